@@ -1,0 +1,87 @@
+"""Every error toccata raises on purpose.
+
+ToccataError
+├── InputError            a value given by the user is wrong            exit 2, HTTP 422
+│   └── InputErrors       all problems of one request at once
+├── AudioError            a file cannot be read or written as audio     exit 3, HTTP 422
+├── CheckpointError       a model file is missing, damaged or hostile   exit 4, HTTP 503
+│   └── UnknownModelError no model of that name
+├── MissingExtraError     an optional part is not installed             exit 5, HTTP 501
+├── GenerationError       a request failed while it ran                 exit 6, HTTP 500
+└── CancelledError        the user stopped it                           exit 130, HTTP 499
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ToccataError(Exception):
+    """Base of all errors raised on purpose; the message names the thing, its value and the cure."""
+
+    exit_code = 1
+    http_status = 500
+
+
+class InputError(ToccataError):
+    """A value given by the user is wrong. `field` is the name the user knows it by."""
+
+    exit_code = 2
+    http_status = 422
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        super().__init__(f"{field}: {value!r} is not valid; {allowed}")
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+
+
+class InputErrors(InputError):
+    """All problems of one request, in the order of its fields."""
+
+    def __init__(self, problems: Sequence[InputError]) -> None:
+        first = problems[0]
+        super().__init__(first.field, first.value, first.allowed)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+class AudioError(ToccataError):
+    """A file cannot be read or written as audio."""
+
+    exit_code = 3
+    http_status = 422
+
+
+class CheckpointError(ToccataError):
+    """A model file is missing, truncated, wrong-shaped or hostile; the message names the file."""
+
+    exit_code = 4
+    http_status = 503
+
+
+class UnknownModelError(CheckpointError):
+    """No model of that name; the message lists the known ones."""
+
+
+class MissingExtraError(ToccataError):
+    """An optional part is not installed; the message names the extra."""
+
+    exit_code = 5
+    http_status = 501
+
+
+class GenerationError(ToccataError):
+    """A request failed while it ran, for example because its logits were not finite."""
+
+    exit_code = 6
+    http_status = 500
+
+
+class CancelledError(ToccataError):
+    """The user stopped the request before it was done."""
+
+    exit_code = 130
+    http_status = 499
