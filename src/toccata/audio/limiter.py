@@ -1,0 +1,45 @@
+"""A look-ahead limiter: peaks come down smoothly, and nothing else is touched."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toccata.audio.waveform import Samples, peak, to_gain
+
+LOOKAHEAD_S = 0.005  # how long before a peak the gain starts to fall
+RELEASE_DB_PER_S = 60.0  # how fast it comes back: 6 dB take 0.1 s
+_ROUNDING_DB = 1e-4  # keeps float32 rounding below the ceiling
+_NOTHING_DB = 1e-9  # smaller reductions are the convolution's own rounding
+
+
+def limit(samples: Samples, sample_rate_hz: int, ceiling_db: float) -> Samples:
+    """[C, N] with no sample over `ceiling_db` (dBFS); all channels share one gain.
+
+    Samples further than LOOKAHEAD_S and the release from any peak come out bit for bit.
+    """
+    if peak(samples) <= to_gain(ceiling_db):
+        return samples
+    curve_db = _gain_db(samples, sample_rate_hz, ceiling_db - _ROUNDING_DB)
+    return samples * (10.0 ** (curve_db / 20.0)).astype(np.float32)
+
+
+def _gain_db(samples: Samples, sample_rate_hz: int, ceiling_db: float) -> NDArray[np.float64]:
+    """[N], at most 0. The mean over a window of minima over the same window is nowhere above
+    what its middle needs, and has no corner: that is the whole trick."""
+    from scipy.ndimage import convolve1d, minimum_filter1d
+
+    loudest = np.abs(samples).max(axis=0).astype(np.float64)
+    needed = np.minimum(0.0, ceiling_db - 20.0 * np.log10(np.maximum(loudest, 1e-12)))
+    half = max(1, round(LOOKAHEAD_S * sample_rate_hz / 2))
+    window = np.hanning(2 * half + 3)[1:-1]
+    lowest = minimum_filter1d(_released(needed, sample_rate_hz), window.size, mode="nearest")
+    smooth = convolve1d(lowest, window / window.sum(), mode="nearest")
+    return np.where(smooth > -_NOTHING_DB, 0.0, smooth)
+
+
+def _released(needed_db: NDArray[np.float64], sample_rate_hz: int) -> NDArray[np.float64]:
+    """Each reduction, recovering at RELEASE_DB_PER_S until a deeper one takes over."""
+    recovery = np.arange(needed_db.size) * (RELEASE_DB_PER_S / sample_rate_hz)
+    released = np.minimum.accumulate(needed_db - recovery) + recovery
+    return np.asarray(np.minimum(0.0, released))

@@ -1,0 +1,86 @@
+"""The four output levels. All but `clip` scale the clip, then a limiter holds the peaks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from toccata.audio.limiter import limit
+from toccata.audio.waveform import Samples, W, peak, rms, to_channels, to_db, to_gain
+from toccata.errors import InputError
+from toccata.types import Waveform
+
+TARGET_LUFS = -14.0
+PEAK_DBFS = -1.0  # also the ceiling of the limiter
+RMS_DBFS = -18.0
+CLIP_DBFS = -0.5
+_GATE_S = 0.4  # the block of BS.1770: what is shorter has no gated loudness
+_QUIET_RMS = 2e-3  # below it `loudness` leaves a clip alone
+_SILENCE = 1e-4  # -80 dBFS: below it there is nothing to bring up but noise
+
+
+def level(waveform: W, strategy: str = "loudness") -> W:
+    """Bring a clip to its output level; silence comes out as it is.
+
+    loudness: -14 LUFS (ITU-R BS.1770-4), left alone under an RMS of 2e-3. Clips under 0.4 s are
+      measured as one ungated block: their K-weighted RMS.
+    peak: -1 dBFS. rms: the mono mix to -18 dBFS RMS.
+    clip: no gain; samples are clamped at -0.5 dBFS.
+    For loudness and rms a limiter keeps peaks under -1 dBFS, so very peaky clips end up softer.
+    Raises InputError for an unknown strategy.
+    """
+    if strategy not in STRATEGIES:
+        raise InputError("normalization_strategy", strategy, f"use one of {', '.join(STRATEGIES)}")
+    return replace(waveform, samples=STRATEGIES[strategy](waveform))
+
+
+def loudness_lufs(waveform: Waveform) -> float:
+    """Integrated loudness; minus infinity for silence. Over 5 channels: of the stereo mix."""
+    import pyloudnorm
+
+    if waveform.samples.size == 0:
+        return -math.inf
+    heard = to_channels(waveform, 2) if waveform.channels > 5 else waveform
+    # "DeMan" are the filters of the standard itself at any rate; the default is 0.05 dB off.
+    block_s = min(_GATE_S, waveform.duration_s)
+    meter = pyloudnorm.Meter(waveform.sample_rate_hz, filter_class="DeMan", block_size=block_s)
+    found = float(meter.integrated_loudness(heard.samples.T.astype(np.float64)))
+    return -math.inf if math.isnan(found) else found
+
+
+def _loudness(waveform: Waveform) -> Samples:
+    if rms(waveform.samples) < _QUIET_RMS:
+        return waveform.samples
+    found = loudness_lufs(waveform)
+    return _raised(waveform, TARGET_LUFS - found if math.isfinite(found) else 0.0)
+
+
+def _peak(waveform: Waveform) -> Samples:
+    found = peak(waveform.samples)
+    return waveform.samples if found < _SILENCE else _raised(waveform, PEAK_DBFS - to_db(found))
+
+
+def _rms(waveform: Waveform) -> Samples:
+    found = rms(waveform.samples.mean(axis=0, dtype=np.float64).astype(np.float32))
+    return waveform.samples if found < _SILENCE else _raised(waveform, RMS_DBFS - to_db(found))
+
+
+def _clip(waveform: Waveform) -> Samples:
+    ceiling = to_gain(CLIP_DBFS)
+    return np.clip(waveform.samples, -ceiling, ceiling)
+
+
+def _raised(waveform: Waveform, gain_db: float) -> Samples:
+    louder = waveform.samples * np.float32(to_gain(gain_db))
+    return limit(louder, waveform.sample_rate_hz, PEAK_DBFS)
+
+
+STRATEGIES: dict[str, Callable[[Waveform], Samples]] = {
+    "loudness": _loudness,
+    "peak": _peak,
+    "rms": _rms,
+    "clip": _clip,
+}

@@ -1,0 +1,72 @@
+"""The RIFF chunks of a wav file: walking them, and the LIST/INFO chunk that holds its tags."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+UNKNOWN_SIZE = 0xFFFFFFFF  # what a writer puts that cannot know the length, and RF64 always
+_PRACTICALLY_UNKNOWN = 0x7FFFF000  # some recorders put 2 GiB less a header instead
+
+
+class Chunk(NamedTuple):
+    name: bytes
+    start: int  # offset of the content
+    size: int  # as declared
+
+    @property
+    def is_endless(self) -> bool:
+        return self.size >= _PRACTICALLY_UNKNOWN
+
+
+def chunks(data: bytes, start: int = 12) -> Iterator[Chunk]:
+    """Chunks from offset `start` on; the last one may claim more than there is."""
+    order = ">I" if data[:4] == b"RIFX" else "<I"
+    while start + 8 <= len(data):
+        (size,) = struct.unpack_from(order, data, start + 4)
+        yield Chunk(data[start : start + 4], start + 8, size)
+        start += 8 + size + size % 2
+
+
+def pack_chunk(name: bytes, content: bytes) -> bytes:
+    """One chunk; odd contents get the pad byte, which their size does not count."""
+    return struct.pack("<4sI", name, len(content)) + content + bytes(len(content) % 2)
+
+
+def rf64_data_size(data: bytes) -> int | None:
+    """The size of the samples as RF64 and BW64 files give it, in 64 bits."""
+    for chunk in chunks(data):
+        if chunk.name == b"ds64" and chunk.start + 16 <= len(data):
+            return int(struct.unpack_from("<Q", data, chunk.start + 8)[0])
+    return None
+
+
+def size_of(length: int) -> bytes:
+    """A size field."""
+    return struct.pack("<I", length)
+
+
+def pack_info(entries: Mapping[str, str]) -> bytes:
+    """A LIST/INFO chunk. Texts are UTF-8 and end in a zero byte, so they may hold none."""
+    packed = b"".join(
+        pack_chunk(name.encode("ascii"), text.replace("\0", " ").encode("utf-8") + b"\0")
+        for name, text in entries.items()
+    )
+    return pack_chunk(b"LIST", b"INFO" + packed)
+
+
+def unpack_info(data: bytes) -> dict[str, str]:
+    """The INFO entries of a wav file; empty when it has none."""
+    for chunk in chunks(data):
+        if chunk.name == b"LIST" and data[chunk.start : chunk.start + 4] == b"INFO":
+            content = data[: chunk.start + chunk.size]
+            return {
+                entry.name.decode("latin-1"): _text(content[entry.start :][: entry.size])
+                for entry in chunks(content, chunk.start + 4)
+            }
+    return {}
+
+
+def _text(raw: bytes) -> str:
+    return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
