@@ -1,0 +1,103 @@
+"""EnCodec (Défossez et al. 2022): SEANet around a residual quantiser, non-causal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from toccata.codecs.base import Codec
+from toccata.codecs.quantizer import ResidualQuantizer
+from toccata.codecs.seanet import Decoder, Encoder, LstmState, SeanetConfig
+from toccata.codecs.streaming import Windowed, blocks
+
+ENCODE_BLOCK_FRAMES = 500
+DECODE_BLOCK_FRAMES = 250
+# The layers after the decoder's LSTM look 2.3 frames to either side, those before the encoder's
+# LSTM 0.8; the latent convolutions half their kernel.
+SYNTHESIS_CONTEXT_FRAMES = 3
+ANALYSIS_CONTEXT_FRAMES = 2
+
+
+@dataclass(frozen=True)
+class EncodecConfig:
+    sample_rate_hz: int = 32000
+    codebooks: int = 4
+    card: int = 2048
+    seanet: SeanetConfig = field(default_factory=SeanetConfig)
+
+
+class Encodec(Codec, nn.Module):
+    """Encode and decode clips of any length; both work in blocks, exactly."""
+
+    def __init__(self, cfg: EncodecConfig) -> None:
+        nn.Module.__init__(self)
+        self.cfg = cfg
+        self.sample_rate_hz = cfg.sample_rate_hz
+        self.channels = cfg.seanet.channels
+        self.codebooks = cfg.codebooks
+        self.card = cfg.card
+        self.hop = cfg.seanet.hop
+        self.encoder = Encoder(cfg.seanet)
+        self.decoder = Decoder(cfg.seanet)
+        self.quantizer = ResidualQuantizer(cfg.codebooks, cfg.card, cfg.seanet.dimension)
+
+    @torch.inference_mode()
+    def encode(self, audio: Tensor) -> Tensor:
+        return self.quantizer.encode(self.encoder.summarize(self._analyze(audio)))
+
+    @torch.inference_mode()
+    def decode(self, codes: Tensor) -> Tensor:
+        stream = EncodecStream(self)
+        pieces = [
+            stream.run(codes[..., part]) for part in blocks(codes.shape[-1], DECODE_BLOCK_FRAMES)
+        ]
+        return torch.cat([*pieces, stream.end()], -1)
+
+    def stream(self) -> EncodecStream:
+        return EncodecStream(self)
+
+    def _analyze(self, audio: Tensor) -> Tensor:
+        context = ANALYSIS_CONTEXT_FRAMES
+        frames = -(-audio.shape[-1] // self.hop)
+        pieces = []
+        for part in blocks(frames, ENCODE_BLOCK_FRAMES):
+            first = max(part.start - context, 0)
+            window = audio[..., first * self.hop : (part.stop + context) * self.hop]
+            pieces.append(self.encoder.analyze(window)[..., part.start - first : part.stop - first])
+        return torch.cat(pieces, -1)
+
+
+class EncodecStream:
+    """Streaming decode: the LSTM's state is carried on, convolutions run in windows."""
+
+    def __init__(self, codec: Encodec) -> None:
+        self._codec = codec
+        decoder, shape = codec.decoder, codec.cfg.seanet
+        self._enter = Windowed(decoder.enter, shape.kernel // 2, shape.inner_width)
+        self._synthesize = Windowed(
+            decoder.synthesize, SYNTHESIS_CONTEXT_FRAMES, codec.channels, codec.hop
+        )
+        self._state: LstmState | None = None
+
+    def push(self, codes: Tensor) -> Tensor:
+        return self.run(codes[None])[0]
+
+    def finish(self) -> Tensor:
+        return self.end()[0]
+
+    @torch.inference_mode()
+    def run(self, codes: Tensor) -> Tensor:
+        """As `push`, for a batch: codes [B, K, t] to audio [B, C, n]."""
+        return self._advance(self._enter.push(self._codec.quantizer.decode(codes)))
+
+    @torch.inference_mode()
+    def end(self) -> Tensor:
+        """As `finish`, for a batch."""
+        return torch.cat([self._advance(self._enter.finish()), self._synthesize.finish()], -1)
+
+    def _advance(self, features: Tensor) -> Tensor:
+        if features.shape[-1] > 0:
+            features, self._state = self._codec.decoder.lstm.step(features, self._state)
+        return self._synthesize.push(features)
