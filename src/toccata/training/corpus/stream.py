@@ -1,0 +1,54 @@
+"""Training examples without end: one seed, one song, one caption, one piece of audio.
+
+Seeds split the data: training counts up from 0, validation from VALIDATION_SEED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from toccata.training.corpus.captions import caption
+from toccata.training.corpus.compose import compose
+from toccata.training.corpus.song import Song
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from toccata.training.corpus.render import Renderer
+
+VALIDATION_SEED = 10**9
+# A stream of its own, so that new wordings never change the music of a seed.
+_CAPTION_STREAM = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """`audio` [N] float32, mono at 32 kHz."""
+
+    seed: int
+    song: Song
+    caption: str
+    audio: NDArray[np.float32]
+
+
+def caption_rng(seed: int) -> np.random.Generator:
+    """The generator that words the caption of a seed."""
+    return np.random.Generator(np.random.PCG64([seed, _CAPTION_STREAM]))
+
+
+def example(seed: int, duration_s: float, renderer: Renderer) -> Example:
+    """The example of one seed."""
+    song = compose(seed, duration_s)
+    return Example(seed, song, caption(song.facts, caption_rng(seed)), renderer.render(song))
+
+
+def examples(seed_start: int, duration_s: float, renderer: Renderer) -> Iterator[Example]:
+    """The examples of seed_start, seed_start + 1, ... without end."""
+    seed = seed_start
+    while True:
+        yield example(seed, duration_s, renderer)
+        seed += 1
