@@ -1,0 +1,23 @@
+"""Where a decoder runs: one interface (base), the reference (torch_eager), later fast paths."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from toccata.errors import InputError
+
+if TYPE_CHECKING:
+    from toccata.backends.base import Backend
+    from toccata.lm.decoder import Decoder
+
+BACKENDS = {"torch_eager": ("toccata.backends.torch_eager", "TorchEager")}
+
+
+def create(name: str, decoder: Decoder) -> Backend:
+    """The backend `name` over `decoder`; imported on use. Raises InputError for an unknown name."""
+    if name not in BACKENDS:
+        raise InputError("backend", name, "use one of " + ", ".join(BACKENDS))
+    module, attribute = BACKENDS[name]
+    backend: Backend = getattr(import_module(module), attribute)(decoder)
+    return backend

@@ -1,0 +1,188 @@
+"""The reference backend: plain torch on any device, cached, each row independent of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toccata.backends.attention import ChunkAttention, Run, StepAttention, runs_of
+from toccata.backends.base import Backend
+from toccata.backends.kv_cache import KVCache
+from toccata.lm.decoder import Decoder
+from toccata.lm.layers import NORM_EPS, Layer, Norm, sinusoidal_positions, split_heads
+
+ROW_MULTIPLE = 4
+"""Batches are padded to whole multiples of this. On CPUs a row of a float32 matrix product has
+the same bits in a batch of 4, 8, 12 or 16 rows, but not in one of 1, 2 or 3."""
+
+BUCKET = 64
+MEMORY_BUCKET = 16
+
+NormWeights = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _CrossWeights:
+    norm: NormWeights
+    q: Tensor
+    kv: Tensor
+    out: Tensor
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _LayerWeights:
+    """A layer's tensors, looked up once: going through modules costs as much as the arithmetic."""
+
+    norm_self: NormWeights
+    qkv: Tensor
+    out: Tensor
+    norm_ffn: NormWeights
+    ffn_in: Tensor
+    ffn_out: Tensor
+    cross: _CrossWeights | None
+
+
+class TorchEager(Backend):
+    """Runs a decoder in the dtype of its weights, with float32 residuals, norms and logits."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        config = decoder.config
+        self._config = config
+        self._layers = [_weights(layer) for layer in decoder.layers]  # type: ignore[arg-type]
+        self._embed = torch.cat([_weight(table) for table in decoder.embed])
+        self._heads = torch.cat([_weight(head) for head in decoder.heads])
+        self._out_norm = _norm_weights(decoder.out_norm)
+        self._device, self._dtype = self._heads.device, self._heads.dtype
+        books = torch.arange(config.codebooks, device=self._device)
+        self._offsets = books * (config.card + 1)
+        self._sinusoids = torch.zeros(0, config.dim, device=self._device)
+        sizes = (config.layers, config.heads, config.dim // config.heads)
+        self._cache = KVCache(*sizes, BUCKET, like=self._heads)
+        self._memory = KVCache(*sizes, MEMORY_BUCKET, like=self._heads)
+        self._memory_lengths: dict[int, int] = {}
+        self._memory_runs: dict[tuple[int, ...], list[Run]] = {}
+
+    @torch.inference_mode()
+    def open(self, row: int, positions: int, memories: Sequence[Tensor | None]) -> None:
+        self._cache.open(row, len(memories), positions)
+        if self._cache.positions > len(self._sinusoids):
+            steps = torch.arange(self._cache.positions, device=self._device)
+            self._sinusoids = sinusoidal_positions(steps, self._config.dim)
+        if self._config.cross_attention:
+            self._remember(row, memories)
+
+    def _remember(self, row: int, memories: Sequence[Tensor | None]) -> None:
+        # A row without memory keeps values of zero, so attention adds exactly nothing to it. It
+        # takes its neighbour's length, so that both run together.
+        length = max((len(memory) for memory in memories if memory is not None), default=1)
+        self._memory.open(row, len(memories), length)
+        self._memory_runs.clear()
+        for index, memory in enumerate(memories, start=row):
+            self._memory_lengths[index] = length
+            if memory is not None:
+                self._fill_memory(index, memory.to(self._device, self._dtype))
+
+    def _fill_memory(self, row: int, memory: Tensor) -> None:
+        rows = slice(row, row + 1)
+        for index, weights in enumerate(self._layers):
+            if weights.cross is not None:
+                both = F.linear(memory[None], weights.cross.kv).chunk(2, dim=-1)
+                keys, values = (split_heads(part, self._config.heads) for part in both)
+                self._memory.write(index, rows, 0, keys, values)
+
+    @torch.inference_mode()
+    def embed(self, codes: Tensor) -> Tensor:
+        return self._embed_rows(codes.to(self._device).T)
+
+    def _embed_rows(self, codes: Tensor) -> Tensor:
+        return F.embedding(codes + self._offsets, self._embed).float().sum(1)
+
+    @torch.inference_mode()
+    def prefill(self, row: int, start: int, chunk: Tensor) -> None:
+        rows, size, _ = chunk.shape
+        attention = ChunkAttention(
+            cache=self._cache,
+            memory=self._memory,
+            rows=slice(row, row + rows),
+            start=start,
+            mask=torch.ones(size, start + size, dtype=torch.bool, device=self._device).tril(start),
+            memory_length=self._memory_lengths.get(row, 0),
+        )
+        self._run(chunk + self._sinusoids[start : start + size], attention)
+
+    @torch.inference_mode()
+    def step(self, rows: Sequence[int], positions: Sequence[int], codes: Tensor) -> Tensor:
+        count = len(rows)
+        at = torch.tensor(positions, device=self._device)
+        x = self._embed_rows(codes.to(self._device)) + self._sinusoids[at]
+        x = F.pad(x, (0, 0, 0, -count % ROW_MULTIPLE))
+        attention = StepAttention(
+            cache=self._cache,
+            memory=self._memory,
+            rows=torch.tensor(rows, device=self._device),
+            positions=at,
+            runs=runs_of(rows, [position + 1 for position in positions], self._cache),
+            memory_runs=self._runs_of_memory(tuple(rows)),
+        )
+        hidden = _norm(self._run(x, attention), self._out_norm).to(self._dtype)
+        logits = F.linear(hidden, self._heads).float()
+        return logits[:count].view(count, self._config.codebooks, self._config.card)
+
+    def _runs_of_memory(self, rows: tuple[int, ...]) -> list[Run]:
+        if not self._config.cross_attention:
+            return []
+        if rows not in self._memory_runs:
+            lengths = [self._memory_lengths[row] for row in rows]
+            self._memory_runs[rows] = runs_of(rows, lengths, self._memory)
+        return self._memory_runs[rows]
+
+    def _run(self, x: Tensor, attention: StepAttention | ChunkAttention) -> Tensor:
+        """All layers over x [..., D] float32, which is overwritten."""
+        dtype = self._dtype
+        for index, w in enumerate(self._layers):
+            qkv = F.linear(_norm(x, w.norm_self).to(dtype), w.qkv)
+            x += F.linear(attention.to_self(index, qkv), w.out)
+            if w.cross is not None:
+                query = F.linear(_norm(x, w.cross.norm).to(dtype), w.cross.q)
+                x += F.linear(attention.to_memory(index, query), w.cross.out)
+            hidden = F.gelu(F.linear(_norm(x, w.norm_ffn).to(dtype), w.ffn_in))
+            x += F.linear(hidden, w.ffn_out)
+        return x
+
+
+def _norm(x: Tensor, weights: NormWeights) -> Tensor:
+    return F.layer_norm(x, (x.shape[-1],), *weights, NORM_EPS)
+
+
+def _weight(module: nn.Module) -> Tensor:
+    weight: Tensor = module.get_parameter("weight").detach()
+    return weight
+
+
+def _norm_weights(norm: Norm) -> NormWeights:
+    return norm.weight.detach().float(), norm.bias.detach().float()
+
+
+def _weights(layer: Layer) -> _LayerWeights:
+    return _LayerWeights(
+        norm_self=_norm_weights(layer.norm_self),
+        qkv=_weight(layer.self_attn.qkv),
+        out=_weight(layer.self_attn.out),
+        norm_ffn=_norm_weights(layer.norm_ffn),
+        ffn_in=_weight(layer.ffn_in),
+        ffn_out=_weight(layer.ffn_out),
+        cross=_cross_weights(layer) if hasattr(layer, "cross_attn") else None,
+    )
+
+
+def _cross_weights(layer: Layer) -> _CrossWeights:
+    return _CrossWeights(
+        norm=_norm_weights(layer.norm_cross),
+        q=_weight(layer.cross_attn.q),
+        kv=_weight(layer.cross_attn.kv),
+        out=_weight(layer.cross_attn.out),
+    )

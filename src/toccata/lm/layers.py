@@ -1,0 +1,100 @@
+"""The parts of the decoder: attention, feed-forward, positions.
+
+The residual stream is float32 whatever the weights are: half-precision sums over 48 layers give
+inf or nan at times.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NORM_EPS = 1e-5
+
+
+def sinusoidal_positions(positions: Tensor, dim: int) -> Tensor:
+    """positions [...] -> [..., D] float32: a half of cosines, then a half of sines."""
+    half = dim // 2
+    exponents = torch.arange(half, device=positions.device, dtype=torch.float32) / (half - 1)
+    phase = positions.float().unsqueeze(-1) / (10000.0**exponents)
+    return torch.cat([phase.cos(), phase.sin()], dim=-1)
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """[B, S, D] -> [B, heads, S, D / heads]."""
+    return x.view(*x.shape[:-1], heads, -1).transpose(1, 2)
+
+
+def merge_heads(x: Tensor) -> Tensor:
+    """[B, heads, S, D / heads] -> [B, S, D]."""
+    return x.transpose(1, 2).flatten(2)
+
+
+class Norm(nn.LayerNorm):
+    """LayerNorm in float32 over a float32 stream, whatever dtype its weights are stored in."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, eps=NORM_EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(
+            x, self.normalized_shape, self.weight.float(), self.bias.float(), self.eps
+        )
+
+
+class SelfAttention(nn.Module):
+    """Causal attention of [B, S, D] to itself."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
+        self.out = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (split_heads(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1))
+        return self.out(merge_heads(F.scaled_dot_product_attention(q, k, v, is_causal=True)))  # type: ignore[no-any-return]
+
+
+class CrossAttention(nn.Module):
+    """Attention of [B, S, D] to the text memory [B, L, D]."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(dim, dim, bias=False)
+        self.kv = nn.Linear(dim, 2 * dim, bias=False)
+        self.out = nn.Linear(dim, dim, bias=False)
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
+        """`mask` [B, 1, 1, L] is True where there is a key to attend to."""
+        q = split_heads(self.q(x), self.heads)
+        k, v = (split_heads(part, self.heads) for part in self.kv(memory).chunk(2, dim=-1))
+        return self.out(merge_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=mask)))  # type: ignore[no-any-return]
+
+
+class Layer(nn.Module):
+    """One pre-norm decoder layer; `cross_attn` exists only in the cross-attention kind."""
+
+    def __init__(self, dim: int, heads: int, ffn_dim: int, cross_attention: bool) -> None:
+        super().__init__()
+        self.norm_self = Norm(dim)
+        self.self_attn = SelfAttention(dim, heads)
+        if cross_attention:
+            self.norm_cross = Norm(dim)
+            self.cross_attn = CrossAttention(dim, heads)
+        self.norm_ffn = Norm(dim)
+        self.ffn_in = nn.Linear(dim, ffn_dim, bias=False)
+        self.ffn_out = nn.Linear(ffn_dim, dim, bias=False)
+
+    def forward(self, x: Tensor, memory: Tensor | None, mask: Tensor | None) -> Tensor:
+        """x [B, S, D] float32; no memory skips the cross block, which equals a memory of zeros."""
+        dtype = self.ffn_in.weight.dtype
+        x = x + self.self_attn(self.norm_self(x).to(dtype))
+        if memory is not None:
+            x = x + self.cross_attn(self.norm_cross(x).to(dtype), memory.to(dtype), mask)
+        return x + self.feed_forward(self.norm_ffn(x).to(dtype))
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        return self.ffn_out(F.gelu(self.ffn_in(x)))  # type: ignore[no-any-return]

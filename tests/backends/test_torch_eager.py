@@ -1,0 +1,119 @@
+import pytest
+import torch
+from torch import Tensor
+
+from tests.fakes import fake_decoder
+from toccata.backends import create
+from toccata.backends.devices import pick_device, pick_dtype
+from toccata.backends.torch_eager import ROW_MULTIPLE, TorchEager
+from toccata.errors import InputError
+
+
+def stepped(backend: TorchEager, row: int, codes: Tensor, start: int = 0) -> Tensor:
+    """Logits [K, S, card] of codes [K, S], one cached step at a time."""
+    steps = [backend.step([row], [start + s], codes[None, :, s])[0] for s in range(codes.shape[1])]
+    return torch.stack(steps, dim=1)
+
+
+@pytest.mark.parametrize("dim", [64, 320, 1024])
+def test_a_row_of_a_product_does_not_depend_on_the_rows_beside_it(dim: int) -> None:
+    # What ROW_MULTIPLE rests on: if this fails on some machine, so does the engine's promise.
+    rows = torch.randn(16, dim, generator=torch.Generator().manual_seed(0))
+    for width in (dim, 4 * dim):
+        weight = torch.randn(width, dim, generator=torch.Generator().manual_seed(1))
+        whole = torch.nn.functional.linear(rows, weight)
+        for size in range(ROW_MULTIPLE, 16, ROW_MULTIPLE):
+            for start in range(16 - size + 1):
+                part = torch.nn.functional.linear(rows[start : start + size], weight)
+                assert torch.equal(part, whole[start : start + size])
+
+
+@pytest.mark.parametrize("length", [1, 63, 64, 65])
+def test_cached_steps_equal_the_full_forward(length: int) -> None:
+    decoder = fake_decoder()
+    codes, memory = torch.randint(0, 17, (4, length)), torch.randn(5, 32)
+    backend = TorchEager(decoder)
+    backend.open(3, length, [memory, None])
+    cond, null = stepped(backend, 3, codes), stepped(backend, 4, codes)
+    torch.testing.assert_close(
+        cond, decoder(codes[None], memory=memory[None])[0], atol=1e-4, rtol=1e-4
+    )
+    torch.testing.assert_close(null, decoder(codes[None])[0], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("cut", [1, 7, 19])
+def test_prefill_then_steps_equal_the_full_forward(cut: int) -> None:
+    decoder = fake_decoder(cross_attention=False)
+    codes, prefix = torch.randint(0, 17, (4, 20)), torch.randn(9, 32)
+    backend = TorchEager(decoder)
+    backend.open(0, 40, [None])
+    embedded = torch.cat([prefix, backend.embed(codes[:, :cut])])[None]
+    backend.prefill(0, 0, embedded[:, :6])
+    backend.prefill(0, 6, embedded[:, 6:])
+    logits = stepped(backend, 0, codes[:, cut:], start=9 + cut)
+    want = decoder(codes[None], prefix=prefix[None])[0, :, cut:]
+    torch.testing.assert_close(logits, want, atol=1e-4, rtol=1e-4)
+
+
+def test_rows_far_apart_and_of_different_lengths_share_a_step() -> None:
+    decoder = fake_decoder()
+    backend = TorchEager(decoder)
+    codes = torch.randint(0, 17, (4, 70))
+    lengths = {0: 3, 1: 66, 5: 65, 9: 1}
+    for row, length in lengths.items():
+        backend.open(row, 80, [torch.full((row + 1, 32), 0.1)])
+        if length > 1:
+            backend.prefill(row, 0, backend.embed(codes[:, : length - 1])[None])
+    rows, last = list(lengths), torch.stack([codes[:, n - 1] for n in lengths.values()])
+    logits = backend.step(rows, [n - 1 for n in lengths.values()], last)
+    for index, (row, length) in enumerate(lengths.items()):
+        memory = torch.full((1, row + 1, 32), 0.1)
+        want = decoder(codes[None, :, :length], memory=memory)[0, :, -1]
+        torch.testing.assert_close(logits[index], want, atol=1e-4, rtol=1e-4)
+
+
+def test_growing_keeps_what_is_cached() -> None:
+    decoder = fake_decoder()
+    codes = torch.randint(0, 17, (4, 10))
+    backend = TorchEager(decoder)
+    backend.open(0, 10, [None])
+    first = stepped(backend, 0, codes[:, :5])
+    backend.open(6, 500, [torch.randn(40, 32)])
+    rest = stepped(backend, 0, codes[:, 5:], start=5)
+    want = decoder(codes[None])[0]
+    torch.testing.assert_close(torch.cat([first, rest], 1), want, atol=1e-4, rtol=1e-4)
+
+
+def test_a_row_is_clean_after_an_owner_that_ended_on_nan() -> None:
+    decoder = fake_decoder()
+    codes = torch.randint(0, 17, (4, 3))
+    backend = TorchEager(decoder)
+    backend.open(0, 20, [None])
+    backend.prefill(0, 0, torch.full((1, 20, 32), torch.nan))
+    backend.open(0, 20, [None])
+    assert stepped(backend, 0, codes).isfinite().all()
+
+
+def test_bfloat16_gives_float32_logits_near_the_float32_ones() -> None:
+    decoder = fake_decoder()
+    codes = torch.randint(0, 17, (4, 10))
+    backend = TorchEager(decoder)
+    backend.open(0, 10, [None])
+    want = stepped(backend, 0, codes)
+    low = TorchEager(decoder.to(torch.bfloat16))
+    low.open(0, 10, [None])
+    logits = stepped(low, 0, codes)
+    assert logits.dtype is torch.float32
+    assert torch.nn.functional.cosine_similarity(logits.flatten(), want.flatten(), dim=0) > 0.99
+
+
+def test_backends_and_devices_go_by_name() -> None:
+    assert isinstance(create("torch_eager", fake_decoder()), TorchEager)
+    with pytest.raises(InputError, match="torch_eager"):
+        create("abacus", fake_decoder())
+    assert pick_dtype(pick_device("cpu")) is torch.float32
+    assert pick_dtype(pick_device("cpu"), "bf16") is torch.bfloat16
+    with pytest.raises(InputError, match="fp32"):
+        pick_dtype(pick_device("cpu"), "int3")
+    with pytest.raises(InputError, match="cpu"):
+        pick_device("abacus")
