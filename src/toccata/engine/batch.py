@@ -1,0 +1,52 @@
+"""The requests of one step as tensors. Built when the members change, used for many steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toccata.engine.sampling import SamplingBatch, sample
+from toccata.engine.sequence import Codes, Sequence
+
+
+class Batch:
+    """`members` by slot; `rows` of the cache, ascending, one or two for each member."""
+
+    def __init__(self, members: list[Sequence], card: int, device: torch.device) -> None:
+        self.members = members
+        self.rows = [2 * m.slot + half for m in members for half in range(m.halves)]
+        self._owners = [n for n, m in enumerate(members) for _ in range(m.halves)]
+        ends = np.cumsum([m.halves for m in members])
+        self._guided = any(m.halves == 2 for m in members)
+        self._null = torch.tensor(ends - 1, device=device)
+        self._cond = torch.tensor(ends - [m.halves for m in members], device=device)
+        params = [m.request.params for m in members]
+        self._cfg = torch.tensor([p.cfg for p in params], device=device).view(-1, 1, 1)
+        self._sampling = SamplingBatch.of(params, card, device)
+        self._device = device
+
+    def codes(self) -> Tensor:
+        """The last known codes, [rows, K]."""
+        inputs = np.stack([member.input for member in self.members])
+        return torch.from_numpy(inputs[self._owners])
+
+    def positions(self) -> list[int]:
+        """Where those codes stand in their rows."""
+        places = [m.prefix + m.step - 1 for m in self.members]
+        return [places[owner] for owner in self._owners]
+
+    def guide(self, logits: Tensor) -> Tensor:
+        """logits [rows, K, card] -> [N, K, card] = null + cfg * (cond - null)."""
+        logits = logits.to(self._device)
+        if not self._guided:
+            return logits
+        null, cond = logits[self._null], logits[self._cond]
+        return null + self._cfg * (cond - null)
+
+    def sample(self, logits: Tensor) -> tuple[Codes, list[bool]]:
+        """Codes [N, K], and whether each request's logits were all finite."""
+        finite = logits.sum(dim=(1, 2)).isfinite()
+        uniform = torch.from_numpy(np.stack([m.uniform for m in self.members]))
+        codes = sample(logits, self._sampling, uniform.to(self._device))
+        return codes.cpu().numpy(), finite.tolist()

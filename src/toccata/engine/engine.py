@@ -1,0 +1,162 @@
+"""The step loop: admit, prefill one chunk, step everyone who runs.
+
+Any thread may call `step`; one at a time does. Whoever waits for a request drives the engine, and
+drives everybody else's requests with it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from toccata.backends import create
+from toccata.engine.batch import Batch
+from toccata.engine.scheduler import Scheduler
+from toccata.engine.sequence import Request, Sequence
+from toccata.errors import GenerationError, ToccataError
+from toccata.lm.delay import steps_of
+
+if TYPE_CHECKING:
+    from toccata.conditioners.base import Conditions
+    from toccata.families.model import Model
+
+PREFILL_CHUNK = 128
+"""Positions per step: counted from a request's own start, so the same whoever else is there."""
+
+
+@dataclass(eq=False)
+class _Prefill:
+    chunks: deque[Tensor]  # [R, S, D] each
+    start: int = 0
+
+
+class Engine:
+    """Runs up to `slots` requests at once over one model; the others wait in order of arrival."""
+
+    def __init__(self, model: Model, slots: int = 8, backend: str = "torch_eager") -> None:
+        self._config = model.lm.config
+        self._backend = create(backend, model.lm)
+        self._segment_frames = int(model.segment_s * model.codec.frame_rate_hz)
+        # Sampling is in float64, which Apple's GPUs have not.
+        self._sampling_device = torch.device("cpu") if model.device.type == "mps" else model.device
+        self._scheduler = Scheduler(slots)
+        self._prefills: dict[Sequence, _Prefill] = {}
+        self._batch: Batch | None = None
+        self._batch_of = -1
+        self._lock = threading.Lock()
+
+    def submit(self, request: Request) -> Sequence:
+        """Queue `request`. The handle fills with codes as somebody calls `step`."""
+        sequence = Sequence(request, self._config, self._segment_frames)
+        with self._lock:
+            self._scheduler.add(sequence)
+        return sequence
+
+    def cancel(self, sequence: Sequence) -> None:
+        """End `sequence` now, at whatever step it is; nothing happens if it has ended already."""
+        with self._lock:
+            if not sequence.finished:
+                self._end(sequence, "cancelled")
+
+    @torch.inference_mode()
+    def step(self) -> bool:
+        """Move everybody on by one step at most; False once there is nothing left to do."""
+        with self._lock:
+            try:
+                self._step()
+            except RuntimeError as failure:
+                self._end_holders(failure)
+            return not self._scheduler.idle
+
+    def _step(self) -> None:
+        for sequence in self._scheduler.admit():
+            self._open_window(sequence)
+        self._prefill_chunk()
+        self._step_running()
+
+    def _open_window(self, sequence: Sequence) -> None:
+        window = sequence.next_window()
+        if window is None:
+            self._end(sequence, "done")
+            return
+        try:
+            conditions = sequence.request.conditions(window.offset)
+        except ToccataError as error:
+            self._end(sequence, "failed", error)
+            return
+        embedded = self._embed_known(sequence, conditions)
+        sequence.prefix = embedded.shape[1] - sequence.step + 1
+        positions = sequence.prefix + steps_of(window.frames, self._config.delays)
+        memories = [conditions.text, None][: sequence.halves]
+        self._backend.open(2 * sequence.slot, positions, memories)
+        if embedded.shape[1] == 0:
+            self._scheduler.run(sequence)
+        else:
+            self._prefills[sequence] = _Prefill(deque(torch.split(embedded, PREFILL_CHUNK, dim=1)))
+            self._scheduler.prefill(sequence)
+
+    def _embed_known(self, sequence: Sequence, conditions: Conditions) -> Tensor:
+        """All that comes before the first step, [halves, S, D]."""
+        known = self._backend.embed(torch.from_numpy(sequence.known_steps))
+        prefixes = [conditions.prefix, conditions.null_prefix][: sequence.halves]
+        halves = [
+            known if prefix is None else torch.cat([prefix.to(known), known]) for prefix in prefixes
+        ]
+        return torch.stack(halves)
+
+    def _prefill_chunk(self) -> None:
+        sequence = self._scheduler.next_to_prefill()
+        if sequence is None:
+            return
+        prefill = self._prefills[sequence]
+        chunk = prefill.chunks.popleft()
+        self._backend.prefill(2 * sequence.slot, prefill.start, chunk)
+        prefill.start += chunk.shape[1]
+        if not prefill.chunks:
+            del self._prefills[sequence]
+            self._scheduler.run(sequence)
+
+    def _step_running(self) -> None:
+        if not self._scheduler.running:
+            return
+        batch = self._current_batch()
+        logits = self._backend.step(batch.rows, batch.positions(), batch.codes())
+        codes, finite = batch.sample(batch.guide(logits))
+        for sequence, sampled, fine in zip(batch.members, codes, finite, strict=True):
+            if not fine:
+                self._end(sequence, "failed", _not_finite(sequence))
+            elif sequence.advance(sampled):
+                self._open_window(sequence)
+
+    def _current_batch(self) -> Batch:
+        if self._batch is None or self._batch_of != self._scheduler.changed:
+            members, card = self._scheduler.running, self._config.card
+            self._batch = Batch(members, card, self._sampling_device)
+            self._batch_of = self._scheduler.changed
+        return self._batch
+
+    def _end_holders(self, failure: RuntimeError) -> None:
+        """The device failed, mostly for want of memory: no slot can be trusted any more."""
+        for sequence in list(self._scheduler.holders):
+            error = GenerationError(f"the step failed: {failure}; use fewer slots or shorter clips")
+            error.__cause__ = failure
+            self._end(sequence, "failed", error)
+
+    def _end(self, sequence: Sequence, reason: str, error: ToccataError | None = None) -> None:
+        self._prefills.pop(sequence, None)
+        self._scheduler.remove(sequence)
+        sequence.finish(reason, error)
+        if not self._scheduler.running:
+            self._batch, self._batch_of = None, -1  # do not keep the ended requests alive
+
+
+def _not_finite(sequence: Sequence) -> GenerationError:
+    return GenerationError(
+        f"the model's logits are not finite after {sequence.ready} frames: the weights are "
+        "damaged, or the dtype is too narrow for them; try dtype fp32"
+    )

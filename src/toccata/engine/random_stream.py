@@ -1,0 +1,23 @@
+"""Each request's own random numbers: u(seed, frame, codebook), whatever else is going on.
+
+Philox is a counter-based generator: number n of the stream of a seed is a function of (seed, n),
+with no state to share or restore. Here n = frame * K + codebook, frame 0 being the request's first
+new one, so that a request draws the same numbers in any slot, beside any neighbours and from any
+window of a long clip.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+WORDS_PER_COUNT = 4  # one tick of the Philox counter gives four 64-bit words
+
+
+def uniforms(seed: int, first_frame: int, frames: int, codebooks: int) -> NDArray[np.float64]:
+    """Numbers in [0, 1) for frames first_frame .. first_frame + frames - 1 -> [frames, K]."""
+    first, count = first_frame * codebooks, frames * codebooks
+    counter, skip = divmod(first, WORDS_PER_COUNT)
+    words = np.random.Philox(key=seed, counter=counter).random_raw(skip + count)[skip:]
+    # The upper 53 bits: every result is exact in a float64, and 1 is never reached.
+    return (words >> np.uint64(11)).astype(np.float64).reshape(frames, codebooks) * 2.0**-53
