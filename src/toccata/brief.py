@@ -1,0 +1,119 @@
+"""What a caller of the library asks for, checked once, before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from toccata.audio.loudness import STRATEGIES
+from toccata.errors import InputError, InputErrors
+from toccata.inputs import draw_seed
+from toccata.schema import EXTENDED, MAX_SEED, RANDOM_SEED
+from toccata.types import SamplingParams, Waveform
+
+Audio = Waveform | str | Path
+
+STRIDE_OF_SEGMENT = 0.6
+
+# Limits are kept in one table, under the names of the 14 inputs.
+_NUMBERS = {
+    "duration_s": "duration",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "temperature": "temperature",
+    "cfg": "classifier_free_guidance",
+}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Brief:
+    """One piece of music to make.
+
+    prompt: what it should be, in words. melody: audio whose melody to follow. continue_from: audio
+    to carry on. At least one of the three is needed; audio is a Waveform or the name of a file.
+    duration_s: of new audio. seed: 0 to 2^63 - 1; None or -1 draws one.
+    top_k, top_p, temperature, cfg: None takes the model's own default (see SamplingParams).
+    normalization: loudness, peak, rms or clip. stride_s: by how much the model's window moves on in
+    clips longer than its segment; None takes 0.6 of the segment (18 s of 30).
+    fade_in_s and fade_out_s: of the finished clip.
+    """
+
+    prompt: str | None = None
+    duration_s: float = 8.0
+    seed: int | None = None
+    melody: Audio | None = None
+    continue_from: Audio | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    temperature: float | None = None
+    cfg: float | None = None
+    normalization: str = "loudness"
+    stride_s: float | None = None
+    fade_in_s: float = 0.0
+    fade_out_s: float = 0.0
+
+    @classmethod
+    def of(cls, wanted: Brief | str | Mapping[str, Any]) -> Brief:
+        """A brief as it is, a bare prompt, or keyword arguments. InputError for unknown ones."""
+        if isinstance(wanted, Brief):
+            return wanted
+        options = {"prompt": wanted} if isinstance(wanted, str) else wanted
+        names = [field.name for field in fields(cls)]
+        for name, value in options.items():
+            if name not in names:
+                raise InputError(name, value, "there is no such option; use " + ", ".join(names))
+        return cls(**options)
+
+    def settled(self, defaults: SamplingParams, segment_s: float) -> Brief:
+        """Checked, with the model's defaults and a seed filled in.
+
+        Raises InputErrors with every problem there is.
+        """
+        own = {**vars(defaults), "stride_s": STRIDE_OF_SEGMENT * segment_s}
+        missing = {name: value for name, value in own.items() if getattr(self, name) is None}
+        brief = replace(self, **missing)
+        problems = list(brief._problems(segment_s))
+        if problems:
+            raise InputErrors(problems)
+        drawn = self.seed is None or self.seed == RANDOM_SEED
+        return replace(brief, seed=draw_seed()) if drawn else brief
+
+    @property
+    def sampling(self) -> SamplingParams:
+        """Of a settled brief."""
+        return SamplingParams(**{f.name: getattr(self, f.name) for f in fields(SamplingParams)})
+
+    def parameters(self) -> dict[str, str]:
+        """The numbers that shaped a settled brief's clip, as text for its tags."""
+        numbers = {name: f"{getattr(self, name):g}" for name in (*_NUMBERS, "stride_s")}
+        return {**numbers, "normalization": self.normalization}
+
+    def _problems(self, segment_s: float) -> Iterator[InputError]:
+        blank = self.prompt is None or not self.prompt.strip()
+        if blank and self.melody is None and self.continue_from is None:
+            yield InputError("prompt", self.prompt, "give a prompt, a melody or audio to continue")
+        for name, published in _NUMBERS.items():
+            field, value = EXTENDED[published], getattr(self, name)
+            whole = field.kind == "integer"
+            if not _is_number(value, whole=whole) or not field.low <= value <= field.high:
+                yield InputError(name, value, f"it must be {field.allowed}")
+        if self.seed is not None and not _is_number(self.seed, whole=True, high=MAX_SEED):
+            yield InputError("seed", self.seed, f"it must be a whole number from 0 to {MAX_SEED}")
+        if self.normalization not in STRATEGIES:
+            yield InputError("normalization", self.normalization, "use " + ", ".join(STRATEGIES))
+        if not _is_number(self.stride_s) or not 0 < self.stride_s <= segment_s:
+            allowed = f"it must be more than 0 and at most {segment_s:g}, the model's segment"
+            yield InputError("stride_s", self.stride_s, allowed)
+        for name in ("fade_in_s", "fade_out_s"):
+            if not _is_number(value := getattr(self, name), high=1e6) or value < 0:
+                yield InputError(name, value, "use 0 or more seconds")
+
+
+def _is_number(value: object, *, whole: bool = False, high: float = float("inf")) -> bool:
+    """A number from -1 to `high`, nan excluded; True and False are none."""
+    kinds = int if whole else int | float
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        return False
+    return -1 <= value <= high

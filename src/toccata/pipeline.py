@@ -1,0 +1,163 @@
+"""The map: every stage from a request to a clip, in order.
+
+check -> conditions -> engine -> codec decode -> continuation join -> level -> fade -> clip
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from toccata.audio.loudness import level
+from toccata.audio.waveform import fade, resample, to_channels
+from toccata.brief import Audio, Brief
+from toccata.engine.engine import Engine
+from toccata.errors import CancelledError, InputError
+from toccata.families.model import Model
+from toccata.song import Song, read_audio
+from toccata.types import Clip, Progress, Waveform
+
+DECODE_FRAMES = 250
+
+OnProgress = Callable[[Progress], None]
+Cancel = Callable[[], bool]
+
+
+def load(
+    name: str | Path = "mini",
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    slots: int = 8,
+    offline: bool | None = None,
+) -> Toccata:
+    """Load a model by short name, hub id or folder.
+
+    device: cpu, cuda or mps; dtype: fp32, bf16 or fp16; None picks the best there is.
+    slots: how many requests run at once. Raises CheckpointError, InputError.
+    """
+    from toccata.families.musicgen import load_model
+
+    return Toccata(load_model(name, device=device, dtype=dtype, offline=offline), slots)
+
+
+class Toccata:
+    """A loaded model that makes music. Threads may share one: their requests run in one batch."""
+
+    def __init__(self, model: Model, slots: int = 8) -> None:
+        self.model = model
+        self._engine = Engine(model, slots)
+
+    def generate(
+        self,
+        prompt: str | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        cancel: Cancel | None = None,
+        **options: Any,
+    ) -> Clip:
+        """Make one clip; `options` are the fields of `Brief`: duration_s, seed, melody, ...
+
+        With continue_from the clip is that audio and then duration_s of new audio. The samples are
+        [C, N] float32 at the model's rate. `on_progress` is called after every step; the work ends
+        with CancelledError once `cancel` returns True. Raises InputErrors, GenerationError.
+        """
+        brief = Brief.of({"prompt": prompt, **options})
+        return self.generate_batch([brief], on_progress=on_progress, cancel=cancel)[0]
+
+    def generate_batch(
+        self,
+        wanted: Sequence[Brief | str | Mapping[str, Any]],
+        *,
+        on_progress: OnProgress | None = None,
+        cancel: Cancel | None = None,
+    ) -> list[Clip]:
+        """Make clips of different prompts, lengths and parameters together, in order.
+
+        Each is a prompt, the keyword arguments of `generate`, or a Brief, and comes out as it would
+        alone. Progress is of all together. If one fails, all end with its error.
+        """
+        briefs = [self._settled(one) for one in wanted]
+        songs: list[Song] = []
+        tick = _ticker(songs, on_progress, cancel)
+        try:
+            for brief in briefs:  # one by one, so that those who began are ended if a later fails
+                songs.append(Song(brief, self.model, self._engine))
+            return [self._clip(song, tick) for song in songs]
+        finally:
+            for song in songs:
+                song.end()
+
+    def stream(
+        self, prompt: str | None = None, *, chunk_s: float = 1.0, **options: Any
+    ) -> Generator[Waveform, None, None]:
+        """Make one clip and yield it as it becomes known, about `chunk_s` at a time.
+
+        The chunks joined are what `generate` makes before its level and fades, which need the
+        whole clip and are left out here. Closing the iterator ends the request.
+        """
+        brief = self._settled({"prompt": prompt, **options})
+        chunk_frames = max(1, round(chunk_s * self.model.codec.frame_rate_hz))
+        return self._stream(brief, chunk_frames)
+
+    def encode_decode(self, audio: Audio, *, normalization: str = "clip") -> Clip:
+        """What the codec makes of `audio`, of any length, at the model's rate and channels.
+
+        Raises InputError for audio without samples.
+        """
+        codec = self.model.codec
+        given = to_channels(resample(read_audio(audio), codec.sample_rate_hz), codec.channels)
+        length = given.samples.shape[1]
+        if length == 0:
+            raise InputError("audio", "0 samples", "give audio that is not empty")
+        codes = codec.encode(torch.from_numpy(given.samples)[None].to(self.model.device))
+        decoded = codec.decode(codes)[0, :, :length].cpu().numpy()
+        parameters = {"normalization": normalization}
+        clip = Clip(decoded, codec.sample_rate_hz, model=self.model.name, parameters=parameters)
+        return level(clip, normalization)
+
+    def _settled(self, wanted: Brief | str | Mapping[str, Any]) -> Brief:
+        return Brief.of(wanted).settled(self.model.defaults, self.model.segment_s)
+
+    def _clip(self, song: Song, tick: Callable[[], None]) -> Clip:
+        brief = song.brief
+        clip = Clip(
+            np.concatenate(list(song.audio(DECODE_FRAMES, tick)), axis=1),
+            self.model.codec.sample_rate_hz,
+            seed=brief.seed or 0,
+            model=self.model.name,
+            prompt=brief.prompt or "",
+            parameters=brief.parameters(),
+        )
+        clip = level(clip, brief.normalization)
+        return fade(clip, brief.fade_in_s, brief.fade_out_s)
+
+    def _stream(self, brief: Brief, chunk_frames: int) -> Generator[Waveform, None, None]:
+        song = Song(brief, self.model, self._engine)
+        try:
+            for samples in song.audio(chunk_frames, _nothing):
+                if samples.shape[1]:
+                    yield Waveform(samples, self.model.codec.sample_rate_hz)
+        finally:
+            song.end()
+
+
+def _ticker(
+    songs: Sequence[Song], on_progress: OnProgress | None, cancel: Cancel | None
+) -> Callable[[], None]:
+    def tick() -> None:
+        if cancel is not None and cancel():
+            raise CancelledError("stopped on request")
+        if on_progress is not None:
+            done = sum(song.sequence.ready for song in songs)
+            on_progress(Progress(done, sum(song.sequence.request.frames for song in songs)))
+
+    return tick
+
+
+def _nothing() -> None:
+    """The tick of a stream: whoever reads it sees its progress, and closes it to stop."""

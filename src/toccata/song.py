@@ -1,0 +1,125 @@
+"""One brief under way: its conditions, its place in the engine, its audio as it becomes known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+from toccata.audio.waveform import Samples
+from toccata.brief import Audio, Brief
+from toccata.conditioners.base import Conditions
+from toccata.continuation import SEAM_S, Given, join, prepare
+from toccata.engine.engine import Engine
+from toccata.engine.sequence import Request
+from toccata.errors import CancelledError
+from toccata.families.model import Model
+from toccata.types import Waveform
+
+Tick = Callable[[], None]
+
+
+class Song:
+    """Begins when it is made; must be ended with `end`, done or not."""
+
+    def __init__(self, brief: Brief, model: Model, engine: Engine) -> None:
+        """`brief` is settled. Raises InputError, AudioError for audio that cannot be used."""
+        self.brief = brief
+        self._model = model
+        self._engine = engine
+        self._given = self._prepared()
+        self.sequence = engine.submit(self._request())
+
+    def end(self) -> None:
+        """Give up what is not done yet."""
+        self._engine.cancel(self.sequence)
+
+    def audio(self, chunk_frames: int, tick: Tick) -> Iterator[Samples]:
+        """All samples [C, n], those of a continued clip first, about a chunk at a time.
+
+        Drives the engine as far as each chunk needs, with a `tick` after every step.
+        """
+        codec = self._model.codec
+        decoded = self._decoded(chunk_frames, tick)
+        length = round(self.brief.duration_s * codec.sample_rate_hz)
+        if self._given is None:
+            return _take(decoded, length)
+        given = self._given.samples
+        copied = self.sequence.prompt_frames * codec.hop
+        seam = round(SEAM_S * codec.sample_rate_hz)
+        return _take(join(given, decoded, copied, seam), given.shape[1] + length)
+
+    def _prepared(self) -> Given | None:
+        if self.brief.continue_from is None:
+            return None
+        clip, model = read_audio(self.brief.continue_from), self._model
+        return prepare(clip, model.codec, model.segment_s, model.device)
+
+    def _request(self) -> Request:
+        brief, rate = self.brief, self._model.codec.frame_rate_hz
+        return Request(
+            conditions=self._conditions(),
+            frames=_frames(brief.duration_s, rate),
+            params=brief.sampling,
+            seed=brief.seed or 0,
+            stride_frames=max(1, int((brief.stride_s or 0.0) * rate)),
+            prompt=None if self._given is None else self._given.codes,
+        )
+
+    def _conditions(self) -> Callable[[int], Conditions]:
+        """The conditions of the window that starts at a frame; only a melody makes them differ."""
+        brief, model = self.brief, self._model
+        melody = None if brief.melody is None else read_audio(brief.melody)
+        first = model.conditions(brief.prompt, melody)
+
+        def of_window(frame: int) -> Conditions:
+            if melody is None or frame == 0:
+                return first
+            return model.conditions(brief.prompt, melody, frame / model.codec.frame_rate_hz)
+
+        return of_window
+
+    def _decoded(self, chunk_frames: int, tick: Tick) -> Iterator[Samples]:
+        """The audio of all codes, those of a continued clip included."""
+        sequence, decoder = self.sequence, self._model.codec.stream()
+        total = sequence.codes.shape[1]
+        for start in range(0, total, chunk_frames):
+            end = min(start + chunk_frames, total)
+            self._wait(end - sequence.prompt_frames, tick)
+            codes = torch.from_numpy(sequence.codes[:, start:end]).to(self._model.device)
+            yield decoder.push(codes).cpu().numpy()
+        yield decoder.finish().cpu().numpy()
+
+    def _wait(self, frames: int, tick: Tick) -> None:
+        """Drive the engine until `frames` new frames are known."""
+        sequence = self.sequence
+        while sequence.ready < frames and not sequence.finished:
+            self._engine.step()
+            tick()
+        if sequence.error is not None:
+            raise sequence.error
+        if sequence.finish_reason == "cancelled":
+            raise CancelledError("the request was cancelled while it ran")
+
+
+def _frames(duration_s: float, frame_rate_hz: float) -> int:
+    """Enough frames for `duration_s`, at least one; the last may reach past it."""
+    return max(1, math.ceil(round(duration_s * frame_rate_hz, 6)))
+
+
+def _take(pieces: Iterator[Samples], count: int) -> Iterator[Samples]:
+    """The first `count` samples."""
+    for piece in pieces:
+        yield piece[:, :count]
+        count = max(0, count - piece.shape[1])
+
+
+def read_audio(audio: Audio) -> Waveform:
+    """A Waveform as it is, or the file of that name. Raises AudioError."""
+    if isinstance(audio, Waveform):
+        return audio
+    from toccata.audio.files import read
+
+    return read(Path(audio))
