@@ -1,0 +1,101 @@
+"""Environment and flags -> one frozen Settings.
+
+A flag wins over its TOCCATA_ variable, which wins over the default. A TOCCATA_ variable that
+nobody reads is an error, because it is a misspelt one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from toccata.errors import InputError
+
+PREFIX = "TOCCATA_"
+DTYPES = ("fp32", "bf16", "fp16")
+MAX_SLOTS = 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the machine is used; what music is made is in `Inputs`.
+
+    device and dtype None: the best for the machine. Where the hub keeps weights is its own
+    setting, HF_HOME.
+    """
+
+    model: str = "mini"
+    device: str | None = None
+    dtype: str | None = None
+    offline: bool = False
+    slots: int = 8
+
+
+def read(environment: Mapping[str, str] | None = None, **flags: object) -> Settings:
+    """Settings from `environment` (os.environ by default) and those `flags` that are not None.
+
+    Raises InputError naming the variable or flag, its value and what is allowed.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, object] = {}
+    for variable, text in environment.items():
+        if variable.startswith(PREFIX):
+            values[_name(variable, text)] = _READERS[_name(variable, text)](variable, text)
+    for name, value in flags.items():
+        if value is not None:
+            values[name] = _READERS[name](f"--{name.replace('_', '-')}", str(value))
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _name(variable: str, text: str) -> str:
+    name = variable.removeprefix(PREFIX).lower()
+    if name in _READERS:
+        return name
+    from difflib import get_close_matches
+
+    known = [PREFIX + reader.upper() for reader in _READERS]
+    close = get_close_matches(variable, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else "the variables are " + ", ".join(known)
+    raise InputError(variable, text, f"there is no such variable; {hint}")
+
+
+def _text(source: str, text: str) -> str:
+    if not text.strip():
+        raise InputError(source, text, "give a value, or leave it out")
+    return text.strip()
+
+
+def _device(source: str, text: str) -> str:
+    kind, _, number = text.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdecimal()):
+        raise InputError(source, text, "it must be cpu, mps, cuda or cuda:N")
+    return text
+
+
+def _dtype(source: str, text: str) -> str:
+    if text not in DTYPES:
+        raise InputError(source, text, "it must be one of " + ", ".join(DTYPES))
+    return text
+
+
+def _boolean(source: str, text: str) -> bool:
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    if text.lower() not in words:
+        raise InputError(source, text, "it must be one of " + ", ".join(words))
+    return words[text.lower()]
+
+
+def _slots(source: str, text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_SLOTS:
+        raise InputError(source, text, f"it must be a whole number from 1 to {MAX_SLOTS}")
+    return int(text)
+
+
+_READERS: Mapping[str, Callable[[str, str], object]] = {
+    "model": _text,
+    "device": _device,
+    "dtype": _dtype,
+    "offline": _boolean,
+    "slots": _slots,
+}

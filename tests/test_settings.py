@@ -1,0 +1,55 @@
+"""Environment and flags become one Settings, or an error that names the variable."""
+
+from __future__ import annotations
+
+import pytest
+
+from toccata.errors import InputError
+from toccata.settings import Settings, read
+
+
+def test_nothing_given() -> None:
+    assert read({"PATH": "/bin"}) == Settings()
+
+
+def test_every_variable() -> None:
+    environment = {
+        "TOCCATA_MODEL": "melody",
+        "TOCCATA_DEVICE": "cuda:1",
+        "TOCCATA_DTYPE": "bf16",
+        "TOCCATA_OFFLINE": "1",
+        "TOCCATA_SLOTS": "4",
+    }
+    assert read(environment) == Settings("melody", "cuda:1", "bf16", True, 4)
+
+
+def test_a_flag_wins_and_an_absent_one_does_not() -> None:
+    assert read({"TOCCATA_DEVICE": "cuda"}, device="cpu", dtype=None) == Settings(device="cpu")
+    assert not read({"TOCCATA_OFFLINE": "yes"}, offline=False).offline
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("TOCCATA_MODEL", " "),
+        ("TOCCATA_DEVICE", "gpu"),
+        ("TOCCATA_DEVICE", "cuda:x"),
+        ("TOCCATA_DTYPE", "int8"),
+        ("TOCCATA_OFFLINE", "maybe"),
+        ("TOCCATA_SLOTS", "0"),
+        ("TOCCATA_SLOTS", "many"),
+    ],
+)
+def test_wrong_values_name_the_variable(variable: str, text: str) -> None:
+    with pytest.raises(InputError, match=variable):
+        read({variable: text})
+
+
+def test_a_wrong_flag_is_named_as_it_is_typed() -> None:
+    with pytest.raises(InputError, match="--device"):
+        read({}, device="gpu")
+
+
+def test_a_misspelt_variable_is_an_error() -> None:
+    with pytest.raises(InputError, match="did you mean TOCCATA_DEVICE"):
+        read({"TOCCATA_DEVISE": "cpu"})
