@@ -1,0 +1,38 @@
+"""The command line. Nothing here imports torch: that waits until a command needs it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from toccata.cli.app import app
+from toccata.cli.report import say
+from toccata.errors import InputErrors, ToccataError
+
+__all__ = ["app", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with the exit code of what happened.
+
+    `--debug`, anywhere on the line, shows where an error came from.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    command = typer.main.get_command(app)
+    try:
+        command([part for part in given if part != "--debug"], prog_name="toccata")
+    except ToccataError as error:
+        if debug:
+            raise
+        problems = error.problems if isinstance(error, InputErrors) else (error,)
+        for problem in problems:
+            say(f"error: {problem}")
+        sys.exit(error.exit_code)
+    except OSError as error:
+        if debug:
+            raise
+        say(f"error: {error}")
+        sys.exit(1)

@@ -1,0 +1,63 @@
+"""All commands, in the order that `toccata --help` shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from toccata import __version__
+from toccata.cli import encode_decode, generate
+from toccata.cli.evaluate import evaluate
+from toccata.cli.info import info
+from toccata.cli.models import convert, models
+from toccata.cli.report import show
+from toccata.cli.train import train
+
+_EPILOG = """
+Examples:
+
+  toccata generate "lo-fi beat, 80 bpm, mellow piano" -d 12 -o beat.wav
+
+  toccata generate --help
+
+Exit codes: 0 done, 2 a value is wrong, 3 an audio file, 4 a model file, 5 a part that is not
+installed, 6 the music could not be made, 130 stopped by Ctrl-C, 1 anything else.
+"""
+
+# Plain help: rich would take as long to import as all the rest.
+app = typer.Typer(
+    help="Music from a description, with audio to carry on or a melody to follow.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        show(f"toccata {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Anywhere on the line: show where errors come from.")
+    ] = False,
+) -> None:
+    """Options of the program itself; `main` acts on --debug before this is called."""
+
+
+app.command(epilog=generate.EXAMPLES)(generate.generate)
+app.command("encode-decode", epilog=encode_decode.EXAMPLES)(encode_decode.encode_decode)
+app.add_typer(models, name="models")
+app.command()(convert)
+app.command()(info)
+app.add_typer(train, name="train")
+app.add_typer(evaluate, name="eval")

@@ -1,0 +1,107 @@
+"""The flags that commands share. Those of the inputs are made from the table in `schema.py`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from toccata.inputs import from_text
+from toccata.schema import EXTENDED, Field, default_of
+
+Device = Annotated[
+    str | None, typer.Option(help="cpu, cuda, cuda:N or mps. Default: the best there is.")
+]
+Dtype = Annotated[str | None, typer.Option(help="fp32, bf16 or fp16. Default: by device.")]
+Offline = Annotated[
+    bool | None, typer.Option("--offline/--online", help="Never ask the hub for weights.")
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object per result on stdout.")]
+Text = Annotated[str | None, typer.Argument(metavar="PROMPT", help="The same as --prompt.")]
+Count = Annotated[
+    int, typer.Option("--count", "-n", min=1, max=1000, help="Variations: seed, seed + 1, ...")
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATTERN",
+        help="The files' name, with {seed}, {n}, {model} and {format} filled in; its suffix is "
+        "the format. Default: {model}-{seed}.{format}",
+    ),
+]
+Stream = Annotated[
+    str | None,
+    typer.Option(metavar="-", help="Write 16-bit wav to stdout while it is made."),
+]
+Headerless = Annotated[
+    bool, typer.Option("--raw", help="With --stream: samples only, without a wav header.")
+]
+Bitrate = Annotated[int | None, typer.Option(min=8, max=500, help="Of mp3 and ogg, in kbit/s.")]
+BitDepth = Annotated[
+    int | None, typer.Option(help="Of wav and flac: 16, 24, or 32 for a wav of floats.")
+]
+FadeIn = Annotated[float, typer.Option(min=0, max=600, help="Seconds.")]
+FadeOut = Annotated[float, typer.Option(min=0, max=600, help="Seconds.")]
+Stride = Annotated[
+    float | None,
+    typer.Option(
+        help="For clips longer than the model's window: seconds by which the window moves on. "
+        "Default: 0.6 of it, which is 18 of 30 s."
+    ),
+]
+
+_ALIASES = {
+    "model_version": ("--model", "-m"),
+    "prompt": ("-p",),
+    "duration": ("-d",),
+    "classifier_free_guidance": ("--cfg",),
+    "output_format": ("--format",),
+}
+_METAVARS = {"integer": "INTEGER", "number": "NUMBER", "audio": "FILE", "string": "TEXT"}
+
+
+def takes_inputs(command: Callable[..., None]) -> Callable[..., None]:
+    """Give `command` a flag for every input; it gets the given ones as its parameter `raw`."""
+    own = inspect.signature(command, eval_str=True)
+    others = [parameter for parameter in own.parameters.values() if parameter.name != "raw"]
+    flags = [_parameter(field) for field in EXTENDED.fields]
+
+    @functools.wraps(command)
+    def with_raw(**values: Any) -> None:
+        raw = {}
+        for field in EXTENDED.fields:
+            value = values.pop(field.name)
+            if value is not None:
+                raw[field.name] = from_text(field, value) if isinstance(value, str) else value
+        command(raw=raw, **values)
+
+    everything = [*flags, *others]
+    with_raw.__signature__ = own.replace(parameters=everything)  # type: ignore[attr-defined]
+    with_raw.__annotations__ = {parameter.name: parameter.annotation for parameter in everything}
+    return with_raw
+
+
+def _parameter(field: Field) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(field.name, kind, default=None, annotation=_annotation(field))
+
+
+def _annotation(field: Field) -> Any:
+    """Numbers stay text until `inputs.check`, which reports everything that is wrong at once."""
+    flag = "--" + field.name.replace("_", "-")
+    if field.kind == "boolean":
+        return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=_help(field))]
+    metavar = "|".join(field.choices) if 0 < len(field.choices) < 6 else _METAVARS[field.kind]
+    aliases = _ALIASES.get(field.name, ())
+    return Annotated[str | None, typer.Option(flag, *aliases, metavar=metavar, help=_help(field))]
+
+
+def _help(field: Field) -> str:
+    limits = f" {field.allowed.capitalize()}." if field.kind in ("integer", "number") else ""
+    default = default_of(field)
+    return f"{field.description}{limits}" + (default and f" Default: {default}.")

@@ -1,0 +1,94 @@
+"""`toccata models` and `toccata convert`: the weights on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from toccata import settings
+from toccata.cli import flags, session
+from toccata.cli.report import say, show, show_json, working
+
+models = typer.Typer(no_args_is_help=True, help="Find, fetch and remove the weights of models.")
+
+Name = Annotated[str, typer.Argument(metavar="MODEL", help="A short name or a hub id.")]
+
+
+@models.command("list")
+def list_(*, json: flags.Json = False) -> None:
+    """List the models that have short names, and all others that are on this machine."""
+    from toccata import hub
+    from toccata.families import KNOWN
+
+    named = {known.hub_id for known in KNOWN.values()}
+    for name in (*KNOWN, *(other for other in hub.cached() if other not in named)):
+        row = _description(name)
+        if json:
+            show_json(row)
+        else:
+            here = "here" if row["path"] else "-"
+            show(f"{name:<21}{row['follows']:<18}{row['channels'] or '?'} ch   {here}")
+
+
+@models.command()
+def info(model: Name, *, json: flags.Json = False) -> None:
+    """Show what is known of a model."""
+    row = _description(model)
+    if json:
+        show_json(row)
+        return
+    for name, value in row.items():
+        show(f"{name}: {'-' if value is None else value}")
+
+
+@models.command()
+def pull(model: Name) -> None:
+    """Fetch the weights of a model from the hub; an interrupted download goes on."""
+    from toccata import hub
+    from toccata.families import resolve
+
+    offline = settings.read().offline
+    with working(f"fetching {model}") as advance:
+        folder = hub.fetch(resolve(model).hub_id, offline=offline, on_bytes=advance)
+    show(str(folder))
+
+
+@models.command()
+def remove(model: Name) -> None:
+    """Remove the fetched weights of a model from this machine."""
+    from toccata import hub
+    from toccata.families import resolve
+
+    freed_bytes = hub.remove(resolve(model).hub_id)
+    say(f"{model}: {freed_bytes / 2**20:.0f} MiB removed")
+
+
+def convert(
+    model: Annotated[str, typer.Argument(help="A short name, hub id or folder.")],
+    folder: Annotated[Path, typer.Argument(help="Where to write: a new or an empty folder.")],
+    *,
+    dtype: flags.Dtype = None,
+    offline: flags.Offline = None,
+) -> None:
+    """Write a model as one safetensors folder, which loads without anything else.
+
+    Example: toccata convert melody melody-folder
+    """
+    from toccata.families.convert import save_model
+
+    machine = settings.read(device="cpu", dtype=dtype, offline=offline)
+    loaded = session.open_model(machine, model).model
+    with working(f"writing {folder}"):
+        save_model(loaded, folder)
+    show(str(folder))
+
+
+def _description(model: str) -> dict[str, Any]:
+    from toccata import hub
+    from toccata.families import resolve
+
+    known = resolve(model)
+    return {**asdict(known), "path": hub.find(known.hub_id)}

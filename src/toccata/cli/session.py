@@ -1,0 +1,101 @@
+"""From checked inputs to the library: opens the model, reads the audio, asks for the music."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from toccata.cli.report import say, working
+from toccata.errors import InputError
+from toccata.inputs import Inputs, span
+from toccata.schema import ENCODE_DECODE, MAX_SEED
+from toccata.settings import Settings
+from toccata.types import Clip, Progress, Waveform
+
+if TYPE_CHECKING:
+    from toccata.pipeline import Toccata
+
+
+def open_model(machine: Settings, name: str) -> Toccata:
+    """Load the model called `name`; encode-decode is a task, which the settings' model does."""
+    import toccata
+
+    name = machine.model if name == ENCODE_DECODE else name
+    with working(f"loading {name}"):
+        return toccata.load(
+            name,
+            device=machine.device,
+            dtype=machine.dtype,
+            slots=machine.slots,
+            offline=machine.offline or None,
+        )
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What the library takes beside the 14 inputs, in seconds. stride_s None: by the model."""
+
+    stride_s: float | None = None
+    fade_in_s: float = 0.0
+    fade_out_s: float = 0.0
+
+
+def make(machine: Settings, inputs: Inputs, extras: Extras, count: int = 1) -> list[Clip]:
+    """`count` clips, with the seeds from that of `inputs` up."""
+    if inputs.seed + count - 1 > MAX_SEED:
+        raise InputError("count", count, f"seed {inputs.seed} leaves no room for that many")
+    part = _input_part(inputs)
+    model = open_model(machine, inputs.model_version)
+    started = time.monotonic()
+    if part is not None and inputs.model_version == ENCODE_DECODE:
+        with working("encoding and decoding"):
+            return [model.encode_decode(part, normalization=inputs.normalization_strategy)]
+    seeds = range(inputs.seed, inputs.seed + count)
+    requests = [_request(replace(inputs, seed=seed), part, extras) for seed in seeds]
+    with working("composing") as advance:
+
+        def on_progress(progress: Progress) -> None:
+            advance(progress.done_frames, progress.total_frames)
+
+        clips = model.generate_batch(requests, on_progress=on_progress)
+    say(f"composed in {time.monotonic() - started:.1f} s")
+    return clips
+
+
+def stream(machine: Settings, inputs: Inputs, extras: Extras) -> Iterator[Waveform]:
+    """The music of `inputs`, piece by piece while it is made."""
+    if inputs.model_version == ENCODE_DECODE:
+        raise InputError("model_version", ENCODE_DECODE, "it cannot be streamed: write a file")
+    part = _input_part(inputs)
+    model = open_model(machine, inputs.model_version)
+    say(f"seed {inputs.seed}")
+    yield from model.stream(**_request(inputs, part, extras))
+
+
+def _input_part(inputs: Inputs) -> Waveform | None:
+    """The part of input_audio that the request uses."""
+    if inputs.input_audio is None:
+        return None
+    from toccata.audio import files, waveform
+
+    whole = files.read(inputs.input_audio)
+    return waveform.cut(whole, *span(inputs, whole.duration_s))
+
+
+def _request(inputs: Inputs, part: Waveform | None, extras: Extras) -> dict[str, Any]:
+    """The fields of a `Brief`, for `inputs`."""
+    return {
+        "prompt": inputs.prompt,
+        "duration_s": inputs.duration,
+        "seed": inputs.seed,
+        "melody": None if inputs.continuation else part,
+        "continue_from": part if inputs.continuation else None,
+        "top_k": inputs.top_k,
+        "top_p": inputs.top_p,
+        "temperature": inputs.temperature,
+        "cfg": inputs.classifier_free_guidance,
+        "normalization": inputs.normalization_strategy,
+        **asdict(extras),
+    }

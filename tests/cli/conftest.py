@@ -1,0 +1,105 @@
+"""A pipeline that makes tones at once, in place of the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import toccata
+from toccata.types import Clip, Progress, Waveform
+
+RATE_HZ = 32_000
+
+
+def tone(duration_s: float, pitch_hz: float = 440.0) -> Waveform:
+    time_s = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
+    samples = 0.5 * np.sin(2 * np.pi * pitch_hz * time_s, dtype=np.float32)
+    return Waveform(samples[None].astype(np.float32), RATE_HZ)
+
+
+@dataclass
+class FakeToccata:
+    """Remembers what it was asked for. `interrupt` is Ctrl-C in the middle of the work."""
+
+    loaded: dict[str, Any] = field(default_factory=dict)
+    requests: list[Mapping[str, Any]] = field(default_factory=list)
+    interrupt: bool = False
+
+    def load(self, name: str, **options: Any) -> FakeToccata:
+        self.loaded = {"name": name, **options}
+        return self
+
+    def generate_batch(
+        self,
+        requests: Sequence[Mapping[str, Any]],
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> list[Clip]:
+        self.requests += requests
+        for step in range(3):
+            if on_progress is not None:
+                on_progress(Progress(step + 1, 3))
+            if self.interrupt:
+                raise KeyboardInterrupt
+        return [self._clip(tone(r["duration_s"]), r["seed"], r["prompt"] or "") for r in requests]
+
+    def stream(self, **request: Any) -> Iterator[Waveform]:
+        self.requests.append(request)
+        for _ in range(2):
+            yield tone(request["duration_s"] / 2)
+            if self.interrupt:
+                raise KeyboardInterrupt
+
+    def encode_decode(self, waveform: Waveform, **_: Any) -> Clip:
+        return self._clip(waveform, 0, "")
+
+    def _clip(self, waveform: Waveform, seed: int, prompt: str) -> Clip:
+        return Clip(
+            waveform.samples,
+            waveform.sample_rate_hz,
+            seed=seed,
+            model=self.loaded["name"],
+            prompt=prompt,
+            parameters={"top_k": "250"},
+        )
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeToccata:
+    """The fake in place of `toccata.load`, in an empty folder and a clean environment."""
+    fake = FakeToccata()
+    monkeypatch.setitem(vars(toccata), "load", fake.load)
+    monkeypatch.chdir(tmp_path)
+    for variable in ("TOCCATA_MODEL", "TOCCATA_DEVICE", "TOCCATA_DTYPE", "TOCCATA_OFFLINE"):
+        monkeypatch.delenv(variable, raising=False)
+    return fake
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command line ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run the command line as the shell would."""
+
+    def call(*arguments: str) -> Result:
+        from toccata.cli import main
+
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        captured = capsys.readouterr()
+        code = ended.value.code
+        return Result(code if isinstance(code, int) else 0, captured.out, captured.err)
+
+    return call

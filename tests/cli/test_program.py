@@ -1,0 +1,102 @@
+"""The program as a whole: help, version, errors, the commands around `generate`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import FakeToccata, Result, tone
+from toccata import __version__
+from toccata.audio.files import read, write
+from toccata.cli import main
+from toccata.errors import CheckpointError
+from toccata.families import convert
+from toccata.schema import EXTENDED
+
+Run = Callable[..., Result]
+
+COMMANDS = ["generate", "encode-decode", "models", "convert", "info", "train", "eval"]
+
+
+def test_help_names_every_command_and_shows_examples(run: Run) -> None:
+    result = run("--help")
+    assert result.code == 0
+    assert all(f"  {command} " in result.out for command in COMMANDS)
+    assert "toccata generate" in result.out
+
+
+def test_help_of_generate_has_every_input_in_the_words_of_the_table(run: Run) -> None:
+    text = " ".join(run("generate", "--help").out.split())
+    for field in EXTENDED.fields:
+        assert f"--{field.name.replace('_', '-')}" in text
+        assert field.description in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(run: Run, command: str) -> None:
+    assert run(command, "--help").code == 0
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").out == f"toccata {__version__}\n"
+
+
+def test_an_unknown_option_is_a_wrong_value(run: Run) -> None:
+    assert run("generate", "--bogus").code == 2
+
+
+def test_errors_of_the_library_keep_their_exit_code(
+    fake: FakeToccata, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(name: str, **_: object) -> None:
+        raise CheckpointError(f"{name}/model.safetensors: is cut short; fetch it again")
+
+    monkeypatch.setattr("toccata.load", broken)
+    result = run("generate", "x")
+    assert result.code == 4
+    assert result.err == "error: mini/model.safetensors: is cut short; fetch it again\n"
+    with pytest.raises(CheckpointError):
+        main(["generate", "x", "--debug"])
+
+
+def test_encode_decode_of_a_part(fake: FakeToccata, run: Run) -> None:
+    write(Path("in.wav"), tone(2.0), "wav")
+    arguments = ("in.wav", "--start", "0.5", "--end", "1", "-m", "melody", "-o", "out.wav")
+    result = run("encode-decode", *arguments)
+    assert (result.code, result.out) == (0, "out.wav\n")
+    assert fake.loaded["name"] == "melody"
+    assert read(Path("out.wav")).duration_s == pytest.approx(0.5)
+
+
+def test_info_shows_how_a_file_was_made(fake: FakeToccata, run: Run) -> None:
+    run("generate", "a waltz", "-d", "0.5", "--seed", "3", "-o", "x.mp3")
+    assert "prompt: a waltz" in run("info", "x.mp3").out
+    described = json.loads(run("info", "x.mp3", "--json").out)
+    assert (described["path"], described["seed"]) == ("x.mp3", "3")
+
+
+def test_info_of_a_file_from_elsewhere(fake: FakeToccata, run: Run) -> None:
+    write(Path("in.wav"), tone(0.5), "wav")
+    assert "no tags" in run("info", "in.wav").out
+
+
+def test_convert_writes_what_was_loaded(
+    fake: FakeToccata, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+    monkeypatch.setattr(fake, "model", "the loaded model", raising=False)
+    monkeypatch.setattr(convert, "save_model", lambda *given: written.append(given))
+    assert run("convert", "melody", "there", "--dtype", "bf16").out == "there\n"
+    assert written == [("the loaded model", Path("there"))]
+    assert (fake.loaded["name"], fake.loaded["dtype"]) == ("melody", "bf16")
+
+
+def test_python_dash_m() -> None:
+    command = [sys.executable, "-m", "toccata", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout == f"toccata {__version__}\n"

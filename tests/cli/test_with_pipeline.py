@@ -1,0 +1,100 @@
+"""The command line on the real pipeline, with a tiny random model in it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import toccata
+from tests.cli.conftest import Result
+from tests.fakes import SAMPLE_RATE_HZ, fake_model, tone
+from toccata.audio.files import read, write
+from toccata.audio.tags import read_tags
+from toccata.cli import main
+from toccata.engine.engine import Engine
+from toccata.pipeline import Toccata
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    model = fake_model(melody=True)
+
+    def load(_: str, slots: int, **__: object) -> Toccata:
+        return Toccata(model, slots)
+
+    monkeypatch.setitem(vars(toccata), "load", load)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_variations_are_what_each_seed_makes_alone(run: Run) -> None:
+    common = ("generate", "piano", "-d", "0.5", "--normalization-strategy", "clip")
+    together = run(*common, "--seed", "3", "-n", "3", "-o", "{seed}.wav", "--json").out
+    assert [json.loads(line)["seed"] for line in together.splitlines()] == [3, 4, 5]
+    run(*common, "--seed", "4", "-o", "alone.wav")
+    assert np.array_equal(read(Path("4.wav")).samples, read(Path("alone.wav")).samples)
+    assert not np.array_equal(read(Path("4.wav")).samples, read(Path("5.wav")).samples)
+
+
+def test_a_tagged_file_can_be_made_again(run: Run) -> None:
+    run("generate", "piano", "-d", "0.5", "--top-k", "7", "-o", "a.flac")
+    tags = read_tags(Path("a.flac"))
+    again = ("generate", tags["prompt"], "--seed", tags["seed"], "--top-k", "7")
+    run(*again, "-d", "0.5", "-o", "b.flac")
+    assert np.array_equal(read(Path("a.flac")).samples, read(Path("b.flac")).samples)
+
+
+def test_a_melody_a_continuation_and_fades(run: Run) -> None:
+    write(Path("in.wav"), tone(1.0), "wav")
+    common = ("generate", "--input-audio", "in.wav", "-d", "0.5", "--seed", "1")
+    run(*common, "-o", "melody.wav")
+    run(*common, "--continuation", "--fade-out", "0.2", "-o", "longer.wav")
+    assert read(Path("melody.wav")).duration_s == pytest.approx(0.5)
+    longer = read(Path("longer.wav"))
+    assert longer.duration_s == pytest.approx(1.5)
+    assert np.abs(longer.samples[0, -10:]).max() < 0.01
+
+
+def test_the_stream_is_the_clip(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    common = ["generate", "piano", "-d", "2.5", "--seed", "1"]
+    with pytest.raises(SystemExit):
+        main([*common, "--stream", "-", "--raw"])
+    streamed = np.frombuffer(capfdbinary.readouterr().out, "<i2")
+    with pytest.raises(SystemExit):
+        main([*common, "--normalization-strategy", "clip", "-o", "whole.wav"])
+    whole = read(Path("whole.wav")).samples[0] * 2**15
+    assert len(streamed) == round(2.5 * SAMPLE_RATE_HZ)
+    assert np.abs(streamed - whole).max() <= 1
+
+
+def test_encode_decode_keeps_the_length(run: Run) -> None:
+    write(Path("in.wav"), tone(3.21), "wav")
+    assert run("encode-decode", "in.wav", "-o", "out.wav").code == 0
+    assert read(Path("out.wav")).duration_s == pytest.approx(3.21)
+
+
+def test_ctrl_c_while_the_engine_runs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, step = [], Engine.step
+
+    def interrupted(engine: Engine) -> None:
+        steps.append(step(engine))
+        if len(steps) == 5:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Engine, "step", interrupted)
+    result = run("generate", "piano", "-d", "60", "-o", "x.wav")
+    assert (result.code, result.out) == (130, "")
+    assert "stopped" in result.err
+    assert not list(Path().iterdir())
+
+
+def test_a_stride_longer_than_the_window_is_refused(run: Run) -> None:
+    result = run("generate", "piano", "-d", "0.5", "--stride", "1.5")
+    assert result.code == 2
+    assert "stride_s" in result.err
