@@ -1,0 +1,61 @@
+# make song    music from the model that ships     make test    all tests
+# make lint    ruff, mypy, stale documents         make bench   speed, beside the peers
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := song
+
+export PROMPT ?= lo-fi beat, 80 bpm, mellow piano
+DURATION ?= 8
+OUTPUT ?= song.wav
+
+# The first Python that is new enough.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
+	echo $$python && break; done)
+VENV := .venv
+PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
+
+.PHONY: song test lint bench docs clean
+
+song: $(VENV)/.installed
+	$(VENV)/bin/toccata generate "$$PROMPT" --model mini --duration $(DURATION) --output $(OUTPUT)
+	@echo "Your music is in $(abspath $(OUTPUT))"
+
+test: $(VENV)/.dev $(VENV)/.synth
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python scripts/readme.py --check
+
+bench: $(VENV)/.dev
+	$(VENV)/bin/python -m bench
+
+# The parts of README.md that are made from the code.
+docs: $(VENV)/.dev
+	$(VENV)/bin/python scripts/readme.py
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
+	find src tests bench scripts -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "toccata needs Python 3.11 or newer" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing into $(VENV); this takes a few minutes the first time"
+	$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# Renders the corpus. Its one dependency, pyaudio, only plays live and needs a compiler: left out.
+$(VENV)/.synth: $(VENV)/.installed scripts/setup-synth
+	$(PIP) install -c constraints.txt --no-deps tinysoundfont
+	scripts/setup-synth
+	@touch $@
