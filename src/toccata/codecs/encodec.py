@@ -12,7 +12,7 @@ from toccata.codecs.quantizer import ResidualQuantizer
 from toccata.codecs.seanet import Decoder, Encoder, LstmState, SeanetConfig
 from toccata.codecs.streaming import Windowed, blocks
 
-ENCODE_BLOCK_FRAMES = 500
+ENCODE_BLOCK_FRAMES = 250
 DECODE_BLOCK_FRAMES = 250
 # The layers after the decoder's LSTM look 2.3 frames to either side, those before the encoder's
 # LSTM 0.8; the latent convolutions half their kernel.
