@@ -1,0 +1,116 @@
+"""The text encoder of `mini`: small, trained along with the LM, and without a vocabulary file.
+
+A word is the sum of hashed pieces (the word itself and its letter trigrams, as in Bojanowski et
+al. 2017), so that unseen and misspelt words land near known ones. A number also carries its
+value, so that 93 bpm lies between 92 and 94. Two transformer layers let words see each other
+("no" and "drums", "92" and "bpm").
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+#?")
+NUMBER_WAVES = 16
+
+
+@dataclass(frozen=True)
+class WordsConfig:
+    dim: int = 192
+    layers: int = 2
+    heads: int = 4
+    buckets: int = 4096
+    max_words: int = 24
+
+    def to_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, int]) -> WordsConfig:
+        return cls(**values)
+
+
+def words_of(prompt: str) -> list[str]:
+    """Lower-case words and numbers; "80bpm" gives "80" and "bpm"."""
+    return WORD.findall(unicodedata.normalize("NFKC", prompt).casefold())
+
+
+def pieces_of(word: str, buckets: int) -> list[int]:
+    """Buckets of the word and its letter trigrams; bucket 0 is never used."""
+    marked = f"<{word}>"
+    grams = [] if word[0].isdigit() else [marked[i : i + 3] for i in range(len(marked) - 2)]
+    return [1 + zlib.crc32(piece.encode()) % (buckets - 1) for piece in [marked, *grams]]
+
+
+def number_waves(word: str) -> list[float]:
+    """The value of a number as waves of its logarithm; zeros for a word."""
+    if not word[0].isdigit():
+        return [0.0] * NUMBER_WAVES
+    octave = math.log2(1.0 + float(word))
+    turns = [octave * 2.0 ** (i / 2) for i in range(NUMBER_WAVES // 2)]
+    return [wave(math.pi * turn) for turn in turns for wave in (math.sin, math.cos)]
+
+
+class WordsTextEncoder(nn.Module):
+    """Prompts to text states [B, max_words, dim]; always `max_words` rows, zeros past the end.
+
+    The fixed length keeps the audio at the same positions whatever the prompt. Words past
+    `max_words` are not heard.
+    """
+
+    def __init__(self, config: WordsConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.pieces = nn.EmbeddingBag(config.buckets, config.dim, mode="mean", padding_idx=0)
+        self.numbers = nn.Linear(NUMBER_WAVES, config.dim, bias=False)
+        self.positions = nn.Parameter(0.02 * torch.randn(config.max_words, config.dim))
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                config.dim, config.heads, 4 * config.dim, 0.0, "gelu",
+                batch_first=True, norm_first=True,
+            )
+            for _ in range(config.layers)
+        )  # fmt: skip
+        self.norm = nn.LayerNorm(config.dim)
+
+    @torch.inference_mode()
+    def encode(self, prompt: str) -> Tensor:
+        """One prompt to [max_words, dim]; an empty prompt to zeros."""
+        out: Tensor = self([prompt])[0]
+        return out
+
+    def forward(self, prompts: Sequence[str]) -> Tensor:
+        words = [words_of(prompt)[: self.config.max_words] for prompt in prompts]
+        present = self._present(words)
+        x = self._embed(words) + self.positions
+        # A row with no word would attend to nothing and be nan: it may see its zeroth place.
+        hidden_keys = ~present
+        hidden_keys[:, 0] = False
+        for layer in self.layers:
+            x = layer(x, src_key_padding_mask=hidden_keys)
+        out: Tensor = self.norm(x) * present[..., None]
+        return out
+
+    def _present(self, words: list[list[str]]) -> Tensor:
+        counts = torch.tensor([len(row) for row in words], device=self.positions.device)
+        places = torch.arange(self.config.max_words, device=self.positions.device)
+        return places < counts[:, None]
+
+    def _embed(self, words: list[list[str]]) -> Tensor:
+        padded = [row + [""] * (self.config.max_words - len(row)) for row in words]
+        flat = [word for row in padded for word in row]
+        pieces = [pieces_of(word, self.config.buckets) if word else [0] for word in flat]
+        waves = [number_waves(word) if word else [0.0] * NUMBER_WAVES for word in flat]
+        device = self.positions.device
+        starts = torch.tensor([0, *(len(p) for p in pieces[:-1])], device=device).cumsum(0)
+        bag = self.pieces(torch.tensor([i for p in pieces for i in p], device=device), starts)
+        x: Tensor = bag + self.numbers(torch.tensor(waves, device=device).to(bag.dtype))
+        return x.view(len(words), self.config.max_words, -1)

@@ -1,0 +1,52 @@
+"""Training configurations: YAML files checked against frozen dataclasses."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import yaml
+
+from toccata.errors import InputError
+
+T = TypeVar("T")
+
+
+def load_config(path: Path, kind: type[T]) -> T:
+    """Read `path` as a `kind`. Raises InputError for a missing file, unknown or missing keys."""
+    if not path.is_file():
+        raise InputError("config", str(path), "name an existing YAML file")
+    return from_mapping(kind, yaml.safe_load(path.read_text()) or {}, path.name)
+
+
+def from_mapping(kind: type[T], values: object, where: str) -> T:
+    """Build dataclass `kind` from nested mappings; lists become tuples."""
+    if not isinstance(values, dict):
+        raise InputError(where, values, f"give the fields of {kind.__name__}")
+    known = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise InputError(f"{where}.{key}", values[key], f"known keys: {', '.join(known)}")
+    required = [
+        name
+        for name, field in known.items()
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    for name in required:
+        if name not in values:
+            raise InputError(f"{where}.{name}", None, "this key is required")
+    hints = get_type_hints(kind)
+    return kind(
+        **{key: _value(hints[key], value, f"{where}.{key}") for key, value in values.items()}
+    )
+
+
+def _value(hint: Any, value: object, where: str) -> object:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return from_mapping(hint, value, where)
+    if isinstance(value, list):
+        return tuple(value)
+    if hint in (int, float, str, bool) and not isinstance(value, (hint, int)):
+        raise InputError(where, value, f"give a {hint.__name__}")
+    return value

@@ -1,0 +1,102 @@
+"""`toccata train corpus`: songs composed, rendered and encoded into shards of codes for the LM.
+
+A shard is one .npz of plain arrays: codes [M, K, T] uint16, the loudest pitch class of each frame
+[M, T] uint8, and the facts of each song as JSON, from which captions are worded afresh each time
+a song is heard. Seeds make a shard reproducible; existing shards are kept.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toccata.codecs.encodec import Encodec
+from toccata.conditioners.chroma import ChromaConfig, chroma
+from toccata.training.codec_run import load_codec
+from toccata.training.config import load_config
+from toccata.training.corpus.compose import compose
+from toccata.training.corpus.render import Renderer
+from toccata.training.corpus.song import HOP, Facts
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CorpusRun:
+    """`shards` shards of `songs` songs of `song_s` seconds, from `seed` on."""
+
+    out: str
+    codec: str
+    seed: int = 0
+    shards: int = 100
+    songs: int = 64
+    song_s: float = 20.0
+
+
+@dataclass(frozen=True, eq=False)
+class Shard:
+    codes: np.ndarray[tuple[int, int, int], np.dtype[np.uint16]]  # [M, K, T]
+    pitch: np.ndarray[tuple[int, int], np.dtype[np.uint8]]  # [M, T]
+    facts: list[Facts]
+
+
+def main(config: Path, soundfont: Path | None = None) -> Path:
+    """Write the shards that are not there yet; returns their folder."""
+    run = load_config(config, CorpusRun)
+    codec, renderer, folder = load_codec(Path(run.codec)), Renderer(soundfont), Path(run.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(run.shards):
+        path = folder / f"{index:05d}.npz"
+        if not path.exists():
+            first = run.seed + index * run.songs
+            write_shard(path, make_shard(first, run.songs, run.song_s, codec, renderer))
+            log.info("shard %d of %d: %s", index + 1, run.shards, path)
+    return folder
+
+
+def make_shard(first: int, count: int, song_s: float, codec: Encodec, renderer: Renderer) -> Shard:
+    codes, pitch, facts = [], [], []
+    for seed in range(first, first + count):
+        song = compose(seed, song_s)
+        audio = torch.from_numpy(renderer.render(song))
+        codes.append(codec.encode(audio[None, None])[0].numpy().astype(np.uint16))
+        pitch.append(pitch_per_frame(audio))
+        facts.append(song.facts)
+    return Shard(np.stack(codes), np.stack(pitch), facts)
+
+
+def pitch_per_frame(audio: Tensor) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
+    """The loudest pitch class around the start of each codec frame; audio [N] -> [N / 640].
+
+    Measured at every other frame: the window is 26 frames long.
+    """
+    rows = chroma(audio, ChromaConfig(hop=2 * HOP))
+    classes = rows.argmax(-1).numpy().astype(np.uint8)
+    return classes.repeat(2)[: audio.shape[0] // HOP]
+
+
+def write_shard(path: Path, shard: Shard) -> None:
+    facts = np.array([json.dumps(asdict(facts)) for facts in shard.facts])
+    aside = path.with_suffix(".partial")
+    with aside.open("wb") as file:
+        np.savez(file, codes=shard.codes, pitch=shard.pitch, facts=facts)
+    aside.rename(path)
+
+
+def read_shard(path: Path) -> Shard:
+    with np.load(path, allow_pickle=False) as arrays:
+        facts = [json.loads(str(text)) for text in arrays["facts"]]
+        facts = [Facts(**{**fact, "instruments": tuple(fact["instruments"])}) for fact in facts]
+        return Shard(arrays["codes"], arrays["pitch"], facts)
+
+
+def read_shards(folder: Path) -> Iterator[Shard]:
+    for path in sorted(folder.glob("*.npz")):
+        yield read_shard(path)

@@ -1,0 +1,76 @@
+"""Batches for the LM: crops of encoded songs with freshly worded captions and melodies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toccata.errors import InputError
+from toccata.training.corpus.captions import caption
+from toccata.training.corpus_run import Shard, read_shards
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """How often a condition is withheld, so that guidance has a null half to learn."""
+
+    all: float = 0.1
+    text: float = 0.1
+    melody: float = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """codes [B, K, T]; pitch [B, P], 0 (the null melody) where withheld; captions, "" likewise."""
+
+    codes: Tensor
+    pitch: Tensor
+    captions: list[str]
+
+
+class CropBatches:
+    """Batch number `step` is a function of the seed, the step and the shards on disk."""
+
+    def __init__(
+        self, *, folder: Path, seed: int, batch: int, frames: int, pitch_frames: int,
+        pitch_stride: float, from_start: float, dropout: Dropout,
+    ) -> None:  # fmt: skip
+        self.folder, self.seed, self.batch, self.frames = folder, seed, batch, frames
+        self.pitch_offsets = (np.arange(pitch_frames) * pitch_stride).round().astype(int)
+        self.from_start, self.dropout = from_start, dropout
+        self.shards: list[Shard] = []
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the shards anew: more may have been made."""
+        self.shards = list(read_shards(self.folder))
+        if not self.shards:
+            raise InputError("corpus", str(self.folder), "make it first: toccata train corpus")
+
+    @property
+    def hours(self) -> float:
+        return sum(shard.pitch.size for shard in self.shards) / 50 / 3600
+
+    def __call__(self, step: int) -> Batch:
+        rng = np.random.default_rng([self.seed, step])
+        crops = [self._crop(rng) for _ in range(self.batch)]
+        codes = torch.from_numpy(np.stack([codes for codes, _, _ in crops]).astype(np.int64))
+        pitch = torch.from_numpy(np.stack([pitch for _, pitch, _ in crops]).astype(np.int64))
+        return Batch(codes, pitch, [text for _, _, text in crops])
+
+    def _crop(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, str]:
+        shard = self.shards[int(rng.integers(len(self.shards)))]
+        song = int(rng.integers(len(shard.facts)))
+        last = shard.codes.shape[2] - self.frames
+        start = 0 if rng.random() < self.from_start else int(rng.integers(last + 1))
+        pitch = shard.pitch[song, np.minimum(start + self.pitch_offsets, start + self.frames - 1)]
+        text = caption(shard.facts[song], rng)
+        if (nothing := rng.random() < self.dropout.all) or rng.random() < self.dropout.melody:
+            pitch = np.zeros_like(pitch)
+        if nothing or rng.random() < self.dropout.text:
+            text = ""
+        return shard.codes[song, :, start : start + self.frames], pitch, text

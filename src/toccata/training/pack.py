@@ -1,0 +1,61 @@
+"""`toccata train pack`: a trained codec and LM into one folder that loads by its path."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from toccata.families import layout_toccata
+from toccata.families.model import Model
+from toccata.training.codec_run import load_codec
+from toccata.training.config import load_config
+from toccata.training.lm_run import load_trained
+from toccata.types import SamplingParams
+
+KEPT = ("MODEL_CARD.md",)
+
+
+@dataclass(frozen=True)
+class PackRun:
+    """`out` is replaced, except for its model card."""
+
+    out: str
+    codec: str
+    lm: str
+    name: str
+    licence: str = "MIT"
+    defaults: SamplingParams = field(default_factory=SamplingParams)
+
+
+def main(config: Path) -> Path:
+    """Write the model in half precision; returns its folder."""
+    run = load_config(config, PackRun)
+    out, aside = Path(run.out), Path(run.out).with_suffix(".partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    layout_toccata.write(trained_model(run), aside, torch.float16)
+    for name in KEPT:
+        if (out / name).exists():
+            shutil.copy(out / name, aside / name)
+    shutil.rmtree(out, ignore_errors=True)
+    aside.rename(out)
+    return out
+
+
+def trained_model(run: PackRun) -> Model:
+    """The model of two training runs, in memory."""
+    lm_run, parts = load_trained(Path(run.lm))
+    return Model(
+        name=run.name,
+        lm=parts.lm,
+        codec=load_codec(Path(run.codec)),
+        text_encoder=parts.text,
+        chroma=lm_run.chroma,
+        segment_s=lm_run.segment_s,
+        defaults=run.defaults,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        licence=run.licence,
+    )
