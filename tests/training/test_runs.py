@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 
-from toccata.training import codec_run, corpus_run, lm_run
+from toccata.training import codec_run, corpus_run, lm_run, pack
 from toccata.training.corpus_run import read_shards
 
 SEANET = {"filters": 2, "dimension": 8, "pad_mode": "constant"}
@@ -108,3 +108,20 @@ def test_the_lm_learns_and_resumes(trained: Path) -> None:
     end.resume()
     assert end.step == 6
     assert end.validate().mean() < start.validate().mean()
+
+
+def test_a_packed_model_loads_and_makes_music(trained: Path) -> None:
+    from toccata.pipeline import load
+
+    lm_run.main(lm_config(trained, "packed_lm", 3))
+    values: dict[str, object] = {
+        "out": str(trained / "packed"), "codec": str(trained / "codec"),
+        "lm": str(trained / "packed_lm"), "name": "toy",
+    }  # fmt: skip
+    folder = pack.main(write(trained / "pack.yaml", values))
+    (folder / "MODEL_CARD.md").write_text("figures")
+    pack.main(trained / "pack.yaml")
+    assert (folder / "MODEL_CARD.md").read_text() == "figures"
+    clip = load(folder, device="cpu").generate("fast drums", duration_s=0.5, seed=1)
+    assert clip.model == "toy"
+    assert clip.samples.shape == (1, 16000)

@@ -41,6 +41,12 @@ def lm(config: Config) -> None:
     _run("lm_run", config)
 
 
+@train.command(epilog=_EXAMPLES)
+def pack(config: Config) -> None:
+    """Put a trained codec and language model into one folder, which loads by its path."""
+    _run("pack", config)
+
+
 def _run(module: str, config: Path) -> None:
     with interruptible("training; run it again to go on"):
         show(str(import_module(f"toccata.training.{module}").main(config)))

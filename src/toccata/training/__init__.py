@@ -1,0 +1,1 @@
+"""How the model that ships was made, from composing its corpus to packing its weights."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from toccata.training.losses import log_mel, si_sdr_db, spectral_loss
 from toccata.training.vq import CodebookLearner
 
 log = logging.getLogger(__name__)
-KMEANS_BATCHES = 40
+KMEANS_POINTS_PER_CODE = 16
 
 
 @dataclass(frozen=True)
@@ -134,10 +135,11 @@ class CodecTrainer:
 
     @torch.no_grad()
     def start_codebooks(self, maker: CropMaker) -> None:
-        unseen = range(self.run.steps, self.run.steps + KMEANS_BATCHES)
+        points = KMEANS_POINTS_PER_CODE * self.run.codec.card
+        batches = math.ceil(points / (maker.batch * maker.crop_frames))
+        unseen = range(self.run.steps, self.run.steps + batches)
         latents = [self.codec.encoder(maker(step)) for step in unseen]
-        points = torch.cat(latents).transpose(1, 2).flatten(0, 1)
-        self.learner.start(points)
+        self.learner.start(torch.cat(latents).transpose(1, 2).flatten(0, 1))
 
     def update(self, audio: Tensor) -> dict[str, float]:
         self.set_rate()
