@@ -7,24 +7,27 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from toccata.audio.loudness import STRATEGIES
 from toccata.errors import InputError, InputErrors
-from toccata.inputs import draw_seed
-from toccata.schema import EXTENDED, MAX_SEED, RANDOM_SEED
+from toccata.inputs import checked, draw_seed
+from toccata.schema import EXTENDED, RANDOM_SEED
 from toccata.types import SamplingParams, Waveform
 
 Audio = Waveform | str | Path
 
 STRIDE_OF_SEGMENT = 0.6
 
-# Limits are kept in one table, under the names of the 14 inputs.
-_NUMBERS = {
+# What they may be is kept in one table, under the names of the 14 inputs.
+_INPUTS = {
+    "prompt": "prompt",
     "duration_s": "duration",
     "top_k": "top_k",
     "top_p": "top_p",
     "temperature": "temperature",
     "cfg": "classifier_free_guidance",
+    "seed": "seed",
+    "normalization": "normalization_strategy",
 }
+_NUMBERS = ("duration_s", "top_k", "top_p", "temperature", "cfg", "stride_s")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,33 +90,26 @@ class Brief:
 
     def parameters(self) -> dict[str, str]:
         """The numbers that shaped a settled brief's clip, as text for its tags."""
-        numbers = {name: f"{getattr(self, name):g}" for name in (*_NUMBERS, "stride_s")}
+        numbers = {name: f"{getattr(self, name):g}" for name in _NUMBERS}
         return {**numbers, "normalization": self.normalization}
 
     def _problems(self, segment_s: float) -> Iterator[InputError]:
-        blank = self.prompt is None or not self.prompt.strip()
+        blank = self.prompt is None or not str(self.prompt).strip()
         if blank and self.melody is None and self.continue_from is None:
             yield InputError("prompt", self.prompt, "give a prompt, a melody or audio to continue")
-        for name, published in _NUMBERS.items():
-            field, value = EXTENDED[published], getattr(self, name)
-            whole = field.kind == "integer"
-            if not _is_number(value, whole=whole) or not field.low <= value <= field.high:
-                yield InputError(name, value, f"it must be {field.allowed}")
-        if self.seed is not None and not _is_number(self.seed, whole=True, high=MAX_SEED):
-            yield InputError("seed", self.seed, f"it must be a whole number from 0 to {MAX_SEED}")
-        if self.normalization not in STRATEGIES:
-            yield InputError("normalization", self.normalization, "use " + ", ".join(STRATEGIES))
-        if not _is_number(self.stride_s) or not 0 < self.stride_s <= segment_s:
+        for name, published in _INPUTS.items():
+            try:
+                checked(EXTENDED[published], getattr(self, name))
+            except InputError as problem:
+                yield InputError(name, problem.value, problem.allowed)
+        if not _is_number(self.stride_s, high=segment_s) or self.stride_s == 0:
             allowed = f"it must be more than 0 and at most {segment_s:g}, the model's segment"
             yield InputError("stride_s", self.stride_s, allowed)
         for name in ("fade_in_s", "fade_out_s"):
-            if not _is_number(value := getattr(self, name), high=1e6) or value < 0:
+            if not _is_number(value := getattr(self, name)):
                 yield InputError(name, value, "use 0 or more seconds")
 
 
-def _is_number(value: object, *, whole: bool = False, high: float = float("inf")) -> bool:
-    """A number from -1 to `high`, nan excluded; True and False are none."""
-    kinds = int if whole else int | float
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        return False
-    return -1 <= value <= high
+def _is_number(value: object, high: float = float("inf")) -> bool:
+    """A number from 0 to `high`, nan excluded; True and False are none."""
+    return not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= high

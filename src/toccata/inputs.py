@@ -62,7 +62,7 @@ def check(raw: Mapping[str, object], schema: Schema = HOSTED) -> Inputs:
     values: dict[str, Any] = {}
     for field in schema.fields:
         try:
-            values[field.name] = _value(field, raw.get(field.name, field.default))
+            values[field.name] = checked(field, raw.get(field.name, field.default))
         except InputError as problem:
             problems.append(problem)
     for names, rule in _RULES:
@@ -118,7 +118,8 @@ def _closest(text: str, known: tuple[str, ...]) -> str:
     return f"did you mean {close[0]}?" if close else ""
 
 
-def _value(field: Field, value: object) -> object:
+def checked(field: Field, value: object) -> object:
+    """`value` as `field` has it. Raises InputError."""
     if value is None and field.default is None:
         return None
     if field.name == "continuation_end" and value == -1:
