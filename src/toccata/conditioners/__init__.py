@@ -1,0 +1,1 @@
+"""Text and melody: what a request asks for, as vectors."""

@@ -1,0 +1,38 @@
+"""What a text encoder offers, and what one request is conditioned on before the LM sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Turns one prompt into vectors."""
+
+    def encode(self, prompt: str) -> Tensor:
+        """One prompt, as it would be alone -> [L, cond_dim]; an empty one -> zeros."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """One request's conditions in the LM's width; rows are unbatched.
+
+    text [L, D]: cross-attended by the conditioned half; zeros for a missing prompt. The null half
+        attends to zeros, which adds nothing: its cross block is skipped. None in the prefix kind.
+    prefix [P, D]: chroma rows, then text rows, before the conditioned half's codes. None in the
+        cross-attention kind.
+    null_prefix [P, D]: what stands there, as long, in the null half.
+    """
+
+    text: Tensor | None = None
+    prefix: Tensor | None = None
+    null_prefix: Tensor | None = None
+
+
+def is_blank(prompt: str | None) -> bool:
+    """No prompt at all: its condition is exactly zero, the projection's bias included."""
+    return prompt is None or not prompt.strip()

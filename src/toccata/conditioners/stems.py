@@ -1,0 +1,116 @@
+"""Optional stem separation: a melody is followed without its drums and bass (extra `stems`)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from toccata.errors import CheckpointError, MissingExtraError
+from toccata.types import Waveform
+
+MODEL = "htdemucs"
+WEIGHTS = "955717e8*.th"
+MELODIC = ("vocals", "other")
+
+log = logging.getLogger(__name__)
+
+
+class Separator(Protocol):
+    """A model that takes a mix apart."""
+
+    sources: Sequence[str]
+    sample_rate_hz: int
+    channels: int
+
+    def separate(self, mix: Tensor) -> Tensor:
+        """Mix [C, N] -> stems [sources, C, N]."""
+        ...
+
+
+class MelodyStems:
+    """Keeps vocals and other; without demucs the full mix is used, and that is said once."""
+
+    def __init__(self, separator: Separator | None = None, *, offline: bool = False) -> None:
+        self._separator = separator
+        self._offline = offline
+        self._missing = False
+
+    def __call__(self, waveform: Waveform) -> Waveform:
+        """Any waveform -> its melodic stems [1, N] at the separator's rate, or itself.
+
+        Cut the waveform before: the whole of it is separated. Raises CheckpointError if demucs is
+        installed but its weights are not to be had.
+        """
+        separator = self._find()
+        return waveform if separator is None else melodic(waveform, separator)
+
+    def _find(self) -> Separator | None:
+        if self._separator is None and not self._missing:
+            try:
+                self._separator = Demucs(offline=self._offline)
+            except MissingExtraError as error:
+                self._missing = True
+                log.warning("the melody keeps its drums and bass: %s", error)
+        return self._separator
+
+
+def melodic(waveform: Waveform, separator: Separator) -> Waveform:
+    """The melodic stems of `waveform`, summed and mixed to mono [1, N] at the separator's rate."""
+    from toccata.audio.waveform import resample, to_channels
+
+    mix = resample(to_channels(waveform, separator.channels), separator.sample_rate_hz)
+    stems = separator.separate(torch.from_numpy(mix.samples))
+    kept = [stem for name, stem in zip(separator.sources, stems, strict=True) if name in MELODIC]
+    samples = torch.stack(kept).sum(dim=0).mean(dim=0, keepdim=True)
+    return Waveform(samples.cpu().numpy(), separator.sample_rate_hz)
+
+
+class Demucs:
+    """htdemucs, without its random shift: that would draw from Python's global generator.
+
+    Raises MissingExtraError without the extra, CheckpointError without the weights.
+    """
+
+    def __init__(self, *, offline: bool = False) -> None:
+        try:
+            from demucs.apply import apply_model
+            from demucs.pretrained import get_model
+        except ImportError as error:
+            raise MissingExtraError(
+                "stem separation is not installed: pip install 'toccata[stems]'"
+            ) from error
+        _check_weights(offline)
+        self._apply = apply_model
+        self._model = _load(get_model)
+        self.sources: Sequence[str] = tuple(self._model.sources)
+        self.sample_rate_hz = int(self._model.samplerate)
+        self.channels = int(self._model.audio_channels)
+
+    def separate(self, mix: Tensor) -> Tensor:
+        with torch.inference_mode():
+            stems: Tensor = self._apply(self._model, mix[None], shifts=0, progress=False)[0]
+        return stems
+
+
+def _check_weights(offline: bool) -> None:
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    if offline and not any(folder.glob(WEIGHTS)):
+        raise CheckpointError(
+            f"{MODEL}: its weights ({WEIGHTS}) are not in {folder} and this is offline; "
+            "use a melody once while online, or pip uninstall demucs to use the full mix"
+        )
+
+
+def _load(get_model: Callable[[str], Any]) -> Any:
+    try:
+        return get_model(MODEL)
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{MODEL}: its weights cannot be loaded ({error}); check the network, "
+            f"or delete {WEIGHTS} in {torch.hub.get_dir()}/checkpoints and try again"
+        ) from error

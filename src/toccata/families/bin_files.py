@@ -1,0 +1,141 @@
+"""Reading PyTorch .bin files without running anything that is in them.
+
+Old releases pickle their configuration as an OmegaConf object. Its classes are stood in for by an
+inert `Node`, from which plain dicts and lists are made; omegaconf itself is not needed, and any
+other global that a file asks for is refused before it is looked up.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from toccata.errors import CheckpointError
+
+CURE = (
+    "run `toccata models remove NAME`, then `toccata models pull NAME`, or use a safetensors "
+    "version of the model"
+)
+
+
+class Node:
+    """Stands in for any OmegaConf object: keeps its state and does nothing."""
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state if isinstance(state, dict) else {}
+
+
+class Marker:
+    """Stands in for the types that OmegaConf objects mention."""
+
+
+def plain_dict(*_: object) -> dict[Any, Any]:
+    return {}
+
+
+NODES = (
+    "omegaconf.dictconfig.DictConfig",
+    "omegaconf.listconfig.ListConfig",
+    "omegaconf.base.ContainerMetadata",
+    "omegaconf.base.Metadata",
+    "omegaconf.base.UnionNode",
+    *(
+        f"omegaconf.nodes.{kind}Node"
+        for kind in ("Any", "String", "Integer", "Float", "Boolean", "Enum", "Bytes", "Path")
+    ),
+    "omegaconf.nodes.InterpolationResultNode",
+)
+MARKERS = (
+    "typing.Any",
+    *(f"{kind.__module__}.{kind.__name__}" for kind in (dict, list, tuple, str, int, float, bool)),
+)
+STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    *((Node, name) for name in NODES),
+    *((Marker, name) for name in MARKERS),
+    (plain_dict, "collections.defaultdict"),
+]
+
+
+def read_bin(file: Path) -> dict[str, Any]:
+    """The dict in a .bin file, its tensors mapped and not yet read.
+
+    Raises CheckpointError for a file that is missing, truncated, or asks for code to be run.
+    """
+    try:
+        with torch.serialization.safe_globals(STAND_INS):
+            content = torch.load(
+                file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
+            )
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{file}: {_reason(error)}; {CURE}") from error
+    except (OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError,
+            AssertionError) as error:  # fmt: skip
+        raise CheckpointError(f"{file}: missing or damaged ({error}); {CURE}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{file}: must hold a dict, not {type(content).__name__}; {CURE}")
+    return content
+
+
+def _reason(error: pickle.UnpicklingError) -> str:
+    asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if asked:
+        return f"it asks for {asked[1]}, which a model file has no need of; nothing was run"
+    return f"it is damaged or hostile ({str(error).splitlines()[-1]}); nothing was run"
+
+
+def plain_config(config: object, file: Path) -> dict[str, Any]:
+    """A stored configuration (YAML text, or an OmegaConf object as read by `read_bin`) as dicts.
+
+    Interpolations like ${sample_rate} are resolved. Raises CheckpointError.
+    """
+    try:
+        values = yaml.safe_load(config) if isinstance(config, str) else _plain(config)
+        if not isinstance(values, dict):
+            raise TypeError(f"it is {type(values).__name__}, not a mapping")
+        resolved: dict[str, Any] = _resolve(values, values)
+    except (yaml.YAMLError, RecursionError, TypeError) as error:
+        raise CheckpointError(f"{file}: xp.cfg cannot be read ({error}); {CURE}") from error
+    return resolved
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Node):
+        return _plain(value.state.get("_content", value.state.get("_val")))
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _resolve(value: Any, root: dict[str, Any]) -> Any:
+    if isinstance(value, dict):
+        return {key: _resolve(item, root) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_resolve(item, root) for item in value]
+    return _follow(value, root)
+
+
+def _follow(value: Any, root: dict[str, Any]) -> Any:
+    """The number or text that a chain of references ends at; whole sections are not copied."""
+    seen = []
+    while isinstance(value, str) and (reference := re.fullmatch(r"\$\{([\w.]+)\}", value)):
+        if value in seen:
+            raise TypeError(f"{value} refers to itself")
+        seen.append(value)
+        value = _lookup(root, reference[1])
+    return value
+
+
+def _lookup(root: dict[str, Any], path: str) -> Any:
+    value: Any = root
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return None if isinstance(value, (dict, list)) else value

@@ -1,0 +1,95 @@
+"""What every layout reports about a folder, and the model that is assembled from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from toccata.codecs.base import Codec
+from toccata.codecs.encodec import Encodec, EncodecConfig
+from toccata.codecs.stereo import StereoCodec
+from toccata.conditioners.base import TextEncoder
+from toccata.conditioners.chroma import ChromaConfig
+from toccata.conditioners.stems import MelodyStems
+from toccata.errors import CheckpointError
+from toccata.families.model import Model
+from toccata.families.tensors import Part, build
+from toccata.lm.decoder import Decoder, LMConfig
+from toccata.types import SamplingParams
+
+WEIGHTS_LICENCE = "CC-BY-NC-4.0"
+
+M = TypeVar("M", bound=nn.Module)
+LoadText = Callable[[torch.device, torch.dtype], TextEncoder]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was understood, none of its tensors read yet.
+
+    stereo: the LM's codebooks interleave two channels of the (mono) codec.
+    load_text: loads the text encoder to a device and dtype.
+    """
+
+    name: str
+    lm_config: LMConfig
+    lm: Part
+    codec_config: EncodecConfig
+    codec: Part
+    stereo: bool
+    load_text: LoadText
+    chroma: ChromaConfig | None = None
+    segment_s: float = 30.0
+    defaults: SamplingParams = field(default_factory=SamplingParams)
+    licence: str = WEIGHTS_LICENCE
+
+    def __post_init__(self) -> None:
+        lm = (self.lm_config.codebooks, self.lm_config.card)
+        codec = (self.codec_config.codebooks * (2 if self.stereo else 1), self.codec_config.card)
+        if lm != codec:
+            raise CheckpointError(
+                f"{self.lm.file}: has {lm[0]} codebooks of {lm[1]} codes, but its codec, "
+                f"{self.codec.file}, makes {codec[0]} of {codec[1]}; they are of different models"
+            )
+
+
+def assemble(
+    checkpoint: Checkpoint,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    text_encoder: TextEncoder | None,
+    text_dtype: torch.dtype,
+    offline: bool,
+) -> Model:
+    """Read the tensors. The codec is always float32: lower precision there is audible."""
+    codec = load_codec(checkpoint.codec_config, checkpoint.codec, device)
+    return Model(
+        name=checkpoint.name,
+        lm=build(lambda: Decoder(checkpoint.lm_config), checkpoint.lm, device, dtype),
+        codec=StereoCodec(codec) if checkpoint.stereo else codec,
+        text_encoder=text_encoder or checkpoint.load_text(device, text_dtype),
+        chroma=checkpoint.chroma,
+        segment_s=checkpoint.segment_s,
+        defaults=checkpoint.defaults,
+        device=device,
+        dtype=dtype,
+        licence=checkpoint.licence,
+        stems=MelodyStems(offline=offline),
+    )
+
+
+def load_codec(config: EncodecConfig, part: Part, device: torch.device) -> Encodec:
+    return build(lambda: Encodec(config), part, device, torch.float32)
+
+
+def mono_codec(codec: Codec) -> Encodec:
+    """The EnCodec inside `codec`, which may be stereo."""
+    inner = codec.mono if isinstance(codec, StereoCodec) else codec
+    if not isinstance(inner, Encodec):
+        raise TypeError(f"{type(inner).__name__} is not an Encodec")
+    return inner

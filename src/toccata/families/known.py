@@ -1,0 +1,68 @@
+"""The published checkpoints by short name; the model that ships is the first."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from toccata.errors import CheckpointError, UnknownModelError
+
+MINI = "mini"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Known:
+    """hub_id: None for the model that is in the package. follows: what shapes its music."""
+
+    name: str
+    hub_id: str | None
+    follows: str
+    channels: int
+
+
+def _row(name: str, follows: str, channels: int) -> Known:
+    return Known(name, f"facebook/musicgen-{name}", follows, channels)
+
+
+TEXT, MELODY = "text", "text and melody"
+KNOWN = {
+    row.name: row
+    for row in (
+        Known(MINI, None, MELODY, 1),
+        _row("small", TEXT, 1),
+        _row("medium", TEXT, 1),
+        _row("large", TEXT, 1),
+        _row("melody", MELODY, 1),
+        _row("melody-large", MELODY, 1),
+        _row("stereo-small", TEXT, 2),
+        _row("stereo-medium", TEXT, 2),
+        _row("stereo-large", TEXT, 2),
+        _row("stereo-melody", MELODY, 2),
+        _row("stereo-melody-large", MELODY, 2),
+    )
+}
+NOT_SUPPORTED = {
+    "style": "its style conditioner is not supported yet; use melody, which follows a melody"
+}
+
+
+def resolve(name: str) -> Known:
+    """What is known under a short name or a hub id; any other hub id is taken as it is.
+
+    Raises UnknownModelError, which lists the names, and CheckpointError for `style`.
+    """
+    short = name.removeprefix("facebook/musicgen-")
+    if short in KNOWN:
+        return KNOWN[short]
+    if short in NOT_SUPPORTED:
+        raise CheckpointError(f"{name}: {NOT_SUPPORTED[short]}")
+    if HUB_ID.fullmatch(name):
+        return Known(name, name, "what its configuration says", 0)
+    near = difflib.get_close_matches(short, KNOWN, 1)
+    guess = f"did you mean {near[0]}? " if near else ""
+    raise UnknownModelError(
+        f"{name}: there is no such model or folder; {guess}"
+        f"known are {', '.join(KNOWN)}, or give a hub id (owner/name) or a folder"
+    )

@@ -1,0 +1,98 @@
+"""A loaded model: its parts, and how a request's words and melody become conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from toccata.codecs.base import Codec
+from toccata.conditioners.base import Conditions, TextEncoder, is_blank
+from toccata.conditioners.chroma import ChromaConfig, cut, melody_rows, mono, null_rows
+from toccata.conditioners.stems import MelodyStems
+from toccata.errors import CheckpointError, InputError
+from toccata.lm.decoder import Decoder
+from toccata.types import SamplingParams, Waveform
+
+TEXT, MELODY = "description", "self_wav"
+
+
+@dataclass(eq=False)
+class Model:
+    """Parts on one device. `chroma` None: the model follows no melody.
+
+    segment_s: what the LM was trained on, the longest it can hold at once.
+    dtype: of the LM's weights; the codec is float32. licence: of the weights.
+    """
+
+    name: str
+    lm: Decoder
+    codec: Codec
+    text_encoder: TextEncoder
+    chroma: ChromaConfig | None
+    segment_s: float
+    defaults: SamplingParams
+    device: torch.device
+    dtype: torch.dtype
+    licence: str
+    stems: MelodyStems = field(default_factory=MelodyStems)
+
+    @torch.inference_mode()
+    def conditions(
+        self, prompt: str | None, melody: Waveform | None = None, melody_start_s: float = 0.0
+    ) -> Conditions:
+        """What one request is conditioned on, projected to the LM's width.
+
+        The melody may have any rate and channels; its first training segment counts, and a
+        shorter one is repeated. `melody_start_s` > 0 is for later windows of a long clip: the
+        melody is read from there on, around its end.
+        Raises InputError for a melody that this model cannot follow.
+        """
+        text = self._text(prompt)
+        if self.lm.config.cross_attention:
+            self._refuse(melody)
+            return Conditions(text=text)
+        null_text = torch.zeros_like(text)
+        if self.chroma is None:
+            self._refuse(melody)
+            return Conditions(prefix=text, null_prefix=null_text)
+        null_melody = self._project(MELODY, null_rows(self.chroma))
+        rows = null_melody
+        if melody is not None:
+            rows = self._project(MELODY, self._melody(self.chroma, melody, melody_start_s))
+        return Conditions(
+            prefix=torch.cat([rows, text]), null_prefix=torch.cat([null_melody, null_text])
+        )
+
+    def _text(self, prompt: str | None) -> Tensor:
+        states = self.text_encoder.encode(prompt or "")
+        if is_blank(prompt):
+            # Exactly zero, the projection's bias included.
+            rows = (len(states), self.lm.config.dim)
+            return torch.zeros(rows, device=self.device, dtype=self.dtype)
+        return self._project(TEXT, states)
+
+    def _melody(self, chroma: ChromaConfig, melody: Waveform, start_s: float) -> Tensor:
+        if melody.samples.shape[1] == 0:
+            raise InputError("melody", "0 samples", "give a melody that is not empty")
+        # Cut before separating: the rest would not be heard.
+        part = cut(melody, start_s, chroma.samples_needed / chroma.sample_rate_hz)
+        part = self.stems(part) if chroma.stems else part
+        return melody_rows(torch.from_numpy(mono(part, chroma.sample_rate_hz).samples[0]), chroma)
+
+    def _project(self, condition: str, rows: Tensor) -> Tensor:
+        projection = self.lm.projections[condition]
+        if rows.shape[-1] != projection.in_features:
+            raise CheckpointError(
+                f"{self.name}: {condition} is {rows.shape[-1]} wide, but the model takes "
+                f"{projection.in_features}; its text encoder is of another model"
+            )
+        projected: Tensor = projection(rows.to(self.device, self.dtype))
+        return projected
+
+    def _refuse(self, melody: Waveform | None) -> None:
+        if melody is not None:
+            raise InputError(
+                "melody", self.name, "this model follows no melody; use melody or melody-large"
+            )

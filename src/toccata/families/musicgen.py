@@ -1,0 +1,77 @@
+"""From a name to a model: find the folder, recognise its layout, read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from toccata import hub
+from toccata.backends.devices import pick_device, pick_dtype
+from toccata.codecs.encodec import EncodecConfig
+from toccata.conditioners.base import TextEncoder
+from toccata.errors import CheckpointError
+from toccata.families import layout_audiocraft, layout_toccata, layout_transformers
+from toccata.families.checkpoint import Checkpoint, LoadText, assemble
+from toccata.families.known import resolve
+from toccata.families.model import Model
+from toccata.families.tensors import Part
+
+MINI_FOLDER = Path(__file__).parents[1] / "mini"
+
+
+def load_model(
+    name: str | Path,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    offline: bool | None = None,
+    text_encoder: TextEncoder | None = None,
+) -> Model:
+    """Load a model by short name, hub id or folder, in any of the three layouts.
+
+    device: cpu, cuda, mps; dtype of the LM: fp32, bf16, fp16; None picks the best there is.
+    offline: never ask the hub. text_encoder: instead of the checkpoint's own.
+    Raises UnknownModelError, CheckpointError, InputError.
+    """
+    place = pick_device(device)
+    checkpoint = read_checkpoint(name, offline=bool(offline))
+    return assemble(
+        checkpoint,
+        place,
+        pick_dtype(place, dtype),
+        text_encoder=text_encoder,
+        text_dtype=torch.float32,
+        offline=bool(offline),
+    )
+
+
+def read_checkpoint(name: str | Path, *, offline: bool = False) -> Checkpoint:
+    """Find and understand a checkpoint; its tensors are not read yet."""
+    folder = find_folder(name, offline=offline)
+    if layout_toccata.matches(folder):
+        return layout_toccata.read(folder)
+    label = str(name) if not Path(name).is_dir() else Path(name).resolve().name
+    if layout_transformers.matches(folder):
+        return layout_transformers.read(folder, label)
+    if layout_audiocraft.matches(folder):
+
+        def load_t5(t5_name: str) -> LoadText:
+            return layout_transformers.read_t5(hub.fetch(t5_name, offline=offline))
+
+        def load_codec(codec_id: str) -> tuple[EncodecConfig, Part]:
+            return layout_transformers.read_codec(hub.fetch(codec_id, offline=offline))
+
+        return layout_audiocraft.read(folder, label, load_t5, load_codec)
+    raise CheckpointError(
+        f"{folder}: holds no model; there should be config.json with model.safetensors, "
+        "or state_dict.bin with compression_state_dict.bin"
+    )
+
+
+def find_folder(name: str | Path, *, offline: bool) -> Path:
+    """A folder as it is, otherwise that of the named model; fetched if it is not here yet."""
+    if Path(name).is_dir():
+        return Path(name)
+    known = resolve(str(name))
+    return MINI_FOLDER if known.hub_id is None else hub.fetch(known.hub_id, offline=offline)

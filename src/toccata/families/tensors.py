@@ -1,0 +1,260 @@
+"""Lazily read tensors: found under a checkpoint's names, wanted under ours.
+
+A layout describes with `Rule`s how our names are made of its own; `gather` applies them, and
+`build` fills a module with the result, one tensor at a time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from toccata.codecs.seanet import fuse_weight_norm
+from toccata.errors import CheckpointError
+
+CURE = (
+    "the file is damaged or of another model: run `toccata models remove NAME`, then "
+    "`toccata models pull NAME`"
+)
+RENEW_FRACTION = 8
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class OpenFile(Protocol):
+    """A file mapped into memory."""
+
+    def keys(self) -> Iterable[str]: ...
+    def get_tensor(self, name: str) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class LazyTensor:
+    """One tensor that is read when it is needed; `name` is what its file calls it."""
+
+    file: Path
+    name: str
+    read: Callable[[], Tensor]
+
+
+class MappedFile:
+    """Reads tensors out of a mapped file.
+
+    What was read through a mapping stays resident as long as the mapping lives. It is renewed
+    every so often, so that loading takes the size of the model and not of model and file.
+    """
+
+    def __init__(self, path: Path, open_file: Callable[[Path], OpenFile]) -> None:
+        self.path = path
+        self._open = open_file
+        self._file = open_file(path)
+        self._budget = max(path.stat().st_size // RENEW_FRACTION, 1)
+        self._read_bytes = 0
+
+    def tensors(self) -> dict[str, LazyTensor]:
+        """All tensors by the file's own names."""
+        return {
+            name: LazyTensor(self.path, name, lambda name=name: self._get(name))  # type: ignore[misc]
+            for name in self._file.keys()  # noqa: SIM118 - not every OpenFile is a mapping
+        }
+
+    def _get(self, name: str) -> Tensor:
+        if self._read_bytes > self._budget:
+            self._file = self._open(self.path)
+            self._read_bytes = 0
+        try:
+            tensor = self._file.get_tensor(name)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise CheckpointError(
+                f"{self.path}: {name} cannot be read ({error}); {CURE}"
+            ) from error
+        self._read_bytes += tensor.nbytes
+        return tensor
+
+
+def open_safetensors(path: Path) -> dict[str, LazyTensor]:
+    """The tensors of a safetensors file. Raises CheckpointError if it is missing or damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        return MappedFile(path, lambda path: safe_open(path, "pt")).tensors()
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: missing or damaged ({error}); {CURE}") from error
+
+
+Join = Callable[[Sequence[Tensor]], Tensor]
+
+
+def first(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Our names that match `ours` are joined from those of `theirs`, templates with \\1, \\2 ..."""
+
+    ours: str
+    theirs: tuple[str, ...]
+    join: Join = first
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a checkpoint holds for one module: its lazy tensors and how they map onto ours.
+
+    extra: a pattern of tensors that are there and not needed.
+    """
+
+    file: Path
+    found: Mapping[str, LazyTensor]
+    rules: Sequence[Rule]
+    extra: str = r"(?!)"
+
+
+def gather(part: Part, wanted: Iterable[str]) -> dict[str, LazyTensor]:
+    """Lazy tensors by our names. Raises CheckpointError for one that is missing or unexpected."""
+    used: set[str] = set()
+    gathered = {}
+    for name in wanted:
+        theirs, join = _sources(part, name)
+        used.update(theirs)
+        gathered[name] = joined([_present(part, source) for source in theirs], join)
+    for name, tensor in part.found.items():
+        if name not in used and not re.fullmatch(part.extra, name):
+            raise CheckpointError(f"{tensor.file}: unexpected tensor {name}; {CURE}")
+    return gathered
+
+
+def _sources(part: Part, wanted: str) -> tuple[list[str], Join]:
+    for rule in part.rules:
+        match = re.fullmatch(rule.ours, wanted)
+        if match:
+            return [match.expand(template) for template in rule.theirs], rule.join
+    raise CheckpointError(f"{part.file}: this layout has nothing for {wanted}; {CURE}")
+
+
+def _present(part: Part, name: str) -> LazyTensor:
+    try:
+        return part.found[name]
+    except KeyError:
+        raise CheckpointError(f"{part.file}: tensor {name} is missing; {CURE}") from None
+
+
+def joined(sources: Sequence[LazyTensor], join: Join) -> LazyTensor:
+    if join is first:
+        return sources[0]
+    name = " + ".join(source.name for source in sources)
+    return LazyTensor(sources[0].file, name, lambda: _join(sources, name, join))
+
+
+def _join(sources: Sequence[LazyTensor], name: str, join: Join) -> Tensor:
+    try:
+        return join([source.read() for source in sources])
+    except (RuntimeError, IndexError) as error:
+        raise CheckpointError(
+            f"{sources[0].file}: {name} do not fit together ({error}); {CURE}"
+        ) from error
+
+
+WEIGHT_NORM_SPELLINGS = (
+    (".weight_g", ".weight_v"),
+    (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
+)
+
+
+def fuse_weight_norms(found: Mapping[str, LazyTensor]) -> dict[str, LazyTensor]:
+    """The same tensors with each pair of gain and direction replaced by the plain weight."""
+    fused = dict(found)
+    for gain_suffix, direction_suffix in WEIGHT_NORM_SPELLINGS:
+        for name in [name for name in fused if name.endswith(gain_suffix)]:
+            stem = name.removesuffix(gain_suffix)
+            gain, direction = fused.pop(name), fused.pop(stem + direction_suffix, None)
+            if direction is None:
+                raise CheckpointError(
+                    f"{gain.file}: tensor {stem + direction_suffix} is missing; {CURE}"
+                )
+            pair = joined([gain, direction], lambda parts: fuse_weight_norm(*parts))
+            fused[stem + ".weight"] = pair
+    return fused
+
+
+def without_prefix(found: Mapping[str, LazyTensor], prefix: str) -> dict[str, LazyTensor]:
+    """Those tensors that start with `prefix`, by what follows it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in found.items()
+        if name.startswith(prefix)
+    }
+
+
+def renamed(found: Mapping[str, LazyTensor], rename: Callable[[str], str]) -> dict[str, LazyTensor]:
+    """The same tensors by other names."""
+    return {rename(name): tensor for name, tensor in found.items()}
+
+
+def stacked(file: Path, found: Mapping[str, LazyTensor], names: Sequence[str]) -> LazyTensor:
+    """The tensors `names` as the rows of one. Raises CheckpointError if one is missing."""
+    part = Part(file, found, ())
+    return joined([_present(part, name) for name in names], lambda parts: torch.stack(list(parts)))
+
+
+class _NoDraws(TorchFunctionMode):
+    """Leaves out the normal draws of new modules, whose weights are about to be replaced.
+
+    On the meta device they import torch's compiler, which takes seconds.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func.__name__ == "normal_":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+def build(make: Callable[[], M], part: Part, device: torch.device, dtype: torch.dtype) -> M:
+    """The module that `make` makes, never holding any weights but those of `part`.
+
+    Every tensor is checked against the module's own shape, cast and moved one by one. Raises
+    CheckpointError naming the file and the tensor.
+    """
+    with torch.device("meta"), _NoDraws():
+        module = make()
+    wanted = module.state_dict()
+    state = dict(_filled(wanted, gather(part, wanted), device, dtype))
+    module.load_state_dict(state, assign=True)
+    # Loading by assignment takes over what the bare module wanted, gradients too.
+    return module.eval().requires_grad_(False)
+
+
+def _filled(
+    wanted: Mapping[str, Tensor],
+    gathered: Mapping[str, LazyTensor],
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Iterator[tuple[str, Tensor]]:
+    shared: dict[LazyTensor, nn.Parameter] = {}
+    for name, expected in wanted.items():
+        lazy = gathered[name]
+        if lazy not in shared:
+            # Our own copy: a running model must not change or die with the file under it.
+            tensor = _checked(lazy, expected).to(device, dtype, copy=True).contiguous()
+            shared[lazy] = nn.Parameter(tensor, requires_grad=False)
+        yield name, shared[lazy]
+
+
+def _checked(lazy: LazyTensor, expected: Tensor) -> Tensor:
+    tensor = lazy.read()
+    if tensor.shape != expected.shape or not tensor.is_floating_point():
+        raise CheckpointError(
+            f"{lazy.file}: tensor {lazy.name} is {list(tensor.shape)} {tensor.dtype}, "
+            f"but the configuration asks for {list(expected.shape)} floats; {CURE}"
+        )
+    return tensor
