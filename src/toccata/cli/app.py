@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from toccata import __version__
-from toccata.cli import encode_decode, generate
-from toccata.cli.evaluate import evaluate
+from toccata.cli import encode_decode, evaluate, generate
 from toccata.cli.info import info
 from toccata.cli.models import convert, models
 from toccata.cli.report import show
@@ -60,4 +59,4 @@ app.add_typer(models, name="models")
 app.command()(convert)
 app.command()(info)
 app.add_typer(train, name="train")
-app.add_typer(evaluate, name="eval")
+app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)

@@ -1,0 +1,118 @@
+"""Which key is it, and does it follow a melody."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from toccata.conditioners.chroma import ChromaConfig, chroma
+from toccata.errors import InputError
+from toccata.evaluation.sound import RATE_HZ, Samples, heard
+
+Mode = Literal["major", "minor"]
+Key = tuple[int, Mode]
+"""The pitch class of the tonic, C being 0, and the mode."""
+
+SILENT = -1
+_SILENCE_RMS = 1e-3  # -60 dB
+_CHROMA = ChromaConfig(sample_rate_hz=RATE_HZ, stems=False)
+
+_NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_ACCIDENTALS = {"": 0, "#": 1, "b": -1}
+
+_N_FFT, _HOP = 8_192, 4_096
+_PITCHES = range(28, 96)  # MIDI, E1 to B6
+_CENTRE_PITCH, _PITCH_WIDTH = 64.0, 16.0  # melody and chords count more than bass and overtones
+# How much each pitch class, counted up from the tonic, speaks for the key. A softmax regression
+# on 400 songs of training seeds; published profiles (Krumhansl and Kessler 1982, Temperley 2007)
+# name 10 to 15 % fewer keys right on this music.
+_PROFILES: dict[Mode, tuple[float, ...]] = {
+    "major": (18.6, -4.8, 0.4, -13.6, 7.6, 4.9, -11.4, 17.0, -8.7, 5.1, -19.4, 0.7),
+    "minor": (22.9, -10.3, -4.6, 12.3, -12.0, 0.3, -10.3, 12.6, 6.9, -12.0, 0.0, -2.0),
+}
+
+
+def loudest_classes(samples: Samples, sample_rate_hz: int) -> Tensor:
+    """The loudest pitch class of each frame of 128 ms [F], as melodies are conditioned on.
+
+    Samples [N] or [C, N]. SILENT where there is nothing to hear.
+    """
+    audio = heard(samples, sample_rate_hz)
+    classes = chroma(audio, _CHROMA).argmax(-1)
+    half = _CHROMA.window // 2
+    padded = F.pad(audio.square()[None], (half, half))
+    rms = F.avg_pool1d(padded, _CHROMA.window, _CHROMA.hop)[0].sqrt()
+    return classes.masked_fill(rms[: len(classes)] < _SILENCE_RMS, SILENT)
+
+
+def chroma_agreement(made: Tensor, melody: Tensor) -> float:
+    """The share of a melody's sounding frames whose loudest class is also that of what was made.
+
+    Both from `loudest_classes`; the shorter one ends the comparison. Music in an unrelated key
+    reaches 1/12 to 0.2.
+    """
+    frames = min(len(made), len(melody))
+    sounding = melody[:frames] != SILENT
+    if not sounding.any():
+        return 0.0
+    return float((made[:frames] == melody[:frames])[sounding].float().mean())
+
+
+def estimate_key(samples: Samples, sample_rate_hz: int) -> Key:
+    """The most likely key of samples [N] or [C, N]."""
+    heights = pitch_profile(samples, sample_rate_hz)
+    scores = {
+        (tonic, mode): float(heights @ torch.tensor(profile).roll(tonic))
+        for mode, profile in _PROFILES.items()
+        for tonic in range(12)
+    }
+    return max(scores, key=lambda key: scores[key])
+
+
+def pitch_profile(samples: Samples, sample_rate_hz: int) -> Tensor:
+    """How much of the sound each pitch class has [12]; the sum is 1, or 0 for silence."""
+    audio = heard(samples, sample_rate_hz)
+    window = torch.hann_window(_N_FFT)
+    size = torch.stft(audio, _N_FFT, _HOP, window=window, return_complex=True).abs() / _N_FFT
+    low, high, weight = _semitones()
+    heights = torch.zeros(12, size.shape[1])
+    for pitch, first, last, share in zip(_PITCHES, low, high, weight, strict=True):
+        heights[pitch % 12] += share * size[first:last].amax(0)
+    # Every moment counts alike, however loud.
+    return (heights / heights.sum(0).clamp(min=1e-6)).mean(1)
+
+
+def parse_key(name: str) -> Key:
+    """ "F# minor" to (6, "minor"). Raises InputError for what is not a key."""
+    tonic, _, mode = name.partition(" ")
+    letter, accidental = tonic[:1], tonic[1:]
+    if letter not in _NATURALS or accidental not in _ACCIDENTALS or mode not in _PROFILES:
+        raise InputError("key", name, 'give a tonic and a mode: "C major", "F# minor"')
+    pitch_class = (_NATURALS[letter] + _ACCIDENTALS[accidental]) % 12
+    return pitch_class, "major" if mode == "major" else "minor"
+
+
+def same_scale(one: Key, other: Key) -> bool:
+    """Whether the keys are equal or relative: A minor has the notes of C major."""
+    return _relative_major(one) == _relative_major(other)
+
+
+def _relative_major(key: Key) -> int:
+    tonic, mode = key
+    return (tonic + 3) % 12 if mode == "minor" else tonic
+
+
+@cache
+def _semitones() -> tuple[list[int], list[int], list[float]]:
+    """First bin, end bin and weight of each of _PITCHES."""
+    bin_hz = RATE_HZ / _N_FFT
+    edges = [440 * 2 ** ((pitch - 69.5) / 12) / bin_hz for pitch in [*_PITCHES, _PITCHES.stop]]
+    # Low semitones are narrower than a bin: they take the nearest one.
+    low = [round(edge) for edge in edges[:-1]]
+    high = [max(round(edge), first + 1) for edge, first in zip(edges[1:], low, strict=True)]
+    distance = (torch.tensor(_PITCHES) - _CENTRE_PITCH) / _PITCH_WIDTH
+    return low, high, torch.exp(-0.5 * distance.square()).tolist()

@@ -1,0 +1,105 @@
+"""The rulers measure what they say, on sounds whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from toccata.errors import InputError
+from toccata.evaluation.drums import has_drums
+from toccata.evaluation.harmony import (
+    SILENT,
+    chroma_agreement,
+    estimate_key,
+    loudest_classes,
+    parse_key,
+    same_scale,
+)
+from toccata.evaluation.health import examine
+from toccata.evaluation.tempo import estimate_bpm, tempo_agrees
+
+RATE_HZ = 32_000
+Audio = NDArray[np.float32]
+
+
+def clicks(bpm: float, duration_s: float = 8.0) -> Audio:
+    audio = np.zeros(round(duration_s * RATE_HZ), np.float32)
+    rng = np.random.default_rng(0)
+    burst = (rng.standard_normal(640) * np.linspace(1, 0, 640)).astype(np.float32)
+    for beat in np.arange(0, duration_s - 0.1, 60 / bpm):
+        start = round(beat * RATE_HZ)
+        audio[start : start + 640] += burst
+    return audio
+
+
+def chord(*pitches: int, duration_s: float = 2.0) -> Audio:
+    time_s = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
+    tones = [np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * time_s) for pitch in pitches]
+    return (0.2 * np.sum(tones, axis=0)).astype(np.float32)
+
+
+@settings(max_examples=12)
+@given(bpm=st.integers(60, 170))
+def test_the_tempo_of_clicks_is_heard(bpm: int) -> None:
+    assert tempo_agrees(bpm, estimate_bpm(clicks(bpm), RATE_HZ))
+
+
+def test_silence_has_no_tempo() -> None:
+    assert estimate_bpm(np.zeros(RATE_HZ, np.float32), RATE_HZ) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("heard_bpm", "agrees"), [(100, True), (103, True), (106, False), (200, True), (150, False)]
+)
+def test_octaves_are_forgiven_and_nothing_else(heard_bpm: float, agrees: bool) -> None:
+    assert tempo_agrees(100, heard_bpm) is agrees
+
+
+def test_a_chord_is_no_drum_kit() -> None:
+    assert not has_drums(chord(60, 64, 67), RATE_HZ)
+    assert not has_drums(np.zeros(RATE_HZ, np.float32), RATE_HZ)
+
+
+def test_the_key_of_a_cadence_is_heard() -> None:
+    cadence = np.concatenate(
+        [chord(60, 64, 67), chord(65, 69, 72), chord(67, 71, 74), chord(60, 64, 67)]
+    )
+    assert same_scale(estimate_key(cadence, RATE_HZ), (0, "major"))
+
+
+def test_keys_have_names() -> None:
+    assert parse_key("F# minor") == (6, "minor")
+    assert parse_key("Eb major") == (3, "major")
+    assert same_scale((9, "minor"), (0, "major"))
+    assert not same_scale((9, "minor"), (0, "minor"))
+
+
+@pytest.mark.parametrize("name", ["", "H major", "C", "C dorian"])
+def test_what_is_no_key_is_named(name: str) -> None:
+    with pytest.raises(InputError, match="key"):
+        parse_key(name)
+
+
+def test_music_agrees_with_its_own_melody_and_not_with_another() -> None:
+    own = loudest_classes(chord(60, duration_s=4), RATE_HZ)
+    other = loudest_classes(chord(66, duration_s=4), RATE_HZ)
+    assert chroma_agreement(own, own) == 1.0
+    assert chroma_agreement(own, other) < 0.1
+
+
+def test_silent_frames_of_a_melody_do_not_count() -> None:
+    melody = torch.tensor([0, SILENT, 4, SILENT])
+    assert chroma_agreement(torch.tensor([0, 1, 4, 2]), melody) == 1.0
+    assert chroma_agreement(torch.tensor([0, 1]), torch.tensor([SILENT, SILENT])) == 0.0
+
+
+def test_what_is_no_music_is_told_apart() -> None:
+    music = np.concatenate([chord(p, p + 4, p + 7, duration_s=0.5) for p in (60, 65, 67, 62)])
+    assert examine(music, RATE_HZ).well
+    assert examine(np.zeros(2 * RATE_HZ, np.float32), RATE_HZ).silent
+    assert examine(np.sign(music), RATE_HZ).clipped
+    assert examine(chord(60, duration_s=4), RATE_HZ).stuck
