@@ -39,7 +39,7 @@ def clicks(bpm: float, duration_s: float = 8.0) -> Audio:
 def chord(*pitches: int, duration_s: float = 2.0) -> Audio:
     time_s = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
     tones = [np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * time_s) for pitch in pitches]
-    return (0.2 * np.sum(tones, axis=0)).astype(np.float32)
+    return np.asarray(0.2 * np.sum(tones, axis=0), np.float32)
 
 
 @settings(max_examples=12)
