@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from transformers import EncodecModel, T5EncoderModel, T5ForConditionalGeneration
+from transformers.audio_utils import chroma_filter_bank
 
 from tests.families.helpers import CODEC_FILE, GivenText, copy_golden, golden_model, publish
 from tests.golden_lm import expected
 from tests.reference import tiny
+from toccata.conditioners.chroma import ChromaConfig, filters
 from toccata.families.layout_transformers import read_t5
 from toccata.families.musicgen import load_model
 
@@ -61,3 +64,11 @@ def test_the_decoder_of_a_whole_t5_is_left_out(tmp_path: Path) -> None:
     ids = torch.tensor([tiny.tokenizer().encode("warm piano").ids])
     wanted = reference.encoder(input_ids=ids).last_hidden_state[0]
     torch.testing.assert_close(encoder.encode("warm piano"), wanted)
+
+
+@pytest.mark.parametrize(("rate_hz", "window"), [(32000, 16384), (44100, 4096)])
+def test_the_chroma_filters_are_those_of_librosa(rate_hz: int, window: int) -> None:
+    """transformers has a port of librosa's, which the published models were trained with."""
+    wanted = chroma_filter_bank(window, 12, rate_hz, tuning=0.0)
+    made = filters(ChromaConfig(sample_rate_hz=rate_hz, window=window, hop=window // 4))
+    np.testing.assert_allclose(made.numpy(), wanted[:, : made.shape[1]], atol=1e-6)

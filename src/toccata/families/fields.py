@@ -49,7 +49,8 @@ class Fields:
         for key in self.values:
             if key not in hints:
                 raise CheckpointError(f"{self.file}: {key} is not a field of {kind.__name__}")
-        return kind(**{name: self._field(name, hint) for name, hint in hints.items()})
+        values = {name: self._field(name, hint) for name, hint in hints.items()}
+        return self.make(kind, **values)
 
     def _field(self, name: str, hint: Any) -> Any:
         if isinstance(hint, type) and is_dataclass(hint):

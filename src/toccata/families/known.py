@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from toccata.errors import CheckpointError, UnknownModelError
 
 MINI = "mini"
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+PUBLISHED = "facebook/musicgen-"
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Known:
 
 
 def _row(name: str, follows: str, channels: int) -> Known:
-    return Known(name, f"facebook/musicgen-{name}", follows, channels)
+    return Known(name, PUBLISHED + name, follows, channels)
 
 
 TEXT, MELODY = "text", "text and melody"
@@ -53,12 +54,12 @@ def resolve(name: str) -> Known:
 
     Raises UnknownModelError, which lists the names, and CheckpointError for `style`.
     """
-    short = name.removeprefix("facebook/musicgen-")
+    short = name.removeprefix(PUBLISHED)
     if short in KNOWN:
         return KNOWN[short]
     if short in NOT_SUPPORTED:
         raise CheckpointError(f"{name}: {NOT_SUPPORTED[short]}")
-    if HUB_ID.fullmatch(name):
+    if HUB_ID.fullmatch(name) and not name.startswith(PUBLISHED):
         return Known(name, name, "what its configuration says", 0)
     near = difflib.get_close_matches(short, KNOWN, 1)
     guess = f"did you mean {near[0]}? " if near else ""

@@ -17,8 +17,6 @@ from toccata.families.known import resolve
 from toccata.families.model import Model
 from toccata.families.tensors import Part
 
-MINI_FOLDER = Path(__file__).parents[1] / "mini"
-
 
 def load_model(
     name: str | Path,
@@ -73,5 +71,4 @@ def find_folder(name: str | Path, *, offline: bool) -> Path:
     """A folder as it is, otherwise that of the named model; fetched if it is not here yet."""
     if Path(name).is_dir():
         return Path(name)
-    known = resolve(str(name))
-    return MINI_FOLDER if known.hub_id is None else hub.fetch(known.hub_id, offline=offline)
+    return hub.fetch(resolve(str(name)).hub_id, offline=offline)

@@ -206,7 +206,7 @@ def stacked(file: Path, found: Mapping[str, LazyTensor], names: Sequence[str]) -
 
 
 class _NoDraws(TorchFunctionMode):
-    """Leaves out the normal draws of new modules, whose weights are about to be replaced.
+    """Leaves out the normal draws of new modules and their scaling: only shapes matter here.
 
     On the meta device they import torch's compiler, which takes seconds.
     """
@@ -216,6 +216,10 @@ class _NoDraws(TorchFunctionMode):
     ) -> Any:
         if func.__name__ == "normal_":
             return args[0] if args else kwargs["tensor"]
+        if func.__name__ == "mul" and isinstance(args[1], float):
+            return args[0]
+        if func.__name__ == "randn":
+            func = torch.empty
         return func(*args, **(kwargs or {}))
 
 

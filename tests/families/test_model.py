@@ -1,0 +1,112 @@
+"""From words and a melody to conditions: the parts that no golden file shows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.families.helpers import GivenText, golden_model
+from toccata.conditioners.base import Conditions
+from toccata.errors import CheckpointError, InputError
+from toccata.families.model import Model
+from toccata.types import Waveform
+
+RATE_HZ = 8000
+PREFIX = 32
+
+
+def changed(kind: str, **fields: Any) -> Model:
+    return replace(golden_model(kind), **fields)
+
+
+def notes(*pitches_hz: float, channels: int = 1) -> Waveform:
+    """A second of each."""
+    time_s = np.arange(RATE_HZ) / RATE_HZ
+    sound = np.concatenate([np.sin(2 * np.pi * pitch * time_s) for pitch in pitches_hz])
+    return Waveform(np.tile(sound, (channels, 1)).astype(np.float32), RATE_HZ)
+
+
+def prefix(given: Conditions) -> torch.Tensor:
+    assert given.prefix is not None
+    return given.prefix
+
+
+@pytest.mark.parametrize("blank", [None, "", "  \n"])
+def test_no_prompt_is_exactly_zero(blank: str | None) -> None:
+    text = golden_model("text").conditions(blank).text
+    assert text is not None
+    assert text.shape == (1, 64)
+    assert not text.any()
+    assert not prefix(golden_model("melody").conditions(blank))[PREFIX:].any()
+
+
+def test_both_halves_are_equally_long_and_the_null_half_hears_nothing() -> None:
+    model = golden_model("melody")
+    given, blank = model.conditions("a", notes(440, 494)), model.conditions(None)
+    assert given.null_prefix is not None
+    assert blank.null_prefix is not None
+    assert given.null_prefix.shape == prefix(given).shape
+    assert torch.equal(given.null_prefix[:PREFIX], blank.null_prefix[:PREFIX])
+    assert torch.equal(prefix(blank), blank.null_prefix)
+    assert not torch.equal(prefix(given)[:PREFIX], given.null_prefix[:PREFIX])
+
+
+def test_the_sides_of_a_stereo_melody_are_averaged() -> None:
+    model = golden_model("melody")
+    left, right = notes(440), notes(440)
+    quiet = Waveform(np.concatenate([left.samples, 0 * right.samples]), RATE_HZ)
+    wanted = prefix(model.conditions(None, left))
+    assert torch.equal(prefix(model.conditions(None, quiet)), wanted)
+    assert torch.equal(prefix(model.conditions(None, notes(440, channels=2))), wanted)
+
+
+def test_later_windows_go_on_in_the_melody() -> None:
+    model = golden_model("melody")
+    melody = notes(262, 294, 330, 349, 392, 440, 494)
+    first, later = (prefix(model.conditions(None, melody, start_s)) for start_s in (0.0, 2.0))
+    # The frames a second apart from both edges see the same notes in both windows.
+    shift = round(2.0 * 32000 / 4096)
+    assert not torch.equal(first, later)
+    middle = slice(4, PREFIX - shift - 4)
+    moved = first[shift:PREFIX][middle]
+    assert (moved == later[middle]).all(dim=1).float().mean() > 0.7
+
+
+def test_only_what_is_heard_is_separated() -> None:
+    heard: list[float] = []
+
+    class Stems:
+        def __call__(self, waveform: Waveform) -> Waveform:
+            heard.append(waveform.duration_s)
+            return waveform
+
+    model = golden_model("melody")
+    assert model.chroma is not None
+    with_stems = replace(model, chroma=replace(model.chroma, stems=True), stems=Stems())  # type: ignore[arg-type]
+    long = notes(*[440.0] * 20)
+    assert torch.equal(
+        prefix(with_stems.conditions(None, long)), prefix(model.conditions(None, long))
+    )
+    assert heard == [pytest.approx((31 * 4096 + 8192) / 32000, abs=1e-3)]
+
+
+def test_an_empty_melody_is_an_error() -> None:
+    with pytest.raises(InputError, match="melody"):
+        golden_model("melody").conditions("a", Waveform(np.zeros((1, 0), np.float32), RATE_HZ))
+
+
+def test_a_text_encoder_of_another_model_is_named() -> None:
+    other = changed("text", text_encoder=GivenText(torch.zeros(3, 512)), name="mine")
+    with pytest.raises(CheckpointError, match=r"mine: description is 512 wide.* 768"):
+        other.conditions("a")
+
+
+def test_a_prefix_model_without_a_melody_takes_text_alone() -> None:
+    model = changed("melody", chroma=None)
+    assert prefix(model.conditions("a")).shape == (5, 64)
+    with pytest.raises(InputError, match="follows no melody"):
+        model.conditions("a", notes(440))
