@@ -88,7 +88,12 @@ def test_ctrl_c_while_the_engine_runs(run: Run, monkeypatch: pytest.MonkeyPatch)
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Engine, "step", interrupted)
-    result = run("generate", "piano", "-d", "60", "-o", "x.wav")
+    # A shell's background jobs start with Ctrl-C ignored, and so would Python.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        result = run("generate", "piano", "-d", "60", "-o", "x.wav")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (result.code, result.out) == (130, "")
     assert "stopped" in result.err
     assert not list(Path().iterdir())
