@@ -40,6 +40,7 @@ def test_the_songs_themselves_score_high(songs: suite.Material) -> None:
     tempo = [clip.samples[0] for clip in suite.make(echo, songs.tempo)]
     drums = [clip.samples[0] for clip in suite.make(echo, songs.drums)]
     assert suite.tempo_rate(tempo, songs.tempo) >= 0.6
+    assert suite.tempo_chance(tempo, songs.tempo) <= 0.3
     assert suite.drums_rate(drums, songs.drums) >= 0.9
     key, carried = suite.continuation_rates(suite.carry_on(echo, songs.continued), songs.continued)
     assert key >= 0.6

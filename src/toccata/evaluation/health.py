@@ -7,13 +7,18 @@ from dataclasses import astuple, dataclass
 import torch
 import torch.nn.functional as F
 
+from toccata.evaluation.drums import has_drums
+from toccata.evaluation.harmony import SILENT, loudest_classes
 from toccata.evaluation.sound import FRAMES_PER_SECOND, RATE_HZ, Samples, heard, mel_frames
 
 SILENCE_RMS = 3e-3  # -50 dBFS
 SILENT_SHARE = 0.5
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 1e-3
-STUCK_LIKENESS = 0.99
+# Neighbouring blocks of the corpus are this alike at most 40 % of the time.
+ALIKE = 0.99
+STUCK_SHARE = 0.8
+ONE_NOTE_SHARE = 0.97
 _BLOCK_S = 0.25
 _BANDS = 64
 
@@ -23,7 +28,8 @@ class Health:
     """What is wrong with a clip.
 
     silent: half of it or more is below -50 dBFS. clipped: one sample in a thousand is at full
-    scale. stuck: every quarter of a second sounds like the one before it.
+    scale. stuck: nearly every quarter of a second sounds like the one before it, or one pitch class
+    is the loudest nearly all the time and no drums excuse it.
     """
 
     silent: bool
@@ -44,8 +50,21 @@ def examine(samples: Samples, sample_rate_hz: int) -> Health:
     return Health(
         silent=bool((rms < SILENCE_RMS).float().mean() >= SILENT_SHARE),
         clipped=bool(at_full_scale.mean() >= CLIPPED_SHARE),
-        stuck=bool(_likeness(audio).min() >= STUCK_LIKENESS),
+        stuck=_is_one_sound(audio) or _is_one_note(samples, sample_rate_hz),
     )
+
+
+def _is_one_sound(audio: torch.Tensor) -> bool:
+    return float((_likeness(audio) >= ALIKE).float().mean()) >= STUCK_SHARE
+
+
+def _is_one_note(samples: Samples, sample_rate_hz: int) -> bool:
+    """Struck again and again, or held; a groove over a pedal note is music."""
+    classes = loudest_classes(samples, sample_rate_hz)
+    classes = classes[classes != SILENT]
+    if not len(classes) or has_drums(samples, sample_rate_hz):
+        return False
+    return float((classes == classes.mode().values).float().mean()) >= ONE_NOTE_SHARE
 
 
 def _likeness(audio: torch.Tensor) -> torch.Tensor:

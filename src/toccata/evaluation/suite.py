@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,10 @@ class Report:
     tempo_hit: within 4 %, octaves forgiven. drums_hit: asked for and heard, or neither.
     chroma_right, chroma_wrong: frames that agree with the melody given, and with another one.
     continuation_key_hit: same scale (a relative key counts), tempo as tempo_hit.
+    continuation_key_exact: the tonic and the mode.
     unhealthy: clips that are silent, clipped or stuck on one sound.
+    by_chance: the same clips held against what the other clips were asked for. A model that
+    heeds nothing reaches this.
     """
 
     model: str
@@ -58,11 +62,13 @@ class Report:
     codec_mel_l1: float
     continuation_key_hit: float
     continuation_tempo_hit: float
+    continuation_key_exact: float
     lm_loss_by_codebook: tuple[float, ...]
     unhealthy: int
     clips: dict[str, int]
     seeds: dict[str, int]
     ceiling: dict[str, float] = field(default_factory=dict)
+    by_chance: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -110,10 +116,11 @@ def evaluate(model: Toccata, clips: int = 24, on_stage: OnStage | None = None) -
     right, wrong = melody_rates(by_melody, [song.audio for song in songs.tonal])
     codec_si_sdr_db, codec_mel_l1 = codec_figures(model, songs.tonal)
     key_hit, carried_tempo_hit = continuation_rates(continued, songs.continued)
-    made = [clip.samples[0] for clip in (*by_tempo, *by_drums, *by_melody)] + continued
+    timed = [clip.samples[0] for clip in by_tempo]
+    made = timed + [clip.samples[0] for clip in (*by_drums, *by_melody)] + continued
     return Report(
         model=model.model.name,
-        tempo_hit=tempo_rate([clip.samples[0] for clip in by_tempo], songs.tempo),
+        tempo_hit=tempo_rate(timed, songs.tempo),
         drums_hit=drums_rate([clip.samples[0] for clip in by_drums], songs.drums),
         chroma_right=right,
         chroma_wrong=wrong,
@@ -121,11 +128,16 @@ def evaluate(model: Toccata, clips: int = 24, on_stage: OnStage | None = None) -
         codec_mel_l1=codec_mel_l1,
         continuation_key_hit=key_hit,
         continuation_tempo_hit=carried_tempo_hit,
+        continuation_key_exact=exact_key_rate(continued, songs.continued),
         lm_loss_by_codebook=losses(model, songs.tonal),
         unhealthy=sum(not examine(samples, RATE_HZ).well for samples in made),
         clips={name: len(chosen) for name, chosen in vars(songs).items()} | {"all": len(made)},
         seeds={"songs_from": material.FIRST_SEED, "clips_from": 0},
         ceiling=ceiling(songs),
+        by_chance={
+            "tempo_hit": tempo_chance(timed, songs.tempo),
+            "continuation_tempo_hit": tempo_chance(continued, songs.continued),
+        },
     )
 
 
@@ -167,6 +179,15 @@ def tempo_rate(made: Sequence[Samples], songs: Sequence[Example]) -> float:
     )
 
 
+def tempo_chance(made: Sequence[Samples], songs: Sequence[Example]) -> float:
+    """How often a clip has the tempo that another one was asked for; 0 for a single clip."""
+    heard_bpm = [estimate_bpm(samples, RATE_HZ) for samples in made]
+    asked_bpm = [song.song.facts.bpm for song in songs]
+    pairs = permutations(range(len(songs)), 2)
+    hits = [tempo_agrees(asked_bpm[one], heard_bpm[other]) for one, other in pairs]
+    return _rate(hits) if hits else 0.0
+
+
 def drums_rate(made: Sequence[Samples], songs: Sequence[Example]) -> float:
     return _rate(
         has_drums(samples, RATE_HZ) == song.song.facts.drums
@@ -177,6 +198,13 @@ def drums_rate(made: Sequence[Samples], songs: Sequence[Example]) -> float:
 def key_rate(made: Sequence[Samples], songs: Sequence[Example]) -> float:
     return _rate(
         same_scale(parse_key(song.song.facts.key), estimate_key(samples, RATE_HZ))
+        for samples, song in zip(made, songs, strict=True)
+    )
+
+
+def exact_key_rate(made: Sequence[Samples], songs: Sequence[Example]) -> float:
+    return _rate(
+        parse_key(song.song.facts.key) == estimate_key(samples, RATE_HZ)
         for samples, song in zip(made, songs, strict=True)
     )
 
@@ -232,6 +260,7 @@ def ceiling(songs: Material) -> dict[str, float]:
         "drums_hit": drums_rate([song.audio for song in songs.drums], songs.drums),
         "continuation_key_hit": key_hit,
         "continuation_tempo_hit": tempo_hit,
+        "continuation_key_exact": exact_key_rate(rest, songs.continued),
     }
 
 
