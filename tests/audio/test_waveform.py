@@ -85,22 +85,6 @@ def test_a_fade_longer_than_the_clip_spans_it() -> None:
         wf.fade(sine(), 0, -1)
 
 
-@given(overlap=st.integers(0, 50))
-def test_crossfading_one_sound_with_itself_changes_nothing(overlap: int) -> None:
-    whole = sine(0.01)
-    first = Waveform(whole.samples[:, :150], RATE_HZ)
-    second = Waveform(whole.samples[:, 150 - overlap :], RATE_HZ)
-    joined = wf.crossfade(first, second, overlap / RATE_HZ)
-    np.testing.assert_allclose(joined.samples, whole.samples, atol=1e-6)
-
-
-def test_crossfade_refuses_what_does_not_fit() -> None:
-    with pytest.raises(InputError, match="overlap_s"):
-        wf.crossfade(sine(0.1), sine(0.1), 0.2)
-    with pytest.raises(InputError, match="16000 Hz"):
-        wf.crossfade(sine(), sine(rate_hz=16000), 0.1)
-
-
 def test_levels_of_silence_and_of_nothing() -> None:
     for samples in (np.zeros((2, 9), np.float32), np.zeros((2, 0), np.float32)):
         assert wf.peak(samples) == wf.rms(samples) == 0

@@ -127,25 +127,6 @@ def fade(waveform: W, in_s: float = 0.0, out_s: float = 0.0) -> W:
     return replace(waveform, samples=samples)
 
 
-def crossfade(first: W, second: Waveform, overlap_s: float) -> W:
-    """`second` after `first`, blended over `overlap_s`; lasts as long as both less the overlap.
-
-    The gains add up to 1: right for a seam where both sides carry the same sound, as the end of
-    a user's clip and the codec's version of it do. Raises InputError unless both fit together.
-    """
-    if (first.sample_rate_hz, first.channels) != (second.sample_rate_hz, second.channels):
-        got = f"{second.sample_rate_hz} Hz, {second.channels} channels"
-        allowed = f"use {first.sample_rate_hz} Hz, {first.channels} channels as the first has"
-        raise InputError("second", got, allowed)
-    overlap = round(overlap_s * first.sample_rate_hz)
-    if not 0 <= overlap <= min(first.samples.shape[1], second.samples.shape[1]):
-        raise InputError("overlap_s", overlap_s, "use 0 s up to the length of the shorter clip")
-    rise, start = _ramp(overlap), first.samples.shape[1] - overlap
-    seam = first.samples[:, start:] * (1 - rise) + second.samples[:, :overlap] * rise
-    parts = [first.samples[:, :start], seam, second.samples[:, overlap:]]
-    return replace(first, samples=np.concatenate(parts, axis=1))
-
-
 def _ramp(length: int) -> Samples:
     """0 to 1 along half a cosine, so that neither end has a corner."""
     phase = (np.arange(length) + 0.5) * (np.pi / max(1, length))

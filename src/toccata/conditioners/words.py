@@ -13,7 +13,7 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -29,13 +29,6 @@ class WordsConfig:
     heads: int = 4
     buckets: int = 4096
     max_words: int = 24
-
-    def to_dict(self) -> dict[str, int]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, int]) -> WordsConfig:
-        return cls(**values)
 
 
 def words_of(prompt: str) -> list[str]:

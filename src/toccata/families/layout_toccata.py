@@ -120,7 +120,7 @@ def _config(model: Model, text: dict[str, Any]) -> dict[str, Any]:
 
 def _text(encoder: TextEncoder, folder: Path) -> tuple[nn.Module, dict[str, Any]]:
     if isinstance(encoder, WordsTextEncoder):
-        return encoder, {"kind": "words", "shape": encoder.config.to_dict()}
+        return encoder, {"kind": "words", "shape": asdict(encoder.config)}
     if isinstance(encoder, T5TextEncoder):
         encoder.tokenizer.save(str(folder / TOKENIZER))
         return encoder, {"kind": "t5", "shape": asdict(encoder.shape)}

@@ -48,10 +48,6 @@ class LMConfig:
         """What stands where the delay pattern holds no frame: one past the last code."""
         return self.card
 
-    @property
-    def max_delay(self) -> int:
-        return max(self.delays)
-
 
 class Decoder(nn.Module):
     """Transformer decoder over K parallel codebooks, with its condition projections."""
