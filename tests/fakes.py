@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from toccata.codecs.base import Codec, StreamDecoder
+from toccata.conditioners.beats import FEATURES
 from toccata.conditioners.chroma import ChromaConfig
 from toccata.families.model import Model
 from toccata.lm.decoder import Decoder, LMConfig
@@ -82,9 +83,12 @@ def fake_decoder(
     card: int = 16,
     dim: int = 32,
     melody: bool = False,
+    beats: bool = False,
 ) -> Decoder:
     """Random weights, large enough that every condition changes what is sampled."""
-    cond_dims = {"description": TEXT_DIM, **({"self_wav": 12} if melody else {})}
+    cond_dims = {"description": TEXT_DIM}
+    cond_dims |= {"self_wav": 12} if melody else {}
+    cond_dims |= {"beats": FEATURES} if beats else {}
     config = LMConfig(
         dim=dim,
         layers=2,
@@ -109,18 +113,25 @@ def fake_model(
     *,
     cross_attention: bool = True,
     melody: bool = False,
+    beats: bool = False,
     channels: int = 1,
     segment_s: float = 1.0,
     card: int = 16,
 ) -> Model:
-    """50 frames a second at 1600 Hz; `melody` makes it a prefix model that follows one."""
+    """50 frames a second at 1600 Hz; `melody` makes it a prefix model that follows one, `beats`
+    one that keeps a tempo too.
+    """
     delays = (0, 1, 2, 3) if channels == 1 else (0, 0, 1, 1, 2, 2, 3, 3)
     frames = int(segment_s * SAMPLE_RATE_HZ) // 64 + 1
     chroma = ChromaConfig(SAMPLE_RATE_HZ, window=256, hop=64, frames=frames, stems=False)
     return Model(
         name="fake",
         lm=fake_decoder(
-            cross_attention=cross_attention and not melody, delays=delays, card=card, melody=melody
+            cross_attention=cross_attention and not melody,
+            delays=delays,
+            card=card,
+            melody=melody,
+            beats=beats,
         ),
         codec=SineCodec(len(delays), card, channels),
         text_encoder=HashTextEncoder(),

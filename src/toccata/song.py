@@ -69,13 +69,13 @@ class Song:
         )
 
     def _conditions(self) -> Callable[[int], Conditions]:
-        """The conditions of the window that starts at a frame; only a melody makes them differ."""
+        """The conditions of the window that starts at a frame; not all models tell them apart."""
         brief, model = self.brief, self._model
         melody = None if brief.melody is None else read_audio(brief.melody)
         first = model.conditions(brief.prompt, melody)
 
         def of_window(frame: int) -> Conditions:
-            if melody is None or frame == 0:
+            if frame == 0 or not (melody or model.follows_beats):
                 return first
             return model.conditions(brief.prompt, melody, frame / model.codec.frame_rate_hz)
 

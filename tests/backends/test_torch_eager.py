@@ -72,6 +72,35 @@ def test_rows_far_apart_and_of_different_lengths_share_a_step() -> None:
         torch.testing.assert_close(logits[index], want, atol=1e-4, rtol=1e-4)
 
 
+def test_what_is_added_to_a_row_is_added_to_that_row_alone() -> None:
+    decoder = fake_decoder(cross_attention=False, beats=True)
+    codes, timing, prefix = torch.randint(0, 17, (4, 20)), torch.randn(22, 32), torch.randn(9, 32)
+    backend = TorchEager(decoder)
+    backend.open(6, 50, [None])  # before there is anything to add to any row
+    backend.open(2, 31, [None, None], timing)
+    embedded = torch.cat([prefix, backend.embed(codes[:, :7])])
+    backend.prefill(2, 0, torch.stack([embedded, embedded]))
+    logits = stepped(backend, 2, codes[:, 7:], start=16)
+    beside = stepped(backend, 3, codes[:, 7:], start=16)
+    want = decoder(codes[None], prefix=prefix[None], timing=timing[None, :20])[0, :, 7:]
+    torch.testing.assert_close(logits, want, atol=1e-4, rtol=1e-4)
+    plain = decoder(codes[None], prefix=prefix[None])[0, :, 7:]
+    torch.testing.assert_close(beside, plain, atol=1e-4, rtol=1e-4)
+    before = stepped(backend, 6, codes[:, :3])
+    torch.testing.assert_close(before, decoder(codes[None, :, :3])[0], atol=1e-4, rtol=1e-4)
+
+
+def test_the_next_owner_of_a_row_inherits_nothing_that_was_added() -> None:
+    decoder = fake_decoder(cross_attention=False, beats=True)
+    codes = torch.randint(0, 17, (4, 5))
+    backend = TorchEager(decoder)
+    backend.open(0, 20, [None, None], torch.randn(20, 32))
+    backend.open(0, 20, [None, None])
+    torch.testing.assert_close(
+        stepped(backend, 0, codes), decoder(codes[None])[0], atol=1e-4, rtol=1e-4
+    )
+
+
 def test_growing_keeps_what_is_cached() -> None:
     decoder = fake_decoder()
     codes = torch.randint(0, 17, (4, 10))

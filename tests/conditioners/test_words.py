@@ -5,7 +5,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toccata.conditioners.words import WordsConfig, WordsTextEncoder, number_waves, words_of
+from toccata.conditioners.words import (
+    WordsConfig,
+    WordsTextEncoder,
+    number_waves,
+    tempo_class,
+    words_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +56,19 @@ def test_a_misspelt_word_is_near_the_right_one(encoder: WordsTextEncoder) -> Non
         return encoder._embed([[word]])[0, 0]
 
     assert (embed("guitar") - embed("guittar")).norm() < (embed("guitar") - embed("drums")).norm()
+
+
+def test_of_the_tempi_that_go_with_words_the_drawn_one_is_told() -> None:
+    knows = WordsTextEncoder(WordsConfig(dim=32, buckets=512, max_words=8, tempo_classes=90)).eval()
+    assert knows.tempo is not None
+    torch.nn.init.zeros_(knows.tempo.weight)
+    with torch.no_grad():
+        knows.tempo.bias[tempo_class(100)] = 50.0
+        knows.tempo.bias[tempo_class(140)] = 50.0
+    assert knows.likely_bpm("happy rock", 0.2) == 100.0
+    assert knows.likely_bpm("happy rock", 0.8) == 140.0
+    assert knows.likely_bpm("happy rock", 1 - 1e-12) == 140.0
+
+
+def test_without_tempo_classes_no_tempo_is_known(encoder: WordsTextEncoder) -> None:
+    assert encoder.likely_bpm("happy rock", 0.5) is None

@@ -12,9 +12,14 @@ from toccata.engine.engine import Engine
 from toccata.engine.sequence import Sequence
 from toccata.families.model import Model
 
-MODELS = [fake_model(segment_s=2.0), fake_model(melody=True), fake_model(channels=2)]
+MODELS = [
+    fake_model(segment_s=2.0),
+    fake_model(melody=True),
+    fake_model(melody=True, beats=True),
+    fake_model(channels=2),
+]
 
-PROMPTS = [None, "piano", "slow warm piano", "a b c d e f g h i j k l m n o p q"]
+PROMPTS = [None, "piano", "slow piano, 70 bpm", "a b c d e f g h i j k l m n o p q, 133 bpm"]
 
 asks = st.fixed_dictionaries({
     "prompt": st.sampled_from(PROMPTS),

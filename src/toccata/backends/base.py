@@ -21,11 +21,18 @@ class Backend(ABC):
     """Cached execution of one decoder. Not thread-safe: the engine calls it under its lock."""
 
     @abstractmethod
-    def open(self, row: int, positions: int, memories: Sequence[Tensor | None]) -> None:
+    def open(
+        self,
+        row: int,
+        positions: int,
+        memories: Sequence[Tensor | None],
+        timing: Tensor | None = None,
+    ) -> None:
         """Empty the rows `row`, `row + 1`, ... one per entry of `memories`.
 
         positions: the largest number the row will hold. A memory [L, D] is what the row
-        cross-attends to, its keys and values computed here, once; None adds nothing.
+        cross-attends to, its keys and values computed here, once; None adds nothing. timing
+        [S, D], S <= positions, is added to the last S positions of `row` alone.
         """
 
     @abstractmethod

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from toccata.backends.attention import ChunkAttention, Run, StepAttention, runs_of
 from toccata.backends.base import Backend
 from toccata.backends.kv_cache import KVCache
+from toccata.backends.timing import TimingTable
 from toccata.lm.decoder import Decoder
 from toccata.lm.layers import NORM_EPS, Layer, Norm, sinusoidal_positions, split_heads
 
@@ -65,10 +66,18 @@ class TorchEager(Backend):
         self._memory = KVCache(*sizes, MEMORY_BUCKET, like=self._heads)
         self._memory_lengths: dict[int, int] = {}
         self._memory_runs: dict[tuple[int, ...], list[Run]] = {}
+        self._timing = TimingTable(config.dim, self._device)
 
     @torch.inference_mode()
-    def open(self, row: int, positions: int, memories: Sequence[Tensor | None]) -> None:
+    def open(
+        self,
+        row: int,
+        positions: int,
+        memories: Sequence[Tensor | None],
+        timing: Tensor | None = None,
+    ) -> None:
         self._cache.open(row, len(memories), positions)
+        self._timing.open(row, len(memories), positions, timing)
         if self._cache.positions > len(self._sinusoids):
             steps = torch.arange(self._cache.positions, device=self._device)
             self._sinusoids = sinusoidal_positions(steps, self._config.dim)
@@ -112,13 +121,16 @@ class TorchEager(Backend):
             mask=torch.ones(size, start + size, dtype=torch.bool, device=self._device).tril(start),
             memory_length=self._memory_lengths.get(row, 0),
         )
-        self._run(chunk + self._sinusoids[start : start + size], attention)
+        x = chunk + self._sinusoids[start : start + size]
+        self._timing.add_chunk(x, row, start)
+        self._run(x, attention)
 
     @torch.inference_mode()
     def step(self, rows: Sequence[int], positions: Sequence[int], codes: Tensor) -> Tensor:
         count = len(rows)
         at = torch.tensor(positions, device=self._device)
         x = self._embed_rows(codes.to(self._device)) + self._sinusoids[at]
+        self._timing.add_step(x, torch.tensor(rows, device=self._device), at)
         x = F.pad(x, (0, 0, 0, -count % ROW_MULTIPLE))
         attention = StepAttention(
             cache=self._cache,

@@ -17,6 +17,15 @@ class TextEncoder(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsTempo(Protocol):
+    """A text encoder that knows which tempi go with words that name none."""
+
+    def likely_bpm(self, prompt: str, uniform: float) -> float | None:
+        """Of all tempi that go with `prompt`, slow to fast, the one at `uniform` (0 to 1)."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Conditions:
     """One request's conditions in the LM's width; rows are unbatched.
@@ -26,11 +35,14 @@ class Conditions:
     prefix [P, D]: chroma rows, then text rows, before the conditioned half's codes. None in the
         cross-attention kind.
     null_prefix [P, D]: what stands there, as long, in the null half.
+    timing [S, D]: added to the codes of the conditioned half, step by step; nothing is added to
+        the null half. None in a model without beats, or if no tempo is known.
     """
 
     text: Tensor | None = None
     prefix: Tensor | None = None
     null_prefix: Tensor | None = None
+    timing: Tensor | None = None
 
 
 def is_blank(prompt: str | None) -> bool:

@@ -3,7 +3,7 @@
 A word is the sum of hashed pieces (the word itself and its letter trigrams, as in Bojanowski et
 al. 2017), so that unseen and misspelt words land near known ones. A number also carries its
 value, so that 93 bpm lies between 92 and 94. Two transformer layers let words see each other
-("no" and "drums", "92" and "bpm").
+("no" and "drums", "92" and "bpm"). It also learns which tempi go with the words ("happy rock").
 """
 
 from __future__ import annotations
@@ -18,22 +18,36 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+SLOWEST_BPM, BPM_PER_CLASS = 40, 2
 WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+#?")
 NUMBER_WAVES = 16
 
 
 @dataclass(frozen=True)
 class WordsConfig:
+    """tempo_classes: 90 tell 40, 42, ... 218 bpm apart; with none, no tempo is known of words."""
+
     dim: int = 192
     layers: int = 2
     heads: int = 4
     buckets: int = 4096
     max_words: int = 24
+    tempo_classes: int = 0
 
 
 def words_of(prompt: str) -> list[str]:
     """Lower-case words and numbers; "80bpm" gives "80" and "bpm"."""
     return WORD.findall(unicodedata.normalize("NFKC", prompt).casefold())
+
+
+def tempo_class(bpm: float) -> int:
+    """The nearest class of a tempo from 40 bpm on."""
+    return round((bpm - SLOWEST_BPM) / BPM_PER_CLASS)
+
+
+def mean_of_words(states: Tensor) -> Tensor:
+    """Text states [B, max_words, dim] to [B, dim]; zeros where there is no word."""
+    return states.sum(1) / states.any(-1, keepdim=True).sum(1).clamp(min=1)
 
 
 def pieces_of(word: str, buckets: int) -> list[int]:
@@ -73,12 +87,22 @@ class WordsTextEncoder(nn.Module):
             for _ in range(config.layers)
         )  # fmt: skip
         self.norm = nn.LayerNorm(config.dim)
+        self.tempo = nn.Linear(config.dim, config.tempo_classes) if config.tempo_classes else None
 
     @torch.inference_mode()
     def encode(self, prompt: str) -> Tensor:
         """One prompt to [max_words, dim]; an empty prompt to zeros."""
         out: Tensor = self([prompt])[0]
         return out
+
+    @torch.inference_mode()
+    def likely_bpm(self, prompt: str, uniform: float) -> float | None:
+        """A tempo that goes with the words: of all that do, the one at `uniform` (0 to 1)."""
+        if self.tempo is None:
+            return None
+        shares = self.tempo(mean_of_words(self([prompt])))[0].float().softmax(-1)
+        index = int((shares.cumsum(-1) < uniform).sum())
+        return float(SLOWEST_BPM + BPM_PER_CLASS * min(index, len(shares) - 1))
 
     def forward(self, prompts: Sequence[str]) -> Tensor:
         words = [words_of(prompt)[: self.config.max_words] for prompt in prompts]

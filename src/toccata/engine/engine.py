@@ -91,9 +91,10 @@ class Engine:
             return
         embedded = self._embed_known(sequence, conditions)
         sequence.prefix = embedded.shape[1] - sequence.step + 1
-        positions = sequence.prefix + steps_of(window.frames, self._config.delays)
+        steps = steps_of(window.frames, self._config.delays)
         memories = [conditions.text, None][: sequence.halves]
-        self._backend.open(2 * sequence.slot, positions, memories)
+        timing = None if conditions.timing is None else conditions.timing[:steps]
+        self._backend.open(2 * sequence.slot, sequence.prefix + steps, memories, timing)
         if embedded.shape[1] == 0:
             self._scheduler.run(sequence)
         else:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WORDS_PER_COUNT = 4  # one tick of the Philox counter gives four 64-bit words
+BEYOND_ALL_FRAMES = 2**128
 
 
 def uniforms(seed: int, first_frame: int, frames: int, codebooks: int) -> NDArray[np.float64]:
@@ -19,5 +20,15 @@ def uniforms(seed: int, first_frame: int, frames: int, codebooks: int) -> NDArra
     first, count = first_frame * codebooks, frames * codebooks
     counter, skip = divmod(first, WORDS_PER_COUNT)
     words = np.random.Philox(key=seed, counter=counter).random_raw(skip + count)[skip:]
+    return _to_unit(words).reshape(frames, codebooks)
+
+
+def tempo_uniform(seed: int) -> float:
+    """The number in [0, 1) that chooses the tempo of a request which names none."""
+    words = np.random.Philox(key=seed, counter=BEYOND_ALL_FRAMES).random_raw(1)
+    return float(_to_unit(words)[0])
+
+
+def _to_unit(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     # The upper 53 bits: every result is exact in a float64, and 1 is never reached.
-    return (words >> np.uint64(11)).astype(np.float64).reshape(frames, codebooks) * 2.0**-53
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53

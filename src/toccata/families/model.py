@@ -8,14 +8,16 @@ import torch
 from torch import Tensor
 
 from toccata.codecs.base import Codec
-from toccata.conditioners.base import Conditions, TextEncoder, is_blank
+from toccata.conditioners.base import Conditions, KnowsTempo, TextEncoder, is_blank
+from toccata.conditioners.beats import Beats, beat_rows, named_beats
 from toccata.conditioners.chroma import ChromaConfig, cut, melody_rows, mono, null_rows
 from toccata.conditioners.stems import MelodyStems
 from toccata.errors import CheckpointError, InputError
 from toccata.lm.decoder import Decoder
+from toccata.lm.delay import steps_of
 from toccata.types import SamplingParams, Waveform
 
-TEXT, MELODY = "description", "self_wav"
+TEXT, MELODY, BEATS = "description", "self_wav", "beats"
 
 
 @dataclass(eq=False)
@@ -40,13 +42,18 @@ class Model:
 
     @torch.inference_mode()
     def conditions(
-        self, prompt: str | None, melody: Waveform | None = None, melody_start_s: float = 0.0
+        self,
+        prompt: str | None,
+        melody: Waveform | None = None,
+        start_s: float = 0.0,
+        beats: Beats | None = None,
     ) -> Conditions:
         """What one request is conditioned on, projected to the LM's width.
 
         The melody may have any rate and channels; its first training segment counts, and a
-        shorter one is repeated. `melody_start_s` > 0 is for later windows of a long clip: the
-        melody is read from there on, around its end.
+        shorter one is repeated. `start_s` > 0 is for later windows of a long clip: the melody is
+        read from there on, around its end, and beats are counted on. Without `beats` they are
+        those of the tempo that the prompt names.
         Raises InputError for a melody that this model cannot follow.
         """
         text = self._text(prompt)
@@ -60,10 +67,37 @@ class Model:
         null_melody = self._project(MELODY, null_rows(self.chroma))
         rows = null_melody
         if melody is not None:
-            rows = self._project(MELODY, self._melody(self.chroma, melody, melody_start_s))
+            rows = self._project(MELODY, self._melody(self.chroma, melody, start_s))
         return Conditions(
-            prefix=torch.cat([rows, text]), null_prefix=torch.cat([null_melody, null_text])
+            prefix=torch.cat([rows, text]),
+            null_prefix=torch.cat([null_melody, null_text]),
+            timing=self._timing(beats or named_beats(prompt), start_s),
         )
+
+    @property
+    def follows_beats(self) -> bool:
+        return BEATS in self.lm.config.cond_dims
+
+    def beats(self, prompt: str | None, uniform: float) -> Beats | None:
+        """The tempo that the prompt names, or else one that goes with it, chosen by `uniform`.
+
+        None for a model that follows no beats, and without a prompt.
+        """
+        if prompt is None or is_blank(prompt) or not self.follows_beats:
+            return None
+        named = named_beats(prompt)
+        if named is not None or not isinstance(self.text_encoder, KnowsTempo):
+            return named
+        bpm = self.text_encoder.likely_bpm(prompt, uniform)
+        return None if bpm is None else Beats(bpm)
+
+    def _timing(self, beats: Beats | None, start_s: float) -> Tensor | None:
+        """A row for each step of a segment; a step predicts the frame of its number."""
+        if beats is None or not self.follows_beats:
+            return None
+        rate = self.codec.frame_rate_hz
+        steps = steps_of(int(self.segment_s * rate), self.lm.config.delays)
+        return self._project(BEATS, beat_rows(beats, round(start_s * rate), steps, rate))
 
     def _text(self, prompt: str | None) -> Tensor:
         states = self.text_encoder.encode(prompt or "")

@@ -9,8 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toccata.conditioners.beats import Beats, beat_rows
+from toccata.conditioners.words import tempo_class
 from toccata.errors import InputError
 from toccata.training.corpus.captions import caption
+from toccata.training.corpus.song import FRAMES_PER_SECOND
 from toccata.training.corpus_run import Shard, read_shards
 
 
@@ -21,25 +24,42 @@ class Dropout:
     all: float = 0.1
     text: float = 0.1
     melody: float = 0.5
+    beats: float = 0.2
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """codes [B, K, T]; pitch [B, P], 0 (the null melody) where withheld; captions, "" likewise."""
+    """codes [B, K, T]; pitch [B, P], 0 (the null melody) where withheld; captions, "" likewise;
+    beats [B, S, FEATURES], zeros likewise. tempo [B]: the class of tempo.
+    """
 
     codes: Tensor
     pitch: Tensor
     captions: list[str]
+    beats: Tensor
+    tempo: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """One row of a batch."""
+
+    codes: np.ndarray[tuple[int, int], np.dtype[np.uint16]]
+    pitch: np.ndarray[tuple[int], np.dtype[np.uint8]]
+    caption: str
+    beats: Tensor
+    tempo: int
 
 
 class CropBatches:
     """Batch number `step` is a function of the seed, the step and the shards on disk."""
 
     def __init__(
-        self, *, folder: Path, seed: int, batch: int, frames: int, pitch_frames: int,
+        self, *, folder: Path, seed: int, batch: int, frames: int, steps: int, pitch_frames: int,
         pitch_stride: float, from_start: float, dropout: Dropout,
     ) -> None:  # fmt: skip
-        self.folder, self.seed, self.batch, self.frames = folder, seed, batch, frames
+        self.folder, self.seed, self.batch = folder, seed, batch
+        self.frames, self.steps = frames, steps
         self.pitch_offsets = (np.arange(pitch_frames) * pitch_stride).round().astype(int)
         self.from_start, self.dropout = from_start, dropout
         self.shards: list[Shard] = []
@@ -58,19 +78,26 @@ class CropBatches:
     def __call__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, step])
         crops = [self._crop(rng) for _ in range(self.batch)]
-        codes = torch.from_numpy(np.stack([codes for codes, _, _ in crops]).astype(np.int64))
-        pitch = torch.from_numpy(np.stack([pitch for _, pitch, _ in crops]).astype(np.int64))
-        return Batch(codes, pitch, [text for _, _, text in crops])
+        codes = torch.from_numpy(np.stack([crop.codes for crop in crops]).astype(np.int64))
+        pitch = torch.from_numpy(np.stack([crop.pitch for crop in crops]).astype(np.int64))
+        beats = torch.stack([crop.beats for crop in crops])
+        tempo = torch.tensor([crop.tempo for crop in crops])
+        return Batch(codes, pitch, [crop.caption for crop in crops], beats, tempo)
 
-    def _crop(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, str]:
+    def _crop(self, rng: np.random.Generator) -> Crop:
         shard = self.shards[int(rng.integers(len(self.shards)))]
         song = int(rng.integers(len(shard.facts)))
         last = shard.codes.shape[2] - self.frames
         start = 0 if rng.random() < self.from_start else int(rng.integers(last + 1))
         pitch = shard.pitch[song, np.minimum(start + self.pitch_offsets, start + self.frames - 1)]
-        text = caption(shard.facts[song], rng)
+        facts = shard.facts[song]
+        text = caption(facts, rng)
+        beats = beat_rows(Beats(facts.bpm), start, self.steps, FRAMES_PER_SECOND)
         if (nothing := rng.random() < self.dropout.all) or rng.random() < self.dropout.melody:
             pitch = np.zeros_like(pitch)
         if nothing or rng.random() < self.dropout.text:
             text = ""
-        return shard.codes[song, :, start : start + self.frames], pitch, text
+        if nothing or rng.random() < self.dropout.beats:
+            beats = torch.zeros_like(beats)
+        codes = shard.codes[song, :, start : start + self.frames]
+        return Crop(codes, pitch, text, beats, tempo_class(facts.bpm))

@@ -13,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toccata.conditioners.beats import FEATURES
 from toccata.conditioners.chroma import ChromaConfig
-from toccata.conditioners.words import WordsConfig, WordsTextEncoder
+from toccata.conditioners.words import WordsConfig, WordsTextEncoder, mean_of_words
+from toccata.families.model import BEATS, MELODY, TEXT
 from toccata.lm import delay
 from toccata.lm.decoder import Decoder, LMConfig
 from toccata.lm.init import init_weights
@@ -39,7 +41,7 @@ class LMRun:
     ffn_dim: int = 1024
     card: int = 1024
     codebooks: int = 4
-    text: WordsConfig = field(default_factory=WordsConfig)
+    text: WordsConfig = field(default_factory=lambda: WordsConfig(tempo_classes=90))
     segment_s: float = 10.0
     seed: int = 1
     steps: int = 10000
@@ -50,6 +52,7 @@ class LMRun:
     weight_decay: float = 0.05
     from_start: float = 0.5
     book_weights: tuple[float, ...] = (1.5, 1.0, 0.8, 0.7)
+    tempo_weight: float = 0.05
     dropout: Dropout = field(default_factory=Dropout)
     bf16: bool = True
     save_every: int = 250
@@ -66,7 +69,7 @@ class LMRun:
             dim=self.dim, layers=self.layers, heads=self.heads, ffn_dim=self.ffn_dim,
             card=self.card, codebooks=self.codebooks, cross_attention=False,
             delays=tuple(range(self.codebooks)),
-            cond_dims={"description": self.text.dim, "self_wav": self.chroma.bins},
+            cond_dims={TEXT: self.text.dim, MELODY: self.chroma.bins, BEATS: FEATURES},
         )  # fmt: skip
 
 
@@ -79,19 +82,29 @@ class Conditioned(nn.Module):
         self.text = WordsTextEncoder(run.text)
         init_weights(self.lm)
 
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits [B, K, S, card] and their targets [B, K, S], the special id where none is due."""
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits [B, K, S, card]; their targets [B, K, S], the special id where none is due; and
+        how little the words tell of the tempo, in nats.
+        """
+        text = self.text(batch.captions)
         config = self.lm.config
         steps = delay.apply(batch.codes, config.delays, config.special_id)
-        logits = self.lm(steps[..., :-1], prefix=self.prefix(batch))
-        return logits, steps[..., 1:]
+        timing = self.lm.projections[BEATS](batch.beats) * batch.beats[..., :1]
+        logits = self.lm(steps[..., :-1], prefix=self.prefix(batch, text), timing=timing)
+        return logits, steps[..., 1:], self.tempo_loss(text, batch.tempo)
 
-    def prefix(self, batch: Batch) -> Tensor:
+    def tempo_loss(self, text: Tensor, tempo: Tensor) -> Tensor:
+        """Cross-entropy of the tempo's class; 0 for a text encoder that tells none apart."""
+        if self.text.tempo is None:
+            return text.new_zeros(())
+        return F.cross_entropy(self.text.tempo(mean_of_words(text)).float(), tempo)
+
+    def prefix(self, batch: Batch, text: Tensor) -> Tensor:
         """Melody rows, then text rows; a withheld text is zeros, as when sampling."""
         melody = F.one_hot(batch.pitch, ChromaConfig.bins).float()
         said = torch.tensor([bool(text) for text in batch.captions])
-        text = self.lm.projections["description"](self.text(batch.captions))
-        return torch.cat([self.lm.projections["self_wav"](melody), text * said[:, None, None]], 1)
+        words = self.lm.projections[TEXT](text) * said[:, None, None]
+        return torch.cat([self.lm.projections[MELODY](melody), words], 1)
 
 
 def book_losses(logits: Tensor, targets: Tensor, card: int) -> Tensor:
@@ -129,7 +142,7 @@ class LMTrainer:
         self.model = Conditioned(run)
         self.optimizers = optimizers(self.model, run)
         self.batches = self._batches(Path(run.corpus), run.dropout)
-        self.held_out = self._batches(Path(run.validation), Dropout(0.0, 0.0, 0.5))
+        self.held_out = self._batches(Path(run.validation), Dropout(0.0, 0.0, 0.5, 0.2))
         self.step = 0
 
     def _batches(self, folder: Path, dropout: Dropout) -> CropBatches:
@@ -138,8 +151,8 @@ class LMTrainer:
         frames = round(run.segment_s * FRAMES_PER_SECOND)
         return CropBatches(
             folder=folder, seed=run.seed, batch=run.batch, frames=frames,
-            pitch_frames=chroma.frames, pitch_stride=stride, from_start=run.from_start,
-            dropout=dropout,
+            steps=delay.steps_of(frames, run.lm.delays) - 1, pitch_frames=chroma.frames,
+            pitch_stride=stride, from_start=run.from_start, dropout=dropout,
         )  # fmt: skip
 
     def resume(self) -> None:
@@ -180,10 +193,11 @@ class LMTrainer:
 
     def update(self, batch: Batch) -> Tensor:
         """One optimiser step; returns the losses by codebook [K]."""
-        losses = self.losses(batch)
+        losses, tempo_loss = self.losses(batch)
         weights = torch.tensor(self.run.book_weights)
+        loss = (losses * weights / weights.sum()).sum() + self.run.tempo_weight * tempo_loss
         self.model.zero_grad(set_to_none=True)
-        (losses * weights / weights.sum()).sum().backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -191,18 +205,19 @@ class LMTrainer:
             optimizer.step()
         return losses.detach()
 
-    def losses(self, batch: Batch) -> Tensor:
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of each codebook [K], and of the tempo."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.run.bf16):
-            logits, targets = self.model(batch)
-        return book_losses(logits.float(), targets, self.run.card)
+            logits, targets, tempo_loss = self.model(batch)
+        return book_losses(logits.float(), targets, self.run.card), tempo_loss
 
     @torch.no_grad()
     def validate(self, batches: int = 6) -> Tensor:
         """Losses by codebook [K] on songs never trained on."""
         self.model.eval()
-        losses = torch.stack([self.losses(self.held_out(step)) for step in range(batches)]).mean(0)
+        losses = [self.losses(self.held_out(step))[0] for step in range(batches)]
         self.model.train()
-        return losses
+        return torch.stack(losses).mean(0)
 
     def rate(self) -> float:
         """Linear warm-up, then a cosine down to `lr_end`."""
