@@ -34,8 +34,10 @@ class Given:
     codes: Codes
 
 
-def prepare(clip: Waveform, codec: Codec, segment_s: float, device: torch.device) -> Given:
-    """Encode the end of `clip`, as much as the model can hold.
+def prepare(
+    clip: Waveform, codec: Codec, segment_s: float, most_frames: int, device: torch.device
+) -> Given:
+    """Encode the end of `clip`, as much as the model can hold, and keep the last `most_frames`.
 
     The result has at least as many channels as `clip`: nothing the user gave is mixed down.
     Raises InputError for an empty clip.
@@ -49,7 +51,7 @@ def prepare(clip: Waveform, codec: Codec, segment_s: float, device: torch.device
     end = heard[:, -frames * codec.hop :]
     missing = frames * codec.hop - end.shape[1]  # only of a clip shorter than one frame
     audio = torch.from_numpy(np.pad(end, ((0, 0), (missing, 0)))).to(device)
-    return Given(kept.samples, codec.encode(audio[None])[0].cpu().numpy())
+    return Given(kept.samples, codec.encode(audio[None])[0, :, -most_frames:].cpu().numpy())
 
 
 def join(given: Samples, decoded: Iterator[Samples], copied: int, seam: int) -> Iterator[Samples]:

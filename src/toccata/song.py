@@ -9,11 +9,15 @@ from pathlib import Path
 import torch
 
 from toccata.audio.waveform import Samples
+from toccata.beat_matching import match_beats
 from toccata.brief import Audio, Brief
 from toccata.conditioners.base import Conditions
+from toccata.conditioners.beats import Beats, named_beats
 from toccata.continuation import SEAM_S, Given, join, prepare
 from toccata.engine.engine import Engine
+from toccata.engine.random_stream import tempo_uniform
 from toccata.engine.sequence import Request
+from toccata.engine.windows import usable_prompt
 from toccata.errors import CancelledError
 from toccata.families.model import Model
 from toccata.types import Waveform
@@ -29,6 +33,9 @@ class Song:
         self.brief = brief
         self._model = model
         self._engine = engine
+        rate = model.codec.frame_rate_hz
+        self._frames = _frames(brief.duration_s, rate)
+        self._stride_frames = max(1, int((brief.stride_s or 0.0) * rate))
         self._given = self._prepared()
         self.sequence = engine.submit(self._request())
 
@@ -55,31 +62,44 @@ class Song:
         if self.brief.continue_from is None:
             return None
         clip, model = read_audio(self.brief.continue_from), self._model
-        return prepare(clip, model.codec, model.segment_s, model.device)
+        segment = int(model.segment_s * model.codec.frame_rate_hz)
+        most = usable_prompt(segment, self._frames, segment, self._stride_frames)
+        return prepare(clip, model.codec, model.segment_s, most, model.device)
 
     def _request(self) -> Request:
-        brief, rate = self.brief, self._model.codec.frame_rate_hz
         return Request(
             conditions=self._conditions(),
-            frames=_frames(brief.duration_s, rate),
-            params=brief.sampling,
-            seed=brief.seed or 0,
-            stride_frames=max(1, int((brief.stride_s or 0.0) * rate)),
+            frames=self._frames,
+            params=self.brief.sampling,
+            seed=self.brief.seed or 0,
+            stride_frames=self._stride_frames,
             prompt=None if self._given is None else self._given.codes,
         )
 
     def _conditions(self) -> Callable[[int], Conditions]:
-        """The conditions of the window that starts at a frame; not all models tell them apart."""
+        """The conditions of the window that starts at a frame."""
         brief, model = self.brief, self._model
         melody = None if brief.melody is None else read_audio(brief.melody)
-        first = model.conditions(brief.prompt, melody)
+        beats = self._beats()
+        first = model.conditions(brief.prompt, melody, beats=beats)
 
         def of_window(frame: int) -> Conditions:
-            if frame == 0 or not (melody or model.follows_beats):
+            if frame == 0 or (melody is None and beats is None):
                 return first
-            return model.conditions(brief.prompt, melody, frame / model.codec.frame_rate_hz)
+            return model.conditions(brief.prompt, melody, frame / model.codec.frame_rate_hz, beats)
 
         return of_window
+
+    def _beats(self) -> Beats | None:
+        """Those of the clip to carry on, those the prompt names, or some that go with its words."""
+        brief, model, given = self.brief, self._model, self._given
+        if given is not None:
+            coded = given.samples[:, -given.codes.shape[1] * model.codec.hop :]
+            clip = Waveform(coded, model.codec.sample_rate_hz)
+            return match_beats(model, brief.prompt, clip, given.codes)
+        if brief.melody is not None:
+            return named_beats(brief.prompt)  # a drawn tempo would not be the melody's
+        return model.beats(brief.prompt, tempo_uniform(brief.seed or 0))
 
     def _decoded(self, chunk_frames: int, tick: Tick) -> Iterator[Samples]:
         """The audio of all codes, those of a continued clip included."""

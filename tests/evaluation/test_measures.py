@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from toccata.errors import InputError
@@ -20,43 +18,15 @@ from toccata.evaluation.harmony import (
     same_scale,
 )
 from toccata.evaluation.health import examine
-from toccata.evaluation.tempo import estimate_bpm, tempo_agrees
 
 RATE_HZ = 32_000
 Audio = NDArray[np.float32]
-
-
-def clicks(bpm: float, duration_s: float = 8.0) -> Audio:
-    audio = np.zeros(round(duration_s * RATE_HZ), np.float32)
-    rng = np.random.default_rng(0)
-    burst = (rng.standard_normal(640) * np.linspace(1, 0, 640)).astype(np.float32)
-    for beat in np.arange(0, duration_s - 0.1, 60 / bpm):
-        start = round(beat * RATE_HZ)
-        audio[start : start + 640] += burst
-    return audio
 
 
 def chord(*pitches: int, duration_s: float = 2.0) -> Audio:
     time_s = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
     tones = [np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * time_s) for pitch in pitches]
     return np.asarray(0.2 * np.sum(tones, axis=0), np.float32)
-
-
-@settings(max_examples=12)
-@given(bpm=st.integers(60, 170))
-def test_the_tempo_of_clicks_is_heard(bpm: int) -> None:
-    assert tempo_agrees(bpm, estimate_bpm(clicks(bpm), RATE_HZ))
-
-
-def test_silence_has_no_tempo() -> None:
-    assert estimate_bpm(np.zeros(RATE_HZ, np.float32), RATE_HZ) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("heard_bpm", "agrees"), [(100, True), (103, True), (106, False), (200, True), (150, False)]
-)
-def test_octaves_are_forgiven_and_nothing_else(heard_bpm: float, agrees: bool) -> None:
-    assert tempo_agrees(100, heard_bpm) is agrees
 
 
 def test_a_chord_is_no_drum_kit() -> None:

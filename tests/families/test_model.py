@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from tests.fakes import HashTextEncoder, fake_model
 from tests.families.helpers import GivenText, golden_model
 from toccata.conditioners.base import Conditions
+from toccata.conditioners.beats import Beats
 from toccata.errors import CheckpointError, InputError
 from toccata.families.model import Model
 from toccata.types import Waveform
@@ -74,6 +76,31 @@ def test_later_windows_go_on_in_the_melody() -> None:
     middle = slice(4, PREFIX - shift - 4)
     moved = first[shift:PREFIX][middle]
     assert (moved == later[middle]).all(dim=1).float().mean() > 0.7
+
+
+def test_beats_are_added_step_by_step_and_counted_on_in_later_windows() -> None:
+    model = fake_model(melody=True, beats=True)
+    first, later = (model.conditions("a", None, at, Beats(97)).timing for at in (0.0, 0.4))
+    assert first is not None
+    assert later is not None
+    assert first.shape == (50 + 4, 32)
+    torch.testing.assert_close(first[20:], later[:-20])
+    assert model.conditions("a").timing is None
+    assert fake_model(melody=True).conditions("a", beats=Beats(97)).timing is None
+
+
+def test_a_tempo_is_named_or_goes_with_the_words() -> None:
+    class Guesses(HashTextEncoder):
+        def likely_bpm(self, prompt: str, uniform: float) -> float | None:
+            return 100 + 50 * uniform
+
+    plain = fake_model(melody=True, beats=True)
+    model = replace(plain, text_encoder=Guesses())
+    assert model.beats("rock at 90 bpm", 0.5) == Beats(90)
+    assert model.beats("rock", 0.5) == Beats(125)
+    assert plain.beats("rock", 0.5) is None
+    assert model.beats(" ", 0.5) is None
+    assert replace(fake_model(), text_encoder=Guesses()).beats("at 90 bpm", 0.5) is None
 
 
 def test_only_what_is_heard_is_separated() -> None:

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from toccata.training.losses import log_mel, magnitudes, mel_bank, si_sdr_db, spectral_loss
+from toccata.hearing.spectrum import magnitudes, mel_bank
+from toccata.training.losses import log_mel, si_sdr_db, spectral_loss
 
 
 def tone(hz: float, level: float = 1.0) -> torch.Tensor:

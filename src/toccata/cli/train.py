@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -48,5 +49,7 @@ def pack(config: Config) -> None:
 
 
 def _run(module: str, config: Path) -> None:
+    # What a run logs is its progress: step, speed, losses.
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     with interruptible("training; run it again to go on"):
         show(str(import_module(f"toccata.training.{module}").main(config)))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from toccata.conditioners.chroma import ChromaConfig, chroma
 from toccata.errors import InputError
-from toccata.evaluation.sound import RATE_HZ, Samples, heard
+from toccata.hearing.spectrum import RATE_HZ, Samples, heard
 
 Mode = Literal["major", "minor"]
 Key = tuple[int, Mode]

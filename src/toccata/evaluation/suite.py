@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from toccata.conditioners.beats import named_beats
 from toccata.evaluation import material
 from toccata.evaluation.drums import has_drums
 from toccata.evaluation.harmony import (
@@ -24,8 +25,8 @@ from toccata.evaluation.harmony import (
     same_scale,
 )
 from toccata.evaluation.health import examine
-from toccata.evaluation.sound import RATE_HZ, Samples
-from toccata.evaluation.tempo import estimate_bpm, tempo_agrees
+from toccata.hearing.spectrum import RATE_HZ, Samples
+from toccata.hearing.tempo import estimate_bpm, tempo_agrees
 from toccata.lm import delay
 from toccata.pipeline import Toccata
 from toccata.training.corpus.render import Renderer
@@ -241,10 +242,13 @@ def losses(model: Toccata, songs: Sequence[Example]) -> tuple[float, ...]:
     for song in songs:
         codes = parts.codec.encode(torch.from_numpy(song.audio)[None, None])
         steps = delay.apply(codes, config.delays, config.special_id)
-        conditions = parts.conditions(song.caption)
+        conditions = parts.conditions(song.caption, beats=named_beats(song.caption))
         prefix = None if conditions.prefix is None else conditions.prefix[None]
         memory = None if conditions.text is None else conditions.text[None]
-        logits = parts.lm(steps[..., :-1], prefix=prefix, memory=memory)
+        timing = (
+            None if conditions.timing is None else conditions.timing[None, : steps.shape[2] - 1]
+        )
+        logits = parts.lm(steps[..., :-1], prefix=prefix, memory=memory, timing=timing)
         by_frame = delay.undo_logits(logits, config.delays).log_softmax(-1)
         by_song.append(-by_frame.gather(-1, codes[..., None]).mean((0, 2, 3)))
     return tuple(round(loss, 4) for loss in torch.stack(by_song).mean(0).tolist())

@@ -52,8 +52,7 @@ class Model:
 
         The melody may have any rate and channels; its first training segment counts, and a
         shorter one is repeated. `start_s` > 0 is for later windows of a long clip: the melody is
-        read from there on, around its end, and beats are counted on. Without `beats` they are
-        those of the tempo that the prompt names.
+        read from there on, around its end, and `beats` are counted on.
         Raises InputError for a melody that this model cannot follow.
         """
         text = self._text(prompt)
@@ -71,7 +70,7 @@ class Model:
         return Conditions(
             prefix=torch.cat([rows, text]),
             null_prefix=torch.cat([null_melody, null_text]),
-            timing=self._timing(beats or named_beats(prompt), start_s),
+            timing=self._timing(beats, start_s),
         )
 
     @property

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -9,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toccata.audio.waveform import resample, to_channels
-from toccata.training.losses import magnitudes, mel_bank
 from toccata.types import Waveform
 
 Samples = NDArray[np.float32]
@@ -44,3 +46,23 @@ def mel_centres_hz(bands: int) -> Tensor:
     """Where each band of `mel_frames` has its peak."""
     bank = mel_bank(_N_FFT, bands, RATE_HZ)
     return bank.argmax(0) * (RATE_HZ / _N_FFT)
+
+
+@cache
+def mel_bank(n_fft: int, bands: int, sample_rate_hz: int = 32000) -> Tensor:
+    """Triangular mel filters [n_fft // 2 + 1, bands] (O'Shaughnessy's formula), unit peak."""
+    top = 2595 * math.log10(1 + sample_rate_hz / 2 / 700)
+    edges_hz = 700 * (10 ** (torch.linspace(0, top, bands + 2) / 2595) - 1)
+    bins_hz = torch.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1)[:, None]
+    low, centre, high = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
+    rising = (bins_hz - low) / (centre - low)
+    falling = (high - bins_hz) / (high - centre)
+    return torch.minimum(rising, falling).clamp(min=0)
+
+
+def magnitudes(audio: Tensor, n_fft: int, hop: int) -> Tensor:
+    """[B, N] to magnitudes [B, bins, frames], scaled so that a full-scale sine is about 1."""
+    window = torch.hann_window(n_fft, device=audio.device)
+    spectrum = torch.stft(audio, n_fft, hop, window=window, return_complex=True)
+    power = spectrum.real.square() + spectrum.imag.square()
+    return (power + 1e-9).sqrt() * (2 / n_fft)

@@ -1,0 +1,1 @@
+"""What can be heard in audio: its spectrum, its tempo, where its bars start."""
