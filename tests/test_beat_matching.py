@@ -22,7 +22,7 @@ SECONDS = 4.0
 def model() -> Model:
     """Plays differently in each beat of a bar and each bar of a phrase, and within a beat alike."""
     model = fake_model(melody=True, beats=True, segment_s=8.0)
-    weight = model.lm.projections["beats"].weight
+    weight = model.lm.projections["beats"].get_parameter("weight")
     slow = [1 + half * len(PERIODS) + PERIODS.index(beats) for half in (0, 1) for beats in (4, 16)]
     heard = torch.zeros_like(weight)
     heard[:, slow] = 2 * weight[:, slow]
