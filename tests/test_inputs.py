@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from toccata.errors import InputError, InputErrors
 from toccata.families import KNOWN
 from toccata.inputs import EXTENDED, HOSTED, Inputs, check, from_text, span
-from toccata.schema import MELODY_MODELS, TEXT_MODELS, Schema
+from toccata.schema import MELODY_MODELS, STYLE_MODELS, TEXT_MODELS, Schema
 
 PUBLISHED = [
     ("model_version", "string", "melody", None, None),
@@ -50,8 +50,9 @@ def test_both_tables_have_the_fields_of_inputs() -> None:
 
 
 def test_the_models_are_those_that_can_be_loaded() -> None:
-    assert set(MELODY_MODELS) | set(TEXT_MODELS) == set(KNOWN)
+    assert {*MELODY_MODELS, *STYLE_MODELS, *TEXT_MODELS} == set(KNOWN)
     assert {name for name in KNOWN if "melody" in KNOWN[name].follows} == set(MELODY_MODELS)
+    assert {name for name in KNOWN if "style" in KNOWN[name].follows} == set(STYLE_MODELS)
 
 
 def test_a_prompt_is_enough() -> None:

@@ -15,6 +15,7 @@ from toccata.types import SamplingParams, Waveform
 Audio = Waveform | str | Path
 
 STRIDE_OF_SEGMENT = 0.6
+MOST_BETA = 100
 
 # What they may be is kept in one table, under the names of the 14 inputs.
 _INPUTS = {
@@ -27,7 +28,7 @@ _INPUTS = {
     "seed": "seed",
     "normalization": "normalization_strategy",
 }
-_NUMBERS = ("duration_s", "top_k", "top_p", "temperature", "cfg", "stride_s")
+_NUMBERS = ("duration_s", "top_k", "top_p", "temperature", "cfg", "cfg_beta", "stride_s")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,7 +38,8 @@ class Brief:
     prompt: what it should be, in words. melody: audio whose melody to follow. continue_from: audio
     to carry on. At least one of the three is needed; audio is a Waveform or the name of a file.
     duration_s: of new audio. seed: 0 to 2^63 - 1; None or -1 draws one.
-    top_k, top_p, temperature, cfg: None takes the model's own default (see SamplingParams).
+    top_k, top_p, temperature, cfg, cfg_beta: None takes the model's own default (see
+    SamplingParams).
     normalization: loudness, peak, rms or clip. stride_s: by how much the model's window moves on in
     clips longer than its segment; None takes 0.6 of the segment (18 s of 30).
     fade_in_s and fade_out_s: of the finished clip.
@@ -52,6 +54,7 @@ class Brief:
     top_p: float | None = None
     temperature: float | None = None
     cfg: float | None = None
+    cfg_beta: float | None = None
     normalization: str = "loudness"
     stride_s: float | None = None
     fade_in_s: float = 0.0
@@ -105,6 +108,8 @@ class Brief:
         if not _is_number(self.stride_s, high=segment_s) or self.stride_s == 0:
             allowed = f"it must be more than 0 and at most {segment_s:g}, the model's segment"
             yield InputError("stride_s", self.stride_s, allowed)
+        if not _is_number(self.cfg_beta, high=MOST_BETA):
+            yield InputError("cfg_beta", self.cfg_beta, f"use a number from 0 to {MOST_BETA}")
         for name in ("fade_in_s", "fade_out_s"):
             if not _is_number(value := getattr(self, name)):
                 yield InputError(name, value, "use 0 or more seconds")

@@ -19,6 +19,8 @@ PACKAGED = Path(__file__).parent / "mini"
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 BINS = ("state_dict.bin", "compression_state_dict.bin")
 # A repository mostly holds its weights several times over: only one kind is fetched.
+# What the style model listens with, which is published as a .bin file of its own.
+MERT, MERT_BIN = "m-a-p/MERT-v1-95M", "pytorch_model.bin"
 SAFETENSORS = (CONFIG, "tokenizer.json", WEIGHTS, INDEX, "model-*-of-*.safetensors")
 
 # T5's repositories have an owner by now, but checkpoints still call them by their first names.
@@ -98,13 +100,15 @@ def _cached(hub_id: str, cache_dir: Path | None) -> Path | None:
             )
         except (LocalEntryNotFoundError, HFValidationError):
             continue
-        if _is_whole(Path(folder)):
+        if _is_whole(Path(folder), hub_id):
             return Path(folder)
     return None
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_whole(folder: Path, hub_id: str | None = None) -> bool:
     """Whether all weights are there, of either kind."""
+    if hub_id == MERT and (folder / MERT_BIN).exists():
+        return (folder / CONFIG).exists()
     if all((folder / name).exists() for name in BINS):
         return True
     return (folder / CONFIG).exists() and all(file.exists() for file in _weights(folder))
@@ -121,9 +125,9 @@ def _weights(folder: Path) -> list[Path]:
 
 def _download(hub_id: str, cache_dir: Path | None, on_bytes: OnBytes) -> Path:
     _say_licence(hub_id)
-    for patterns in (SAFETENSORS, BINS):
+    for patterns in (SAFETENSORS, BINS, *([(CONFIG, MERT_BIN)] if hub_id == MERT else [])):
         folder = _snapshot(hub_id, cache_dir, patterns, on_bytes)
-        if _is_whole(folder):
+        if _is_whole(folder, hub_id):
             return folder
     raise CheckpointError(
         f"{hub_id}: its repository holds no model that can be loaded; there should be {CONFIG} "

@@ -20,6 +20,7 @@ RANDOM_SEED = -1  # what the hosted service takes, beside nothing at all, as "dr
 ENCODE_DECODE = "encode-decode"
 
 MELODY_MODELS = ("mini", "melody", "melody-large", "stereo-melody", "stereo-melody-large")
+STYLE_MODELS = ("style",)
 TEXT_MODELS = ("small", "medium", "large", "stereo-small", "stereo-medium", "stereo-large")
 
 
@@ -182,7 +183,14 @@ HOSTED = Schema(
 
 # How codes are drawn is the model's own affair, unless the request says: no default here.
 EXTENDED = HOSTED.changed(
-    model_version={"default": "mini", "choices": (*MELODY_MODELS, *TEXT_MODELS, ENCODE_DECODE)},
+    model_version={
+        "default": "mini",
+        "choices": (*MELODY_MODELS, *STYLE_MODELS, *TEXT_MODELS, ENCODE_DECODE),
+    },
+    input_audio={
+        "description": "Audio to start from: its melody is followed (by style, its style), or with "
+        "continuation it is carried on."
+    },
     duration={"kind": "number", "default": 8.0, "maximum": 3600, "floor": 0.1},
     continuation_start={"kind": "number", "default": 0.0},
     continuation_end={"kind": "number"},

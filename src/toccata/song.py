@@ -84,7 +84,7 @@ class Song:
         first = model.conditions(brief.prompt, melody, beats=beats)
 
         def of_window(frame: int) -> Conditions:
-            if frame == 0 or (melody is None and beats is None):
+            if frame == 0 or (beats is None and not (melody and model.chroma)):
                 return first
             return model.conditions(brief.prompt, melody, frame / model.codec.frame_rate_hz, beats)
 

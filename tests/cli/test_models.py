@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.cli.conftest import Result
+from tests.families.helpers import CODEC_FILE, copy_golden
 from toccata import hub
 from toccata.families import KNOWN
 
@@ -58,6 +60,22 @@ def test_pull_fetches_and_says_where(run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert run("models", "pull", "small").out == "facebook/musicgen-small/offline-False\n"
     monkeypatch.setenv("TOCCATA_OFFLINE", "1")
     assert run("models", "pull", "small").out == "facebook/musicgen-small/offline-True\n"
+
+
+def test_pull_fetches_what_the_model_only_names(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+    folder = copy_golden("text", tmp_path / "text")
+    torch.save({"pretrained": "facebook/encodec_32khz"}, folder / CODEC_FILE)
+
+    def fetch(hub_id: str, **_: object) -> Path:
+        asked.append(hub_id)
+        return folder
+
+    monkeypatch.setattr(hub, "fetch", fetch)
+    assert run("models", "pull", "small").out == f"{folder}\n"
+    assert asked == ["facebook/musicgen-small", "t5-base", "facebook/encodec_32khz"]
 
 
 def test_remove_says_how_much(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from toccata.errors import CheckpointError, UnknownModelError
+from toccata.errors import UnknownModelError
 from toccata.families import KNOWN, resolve
 
 PUBLISHED = [
     "small", "medium", "large", "melody", "melody-large", "stereo-small", "stereo-medium",
-    "stereo-large", "stereo-melody", "stereo-melody-large",
+    "stereo-large", "stereo-melody", "stereo-melody-large", "style",
 ]  # fmt: skip
 
 
@@ -19,6 +19,7 @@ def test_all_published_models_are_known_and_the_one_that_ships() -> None:
     for name in PUBLISHED:
         assert KNOWN[name].channels == (2 if "stereo" in name else 1)
         assert ("melody" in KNOWN[name].follows) == ("melody" in name)
+        assert ("style" in KNOWN[name].follows) == (name == "style")
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -30,12 +31,6 @@ def test_short_name_and_hub_id_are_one(name: str) -> None:
 
 def test_someone_elses_model_is_taken_by_its_id() -> None:
     assert resolve("someone/musicgen-songs").hub_id == "someone/musicgen-songs"
-
-
-@pytest.mark.parametrize("name", ["style", "facebook/musicgen-style"])
-def test_style_is_not_supported_and_another_is_named(name: str) -> None:
-    with pytest.raises(CheckpointError, match=r"style: .*not supported yet; use melody"):
-        resolve(name)
 
 
 @pytest.mark.parametrize(

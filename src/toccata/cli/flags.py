@@ -47,6 +47,12 @@ BitDepth = Annotated[
 ]
 FadeIn = Annotated[float, typer.Option(min=0, max=600, help="Seconds.")]
 FadeOut = Annotated[float, typer.Option(min=0, max=600, help="Seconds.")]
+CfgBeta = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=100, help="Of style: how much more the prompt counts than the audio. Default: 5."
+    ),
+]
 Stride = Annotated[
     float | None,
     typer.Option(

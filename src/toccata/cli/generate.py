@@ -44,6 +44,7 @@ def generate(
     fade_in: flags.FadeIn = 0.0,
     fade_out: flags.FadeOut = 0.0,
     stride: flags.Stride = None,
+    cfg_beta: flags.CfgBeta = None,
     json: flags.Json = False,
     device: flags.Device = None,
     dtype: flags.Dtype = None,
@@ -52,7 +53,7 @@ def generate(
     """Make music from a prompt, from audio, or from both."""
     machine = settings.read(device=device, dtype=dtype, offline=offline)
     inputs = _inputs(raw, text, output, machine.model)
-    extras = session.Extras(stride, fade_in, fade_out)
+    extras = session.Extras(stride, cfg_beta, fade_in, fade_out)
     finish = Finish(inputs.output_format, bitrate, bit_depth)
     if stream is not None:
         as_it_is = finish == Finish("wav") and not fade_in and not fade_out

@@ -46,13 +46,16 @@ def info(model: Name, *, json: flags.Json = False) -> None:
 
 @models.command()
 def pull(model: Name) -> None:
-    """Fetch the weights of a model from the hub; an interrupted download goes on."""
+    """Fetch all that a model needs from the hub; an interrupted download goes on."""
     from toccata import hub
     from toccata.families import resolve
+    from toccata.families.musicgen import parts_elsewhere
 
     offline = settings.read().offline
     with working(f"fetching {model}") as advance:
         folder = hub.fetch(resolve(model).hub_id, offline=offline, on_bytes=advance)
+        for part in parts_elsewhere(folder):
+            hub.fetch(part, offline=offline, on_bytes=advance)
     show(str(folder))
 
 

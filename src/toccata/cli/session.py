@@ -35,9 +35,10 @@ def open_model(machine: Settings, name: str) -> Toccata:
 
 @dataclass(frozen=True)
 class Extras:
-    """What the library takes beside the 14 inputs, in seconds. stride_s None: by the model."""
+    """What the library takes beside the 14 inputs. None: by the model."""
 
     stride_s: float | None = None
+    cfg_beta: float | None = None
     fade_in_s: float = 0.0
     fade_out_s: float = 0.0
 

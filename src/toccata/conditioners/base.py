@@ -35,6 +35,8 @@ class Conditions:
     prefix [P, D]: chroma rows, then text rows, before the conditioned half's codes. None in the
         cross-attention kind.
     null_prefix [P, D]: what stands there, as long, in the null half.
+    style_prefix [P, D]: the same with the style alone, for guidance that tells text and style
+        apart. None unless there are both.
     timing [S, D]: added to the codes of the conditioned half, step by step; nothing is added to
         the null half. None in a model without beats, or if no tempo is known.
     """
@@ -42,6 +44,7 @@ class Conditions:
     text: Tensor | None = None
     prefix: Tensor | None = None
     null_prefix: Tensor | None = None
+    style_prefix: Tensor | None = None
     timing: Tensor | None = None
 
 

@@ -11,18 +11,25 @@ from toccata.engine.sequence import Codes, Sequence
 
 
 class Batch:
-    """`members` by slot; `rows` of the cache, ascending, one or two for each member."""
+    """`members` by slot; `rows` of the cache, ascending, one to three for each member."""
 
-    def __init__(self, members: list[Sequence], card: int, device: torch.device) -> None:
+    def __init__(
+        self, members: list[Sequence], rows_per_slot: int, card: int, device: torch.device
+    ) -> None:
         self.members = members
-        self.rows = [2 * m.slot + half for m in members for half in range(m.halves)]
+        self.rows = [rows_per_slot * m.slot + half for m in members for half in range(m.halves)]
         self._owners = [n for n, m in enumerate(members) for _ in range(m.halves)]
         ends = np.cumsum([m.halves for m in members])
-        self._guided = any(m.halves == 2 for m in members)
+        self._guided = any(m.halves > 1 for m in members)
+        self._styled = any(m.halves == 3 for m in members)
         self._null = torch.tensor(ends - 1, device=device)
         self._cond = torch.tensor(ends - [m.halves for m in members], device=device)
+        # Where there is no style half, the conditioned one stands for it.
+        from_end = np.array([2 if m.halves == 3 else m.halves for m in members])
+        self._style = torch.tensor(ends - from_end, device=device)
         params = [m.request.params for m in members]
         self._cfg = torch.tensor([p.cfg for p in params], device=device).view(-1, 1, 1)
+        self._beta = torch.tensor([p.cfg_beta for p in params], device=device).view(-1, 1, 1)
         self._sampling = SamplingBatch.of(params, card, device)
         self._device = device
 
@@ -37,11 +44,17 @@ class Batch:
         return [places[owner] for owner in self._owners]
 
     def guide(self, logits: Tensor) -> Tensor:
-        """logits [rows, K, card] -> [N, K, card] = null + cfg * (cond - null)."""
+        """logits [rows, K, card] -> [N, K, card] = null + cfg * (cond - null).
+
+        With a style half, cond is style + beta * (cond - style) (Rouard et al. 2024, section 3.3).
+        """
         logits = logits.to(self._device)
         if not self._guided:
             return logits
         null, cond = logits[self._null], logits[self._cond]
+        if self._styled:
+            style = logits[self._style]
+            cond = style + self._beta * (cond - style)
         return null + self._cfg * (cond - null)
 
     def sample(self, logits: Tensor) -> tuple[Codes, list[bool]]:

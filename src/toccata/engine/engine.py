@@ -42,6 +42,7 @@ class Engine:
         self._config = model.lm.config
         self._backend = create(backend, model.lm)
         self._segment_frames = int(model.segment_s * model.codec.frame_rate_hz)
+        self._rows_per_slot = 2 if model.style is None else 3
         # Sampling is in float64, which Apple's GPUs have not.
         self._sampling_device = torch.device("cpu") if model.device.type == "mps" else model.device
         self._scheduler = Scheduler(slots)
@@ -89,12 +90,13 @@ class Engine:
         except ToccataError as error:
             self._end(sequence, "failed", error)
             return
+        sequence.choose_halves(conditions)
         embedded = self._embed_known(sequence, conditions)
         sequence.prefix = embedded.shape[1] - sequence.step + 1
         steps = steps_of(window.frames, self._config.delays)
-        memories = [conditions.text, None][: sequence.halves]
+        memories = [conditions.text, *[None] * (sequence.halves - 1)]
         timing = None if conditions.timing is None else conditions.timing[:steps]
-        self._backend.open(2 * sequence.slot, sequence.prefix + steps, memories, timing)
+        self._backend.open(self._row(sequence), sequence.prefix + steps, memories, timing)
         if embedded.shape[1] == 0:
             self._scheduler.run(sequence)
         else:
@@ -104,11 +106,19 @@ class Engine:
     def _embed_known(self, sequence: Sequence, conditions: Conditions) -> Tensor:
         """All that comes before the first step, [halves, S, D]."""
         known = self._backend.embed(torch.from_numpy(sequence.known_steps))
-        prefixes = [conditions.prefix, conditions.null_prefix][: sequence.halves]
+        prefixes = {
+            1: [conditions.prefix],
+            2: [conditions.prefix, conditions.null_prefix],
+            3: [conditions.prefix, conditions.style_prefix, conditions.null_prefix],
+        }[sequence.halves]
         halves = [
             known if prefix is None else torch.cat([prefix.to(known), known]) for prefix in prefixes
         ]
         return torch.stack(halves)
+
+    def _row(self, sequence: Sequence) -> int:
+        """The first of its rows in the cache."""
+        return self._rows_per_slot * sequence.slot
 
     def _prefill_chunk(self) -> None:
         sequence = self._scheduler.next_to_prefill()
@@ -116,7 +126,7 @@ class Engine:
             return
         prefill = self._prefills[sequence]
         chunk = prefill.chunks.popleft()
-        self._backend.prefill(2 * sequence.slot, prefill.start, chunk)
+        self._backend.prefill(self._row(sequence), prefill.start, chunk)
         prefill.start += chunk.shape[1]
         if not prefill.chunks:
             del self._prefills[sequence]
@@ -137,7 +147,7 @@ class Engine:
     def _current_batch(self) -> Batch:
         if self._batch is None or self._batch_of != self._scheduler.changed:
             members, card = self._scheduler.running, self._config.card
-            self._batch = Batch(members, card, self._sampling_device)
+            self._batch = Batch(members, self._rows_per_slot, card, self._sampling_device)
             self._batch_of = self._scheduler.changed
         return self._batch
 

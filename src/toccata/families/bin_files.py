@@ -10,12 +10,13 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from torch import Tensor
 
 from toccata.errors import CheckpointError
 
@@ -81,6 +82,20 @@ def read_bin(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{file}: must hold a dict, not {type(content).__name__}; {CURE}")
     return content
+
+
+class TensorsOf:
+    """The tensors in a dict that `read_bin` gave, read by name."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        self._state = state
+
+    def keys(self) -> list[str]:
+        return [name for name, value in self._state.items() if isinstance(value, Tensor)]
+
+    def get_tensor(self, name: str) -> Tensor:
+        tensor: Tensor = self._state[name]
+        return tensor
 
 
 def _reason(error: pickle.UnpicklingError) -> str:

@@ -15,6 +15,7 @@ from toccata.codecs.stereo import StereoCodec
 from toccata.conditioners.base import TextEncoder
 from toccata.conditioners.chroma import ChromaConfig
 from toccata.conditioners.stems import MelodyStems
+from toccata.conditioners.style import StyleEncoder
 from toccata.errors import CheckpointError
 from toccata.families.model import Model
 from toccata.families.tensors import Part, build
@@ -25,6 +26,7 @@ WEIGHTS_LICENCE = "CC-BY-NC-4.0"
 
 M = TypeVar("M", bound=nn.Module)
 LoadText = Callable[[torch.device, torch.dtype], TextEncoder]
+LoadStyle = Callable[[torch.device], StyleEncoder]
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Checkpoint:
     """A checkpoint that was understood, none of its tensors read yet.
 
     stereo: the LM's codebooks interleave two channels of the (mono) codec.
-    load_text: loads the text encoder to a device and dtype.
+    load_text: loads the text encoder to a device and dtype. load_style: the style encoder, in
+    float32, of a model that takes the style of audio.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Checkpoint:
     stereo: bool
     load_text: LoadText
     chroma: ChromaConfig | None = None
+    load_style: LoadStyle | None = None
     segment_s: float = 30.0
     defaults: SamplingParams = field(default_factory=SamplingParams)
     licence: str = WEIGHTS_LICENCE
@@ -80,6 +84,7 @@ def assemble(
         dtype=dtype,
         licence=checkpoint.licence,
         stems=MelodyStems(offline=offline),
+        style=None if checkpoint.load_style is None else checkpoint.load_style(device),
     )
 
 

@@ -6,7 +6,7 @@ import difflib
 import re
 from dataclasses import dataclass
 
-from toccata.errors import CheckpointError, UnknownModelError
+from toccata.errors import UnknownModelError
 
 MINI = "mini"
 PUBLISHED = "facebook/musicgen-"
@@ -27,7 +27,7 @@ def _row(name: str, follows: str, channels: int) -> Known:
     return Known(name, PUBLISHED + name, follows, channels)
 
 
-TEXT, MELODY = "text", "text and melody"
+TEXT, MELODY, STYLE = "text", "text and melody", "text and style"
 KNOWN = {
     row.name: row
     for row in (
@@ -42,23 +42,19 @@ KNOWN = {
         _row("stereo-large", TEXT, 2),
         _row("stereo-melody", MELODY, 2),
         _row("stereo-melody-large", MELODY, 2),
+        _row("style", STYLE, 1),
     )
-}
-NOT_SUPPORTED = {
-    "style": "its style conditioner is not supported yet; use melody, which follows a melody"
 }
 
 
 def resolve(name: str) -> Known:
     """What is known under a short name or a hub id; any other hub id is taken as it is.
 
-    Raises UnknownModelError, which lists the names, and CheckpointError for `style`.
+    Raises UnknownModelError, which lists the names.
     """
     short = name.removeprefix(PUBLISHED)
     if short in KNOWN:
         return KNOWN[short]
-    if short in NOT_SUPPORTED:
-        raise CheckpointError(f"{name}: {NOT_SUPPORTED[short]}")
     if HUB_ID.fullmatch(name) and not name.startswith(PUBLISHED):
         return Known(name, name, "what its configuration says", 0)
     near = difflib.get_close_matches(short, KNOWN, 1)

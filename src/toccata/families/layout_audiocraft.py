@@ -13,13 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from toccata import hub
 from toccata.codecs.encodec import EncodecConfig
 from toccata.codecs.seanet import SeanetConfig
 from toccata.conditioners.base import TextEncoder
 from toccata.conditioners.chroma import ChromaConfig
+from toccata.conditioners.hubert import HubertConfig
+from toccata.conditioners.style import StyleConfig, StyleEncoder
 from toccata.errors import CheckpointError
-from toccata.families.bin_files import plain_config, read_bin
-from toccata.families.checkpoint import Checkpoint, LoadText
+from toccata.families import layout_mert
+from toccata.families.bin_files import TensorsOf, plain_config, read_bin
+from toccata.families.checkpoint import Checkpoint, LoadStyle, LoadText
 from toccata.families.fields import Fields
 from toccata.families.model import MELODY, TEXT
 from toccata.families.tensors import (
@@ -27,11 +31,14 @@ from toccata.families.tensors import (
     MappedFile,
     Part,
     Rule,
+    build,
     fuse_weight_norms,
     renamed,
     stacked,
+    without_prefix,
 )
 from toccata.lm.decoder import LMConfig
+from toccata.types import SamplingParams
 
 LM_FILE, CODEC_FILE = "state_dict.bin", "compression_state_dict.bin"
 
@@ -63,7 +70,32 @@ LM_RULES = (
         (r"condition_provider.conditioners.\1.output_proj.\2",),
     ),
 )
-LM_EXTRA = r"condition_provider\.conditioners\.self_wav\.(chroma|demucs)\..*"
+LM_EXTRA = (
+    r"condition_provider\.conditioners\.self_wav\."
+    r"(chroma|demucs|embed|transformer|batch_norm|rvq)\..*"
+)
+
+AUDIO = f"condition_provider.conditioners.{MELODY}."
+STYLE_LAYER = r"transformer.layers.\1."
+STYLE_RULES = (
+    Rule(r"embed\.(\w+)", (r"embed.\1",)),
+    Rule(r"mean", ("batch_norm.running_mean",)),
+    Rule(r"variance", ("batch_norm.running_var",)),
+    Rule(r"quantizer\.codebooks", ("quantizer.codebooks",)),
+    Rule(r"layers\.(\d+)\.self_attn\.qkv\.weight", (STYLE_LAYER + "self_attn.in_proj_weight",)),
+    Rule(r"layers\.(\d+)\.self_attn\.out\.weight", (STYLE_LAYER + "self_attn.out_proj.weight",)),
+    Rule(r"layers\.(\d+)\.ffn_in\.weight", (STYLE_LAYER + "linear1.weight",)),
+    Rule(r"layers\.(\d+)\.ffn_out\.weight", (STYLE_LAYER + "linear2.weight",)),
+    Rule(r"layers\.(\d+)\.norm_self\.(\w+)", (STYLE_LAYER + r"norm1.\2",)),
+    Rule(r"layers\.(\d+)\.norm_ffn\.(\w+)", (STYLE_LAYER + r"norm2.\2",)),
+)
+STYLE_EXTRA = (
+    rf"batch_norm\.num_batches_tracked|rvq\..*|output_proj\..*|mert\.({layout_mert.EXTRA})"
+)
+# dim, heads and layers of the style transformer by name.
+STYLE_SCALES = {"xsmall": (256, 8, 4), "default": (512, 8, 8), "large": (1024, 16, 24)}
+STYLE_COMPUTED = {"model_name": "mert", "batch_norm": True}
+STYLE_DEFAULTS = SamplingParams(cfg_beta=5.0)
 
 STACK = r"\1.model.\2"
 CODEC_RULES = (
@@ -97,19 +129,24 @@ def matches(folder: Path) -> bool:
     return (folder / LM_FILE).exists()
 
 
+LoadMert = Callable[[], tuple[HubertConfig, dict[str, LazyTensor]]]
+
+
 def read(
     folder: Path,
     name: str,
     load_t5: Callable[[str], LoadText],
     load_codec: Callable[[str], tuple[EncodecConfig, Part]],
+    load_mert: LoadMert,
 ) -> Checkpoint:
-    """The checkpoint in `folder`. `load_t5` and `load_codec` find what it only names."""
+    """The checkpoint in `folder`. The loaders find what it only names."""
     file = folder / LM_FILE
     content = read_bin(file)
     cfg = _config(file, content)
     tensors = _tensors(file, content)
     lm_config = _lm_config(cfg, tensors)
     t5_name = cfg.get(f"conditioners.{TEXT}.t5.name", str)
+    kind = cfg.get(f"conditioners.{MELODY}.model", str, "")
     codec_config, codec = _codec(folder / CODEC_FILE, load_codec)
 
     def load_text(device: torch.device, dtype: torch.dtype) -> TextEncoder:
@@ -124,9 +161,59 @@ def read(
         codec=codec,
         stereo=cfg.get("interleave_stereo_codebooks.use", bool, False),
         load_text=load_text,
-        chroma=_chroma_config(cfg) if MELODY in lm_config.cond_dims else None,
+        chroma=_chroma_config(cfg) if kind == "chroma_stem" else None,
+        load_style=_style_loader(cfg, tensors, load_mert) if kind == "style" else None,
         segment_s=cfg.get("dataset.segment_duration", float, 30.0),
+        defaults=STYLE_DEFAULTS if kind == "style" else SamplingParams(),
     )
+
+
+def _style_loader(cfg: Fields, tensors: dict[str, LazyTensor], load_mert: LoadMert) -> LoadStyle:
+    """Reads the style encoder; the MERT in it is elsewhere, and looked for only then."""
+    style = cfg.section(f"conditioners.{MELODY}.style")
+    for key, value in STYLE_COMPUTED.items():
+        style.expect(key, value)
+    scale = style.get("transformer_scale", str)
+    if scale not in STYLE_SCALES:
+        raise CheckpointError(
+            f"{cfg.file}: transformer_scale is {scale!r}; known are {', '.join(STYLE_SCALES)}"
+        )
+    dim, heads, layers = STYLE_SCALES[scale]
+    own = without_prefix(tensors, AUDIO)
+    codebooks = style.get("eval_q", int)
+    books = [f"rvq.vq.layers.{k}._codebook.embed" for k in range(codebooks)]
+    own["quantizer.codebooks"] = stacked(cfg.file, own, books)
+
+    def load(device: torch.device) -> StyleEncoder:
+        mert_config, mert = load_mert()
+        config = StyleConfig(
+            dim=dim,
+            layers=layers,
+            heads=heads,
+            codebooks=codebooks,
+            card=style.get("bins", int),
+            every=style.get("ds_factor", int),
+            length_s=style.get("length", float),
+            mert=mert_config,
+        )
+        found = own | {f"mert.{name}": tensor for name, tensor in mert.items()}
+        rules = (*layout_mert.rules(found, r"mert\.", "mert."), *STYLE_RULES)
+        part = Part(cfg.file, found, rules, STYLE_EXTRA)
+        return build(lambda: StyleEncoder(config), part, device, torch.float32)
+
+    return load
+
+
+def parts_elsewhere(folder: Path) -> list[str]:
+    """Hub ids of what the checkpoint in `folder` only names: T5, and maybe its codec and MERT."""
+    file = folder / LM_FILE
+    cfg = _config(file, read_bin(file))
+    names = [cfg.get(f"conditioners.{TEXT}.t5.name", str)]
+    codec = read_bin(folder / CODEC_FILE)
+    if "pretrained" in codec:
+        names.append(Fields(folder / CODEC_FILE, codec).get("pretrained", str))
+    style = cfg.get(f"conditioners.{MELODY}.model", str, "") == "style"
+    return [*names, hub.MERT] if style else names
 
 
 def _codec(
@@ -151,25 +238,17 @@ def _config(file: Path, content: dict[str, Any]) -> Fields:
     return Fields(file, plain_config(content.get("xp.cfg"), file))
 
 
-class _State:
-    """The tensors of a .bin file, which is mapped again for each object of this kind."""
-
-    def __init__(self, content: dict[str, Any]) -> None:
-        state: Any = content.get("best_state")
-        nested = isinstance(state, dict) and isinstance(state.get("model"), dict)
-        self._state: dict[str, Tensor] = state["model"] if nested else state or {}
-
-    def keys(self) -> list[str]:
-        return [name for name, value in self._state.items() if isinstance(value, Tensor)]
-
-    def get_tensor(self, name: str) -> Tensor:
-        return self._state[name]
+def _state(content: dict[str, Any]) -> dict[str, Any]:
+    """What is in best_state, which training nests once more."""
+    state: Any = content.get("best_state")
+    nested = isinstance(state, dict) and isinstance(state.get("model"), dict)
+    return state["model"] if nested else state or {}
 
 
 def _tensors(file: Path, content: dict[str, Any]) -> dict[str, LazyTensor]:
     if not isinstance(content.get("best_state"), dict):
         raise CheckpointError(f"{file}: best_state is missing; it is not a released checkpoint")
-    return MappedFile(file, lambda path: _State(read_bin(path))).tensors()
+    return MappedFile(file, lambda path: TensorsOf(_state(read_bin(path)))).tensors()
 
 
 def _lm_config(cfg: Fields, tensors: dict[str, LazyTensor]) -> LMConfig:
@@ -202,7 +281,7 @@ def _condition_widths(cfg: Fields, tensors: dict[str, LazyTensor]) -> dict[str, 
         raise CheckpointError(
             f"{cfg.file}: conditions {names} are not supported, only {TEXT} and {MELODY}"
         )
-    if MELODY in names:
+    if MELODY in names and cfg.get(f"conditioners.{MELODY}.model", str) != "style":
         cfg.expect(f"conditioners.{MELODY}.model", "chroma_stem")
     widths = {}
     for name in names:

@@ -17,10 +17,11 @@ from toccata.codecs.encodec import EncodecConfig
 from toccata.codecs.stereo import StereoCodec
 from toccata.conditioners.base import TextEncoder
 from toccata.conditioners.chroma import ChromaConfig
+from toccata.conditioners.style import StyleConfig, StyleEncoder
 from toccata.conditioners.t5 import T5Shape, T5TextEncoder
 from toccata.conditioners.words import WordsConfig, WordsTextEncoder
 from toccata.errors import CheckpointError
-from toccata.families.checkpoint import Checkpoint, LoadText, mono_codec
+from toccata.families.checkpoint import Checkpoint, LoadStyle, LoadText, mono_codec
 from toccata.families.fields import Fields, read_json
 from toccata.families.model import Model
 from toccata.families.tensors import Part, Rule, build, open_safetensors, without_prefix
@@ -49,6 +50,8 @@ def read(folder: Path) -> Checkpoint:
         for part in ("lm", "codec", "text")
     )
     has_melody = cfg.values.get("chroma") is not None
+    has_style = cfg.values.get("style") is not None
+    style = Part(folder / WEIGHTS, without_prefix(found, "style."), AS_IT_IS)
     return Checkpoint(
         name=cfg.get("name", str),
         lm_config=cfg.section("lm").record(LMConfig),
@@ -58,6 +61,7 @@ def read(folder: Path) -> Checkpoint:
         stereo=cfg.get("stereo", bool),
         load_text=_text_loader(cfg.section("text"), text),
         chroma=cfg.section("chroma").record(ChromaConfig) if has_melody else None,
+        load_style=_style_loader(cfg.section("style"), style) if has_style else None,
         segment_s=cfg.get("segment_s", float),
         defaults=cfg.section("defaults").record(SamplingParams),
         licence=cfg.get("licence", str),
@@ -85,6 +89,11 @@ def _text_loader(cfg: Fields, part: Part) -> LoadText:
     return loaders[kind]
 
 
+def _style_loader(cfg: Fields, part: Part) -> LoadStyle:
+    config = cfg.record(StyleConfig)
+    return lambda device: build(lambda: StyleEncoder(config), part, device, torch.float32)
+
+
 def write(model: Model, folder: Path, dtype: torch.dtype | None = None) -> None:
     """Write `model` into `folder`, new or empty; dtype None keeps each tensor's own.
 
@@ -98,6 +107,7 @@ def write(model: Model, folder: Path, dtype: torch.dtype | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     text, config = _text(model.text_encoder, folder)
     parts = {"lm": model.lm, "codec": mono_codec(model.codec), "text": text}
+    parts |= {} if model.style is None else {"style": model.style}
     save_file(_tensors(parts, dtype), folder / WEIGHTS, metadata={"format": FORMAT})
     (folder / CONFIG).write_text(json.dumps(_config(model, config), indent=2) + "\n")
 
@@ -114,6 +124,7 @@ def _config(model: Model, text: dict[str, Any]) -> dict[str, Any]:
         "lm": asdict(model.lm.config),
         "codec": asdict(mono_codec(model.codec).cfg),
         "chroma": None if model.chroma is None else asdict(model.chroma),
+        "style": None if model.style is None else asdict(model.style.config),
         "text": text,
     }
 

@@ -12,6 +12,7 @@ from toccata.conditioners.base import Conditions, KnowsTempo, TextEncoder, is_bl
 from toccata.conditioners.beats import Beats, beat_rows, named_beats
 from toccata.conditioners.chroma import ChromaConfig, cut, melody_rows, mono, null_rows
 from toccata.conditioners.stems import MelodyStems
+from toccata.conditioners.style import StyleEncoder
 from toccata.errors import CheckpointError, InputError
 from toccata.lm.decoder import Decoder
 from toccata.lm.delay import steps_of
@@ -22,7 +23,8 @@ TEXT, MELODY, BEATS = "description", "self_wav", "beats"
 
 @dataclass(eq=False)
 class Model:
-    """Parts on one device. `chroma` None: the model follows no melody.
+    """Parts on one device. `chroma` None: the model follows no melody. `style`: it takes the style
+    of the audio instead.
 
     segment_s: what the LM was trained on, the longest it can hold at once.
     dtype: of the LM's weights; the codec is float32. licence: of the weights.
@@ -39,6 +41,7 @@ class Model:
     dtype: torch.dtype
     licence: str
     stems: MelodyStems = field(default_factory=MelodyStems)
+    style: StyleEncoder | None = None
 
     @torch.inference_mode()
     def conditions(
@@ -60,6 +63,8 @@ class Model:
             self._refuse(melody)
             return Conditions(text=text)
         null_text = torch.zeros_like(text)
+        if self.style is not None:
+            return self._styled(self.style, text, melody)
         if self.chroma is None:
             self._refuse(melody)
             return Conditions(prefix=text, null_prefix=null_text)
@@ -71,6 +76,19 @@ class Model:
             prefix=torch.cat([rows, text]),
             null_prefix=torch.cat([null_melody, null_text]),
             timing=self._timing(beats, start_s),
+        )
+
+    def _styled(self, style: StyleEncoder, text: Tensor, audio: Waveform | None) -> Conditions:
+        """Text with the style of `audio`. Without any style, a row of zeros stands there."""
+        if audio is None:
+            prefix = torch.cat([text.new_zeros(1, text.shape[1]), text])
+            return Conditions(prefix=prefix, null_prefix=torch.zeros_like(prefix))
+        rows = self._project(MELODY, style.encode(_not_empty(audio)))
+        alone = torch.cat([rows, torch.zeros_like(text)])
+        return Conditions(
+            prefix=torch.cat([rows, text]),
+            null_prefix=torch.zeros_like(alone),
+            style_prefix=alone if text.any() else None,
         )
 
     @property
@@ -107,10 +125,8 @@ class Model:
         return self._project(TEXT, states)
 
     def _melody(self, chroma: ChromaConfig, melody: Waveform, start_s: float) -> Tensor:
-        if melody.samples.shape[1] == 0:
-            raise InputError("melody", "0 samples", "give a melody that is not empty")
         # Cut before separating: the rest would not be heard.
-        part = cut(melody, start_s, chroma.samples_needed / chroma.sample_rate_hz)
+        part = cut(_not_empty(melody), start_s, chroma.samples_needed / chroma.sample_rate_hz)
         part = self.stems(part) if chroma.stems else part
         return melody_rows(torch.from_numpy(mono(part, chroma.sample_rate_hz).samples[0]), chroma)
 
@@ -129,3 +145,9 @@ class Model:
             raise InputError(
                 "melody", self.name, "this model follows no melody; use melody or melody-large"
             )
+
+
+def _not_empty(melody: Waveform) -> Waveform:
+    if melody.samples.shape[1] == 0:
+        raise InputError("melody", "0 samples", "give a melody that is not empty")
+    return melody

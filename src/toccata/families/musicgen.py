@@ -10,12 +10,13 @@ from toccata import hub
 from toccata.backends.devices import pick_device, pick_dtype
 from toccata.codecs.encodec import EncodecConfig
 from toccata.conditioners.base import TextEncoder
+from toccata.conditioners.hubert import HubertConfig
 from toccata.errors import CheckpointError
-from toccata.families import layout_audiocraft, layout_toccata, layout_transformers
+from toccata.families import layout_audiocraft, layout_mert, layout_toccata, layout_transformers
 from toccata.families.checkpoint import Checkpoint, LoadText, assemble
 from toccata.families.known import resolve
 from toccata.families.model import Model
-from toccata.families.tensors import Part
+from toccata.families.tensors import LazyTensor, Part
 
 
 def load_model(
@@ -60,11 +61,22 @@ def read_checkpoint(name: str | Path, *, offline: bool = False) -> Checkpoint:
         def load_codec(codec_id: str) -> tuple[EncodecConfig, Part]:
             return layout_transformers.read_codec(hub.fetch(codec_id, offline=offline))
 
-        return layout_audiocraft.read(folder, label, load_t5, load_codec)
+        def load_mert() -> tuple[HubertConfig, dict[str, LazyTensor]]:
+            return layout_mert.read(hub.fetch(hub.MERT, offline=offline))
+
+        return layout_audiocraft.read(folder, label, load_t5, load_codec, load_mert)
     raise CheckpointError(
         f"{folder}: holds no model; there should be config.json with model.safetensors, "
         "or state_dict.bin with compression_state_dict.bin"
     )
+
+
+def parts_elsewhere(folder: Path) -> list[str]:
+    """Hub ids of what the model in `folder` needs from other repositories."""
+    alone = layout_toccata.matches(folder) or layout_transformers.matches(folder)
+    if alone or not layout_audiocraft.matches(folder):
+        return []
+    return layout_audiocraft.parts_elsewhere(folder)
 
 
 def find_folder(name: str | Path, *, offline: bool) -> Path:

@@ -70,17 +70,19 @@ def _attend_by_halves(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 class SelfAttention(nn.Module):
-    """Causal attention of [B, S, D] to itself."""
+    """Attention of [B, S, D] to itself: to what came before, or to everything."""
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, causal: bool = True) -> None:
         super().__init__()
         self.heads = heads
+        self.causal = causal
         self.qkv = nn.Linear(dim, 3 * dim, bias=False)
         self.out = nn.Linear(dim, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = (split_heads(part, self.heads) for part in self.qkv(x).chunk(3, dim=-1))
-        return self.out(merge_heads(attend_causally(q, k, v)))  # type: ignore[no-any-return]
+        attend = attend_causally if self.causal else F.scaled_dot_product_attention
+        return self.out(merge_heads(attend(q, k, v)))  # type: ignore[no-any-return]
 
 
 class CrossAttention(nn.Module):
@@ -103,10 +105,12 @@ class CrossAttention(nn.Module):
 class Layer(nn.Module):
     """One pre-norm decoder layer; `cross_attn` exists only in the cross-attention kind."""
 
-    def __init__(self, dim: int, heads: int, ffn_dim: int, cross_attention: bool) -> None:
+    def __init__(
+        self, dim: int, heads: int, ffn_dim: int, cross_attention: bool, causal: bool = True
+    ) -> None:
         super().__init__()
         self.norm_self = Norm(dim)
-        self.self_attn = SelfAttention(dim, heads)
+        self.self_attn = SelfAttention(dim, heads, causal)
         if cross_attention:
             self.norm_cross = Norm(dim)
             self.cross_attn = CrossAttention(dim, heads)

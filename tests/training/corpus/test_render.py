@@ -55,18 +55,6 @@ def test_nothing_is_left_over_from_the_song_before(renderer: Renderer) -> None:
     assert np.array_equal(renderer.render(compose(1, 2.0)), first)
 
 
-def test_melody_is_the_lead_alone(renderer: Renderer) -> None:
-    song = next(s for seed in range(99) if (s := compose(seed, 2.0)).melody_notes)
-    melody, whole = renderer.render_melody(song), renderer.render(song)
-    assert melody.shape == whole.shape
-    assert not np.allclose(melody, whole)
-
-
-def test_a_song_without_lead_has_a_silent_melody(renderer: Renderer) -> None:
-    song = next(s for seed in range(99) if not (s := compose(seed, 2.0)).melody_notes)
-    assert not renderer.render_melody(song).any()
-
-
 def test_stream_counts_up_from_its_seed(renderer: Renderer) -> None:
     made = list(islice(examples(VALIDATION_SEED, 1.0, renderer), 2))
     assert [e.seed for e in made] == [VALIDATION_SEED, VALIDATION_SEED + 1]

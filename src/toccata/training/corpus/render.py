@@ -67,18 +67,11 @@ class Renderer:
 
     def render(self, song: Song) -> NDArray[np.float32]:
         """The whole song [N], mono at 32 kHz, N = song.frames * 640, peak below 0.9."""
-        return self._render(song.notes, song)
-
-    def render_melody(self, song: Song) -> NDArray[np.float32]:
-        """The lead alone [N], as loud as a song; silence for a song without a lead."""
-        return self._render(song.melody_notes, song)
-
-    def _render(self, notes: Iterable[Note], song: Song) -> NDArray[np.float32]:
         self._reset(song.programs)
         audio = np.empty((song.frames * HOP, 2), np.float32)
         buffer = audio.reshape(-1).view(np.uint8).data
         position = 0
-        for frame, switches in _schedule(notes, song.frames):
+        for frame, switches in _schedule(song.notes, song.frames):
             self._generate(buffer, position, frame)
             position = frame
             for switch_on, note in switches:

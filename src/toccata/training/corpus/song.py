@@ -54,11 +54,6 @@ class Song:
     programs: Mapping[int, int]
     frames: int
 
-    @property
-    def melody_notes(self) -> tuple[Note, ...]:
-        """The lead alone; empty for a piece without one."""
-        return tuple(note for note in self.notes if note.channel == LEAD)
-
 
 @dataclass(frozen=True)
 class Grid:

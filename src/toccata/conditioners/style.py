@@ -1,0 +1,88 @@
+"""Style conditioning (Rouard et al. 2024, "Audio conditioning for music generation via discrete
+bottleneck features"): what a few seconds of music are like, and not which notes they have.
+
+excerpt -> MERT features, 75 a second -> transformer -> normalised -> 3 of 6 codebooks -> every 15th
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from toccata.codecs.quantizer import ResidualQuantizer
+from toccata.conditioners.chroma import mono
+from toccata.conditioners.hubert import Hubert, HubertConfig
+from toccata.lm.layers import Layer, sinusoidal_positions
+from toccata.types import Waveform
+
+BATCH_NORM_EPS = 1e-5
+
+
+@dataclass(frozen=True)
+class StyleConfig:
+    """length_s: of the excerpt. codebooks: how many are used, of those that were trained; fewer
+    say less. every: of the features, one in so many is kept.
+    """
+
+    dim: int = 512
+    layers: int = 8
+    heads: int = 8
+    codebooks: int = 3
+    card: int = 1024
+    every: int = 15
+    length_s: float = 3.0
+    sample_rate_hz: int = 24000
+    mert: HubertConfig = field(default_factory=HubertConfig)
+
+
+class StyleEncoder(nn.Module):
+    """An excerpt of music to a few vectors that all say what it is like."""
+
+    def __init__(self, config: StyleConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mert = Hubert(config.mert)
+        self.embed = nn.Linear(config.mert.dim, config.dim)
+        self.layers = nn.ModuleList(
+            Layer(config.dim, config.heads, 4 * config.dim, cross_attention=False, causal=False)
+            for _ in range(config.layers)
+        )
+        self.mean = nn.Parameter(torch.zeros(config.dim), requires_grad=False)
+        self.variance = nn.Parameter(torch.ones(config.dim), requires_grad=False)
+        self.quantizer = ResidualQuantizer(config.codebooks, config.card, config.dim)
+
+    @torch.inference_mode()
+    def encode(self, waveform: Waveform) -> Tensor:
+        """The middle of any waveform -> [P, dim] float32; a shorter one is repeated.
+
+        The reference takes a random excerpt: the same request would not sound the same.
+        """
+        excerpt = mono(middle(waveform, self.config.length_s), self.config.sample_rate_hz)
+        audio = torch.from_numpy(excerpt.samples).to(self.mean.device)
+        rows: Tensor = self(audio)[0]
+        return rows
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Mono audio [B, N] at sample_rate_hz -> [B, P, dim]."""
+        x = self.embed(self.mert(audio))
+        positions = torch.arange(x.shape[1], device=x.device)
+        x = x + sinusoidal_positions(positions, self.config.dim)
+        for layer in self.layers:
+            x = layer(x, None, None)
+        x = (x - self.mean) / (self.variance + BATCH_NORM_EPS).sqrt()
+        codes = self.quantizer.encode(x.transpose(1, 2))
+        return self.quantizer.decode(codes).transpose(1, 2)[:, :: self.config.every]
+
+
+def middle(waveform: Waveform, length_s: float) -> Waveform:
+    """`length_s` around the middle; a shorter waveform is repeated from its start."""
+    length = round(length_s * waveform.sample_rate_hz)
+    samples = waveform.samples
+    repeats = math.ceil(length / samples.shape[1])
+    samples = np.tile(samples, (1, repeats)) if repeats > 1 else samples
+    start = 0 if repeats > 1 else (samples.shape[1] - length) // 2
+    return Waveform(samples[:, start : start + length], waveform.sample_rate_hz)
