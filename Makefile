@@ -1,5 +1,6 @@
 # make song    music from the model that ships     make test    all tests
-# make lint    ruff, mypy, stale documents         make bench   speed, beside the peers
+# make serve   the server, on this machine         make bench   speed, beside the peers
+# make lint    ruff, mypy, stale documents
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := song
@@ -15,13 +16,16 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 
-.PHONY: song test lint bench docs clean
+.PHONY: song serve test lint bench docs clean
 
 song: $(VENV)/.installed
 	$(VENV)/bin/toccata generate "$$PROMPT" --model mini --duration $(DURATION) --output $(OUTPUT)
 	@echo "Your music is in $(abspath $(OUTPUT))"
 
-test: $(VENV)/.dev $(VENV)/.synth
+serve: $(VENV)/.server
+	$(VENV)/bin/toccata serve --stand-in mini
+
+test: $(VENV)/.dev $(VENV)/.synth $(VENV)/.clients $(VENV)/.postgres
 	$(VENV)/bin/python -m pytest
 
 lint: $(VENV)/.dev
@@ -50,6 +54,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -c constraints.txt -e .
 	@touch $@
 
+$(VENV)/.server: $(VENV)/.installed
+	$(PIP) install -c constraints.txt -e '.[server]'
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@
@@ -58,4 +66,14 @@ $(VENV)/.dev: $(VENV)/.installed
 $(VENV)/.synth: $(VENV)/.installed scripts/setup-synth
 	$(PIP) install -c constraints.txt --no-deps tinysoundfont
 	scripts/setup-synth
+	@touch $@
+
+# The clients that the server is tested with.
+$(VENV)/.clients: $(VENV)/.dev scripts/setup-clients
+	scripts/setup-clients
+	@touch $@
+
+# The database that the server is tested with, besides SQLite.
+$(VENV)/.postgres: $(VENV)/.dev scripts/setup-postgres
+	scripts/setup-postgres
 	@touch $@

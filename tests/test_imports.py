@@ -29,6 +29,7 @@ LAYERS = (
     {"pipeline"},
     {"training"},
     {"evaluation"},
+    {"server"},
     {"__init__"},
     {"cli"},
     {"__main__"},

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from toccata.errors import InputError, InputErrors
-from toccata.inputs import checked, draw_seed
+from toccata.inputs import Inputs, checked, draw_seed
 from toccata.schema import EXTENDED, RANDOM_SEED
 from toccata.types import SamplingParams, Waveform
 
@@ -113,6 +113,22 @@ class Brief:
         for name in ("fade_in_s", "fade_out_s"):
             if not _is_number(value := getattr(self, name)):
                 yield InputError(name, value, "use 0 or more seconds")
+
+
+def brief_options(inputs: Inputs, part: Waveform | None) -> dict[str, Any]:
+    """The fields of a `Brief` for checked inputs; `part` is what they use of their audio."""
+    return {
+        "prompt": inputs.prompt,
+        "duration_s": inputs.duration,
+        "seed": inputs.seed,
+        "melody": None if inputs.continuation else part,
+        "continue_from": part if inputs.continuation else None,
+        "top_k": inputs.top_k,
+        "top_p": inputs.top_p,
+        "temperature": inputs.temperature,
+        "cfg": inputs.classifier_free_guidance,
+        "normalization": inputs.normalization_strategy,
+    }
 
 
 def _is_number(value: object, high: float = float("inf")) -> bool:

@@ -9,6 +9,8 @@ ToccataError
 ├── MissingExtraError     an optional part is not installed             exit 5, HTTP 501
 ├── GenerationError       a request failed while it ran                 exit 6, HTTP 500
 └── CancelledError        the user stopped it                           exit 130, HTTP 499
+
+Those that only the server raises are beside the code that does.
 """
 
 from __future__ import annotations

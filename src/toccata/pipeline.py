@@ -6,6 +6,7 @@ check -> conditions -> engine -> codec decode -> continuation join -> level -> f
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from toccata.song import Song, read_audio
 from toccata.types import Clip, Progress, Waveform
 
 DECODE_FRAMES = 250
+LISTENER_FRAMES = 50  # somebody listens meanwhile: smaller pieces come sooner
 
 OnProgress = Callable[[Progress], None]
+OnAudio = Callable[[Waveform], None]
 Cancel = Callable[[], bool]
 
 
@@ -57,17 +60,24 @@ class Toccata:
         prompt: str | None = None,
         *,
         on_progress: OnProgress | None = None,
+        on_audio: OnAudio | None = None,
         cancel: Cancel | None = None,
         **options: Any,
     ) -> Clip:
         """Make one clip; `options` are the fields of `Brief`: duration_s, seed, melody, ...
 
         With continue_from the clip is that audio and then duration_s of new audio. The samples are
-        [C, N] float32 at the model's rate. `on_progress` is called after every step; the work ends
-        with CancelledError once `cancel` returns True. Raises InputErrors, GenerationError.
+        [C, N] float32 at the model's rate. `on_progress` is called after every step, and `on_audio`
+        with each second as it becomes known, as `stream` would give it; the work ends with
+        CancelledError once `cancel` returns True. Raises InputErrors, GenerationError.
         """
-        brief = Brief.of({"prompt": prompt, **options})
-        return self.generate_batch([brief], on_progress=on_progress, cancel=cancel)[0]
+        brief = self._settled({"prompt": prompt, **options})
+        songs: list[Song] = []
+        tick = _ticker(songs, on_progress, cancel)
+        with ExitStack() as ending:
+            songs.append(Song(brief, self.model, self._engine))
+            ending.callback(songs[0].end)
+            return self._clip(songs[0], tick, on_audio)
 
     def generate_batch(
         self,
@@ -123,11 +133,16 @@ class Toccata:
     def _settled(self, wanted: Brief | str | Mapping[str, Any]) -> Brief:
         return Brief.of(wanted).settled(self.model.defaults, self.model.segment_s)
 
-    def _clip(self, song: Song, tick: Callable[[], None]) -> Clip:
-        brief = song.brief
+    def _clip(self, song: Song, tick: Callable[[], None], on_audio: OnAudio | None = None) -> Clip:
+        brief, rate = song.brief, self.model.codec.sample_rate_hz
+        pieces = []
+        for piece in song.audio(DECODE_FRAMES if on_audio is None else LISTENER_FRAMES, tick):
+            pieces.append(piece)
+            if on_audio is not None and piece.shape[1]:
+                on_audio(Waveform(piece, rate))
         clip = Clip(
-            np.concatenate(list(song.audio(DECODE_FRAMES, tick)), axis=1),
-            self.model.codec.sample_rate_hz,
+            np.concatenate(pieces, axis=1),
+            rate,
             seed=brief.seed or 0,
             model=self.model.name,
             prompt=brief.prompt or "",

@@ -15,6 +15,15 @@ from toccata.errors import InputError
 PREFIX = "TOCCATA_"
 DTYPES = ("fp32", "bf16", "fp16")
 MAX_SLOTS = 1024
+# Read by `toccata serve` alone; every command knows that they exist.
+SERVER_VARIABLES = (
+    "host", "port", "data_dir", "public_url", "token", "token_file", "no_auth", "stand_in", "queue",
+    "database", "storage", "output_urls", "allow_private", "accept_any_version", "retention_s",
+    "drain_s", "tls_cert", "tls_key", "upload_url",
+)  # fmt: skip
+
+Reader = Callable[[str, str], object]
+Readers = Mapping[str, Reader]
 
 
 @dataclass(frozen=True)
@@ -37,30 +46,39 @@ def read(environment: Mapping[str, str] | None = None, **flags: object) -> Setti
 
     Raises InputError naming the variable or flag, its value and what is allowed.
     """
+    return Settings(**read_values(_READERS, environment, flags))  # type: ignore[arg-type]
+
+
+def read_values(
+    readers: Readers, environment: Mapping[str, str] | None, flags: Mapping[str, object]
+) -> dict[str, object]:
+    """The values that `readers` know, by name. Raises InputError, as `read` does."""
     environment = os.environ if environment is None else environment
     values: dict[str, object] = {}
     for variable, text in environment.items():
         if variable.startswith(PREFIX):
-            values[_name(variable, text)] = _READERS[_name(variable, text)](variable, text)
+            name = _name(variable, text)
+            if name in readers:
+                values[name] = readers[name](variable, text)
     for name, value in flags.items():
         if value is not None:
-            values[name] = _READERS[name](f"--{name.replace('_', '-')}", str(value))
-    return Settings(**values)  # type: ignore[arg-type]
+            values[name] = readers[name](f"--{name.replace('_', '-')}", str(value))
+    return values
 
 
 def _name(variable: str, text: str) -> str:
     name = variable.removeprefix(PREFIX).lower()
-    if name in _READERS:
+    if name in _READERS or name in SERVER_VARIABLES:
         return name
     from difflib import get_close_matches
 
-    known = [PREFIX + reader.upper() for reader in _READERS]
+    known = [PREFIX + reader.upper() for reader in (*_READERS, *SERVER_VARIABLES)]
     close = get_close_matches(variable, known, n=1)
     hint = f"did you mean {close[0]}?" if close else "the variables are " + ", ".join(known)
     raise InputError(variable, text, f"there is no such variable; {hint}")
 
 
-def _text(source: str, text: str) -> str:
+def read_text(source: str, text: str) -> str:
     if not text.strip():
         raise InputError(source, text, "give a value, or leave it out")
     return text.strip()
@@ -79,7 +97,7 @@ def _dtype(source: str, text: str) -> str:
     return text
 
 
-def _boolean(source: str, text: str) -> bool:
+def read_boolean(source: str, text: str) -> bool:
     words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
     if text.lower() not in words:
         raise InputError(source, text, "it must be one of " + ", ".join(words))
@@ -92,10 +110,10 @@ def _slots(source: str, text: str) -> int:
     return int(text)
 
 
-_READERS: Mapping[str, Callable[[str, str], object]] = {
-    "model": _text,
+_READERS: Readers = {
+    "model": read_text,
     "device": _device,
     "dtype": _dtype,
-    "offline": _boolean,
+    "offline": read_boolean,
     "slots": _slots,
 }

@@ -11,6 +11,8 @@ from toccata.cli import encode_decode, evaluate, generate
 from toccata.cli.info import info
 from toccata.cli.models import convert, models
 from toccata.cli.report import show
+from toccata.cli.serve import EXAMPLES as SERVE_EXAMPLES
+from toccata.cli.serve import serve
 from toccata.cli.train import train
 
 _EPILOG = """
@@ -56,6 +58,7 @@ def _options(
 app.command(epilog=generate.EXAMPLES)(generate.generate)
 app.command("encode-decode", epilog=encode_decode.EXAMPLES)(encode_decode.encode_decode)
 app.add_typer(models, name="models")
+app.command(epilog=SERVE_EXAMPLES)(serve)
 app.command()(convert)
 app.command()(info)
 app.add_typer(train, name="train")

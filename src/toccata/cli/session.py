@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from toccata.brief import brief_options
 from toccata.cli.report import say, working
 from toccata.errors import InputError
 from toccata.inputs import Inputs, span
@@ -87,16 +88,4 @@ def _input_part(inputs: Inputs) -> Waveform | None:
 
 def _request(inputs: Inputs, part: Waveform | None, extras: Extras) -> dict[str, Any]:
     """The fields of a `Brief`, for `inputs`."""
-    return {
-        "prompt": inputs.prompt,
-        "duration_s": inputs.duration,
-        "seed": inputs.seed,
-        "melody": None if inputs.continuation else part,
-        "continue_from": part if inputs.continuation else None,
-        "top_k": inputs.top_k,
-        "top_p": inputs.top_p,
-        "temperature": inputs.temperature,
-        "cfg": inputs.classifier_free_guidance,
-        "normalization": inputs.normalization_strategy,
-        **asdict(extras),
-    }
+    return {**brief_options(inputs, part), **asdict(extras)}

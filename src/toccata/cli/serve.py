@@ -1,0 +1,174 @@
+"""`toccata serve`: the models over HTTP, as Replicate's API and a Cog container serve them."""
+
+from __future__ import annotations
+
+import logging
+import math
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toccata import settings
+from toccata.cli import flags
+from toccata.cli.report import say
+from toccata.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from toccata.server.config import ServerSettings
+
+EXAMPLES = """
+Every flag can also be a variable: --data-dir is TOCCATA_DATA_DIR. Examples:
+
+  toccata serve
+
+  toccata serve --host 0.0.0.0 --token-file tokens.txt --public-url https://music.example.org
+
+  toccata serve --stand-in mini
+"""
+
+Text = str | None
+Model = Annotated[Text, typer.Option("--model", "-m", help="Loaded at start. Default: mini.")]
+Slots = Annotated[
+    int | None, typer.Option(min=1, help="How many pieces are made at once. Default: 8.")
+]
+Host = Annotated[Text, typer.Option(help="Default: 127.0.0.1, reached from this machine only.")]
+Port = Annotated[int | None, typer.Option(help="Default: 5000.")]
+DataDir = Annotated[
+    Text, typer.Option(help="Where results, uploads and the database are. Default: toccata-data.")
+]
+PublicUrl = Annotated[
+    Text, typer.Option(help="How clients reach the server. Default: as each request says.")
+]
+Token = Annotated[list[str] | None, typer.Option(help="Who has it may use the API; repeatable.")]
+TokenFile = Annotated[Text, typer.Option(help="A token a line.")]
+NoAuth = Annotated[bool | None, typer.Option("--no-auth", help="Anybody may use the API.")]
+StandIn = Annotated[
+    Text, typer.Option(help="A model to serve in place of those whose weights are not here.")
+]
+Queue = Annotated[int | None, typer.Option(help="How many predictions may wait. Default: 1000.")]
+DatabaseUrl = Annotated[Text, typer.Option(help="An SQLAlchemy URL. Default: SQLite in data-dir.")]
+StorageUrl = Annotated[Text, typer.Option(help="An fsspec URL. Default: a folder in data-dir.")]
+OutputUrls = Annotated[
+    Text,
+    typer.Option(
+        metavar="auto|url|data",
+        help="Outputs as addresses or data URIs. auto: data URIs where clients take nothing else.",
+    ),
+]
+AllowPrivate = Annotated[
+    bool | None,
+    typer.Option("--allow-private", help="input_audio and webhooks may name private addresses."),
+]
+AnyVersion = Annotated[
+    bool | None,
+    typer.Option("--accept-any-version", help="Take unknown version ids for the latest one."),
+]
+Retention = Annotated[
+    float | None,
+    typer.Option("--retention-s", help="Wipe predictions so long after their end. Default: never."),
+]
+Drain = Annotated[
+    float | None,
+    typer.Option("--drain-s", help="How long a stop waits for what is being made. Default: 30."),
+]
+TlsCert = Annotated[Text, typer.Option(help="A certificate in PEM form, for https.")]
+TlsKey = Annotated[Text, typer.Option(help="Its key.")]
+UploadUrl = Annotated[
+    Text, typer.Option(help="Outputs of the Cog API are put here. Default: data URIs.")
+]
+
+
+def serve(
+    *,
+    model: Model = None,
+    slots: Slots = None,
+    host: Host = None,
+    port: Port = None,
+    data_dir: DataDir = None,
+    public_url: PublicUrl = None,
+    token: Token = None,
+    token_file: TokenFile = None,
+    no_auth: NoAuth = None,
+    stand_in: StandIn = None,
+    queue: Queue = None,
+    database: DatabaseUrl = None,
+    storage: StorageUrl = None,
+    output_urls: OutputUrls = None,
+    allow_private: AllowPrivate = None,
+    accept_any_version: AnyVersion = None,
+    retention_s: Retention = None,
+    drain_s: Drain = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    upload_url: UploadUrl = None,
+    device: flags.Device = None,
+    dtype: flags.Dtype = None,
+) -> None:
+    """Serve the models over HTTP, for the official Replicate clients and for anybody else."""
+    if find_spec("fastapi") is None:
+        raise MissingExtraError("the server is not installed: pip install 'toccata[server]'")
+    from toccata.server.app import check_start
+    from toccata.server.config import read_server
+
+    machine = settings.read(model=model, device=device, dtype=dtype, slots=slots)
+    config = read_server(
+        machine,
+        token or (),
+        host=host,
+        port=port,
+        data_dir=data_dir,
+        public_url=public_url,
+        token_file=token_file,
+        no_auth=no_auth,
+        stand_in=stand_in,
+        queue=queue,
+        database=database,
+        storage=storage,
+        output_urls=output_urls,
+        allow_private=allow_private,
+        accept_any_version=accept_any_version,
+        retention_s=retention_s,
+        drain_s=drain_s,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        upload_url=upload_url,
+    )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    check_start(config)
+    _greet(config)
+    _run(config)
+
+
+def _greet(config: ServerSettings) -> None:
+    """Where everything is, and which models are really here."""
+    from toccata import hub
+    from toccata.families.known import KNOWN
+
+    scheme = "https" if config.tls_cert else "http"
+    base = config.public_url or f"{scheme}://{config.host}:{config.port}"
+    here = [known.name for known in KNOWN.values() if hub.find(known.hub_id) is not None]
+    say(f"API   {base}/v1   (set REPLICATE_BASE_URL to it)")
+    say(f"docs  {base}/docs")
+    say(f"models on this machine: {', '.join(here)}")
+    if config.stand_in:
+        say(f"{config.stand_in} stands in for all others")
+    if not config.tokens:
+        say("no token: anybody who reaches this address may use it")
+
+
+def _run(config: ServerSettings) -> None:
+    import uvicorn
+
+    from toccata.server.app import create_app
+
+    uvicorn.run(
+        create_app(config),
+        host=config.host,
+        port=config.port,
+        ssl_certfile=config.tls_cert,
+        ssl_keyfile=config.tls_key,
+        timeout_graceful_shutdown=math.ceil(config.drain_s),  # for open streams
+        access_log=False,
+        log_config=None,
+    )

@@ -1,0 +1,1 @@
+"""The HTTP server: Replicate's API and a Cog container's, in front of one engine."""

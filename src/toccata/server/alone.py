@@ -1,0 +1,30 @@
+"""One server for one data folder: two would make the same predictions, in the same files."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from toccata.errors import InputError
+
+
+@contextmanager
+def only_server(data_dir: Path) -> Iterator[None]:
+    """Nobody else has the folder while the block runs; it is made if it is not there.
+
+    Raises InputError. The kernel keeps the lock, and lets go of it however this process ends.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        file = (data_dir / "server.lock").open("w")
+    except OSError as error:
+        raise InputError("data-dir", str(data_dir), f"it cannot be used: {error}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            why = "another server uses it; stop that one, or give another folder"
+            raise InputError("data-dir", str(data_dir), why) from error
+        yield

@@ -1,0 +1,120 @@
+"""What all routes share: the server's parts, the caller's address, errors, files with ranges."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from fastapi import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from toccata.server.auth import MISSING, Tokens
+from toccata.server.config import ServerSettings
+from toccata.server.outputs import output_data
+from toccata.server.predictions import Predictions
+from toccata.server.storage import Storage
+from toccata.server.store import Prediction, Store
+from toccata.server.views import Address, content_type, prediction_json, problem
+
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What the server is made of; routes find it with `parts(request)`."""
+
+    settings: ServerSettings
+    store: Store
+    storage: Storage
+    predictions: Predictions
+    tokens: Tokens
+    webhook_secret: str
+
+
+def parts(request: Request) -> Parts:
+    return cast(Parts, request.app.state.parts)
+
+
+class ProblemError(Exception):
+    """An answer that is an error; `body` is what the client gets."""
+
+    def __init__(self, status: int, body: dict[str, Any], **headers: str) -> None:
+        super().__init__(body.get("detail"))
+        self.status, self.body, self.headers = status, body, headers
+
+    def response(self) -> Response:
+        return JSONResponse(
+            self.body, self.status, headers=self.headers, media_type="application/problem+json"
+        )
+
+
+def refuse(status: int, detail: str, title: str | None = None) -> ProblemError:
+    return ProblemError(status, dict(problem(status, detail, title)))
+
+
+def authorize(request: Request) -> None:
+    """Raises ProblemError for a request without a good token."""
+    refusal = parts(request).tokens.refusal(request.headers.get("authorization"))
+    if refusal is not None:
+        title = "Unauthenticated" if refusal == MISSING else None
+        raise refuse(401, refusal, title)
+
+
+def address(request: Request) -> Address:
+    """The public one if it is set, otherwise as this client wrote it."""
+    public = parts(request).settings.public_url
+    if public:
+        return Address(public.rstrip("/"))
+    return Address(f"{request.url.scheme}://{request.url.netloc}")
+
+
+async def shown(request: Request, prediction: Prediction) -> dict[str, Any]:
+    """A prediction in full, its output as the client takes it."""
+    data = await output_data(prediction, parts(request).storage)
+    return prediction_json(prediction, address(request), data)
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """The object in the body. Raises ProblemError for anything else."""
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise refuse(400, f"The request body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise refuse(400, "The request body must be a JSON object")
+    return body
+
+
+async def stored_response(request: Request, name: str) -> Response:
+    """A file of the storage, whole or the range that was asked for. Raises ProblemError."""
+    storage = parts(request).storage
+    try:
+        size = await asyncio.to_thread(storage.size, name)
+    except FileNotFoundError as error:
+        raise refuse(404, "File not found") from error
+    headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, max-age=31536000, immutable"}
+    span = _span(request.headers.get("range"), size)
+    if span is None:
+        start, end, status = 0, size, 200
+    else:
+        start, end = span
+        if start >= end:
+            return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
+        status, headers["Content-Range"] = 206, f"bytes {start}-{end - 1}/{size}"
+    headers["Content-Length"] = str(end - start)
+    blocks: Iterator[bytes] = storage.blocks(name, start, end)
+    return StreamingResponse(blocks, status, headers, content_type(name))
+
+
+def _span(header: str | None, size: int) -> tuple[int, int] | None:
+    """The bytes that a Range header asks for; None: all of them."""
+    match = _RANGE.fullmatch((header or "").strip())
+    if match is None or match[0] == "bytes=-":
+        return None
+    if not match[1]:
+        return max(0, size - int(match[2])), size
+    return int(match[1]), min(size, int(match[2]) + 1) if match[2] else size

@@ -1,0 +1,33 @@
+"""Who may use the API: tokens are kept as hashes and compared in constant time."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+MISSING = "You did not pass an authentication token"
+WRONG = "You did not pass a valid authentication token"
+
+
+class Tokens:
+    """The tokens that open the API; without any it is open to everybody."""
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self._hashes = [_hash(token) for token in tokens]
+
+    def refusal(self, authorization: str | None) -> str | None:
+        """Why a request with this Authorization header is refused; None if it is not."""
+        if not self._hashes:
+            return None
+        scheme, _, token = (authorization or "").strip().partition(" ")
+        if scheme.lower() not in ("bearer", "token") or not token.strip():
+            return MISSING
+        given = _hash(token.strip())
+        # All are compared, so that the time taken does not tell which one was near.
+        matches = [hmac.compare_digest(given, known) for known in self._hashes]
+        return None if any(matches) else WRONG
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,52 @@
+"""What is done every minute: uploads expire, and old predictions are wiped if they are to be."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from toccata.server.config import ServerSettings
+from toccata.server.storage import Storage
+from toccata.server.store import Store, StoreError
+
+log = logging.getLogger(__name__)
+EVERY_S = 60.0
+
+
+@asynccontextmanager
+async def keep_tidy(
+    settings: ServerSettings, store: Store, storage: Storage
+) -> AsyncIterator[None]:
+    """Tidy up from time to time while the block runs."""
+    task = asyncio.get_running_loop().create_task(_tidy_for_ever(settings, store, storage))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _tidy_for_ever(settings: ServerSettings, store: Store, storage: Storage) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(tidy, settings, store, storage, time.time())
+        except (OSError, StoreError) as error:
+            log.warning("tidying up failed, and is tried again later: %s", error)
+        await asyncio.sleep(EVERY_S)
+
+
+def tidy(settings: ServerSettings, store: Store, storage: Storage, now: float) -> None:
+    """Bytes go before the row that knows of them: cut off in between, it is done the next time."""
+    for file_id in store.expired_files(now):
+        storage.remove(f"files/{file_id}")
+        store.remove_file(file_id)
+    if settings.retention_s is None:
+        return
+    before = now - settings.retention_s
+    for output in store.outputs_before(before):
+        storage.remove(output)
+    store.forget(before)

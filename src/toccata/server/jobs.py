@@ -1,0 +1,63 @@
+"""What the HTTP process and the worker say to each other: one JSON object per message.
+
+    to the worker      run, cancel, stop
+    from the worker    ready, started, progress, log, audio, done, failed, canceled
+
+No pickle: the pipe carries nothing but data.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of music to make; everything it depends on is in here.
+
+    inputs: the fields of `toccata.inputs.Inputs`, the audio as the path of a local file. model:
+    what is loaded for it, which is not what was asked for on a server with a stand-in.
+    folder: where its files are written.
+    """
+
+    id: str
+    model: str
+    inputs: Mapping[str, Any]
+    folder: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """`kind` is one of the words above; `id` is the prediction's, "" where it is of none."""
+
+    kind: str
+    id: str = ""
+    data: Mapping[str, Any] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return (self.data or {})[name]
+
+
+class Pipe(Protocol):
+    """One end of a `multiprocessing.Pipe`."""
+
+    def send_bytes(self, data: bytes, /) -> None: ...
+    def recv_bytes(self) -> bytes: ...
+
+
+def send(pipe: Pipe, kind: str, prediction_id: str = "", **data: Any) -> None:
+    """Raises OSError if nobody listens any more."""
+    pipe.send_bytes(json.dumps([kind, prediction_id, data]).encode())
+
+
+def receive(pipe: Pipe) -> Message:
+    """The next message. Raises EOFError once the other side is gone."""
+    kind, prediction_id, data = json.loads(pipe.recv_bytes())
+    return Message(kind, prediction_id, data)
+
+
+def run_message(job: Job) -> dict[str, Any]:
+    return asdict(job)

@@ -1,0 +1,94 @@
+"""Around every request: an id, a line in the log, and a cap on what a body may hold."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from toccata.server.ids import new_id
+
+log = logging.getLogger("toccata.server.requests")
+# Whoever knows the rest of these addresses may use them: it stays out of the log.
+_SECRET = re.compile(r"(/outputs|/v1/files)/[^/]+")
+
+
+class RequestLog:
+    """Gives each request an id, which its answer carries, and logs it as one JSON object."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id, began_s, status = new_id(), time.monotonic(), 0
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message["headers"], (b"x-request-id", request_id.encode()),
+                ]  # fmt: skip
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_on)
+        finally:
+            line = {
+                "id": request_id,
+                "method": scope["method"],
+                "path": _SECRET.sub(r"\1/...", scope["path"]),
+                "status": status,
+                "ms": round(1000 * (time.monotonic() - began_s), 1),
+            }
+            log.info("%s", json.dumps(line))
+
+
+class BodyCap:
+    """Answers 413 to a body of more than `most_bytes`, as soon as that is known."""
+
+    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
+        self._app = app
+        self._most_bytes = most_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if self._declared(scope) > self._most_bytes:
+            await self._refuse(scope, receive, send)
+            return
+        got = 0
+
+        async def receive_counted() -> Message:
+            nonlocal got
+            message = await receive()
+            got += len(message.get("body", b""))
+            if got > self._most_bytes:
+                raise _TooLargeError
+            return message
+
+        try:
+            await self._app(scope, receive_counted, send)
+        except _TooLargeError:
+            await self._refuse(scope, receive, send)
+
+    def _declared(self, scope: Scope) -> int:
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        return int(length) if length.isdigit() else 0
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        detail = f"The body must be less than {self._most_bytes // 2**20}MB in size"
+        body = {"detail": detail, "status": 413}
+        await JSONResponse(body, 413, media_type="application/problem+json")(scope, receive, send)
+
+
+class _TooLargeError(Exception):
+    """The body is larger than it may be."""

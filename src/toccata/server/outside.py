@@ -1,0 +1,356 @@
+"""All HTTP to addresses that users give: audio is fetched from them, webhooks are posted to them.
+
+Such an address may be bait for what only this machine can reach. So a host name is resolved here,
+once per connection, all that it resolves to must be public, and the connection goes to one of
+those very addresses: a second answer of the name server cannot swap it. Host header, TLS name and
+certificate check stay with the name. Below is the bare pool: it has no cookies, proxies, redirects
+or decoders that would have to be turned off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import httpcore2
+import httpx2
+
+from toccata.errors import ToccataError
+
+REDIRECTS = (301, 302, 303, 307, 308)
+MAX_SHOWN_CHARS = 200
+MAX_PORT = 65535
+# A name with thousands of addresses must not become thousands of connections.
+MAX_TRIED_ADDRESSES = 4
+# IPv6 addresses whose last 32 bits are an IPv4 address, which is where packets end up.
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# Not public, though `ipaddress` says so, in some versions of Python at least.
+NOT_PUBLIC = (
+    ipaddress.ip_network("100.64.0.0/10"),  # shared by a provider's customers
+    ipaddress.ip_network("168.63.129.16/32"),  # what Azure tells its machines
+    ipaddress.ip_network("192.0.0.0/24"),  # protocols; what Oracle tells its machines
+    ipaddress.ip_network("192.88.99.0/24"),  # relays into 2002::/16
+    ipaddress.ip_network("fec0::/10"),  # private once
+)
+EXCHANGE_ERRORS = (
+    httpcore2.NetworkError,
+    httpcore2.ProtocolError,
+    httpcore2.TimeoutException,
+    ssl.SSLError,
+)
+
+
+class OutsideError(ToccataError):
+    """An address given by the user cannot be used; the message names it without its secrets."""
+
+    http_status = 422
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"{_shown(url)!r}: {reason}")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Of a server that something was put to. `location` is where it is now, empty if unsaid."""
+
+    status: int
+    location: str
+
+
+class _RefusedError(Exception):
+    """A host name must not or cannot be connected to."""
+
+
+@dataclass(frozen=True)
+class OutsidePolicy:
+    """What the operator lets users reach. `timeout_s` is for a whole fetch with its redirects."""
+
+    allow_private: bool = False  # loopback, local networks and the like
+    max_bytes: int = 100 * 2**20
+    timeout_s: float = 60.0
+    max_redirects: int = 5
+
+
+def check_url(url: str) -> None:
+    """Raises OutsideError unless it is http or https with a host and no password in it.
+
+    Looks at the text only; the host is resolved and checked when it is connected to.
+    """
+    parsed = _parsed(url)
+    if parsed is None:
+        raise OutsideError(url, "is not a valid address; give one like https://host/path")
+    if parsed.scheme not in ("http", "https"):
+        raise OutsideError(url, "is neither http nor https; give an address that is")
+    if not parsed.host:
+        raise OutsideError(url, "has no host; give one like https://host/path")
+    if parsed.userinfo:
+        raise OutsideError(url, "holds a user or password; leave them out")
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public internet, wherever it is wrapped in."""
+    ip = _unwrapped(ipaddress.ip_address(address))
+    special = ip.is_multicast or ip.is_reserved or ip.is_unspecified
+    return ip.is_global and not special and not any(ip in network for network in NOT_PUBLIC)
+
+
+async def resolve(host: str, port: int) -> list[str]:
+    """The IP addresses of a host, each once, the best first. Raises OSError, UnicodeError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+class Outside:
+    """Speaks to addresses given by users. Use it as an async context manager, or `close` it."""
+
+    def __init__(self, policy: OutsidePolicy) -> None:
+        self._policy = policy
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=httpcore2.default_ssl_context(),
+            max_connections=None,  # or a few slow servers would keep all others waiting
+            max_keepalive_connections=0,  # each request goes to an address checked for it
+            network_backend=_CheckedBackend(policy.allow_private),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._pool.aclose()
+
+    async def fetch(self, url: str, to: Path) -> Path:
+        """Download into the file `to`; on failure none is left behind. Raises OutsideError."""
+        beside = to.with_name(f"{to.name}.partial")
+        try:
+            async with _deadline(url, self._policy.timeout_s):
+                await self._download(url, beside)
+            return beside.replace(to)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float = 5.0
+    ) -> int:
+        """The status of the answer, whatever it is; its body is not read. Raises OutsideError."""
+        async with (
+            _deadline(url, timeout_s),
+            self._exchange("POST", url, timeout_s, headers, body) as response,
+        ):
+            return response.status
+
+    async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """The head of the answer, whatever it is; no redirect is followed. Raises OutsideError."""
+        timeout_s = self._policy.timeout_s
+        async with (
+            _deadline(url, timeout_s),
+            self._exchange("PUT", url, timeout_s, headers, body) as response,
+        ):
+            return Answer(response.status, _header(response, "location"))
+
+    async def _download(self, url: str, beside: Path) -> None:
+        hop = url
+        for _ in range(self._policy.max_redirects + 1):
+            async with self._exchange("GET", hop, self._policy.timeout_s) as response:
+                if response.status not in REDIRECTS:
+                    return await self._save(hop, response, beside)
+                hop = _redirected(hop, response)
+        raise OutsideError(
+            url,
+            f"redirects more than {self._policy.max_redirects} times; give the address "
+            "that it ends at",
+        )
+
+    async def _save(self, url: str, response: httpcore2.Response, beside: Path) -> None:
+        _check_head(url, response)
+        self._check_size(url, int(_header(response, "content-length") or 0))
+        size_bytes = 0
+        with beside.open("wb") as file:
+            async for chunk in response.aiter_stream():
+                size_bytes += len(chunk)
+                self._check_size(url, size_bytes)
+                file.write(chunk)
+
+    def _check_size(self, url: str, size_bytes: int) -> None:
+        allowed = self._policy.max_bytes
+        if size_bytes > allowed:
+            raise OutsideError(
+                url, f"has more than the {allowed} bytes allowed; give a shorter one"
+            )
+
+    @asynccontextmanager
+    async def _exchange(
+        self,
+        method: str,
+        url: str,
+        timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> AsyncIterator[httpcore2.Response]:
+        check_url(url)
+        parsed = httpx2.URL(url)
+        sockets: list[httpcore2.AsyncNetworkStream] = []
+        try:
+            async with self._pool.stream(
+                method,
+                _target(parsed),
+                headers=_headers(parsed, headers or {}),
+                content=body,
+                extensions={
+                    "timeout": {"connect": timeout_s},
+                    "trace": partial(_note_socket, sockets),
+                },
+            ) as response:
+                yield response
+        except _RefusedError as error:
+            raise OutsideError(url, str(error)) from error
+        except EXCHANGE_ERRORS as error:
+            reason = str(error)[:MAX_SHOWN_CHARS] or type(error).__name__
+            raise OutsideError(
+                url, f"did not answer properly ({reason}); check it, then try again"
+            ) from error
+        finally:
+            # The pool leaves a socket open whose TLS handshake is cancelled.
+            for stream in sockets:
+                await stream.aclose()
+
+
+class _CheckedBackend(httpcore2.AsyncNetworkBackend):
+    """Opens connections to checked addresses only."""
+
+    def __init__(self, allow_private: bool) -> None:
+        self._allow_private = allow_private
+        self._sockets = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        addresses = await self._checked(host, port)
+        share_s = None if timeout is None else timeout / len(addresses)
+        for address in addresses:
+            try:
+                return await self._sockets.connect_tcp(
+                    address, port, share_s, local_address, socket_options
+                )
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def _checked(self, host: str, port: int) -> list[str]:
+        try:
+            addresses = await resolve(host, port)
+        except (OSError, UnicodeError) as error:
+            raise _RefusedError("its host is not known; check the spelling") from error
+        if addresses and (self._allow_private or all(is_public(one) for one in addresses)):
+            return addresses[:MAX_TRIED_ADDRESSES]
+        # Which address it is stays untold: it would map the inside for those who ask.
+        raise _RefusedError("its host is not on the public internet; give one that is")
+
+
+@asynccontextmanager
+async def _deadline(url: str, timeout_s: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError as error:
+        raise OutsideError(
+            url, f"took longer than {timeout_s:g} s; give one that answers sooner"
+        ) from error
+
+
+async def _note_socket(
+    sockets: list[httpcore2.AsyncNetworkStream], event: str, info: Mapping[str, Any]
+) -> None:
+    if event == "connection.connect_tcp.complete":
+        sockets.append(info["return_value"])
+
+
+def _target(url: httpx2.URL) -> httpcore2.URL:
+    return httpcore2.URL(
+        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+    )
+
+
+def _headers(url: httpx2.URL, headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Those of the caller, lower case, with ours, which win."""
+    given = {name.lower().encode(): value.encode() for name, value in headers.items()}
+    ours = {b"host": url.netloc, b"user-agent": b"toccata", b"accept-encoding": b"identity"}
+    return list({**given, **ours}.items())
+
+
+def _header(response: httpcore2.Response, name: str) -> str:
+    """Empty if there is none."""
+    found = (value for key, value in response.headers if key.lower() == name.encode())
+    return next(found, b"").decode("utf-8", "replace")
+
+
+def _check_head(url: str, response: httpcore2.Response) -> None:
+    if not 200 <= response.status < 300:
+        raise OutsideError(
+            url, f"answered with status {response.status}; give one that answers with a file"
+        )
+    # Nobody may compress for us: a few kB can unfold to gigabytes.
+    encoding = _header(response, "content-encoding").strip().lower()[:MAX_SHOWN_CHARS]
+    if encoding not in ("", "identity"):
+        raise OutsideError(
+            url, f"answered in Content-Encoding {encoding!r}; give one that sends files as they are"
+        )
+
+
+def _redirected(url: str, response: httpcore2.Response) -> str:
+    """The absolute address it redirects to, still to be checked."""
+    location = _header(response, "location")
+    base, target = _parsed(url), _parsed(location)
+    if not location or base is None or target is None:
+        raise OutsideError(url, "redirects to no valid address; give the one it should end at")
+    return str(base.join(target))
+
+
+def _unwrapped(
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IPv4 address inside an IPv6 one (mapped, 6to4, NAT64), or else itself."""
+    if ip.version == 4:
+        return ip
+    if ip in NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour or ip
+
+
+def _parsed(url: str) -> httpx2.URL | None:
+    """None if it is no address at all, neither absolute nor relative."""
+    if not url.isprintable():
+        return None
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        return None
+    return parsed if parsed.port is None or 0 < parsed.port <= MAX_PORT else None
+
+
+def _shown(url: str) -> str:
+    """The address as messages may show it: without user, password, query and fragment."""
+    parsed = _parsed(url)
+    if parsed is not None and parsed.host:
+        path = parsed.raw_path.partition(b"?")[0]
+        shown = f"{parsed.scheme}://{(parsed.netloc + path).decode()}"
+    else:  # there is no telling what is a password here
+        shown = "…" if "@" in url else re.split("[?#]", url)[0]
+    return shown[:MAX_SHOWN_CHARS]

@@ -1,0 +1,62 @@
+"""What request headers say about time: Prefer, Cancel-After and a client's read timeout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from toccata.errors import InputError
+
+LEAST_CANCEL_AFTER_S = 5.0
+
+_BLANK = " \t"
+_PREFERENCE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')  # commas within quotes do not separate
+_WAIT_VALUE = re.compile(r'([0-9]+)|"([0-9]*)"')
+_SECONDS = re.compile(r"([0-9]{1,6})")
+_PARTS = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?")
+_READ_TIMEOUT = re.compile(r"[0-9]{1,9}(?:\.[0-9]+)?")
+
+
+def wait_s(prefer: str | None, most_s: float) -> float | None:
+    """How long the client wants the answer held back: 1 to most_s; None: not at all.
+
+    prefer: the Prefer header as in RFC 7240, several of them joined by commas. Of several `wait`
+    the first counts.
+    """
+    for preference in _PREFERENCE.findall(prefer or ""):
+        name, equals, value = preference.partition(";")[0].partition("=")
+        if name.strip(_BLANK).lower() == "wait":
+            return _held_s(value.strip(_BLANK), most_s) if equals else most_s
+    return None
+
+
+def _held_s(value: str, most_s: float) -> float | None:
+    match = _WAIT_VALUE.fullmatch(value)
+    if match is None:
+        return None
+    digits = match[1] or match[2]
+    if not digits:  # an empty value is the same as none
+        return most_s
+    return min(max(float(digits), 1.0), most_s)
+
+
+def parse_duration_s(text: str) -> float:
+    """Of a Cancel-After header: `30`, `30s`, `5m`, `2h30m` or `1h30m45s`. Raises InputError."""
+    stripped = text.strip(_BLANK)
+    duration_s = 0.0
+    if match := _SECONDS.fullmatch(stripped):
+        duration_s = float(match[1])
+    elif match := _PARTS.fullmatch(stripped):
+        hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        duration_s = 3600.0 * hours + 60.0 * minutes + seconds
+    if duration_s < LEAST_CANCEL_AFTER_S:
+        allowed = "it must be a time such as 30, 30s, 5m, 2h30m or 1h30m45s, and at least 5 s"
+        raise InputError("Cancel-After", text, allowed)
+    return duration_s
+
+
+def read_timeout_s(headers: Mapping[str, str]) -> float | None:
+    """When the client gives up, if it says so. headers: their names in lower case."""
+    value = headers.get("x-stainless-read-timeout", "").strip(_BLANK)
+    seconds = float(value) if _READ_TIMEOUT.fullmatch(value) else 0.0
+    return seconds if seconds > 0 else None

@@ -1,0 +1,204 @@
+"""The API of a Cog container, at the root: one prediction per slot, and nothing waits.
+
+It serves the version `meta/musicgen:7a76a825`. A container has no tokens; this server, when it has
+some, wants one for whatever makes or stops a prediction here too, or else the root would be a way
+around them. Unlike a container it remembers: an id is used once, and PUT of one that has ended
+answers with how it ended. `created_at` and `context` of a request are not heeded.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import signal
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import JSONResponse
+
+from toccata.server.answers import address, authorize, parts
+from toccata.server.cog_requests import Ask, CogRefusal, json_object, read_ask
+from toccata.server.outputs import output_data
+from toccata.server.predictions import QueueFullError
+from toccata.server.store import COG, PROCESSING, STARTING, Prediction, iso
+from toccata.server.supervisor import READY, STOPPED
+from toccata.server.versions import VERSIONS, openapi
+from toccata.server.views import Address, prediction_json
+
+log = logging.getLogger(__name__)
+
+COG_VERSION = "0.16.12"
+VERSION = VERSIONS["7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"]
+LOOK_S = 0.25
+_SHOWN_AS_THEY_ARE = (
+    "input", "id", "created_at", "started_at", "completed_at", "logs", "error",
+)  # fmt: skip
+
+api = APIRouter(dependencies=[Depends(authorize)])
+open_api = APIRouter()
+
+
+@open_api.get("/")
+async def index() -> JSONResponse:
+    """Where everything is."""
+    one = "/predictions/{prediction_id}"
+    return JSONResponse(
+        {
+            "cog_version": COG_VERSION,
+            "docs_url": "/docs",
+            "openapi_url": "/openapi.json",
+            "shutdown_url": "/shutdown",
+            "healthcheck_url": "/health-check",
+            "predictions_url": "/predictions",
+            "predictions_idempotent_url": one,
+            "predictions_cancel_url": f"{one}/cancel",
+        }
+    )
+
+
+@open_api.get("/openapi.json", include_in_schema=False)
+async def schema() -> JSONResponse:
+    return JSONResponse(openapi(VERSION))
+
+
+@open_api.get("/health-check")
+async def health(request: Request) -> JSONResponse:
+    """Always 200: how it is, is said in the body."""
+    return JSONResponse({"status": _health(request), "setup": _setup(request)})
+
+
+@open_api.post("/shutdown")
+async def shutdown(request: Request) -> JSONResponse:
+    """End this process as SIGTERM does. Only for who is on this machine, where there are no tokens;
+    not for a page in a browser there, whose requests have an Origin.
+    """
+    if parts(request).settings.tokens or "origin" in request.headers or not _is_here(request):
+        raise CogRefusal(403, {"detail": "This server is not stopped from outside"})
+    log.warning("stopping, as POST /shutdown asks")
+    signal.raise_signal(signal.SIGTERM)
+    return JSONResponse({})
+
+
+@api.post("/predictions")
+async def create(request: Request) -> JSONResponse:
+    ask = read_ask(VERSION, await json_object(request))
+    if ask.id is not None and parts(request).store.get(ask.id) is not None:
+        raise _failure(409, "There is a prediction with this id", "give another id, or none")
+    return await _run(request, ask)
+
+
+@api.put("/predictions/{prediction_id}")
+async def create_once(request: Request, prediction_id: str) -> JSONResponse:
+    """However often it is asked, it runs once: 202 and how it is, while it runs; 200 and how it
+    ended, from then on, where a container would run it again.
+    """
+    ask = read_ask(VERSION, await json_object(request), prediction_id)
+    known = parts(request).store.get(prediction_id)
+    if known is None:
+        return await _run(request, ask)
+    return JSONResponse(await _shown(request, known), 200 if known.ended else 202)
+
+
+@api.post("/predictions/{prediction_id}/cancel")
+async def cancel(request: Request, prediction_id: str) -> JSONResponse:
+    found = parts(request).store.get(prediction_id)
+    if found is None or found.ended:
+        return JSONResponse({}, 404)
+    parts(request).predictions.cancel(prediction_id)
+    return JSONResponse({})
+
+
+def cog_json(prediction: Prediction, data: str | None) -> dict[str, Any]:
+    """A prediction as a container shows it, nulls among it. `data`: its output as a data URI.
+
+    A container starts what it accepts at once, so it has no word for one that is about to start.
+    """
+    shown = prediction_json(prediction, Address(prediction.base), data)
+    predict_s = prediction.metrics.get("predict_time")
+    return {
+        **{name: shown[name] for name in _SHOWN_AS_THEY_ARE},
+        "version": None,
+        "status": PROCESSING if prediction.status == STARTING else prediction.status,
+        "output": prediction.delivered or shown["output"],
+        "metrics": None if predict_s is None else {"predict_time": predict_s},
+    }
+
+
+async def _shown(request: Request, prediction: Prediction) -> dict[str, Any]:
+    return cog_json(prediction, await output_data(prediction, parts(request).storage))
+
+
+async def _run(request: Request, ask: Ask) -> JSONResponse:
+    made = _accept(request, ask)
+    if request.headers.get("prefer") == "respond-async":
+        return JSONResponse(await _shown(request, made), 202)
+    return JSONResponse(await _shown(request, await _ended(request, made)))
+
+
+def _accept(request: Request, ask: Ask) -> Prediction:
+    if "text/event-stream" in request.headers.get("accept", ""):
+        raise _failure(406, "This model does not stream", "it answers in JSON only")
+    if parts(request).predictions.supervisor.state != READY:
+        error = "Setup has not finished yet; see /health-check"
+        raise CogRefusal(503, {"error": error, "status": "failed"})
+    if _busy(request):
+        why = "At capacity - all prediction slots busy"
+        raise _failure(409, "Already running a prediction", why)
+    try:
+        return parts(request).predictions.create(
+            VERSION,
+            ask.input,
+            id=ask.id,
+            api=COG,
+            webhook=ask.webhook,
+            webhook_events=ask.webhook_events,
+            output_prefix=ask.output_prefix,
+            as_data=parts(request).settings.output_urls != "url",
+            base=address(request).base,
+        )
+    except QueueFullError as error:
+        raise CogRefusal(503, {"error": str(error), "status": "failed"}) from error
+
+
+async def _ended(request: Request, prediction: Prediction) -> Prediction:
+    """As it is when it has ended; it is canceled if the client goes away before."""
+    predictions, now = parts(request).predictions, prediction
+    while not now.ended:
+        now = await predictions.wait(prediction.id, LOOK_S) or now
+        if not now.ended and await request.is_disconnected():
+            now = predictions.cancel(prediction.id) or now
+    return now
+
+
+def _failure(status: int, detail: str, error: str) -> CogRefusal:
+    """With the keys of both generations of containers."""
+    return CogRefusal(status, {"detail": detail, "error": error, "status": "failed"})
+
+
+def _busy(request: Request) -> bool:
+    used = parts(request).predictions.counts()["active"]
+    return used >= parts(request).settings.machine.slots
+
+
+def _health(request: Request) -> str:
+    state = parts(request).predictions.supervisor.state
+    if state == READY:
+        return "BUSY" if _busy(request) else "READY"
+    return "DEFUNCT" if state == STOPPED else "STARTING"
+
+
+def _setup(request: Request) -> dict[str, str]:
+    """How the worker started; empty until it has."""
+    setup = parts(request).predictions.setup
+    if setup.completed_at is None:
+        return {}
+    times = {"started_at": iso(setup.started_at), "completed_at": iso(setup.completed_at)}
+    return {**times, "status": "succeeded", "logs": ""}
+
+
+def _is_here(request: Request) -> bool:
+    """Whether the client is on this machine."""
+    try:
+        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False

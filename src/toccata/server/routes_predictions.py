@@ -1,0 +1,293 @@
+"""/v1/predictions: create, list, get, cancel; and the addresses of what a prediction made."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from toccata.errors import InputError, ToccataError
+from toccata.server import live
+from toccata.server.answers import (
+    ProblemError,
+    address,
+    authorize,
+    json_body,
+    parts,
+    refuse,
+    shown,
+    stored_response,
+)
+from toccata.server.outputs import output_data
+from toccata.server.outside import check_url
+from toccata.server.predictions import QueueFullError
+from toccata.server.prefer import parse_duration_s, read_timeout_s, wait_s
+from toccata.server.store import Prediction
+from toccata.server.telling import told_again
+from toccata.server.validation import InvalidRequest, Problem, invalid_version, validate
+from toccata.server.versions import LATEST, Version, find_version
+from toccata.server.views import content_type, page_json, prediction_json
+
+PAGE = 100
+MOST_WAIT_S = 55.0  # clients give up at 60
+SPARE_S = 5.0
+DEFAULT_EVENTS = ("output", "completed")
+EVENTS = ("start", "output", "logs", "completed")
+REPEAT_S = 120.0
+
+api = APIRouter(dependencies=[Depends(authorize)])
+open_api = APIRouter()  # addresses that are not to be guessed need no token
+
+
+class Repeats:
+    """Creations of the last minutes: a client that did not hear the answer asks again."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[str, tuple[float, str]] = OrderedDict()
+
+    def remember(self, mark: str, prediction_id: str) -> None:
+        self._made[mark] = (time.monotonic(), prediction_id)
+        while self._made and next(iter(self._made.values()))[0] < time.monotonic() - REPEAT_S:
+            self._made.popitem(last=False)
+
+    def find(self, mark: str) -> str | None:
+        made_s, prediction_id = self._made.get(mark, (0.0, None))
+        return prediction_id if time.monotonic() - made_s < REPEAT_S else None
+
+
+@api.post("/predictions")
+async def create(request: Request) -> Response:
+    body = await json_body(request)
+    reference = body.get("version")
+    if not isinstance(reference, str):
+        raise _invalid([Problem("required", "", "version is required")])
+    version = find_version(reference)
+    if version is None and parts(request).settings.accept_any_version:
+        version = LATEST["meta/musicgen"]
+    return await _create(request, body, version)
+
+
+@api.post("/models/{owner}/{name}/predictions")
+async def create_of_model(request: Request, owner: str, name: str) -> Response:
+    body = await json_body(request)
+    version = find_version(f"{owner}/{name}")
+    if version is None:
+        raise refuse(404, f"There is no model {owner}/{name}")
+    return await _create(request, body, version)
+
+
+@api.get("/predictions")
+async def list_predictions(request: Request) -> JSONResponse:
+    query, own = request.query_params, address(request)
+    found = parts(request).store.page(
+        PAGE + 1,
+        _cursor(query.get("cursor")),
+        _moment("created_after", query.get("created_after")),
+        _moment("created_before", query.get("created_before")),
+    )
+    results = [prediction_json(one, own) for one in found[:PAGE]]
+    return JSONResponse(page_json(results, _next(request, found)))
+
+
+@api.get("/predictions/{prediction_id}")
+async def get(request: Request, prediction_id: str) -> JSONResponse:
+    return JSONResponse(await shown(request, _known(request, prediction_id)))
+
+
+@api.post("/predictions/{prediction_id}/cancel")
+async def cancel(request: Request, prediction_id: str) -> JSONResponse:
+    _known(request, prediction_id)
+    canceled = parts(request).predictions.cancel(prediction_id)
+    return JSONResponse(await shown(request, canceled or _known(request, prediction_id)))
+
+
+@open_api.get("/v1/files/{key}/stream")
+async def stream(request: Request, key: str) -> Response:
+    """Server-sent events, from the beginning or after Last-Event-ID."""
+    prediction = parts(request).store.by_key(key)
+    if prediction is None:
+        raise refuse(404, "There is no such stream")
+    events = parts(request).predictions.events(prediction)
+    if events is None:
+        events = told_again(prediction, await output_data(prediction, parts(request).storage))
+    frames: AsyncIterator[bytes] = events.frames(request.headers.get("last-event-id"))
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(frames, headers=headers, media_type="text/event-stream")
+
+
+@open_api.get("/outputs/{key}/audio")
+async def audio(request: Request, key: str, form: str = "mp3") -> Response:
+    """What there is of it, while it is made; the finished file afterwards."""
+    store, predictions = parts(request).store, parts(request).predictions
+    prediction = store.by_key(key)
+    if prediction is None or form not in live.FORMATS:
+        raise refuse(404, "There is no such audio")
+    if prediction.output is not None:
+        return await stored_response(request, prediction.output)
+    if prediction.ended:
+        raise refuse(404, "It was not finished")
+
+    def ended() -> bool:
+        return predictions.events(prediction) is None
+
+    bytes_so_far = live.follow(predictions.live_file(prediction, form), ended)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(bytes_so_far, 200, headers, content_type(f"live.{form}"))
+
+
+@open_api.get("/outputs/{key}/{name}")
+async def output(request: Request, key: str, name: str) -> Response:
+    prediction = parts(request).store.by_key(key)
+    if prediction is None or prediction.output != f"outputs/{key}/{name}":
+        raise refuse(404, "File not found")
+    return await stored_response(request, prediction.output)
+
+
+async def _create(request: Request, body: Mapping[str, Any], version: Version | None) -> Response:
+    if version is None:
+        raise ProblemError(422, invalid_version())
+    if "input" not in body:
+        raise _invalid([Problem("required", "", "input is required")])
+    given = validate(version, body["input"])
+    held_s = _held_s(request)
+    mark = hashlib.sha256(
+        f"{request.headers.get('authorization')}\n".encode() + await request.body()
+    ).hexdigest()
+    made = _repeated(request, mark) or _accept(request, body, version, given, held_s)
+    request.app.state.repeats.remember(mark, made.id)
+    if held_s is None:
+        return JSONResponse(await shown(request, made), 201)
+    return await _held(request, made, held_s)
+
+
+def _accept(
+    request: Request,
+    body: Mapping[str, Any],
+    version: Version,
+    given: Mapping[str, Any],
+    held_s: float | None,
+) -> Prediction:
+    webhook, events = _webhook(body)
+    after = request.headers.get("cancel-after")
+    try:
+        deadline = None if after is None else time.time() + parse_duration_s(after)
+        return parts(request).predictions.create(
+            version,
+            given,
+            webhook=webhook,
+            webhook_events=events,
+            deadline=deadline,
+            as_data=_as_data(request, held_s),
+            base=address(request).base,
+        )
+    except QueueFullError as error:
+        raise ProblemError(
+            503, {"detail": str(error), "status": 503}, **{"Retry-After": "10"}
+        ) from error
+    except InputError as error:
+        raise refuse(400, str(error)) from error
+
+
+async def _held(request: Request, made: Prediction, held_s: float) -> Response:
+    """Answered when it has ended, or when the time is over: then it says "starting", because
+    clients take anything else for an end.
+    """
+    now = await parts(request).predictions.wait(made.id, held_s) or made
+    body = await shown(request, now)
+    preferences = [text.strip() for text in request.headers["prefer"].split(",")]
+    applied = next((text for text in preferences if text.lower().startswith("wait")), "wait")
+    headers = {"Preference-Applied": applied}
+    if not now.ended:
+        body["status"] = "starting"
+        headers["Location"] = body["urls"]["get"]
+    return JSONResponse(body, 201, headers)
+
+
+def _held_s(request: Request) -> float | None:
+    """How long the answer may be held back; None: not at all."""
+    most_s = MOST_WAIT_S
+    patience_s = read_timeout_s(request.headers)
+    if patience_s is not None:
+        most_s = max(1.0, min(most_s, patience_s - SPARE_S))
+    return wait_s(request.headers.get("prefer"), most_s)
+
+
+def _as_data(request: Request, held_s: float | None) -> bool:
+    settings = parts(request).settings
+    if settings.output_urls != "auto":
+        return settings.output_urls == "data"
+    secure = settings.secure or request.url.scheme == "https"
+    return held_s is not None and not secure
+
+
+def _repeated(request: Request, mark: str) -> Prediction | None:
+    """What this very request made before, if the client says that it is a retry."""
+    if request.headers.get("x-stainless-retry-count", "0") in ("", "0"):
+        return None
+    before = request.app.state.repeats.find(mark)
+    return None if before is None else parts(request).store.get(before)
+
+
+def _webhook(body: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
+    url, events = body.get("webhook"), body.get("webhook_events_filter")
+    if url is None and body.get("webhook_completed") is not None:
+        url, events = body["webhook_completed"], ["completed"]
+    if url is None:
+        return None, ()
+    chosen = DEFAULT_EVENTS if events is None else events
+    if not isinstance(chosen, list | tuple) or not set(chosen) <= set(EVENTS):
+        allowed = ", ".join(f'"{event}"' for event in EVENTS)
+        text = f"webhook_events_filter must hold only the following: {allowed}"
+        raise _invalid([Problem("enum", "webhook_events_filter", text)])
+    try:
+        check_url(str(url))
+    except ToccataError as error:
+        raise _invalid([Problem("format", "webhook", str(error))]) from error
+    return str(url), tuple(chosen)
+
+
+def _invalid(problems: list[Problem]) -> InvalidRequest:
+    return InvalidRequest(tuple(problems))
+
+
+def _known(request: Request, prediction_id: str) -> Prediction:
+    prediction = parts(request).store.get(prediction_id)
+    if prediction is None:
+        raise refuse(404, "The requested resource could not be found.")
+    return prediction
+
+
+def _next(request: Request, found: list[Prediction]) -> str | None:
+    if len(found) <= PAGE:
+        return None
+    last = found[PAGE - 1]
+    text = json.dumps([last.created_at, last.id]).encode()
+    cursor = base64.urlsafe_b64encode(text).decode()
+    return f"{address(request).base}/v1/predictions?cursor={cursor}"
+
+
+def _cursor(text: str | None) -> tuple[float, str] | None:
+    if not text:
+        return None
+    try:
+        at, last = json.loads(base64.urlsafe_b64decode(text))
+        return float(at), str(last)
+    except (ValueError, TypeError) as error:
+        raise refuse(400, "cursor: it is not one that this server gave") from error
+
+
+def _moment(name: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError as error:
+        raise refuse(400, f"{name}: {text!r} is not a time; use 2026-01-31T12:00:00Z") from error

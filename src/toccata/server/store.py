@@ -1,0 +1,326 @@
+"""What the server must not forget: predictions, uploaded files and a few settings of its own.
+
+SQLite (WAL) or PostgreSQL through SQLAlchemy. A prediction's row is written before its creation is
+answered, and a terminal status never changes again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    and_,
+    select,
+)
+from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from toccata.errors import ToccataError
+from toccata.server import database
+
+STARTING, PROCESSING = "starting", "processing"
+SUCCEEDED, FAILED, CANCELED, ABORTED = "succeeded", "failed", "canceled", "aborted"
+OPEN = (STARTING, PROCESSING)
+REPLICATE, COG = "replicate", "cog"
+
+METADATA = MetaData()
+PREDICTIONS = Table(
+    "predictions",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("created_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("completed_at", Float),
+    Column("deadline", Float),
+    Column("status", String(16), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("input", JSON, nullable=False),
+    Column("seed", String(20), nullable=False),
+    Column("key", String(64), nullable=False, unique=True),
+    Column("base", Text, nullable=False),
+    Column("output", String(200)),
+    Column("error", Text),
+    Column("logs", Text, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("webhook", Text),
+    Column("webhook_events", JSON, nullable=False),
+    Column("as_data", Boolean, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("api", String(16), nullable=False),
+    Column("output_prefix", Text),
+    Column("delivered", Text),
+    Column("data_removed", Boolean, nullable=False),
+    Index("by_creation", "created_at", "id"),
+    Index("by_status", "status", "created_at"),
+)
+FILES = Table(
+    "files",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float),
+    Column("name", Text, nullable=False),
+    Column("content_type", String(200), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("md5", String(32), nullable=False),
+    Column("metadata", JSON, nullable=False),
+)
+OWN = Table("own", METADATA, Column("name", String(64), primary_key=True), Column("value", Text))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One row. Times are seconds since 1970. `input` is what was asked for, checked.
+
+    seed: what is drawn with, fixed when it was created, so that it can be made again. key: the
+    unguessable part of its addresses. base: how its creator reaches this server. as_data: its
+    output is given as a data URI. api: by which one it was created, whose words its webhooks use.
+    output_prefix: what its creator wants the output uploaded under. delivered: the address that it
+    was uploaded to.
+    """
+
+    id: str
+    created_at: float
+    status: str
+    model: str
+    version: str
+    input: Mapping[str, Any]
+    seed: int
+    key: str
+    base: str
+    started_at: float | None = None
+    completed_at: float | None = None
+    deadline: float | None = None
+    output: str | None = None
+    error: str | None = None
+    logs: str = ""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    webhook: str | None = None
+    webhook_events: Sequence[str] = ()
+    as_data: bool = False
+    attempts: int = 0
+    api: str = REPLICATE
+    output_prefix: str | None = None
+    delivered: str | None = None
+    data_removed: bool = False
+
+    @property
+    def ended(self) -> bool:
+        return self.status not in OPEN
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """An uploaded file; its bytes are in the storage under its id."""
+
+    id: str
+    created_at: float
+    expires_at: float | None
+    name: str
+    content_type: str
+    size: int
+    sha256: str
+    md5: str
+    metadata: Mapping[str, Any]
+
+
+class StoreError(ToccataError):
+    """The database does not answer as it should; what was to be done is not."""
+
+    http_status = 503
+
+
+class Store:
+    """Short synchronous calls, from any thread; each is one transaction, and raises StoreError."""
+
+    def __init__(self, url: str) -> None:
+        """Raises InputError for a database that cannot be used, MissingExtraError."""
+        self._database = database.connect(url, METADATA)
+        self._claim: Connection | None = None
+
+    def claim(self) -> None:
+        """Keep other servers off a database that they could reach. Raises InputError."""
+        self._claim = database.claim(self._database)
+
+    def close(self) -> None:
+        if self._claim is not None:
+            self._claim.close()
+        self._database.dispose()
+
+    def add(self, prediction: Prediction) -> None:
+        with self._transaction() as connection:
+            connection.execute(PREDICTIONS.insert().values(_row(prediction)))
+
+    def get(self, prediction_id: str) -> Prediction | None:
+        return self._one(PREDICTIONS.c.id == _text(prediction_id))
+
+    def by_key(self, key: str) -> Prediction | None:
+        return self._one(PREDICTIONS.c.key == _text(key))
+
+    def change(self, prediction_id: str, **values: Any) -> Prediction | None:
+        """Set fields of an open prediction; its row as it then is. None: it is none, or ended."""
+        where = and_(PREDICTIONS.c.id == prediction_id, PREDICTIONS.c.status.in_(OPEN))
+        with self._transaction() as connection:
+            done = connection.execute(PREDICTIONS.update().where(where).values(_clean(values)))
+            return _get(connection, prediction_id) if done.rowcount else None
+
+    def add_logs(self, prediction_id: str, text: str) -> bool:
+        """Whether it is open, so that they were added."""
+        table = PREDICTIONS.c
+        where = and_(table.id == prediction_id, table.status.in_(OPEN))
+        longer = PREDICTIONS.update().where(where).values(logs=table.logs + text)
+        with self._transaction() as connection:
+            return bool(connection.execute(longer).rowcount)
+
+    def outputs_before(self, before: float) -> list[str]:
+        """Those of predictions that ended before a time."""
+        table = PREDICTIONS.c
+        query = select(table.output).where(table.completed_at < before, table.output.is_not(None))
+        with self._transaction() as connection:
+            return list(connection.execute(query).scalars())
+
+    def forget(self, before: float) -> int:
+        """Wipe input, output and logs of predictions that ended before a time; how many."""
+        table = PREDICTIONS.c
+        where = and_(table.completed_at < before, table.data_removed.is_(False))
+        wiped: dict[str, Any] = {"input": {}, "logs": "", "data_removed": True}
+        wiped |= {"output": None, "output_prefix": None, "delivered": None}
+        with self._transaction() as connection:
+            return connection.execute(PREDICTIONS.update().where(where).values(wiped)).rowcount
+
+    def open_ones(self) -> list[Prediction]:
+        """Everything that has not ended, oldest first."""
+        query = select(PREDICTIONS).where(PREDICTIONS.c.status.in_(OPEN))
+        return self._many(query.order_by(PREDICTIONS.c.created_at, PREDICTIONS.c.id))
+
+    def page(
+        self,
+        limit: int,
+        before: tuple[float, str] | None = None,
+        created_after: float | None = None,
+        created_before: float | None = None,
+    ) -> list[Prediction]:
+        """The newest first, from just before (created_at, id) on."""
+        table = PREDICTIONS.c
+        query = select(PREDICTIONS)
+        if before is not None:
+            at, last = before
+            older = table.created_at < at
+            query = query.where(older | and_(table.created_at == at, table.id < _text(last)))
+        if created_after is not None:
+            query = query.where(table.created_at >= created_after)
+        if created_before is not None:
+            query = query.where(table.created_at < created_before)
+        return self._many(query.order_by(table.created_at.desc(), table.id.desc()).limit(limit))
+
+    def add_file(self, file: StoredFile) -> None:
+        with self._transaction() as connection:
+            connection.execute(FILES.insert().values(_clean(vars(file))))
+
+    def file(self, file_id: str) -> StoredFile | None:
+        with self._transaction() as connection:
+            found = connection.execute(select(FILES).where(FILES.c.id == _text(file_id))).mappings()
+            row = found.first()
+        return None if row is None else StoredFile(**row)
+
+    def files(self, limit: int) -> list[StoredFile]:
+        """The newest first."""
+        query = select(FILES).order_by(FILES.c.created_at.desc(), FILES.c.id).limit(limit)
+        with self._transaction() as connection:
+            return [StoredFile(**row) for row in connection.execute(query).mappings()]
+
+    def remove_file(self, file_id: str) -> bool:
+        gone = FILES.delete().where(FILES.c.id == _text(file_id))
+        with self._transaction() as connection:
+            return bool(connection.execute(gone).rowcount)
+
+    def expired_files(self, now: float) -> list[str]:
+        query = select(FILES.c.id).where(FILES.c.expires_at < now)
+        with self._transaction() as connection:
+            return list(connection.execute(query).scalars())
+
+    def own(self, name: str, make: Callable[[], str]) -> str:
+        """A value that the server made for itself once, such as its webhook secret."""
+        value = self._own(name)
+        if value is None:
+            try:
+                with self._transaction() as connection:
+                    connection.execute(OWN.insert().values(name=name, value=make()))
+            except StoreError as error:
+                if not isinstance(error.__cause__, IntegrityError):  # others may be faster
+                    raise
+            value = self._own(name)
+        return str(value)
+
+    def _own(self, name: str) -> str | None:
+        with self._transaction() as connection:
+            return connection.scalar(select(OWN.c.value).where(OWN.c.name == name))
+
+    def _one(self, where: Any) -> Prediction | None:
+        found = self._many(select(PREDICTIONS).where(where))
+        return found[0] if found else None
+
+    def _many(self, query: Any) -> list[Prediction]:
+        with self._transaction() as connection:
+            return [_prediction(row) for row in connection.execute(query).mappings()]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """All that the block does is done, or nothing."""
+        try:
+            with self._database.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StoreError("the database does not answer; try again later") from error
+
+
+def iso(seconds: float) -> str:
+    """Seconds since 1970 as the API writes times."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def _get(connection: Connection, prediction_id: str) -> Prediction:
+    query = select(PREDICTIONS).where(PREDICTIONS.c.id == prediction_id)
+    return _prediction(connection.execute(query).mappings().one())
+
+
+_NAMES = [one.name for one in fields(Prediction)]
+
+
+def _row(prediction: Prediction) -> dict[str, Any]:
+    # Seeds reach 2^63 - 1, which JSON readers and some databases round: they are kept as text.
+    events = list(prediction.webhook_events)
+    return _clean({**vars(prediction), "seed": str(prediction.seed), "webhook_events": events})
+
+
+def _clean(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _text(value) if isinstance(value, str) else value for name, value in values.items()
+    }
+
+
+def _text(text: str) -> str:
+    """Without what databases do not take: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
+def _prediction(row: RowMapping) -> Prediction:
+    values = {name: row[name] for name in _NAMES}
+    events = tuple(values["webhook_events"])
+    return Prediction(**{**values, "seed": int(values["seed"]), "webhook_events": events})

@@ -1,0 +1,101 @@
+"""Rows as the API shows them: every key always there, addresses absolute, no null in `urls`."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from toccata.server.store import Prediction, StoredFile, iso
+
+# What players and clients know best; the standard library says audio/x-wav.
+AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg"}
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a client reaches this server: "https://host:port", without a slash at the end."""
+
+    base: str
+
+    def prediction(self, prediction_id: str) -> str:
+        return f"{self.base}/v1/predictions/{prediction_id}"
+
+    def output(self, prediction: Prediction) -> str | None:
+        """Of the finished file; its last part is a real file name."""
+        if prediction.output is None:
+            return None
+        return f"{self.base}/{prediction.output}"
+
+    def urls(self, prediction: Prediction) -> dict[str, str]:
+        get = self.prediction(prediction.id)
+        return {
+            "get": get,
+            "cancel": f"{get}/cancel",
+            "stream": f"{self.base}/v1/files/{prediction.key}/stream",
+            "audio": f"{self.base}/outputs/{prediction.key}/audio",
+            "web": f"{self.base}/ui?prediction={prediction.id}",
+        }
+
+
+def prediction_json(
+    prediction: Prediction, address: Address, data: str | None = None
+) -> dict[str, Any]:
+    """`data` is its output as a data URI, if it is shown as one."""
+    shown: dict[str, Any] = {
+        "id": prediction.id,
+        "model": prediction.model,
+        "version": prediction.version,
+        "status": prediction.status,
+        "input": dict(prediction.input),
+        "output": data or address.output(prediction),
+        "error": prediction.error,
+        "logs": prediction.logs,
+        "metrics": dict(prediction.metrics),
+        "created_at": iso(prediction.created_at),
+        "started_at": _time(prediction.started_at),
+        "completed_at": _time(prediction.completed_at),
+        "data_removed": prediction.data_removed,
+        "source": "api",
+        "urls": address.urls(prediction),
+    }
+    if prediction.deadline is not None:
+        shown["deadline"] = iso(prediction.deadline)
+    if prediction.webhook is not None:
+        shown["webhook"] = prediction.webhook
+        shown["webhook_events_filter"] = list(prediction.webhook_events)
+    return shown
+
+
+def content_type(name: str) -> str:
+    suffix = name.rpartition(".")[2]
+    return AUDIO_TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def file_json(file: StoredFile, address: Address) -> dict[str, Any]:
+    return {
+        "id": file.id,
+        "name": file.name,
+        "content_type": file.content_type,
+        "size": file.size,
+        "etag": file.md5,
+        "checksums": {"sha256": file.sha256, "md5": file.md5},
+        "metadata": dict(file.metadata),
+        "created_at": iso(file.created_at),
+        "expires_at": _time(file.expires_at),
+        "urls": {"get": f"{address.base}/v1/files/{file.id}"},
+    }
+
+
+def page_json(results: list[Any], next_url: str | None = None) -> dict[str, Any]:
+    return {"next": next_url, "previous": None, "results": results}
+
+
+def problem(status: int, detail: str, title: str | None = None) -> Mapping[str, Any]:
+    """The body of an error."""
+    return {**({"title": title} if title else {}), "detail": detail, "status": status}
+
+
+def _time(seconds: float | None) -> str | None:
+    return None if seconds is None else iso(seconds)

@@ -1,0 +1,180 @@
+"""The worker process: owns torch and the models, and makes what it is told to.
+
+It holds nothing that matters: killed at any moment, it is started again and told again. It ends
+by itself when the HTTP process is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from toccata.brief import brief_options
+from toccata.errors import CancelledError, ToccataError
+from toccata.inputs import Inputs, span
+from toccata.schema import ENCODE_DECODE
+from toccata.server.jobs import Job, Message, Pipe, receive, send
+from toccata.server.live import LiveFiles
+from toccata.settings import Settings
+from toccata.types import Clip, Progress, Waveform
+
+if TYPE_CHECKING:
+    from toccata.pipeline import Toccata
+
+log = logging.getLogger(__name__)
+PROGRESS_S = 0.5
+NICENESS = 5
+
+
+def run(pipe: Pipe, machine: Settings) -> None:
+    """The process's main function: work until told to stop, or until nobody listens."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the HTTP process's to handle
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.nice(NICENESS)  # whoever asks how it goes is answered first
+    worker = Worker(pipe, machine)
+    try:
+        worker.prepare()
+        worker.listen()
+    except (EOFError, OSError):
+        log.info("the server is gone")
+    os._exit(0)  # its threads may be in the middle of a step
+
+
+class Worker:
+    """Makes up to `machine.slots` pieces at once; each is a thread that drives the engine."""
+
+    def __init__(self, pipe: Pipe, machine: Settings) -> None:
+        self._pipe = pipe
+        self._machine = machine
+        self._sending = threading.Lock()
+        self._loading = threading.Lock()
+        self._models: dict[str, Toccata] = {}
+        self._canceled: set[str] = set()
+        self._threads = ThreadPoolExecutor(machine.slots, "piece")
+
+    def prepare(self) -> None:
+        """Load the model that is used where none is named, then say so."""
+        model = self._model(self._machine.model)
+        self._say("ready", device=str(model.model.device))
+
+    def listen(self) -> None:
+        while (message := receive(self._pipe)).kind != "stop":
+            self._heed(message)
+
+    def _heed(self, message: Message) -> None:
+        if message.kind == "cancel":
+            self._canceled.add(message.id)
+        elif message.kind == "run":
+            job = Job(**(message.data or {}))
+            self._canceled.discard(job.id)
+            self._threads.submit(self._make, job)
+
+    def _make(self, job: Job) -> None:
+        try:
+            self._say("done", job.id, **self._piece(job))
+        except CancelledError:
+            self._say("canceled", job.id)
+        except ToccataError as error:
+            self._say("failed", job.id, error=str(error))
+        except Exception as error:
+            log.exception("%s failed", job.id)
+            self._say("failed", job.id, error=f"internal error: {type(error).__name__}: {error}")
+        finally:
+            self._canceled.discard(job.id)
+
+    def _piece(self, job: Job) -> dict[str, Any]:
+        """Make it and write it; what there is to say about it."""
+        self._say("started", job.id)
+        began = time.monotonic()
+        self._check(job)
+        model, inputs = self._model(job.model), Inputs(**job.inputs)
+        clip = self._clip(job, model, inputs)
+        path = Path(job.folder) / f"out.{inputs.output_format}"
+        clip.save(path)
+        took_s = time.monotonic() - began
+        return {
+            "file": path.name,
+            "metrics": {
+                "audio_s": round(clip.duration_s, 3),
+                "real_time_factor": round(clip.duration_s / took_s, 3),
+                "model": clip.model,
+                "device": str(model.model.device),
+                "seed": inputs.seed,
+            },
+        }
+
+    def _clip(self, job: Job, model: Toccata, inputs: Inputs) -> Clip:
+        part = _input_part(inputs)
+        if inputs.model_version == ENCODE_DECODE and part is not None:
+            return model.encode_decode(part, normalization=inputs.normalization_strategy)
+        live = LiveFiles(Path(job.folder))
+        try:
+            clip = model.generate(
+                **brief_options(inputs, part),
+                on_progress=self._reporter(job.id),
+                on_audio=live.push,
+                cancel=lambda: self._stopped(job),
+            )
+            live.finish()
+            return clip
+        finally:
+            live.close()
+
+    def _model(self, name: str) -> Toccata:
+        """Raises CheckpointError if its weights are not here."""
+        import toccata
+
+        with self._loading:
+            if name not in self._models:
+                machine = self._machine
+                self._models[name] = toccata.load(
+                    name,
+                    device=machine.device,
+                    dtype=machine.dtype,
+                    slots=machine.slots,
+                    offline=True,
+                )
+            return self._models[name]
+
+    def _reporter(self, prediction_id: str) -> Callable[[Progress], None]:
+        said = time.monotonic() - PROGRESS_S
+
+        def report(progress: Progress) -> None:
+            nonlocal said
+            now, finished = time.monotonic(), progress.done_frames >= progress.total_frames
+            if now - said >= PROGRESS_S or finished:
+                said = now
+                counts = {"done": progress.done_frames, "total": progress.total_frames}
+                self._say("progress", prediction_id, **counts)
+
+        return report
+
+    def _stopped(self, job: Job) -> bool:
+        return job.id in self._canceled
+
+    def _check(self, job: Job) -> None:
+        if self._stopped(job):
+            raise CancelledError("canceled before it began")
+
+    def _say(self, kind: str, prediction_id: str = "", **data: Any) -> None:
+        try:
+            with self._sending:
+                send(self._pipe, kind, prediction_id, **data)
+        except OSError:
+            os._exit(0)  # nobody listens: whoever comes next starts anew
+
+
+def _input_part(inputs: Inputs) -> Waveform | None:
+    if inputs.input_audio is None:
+        return None
+    from toccata.audio import files, waveform
+
+    whole = files.read(Path(inputs.input_audio))
+    return waveform.cut(whole, *span(inputs, whole.duration_s))

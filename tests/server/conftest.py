@@ -1,0 +1,133 @@
+"""A server on loopback, with a worker that needs no models."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+
+from tests.server import fake_worker, postgres
+from toccata.server.app import create_app
+from toccata.server.config import ServerSettings
+from toccata.server.database import connect
+from toccata.server.predictions import Predictions
+from toccata.server.store import METADATA
+from toccata.settings import Settings
+
+SEED_VERSION = "7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"
+PATIENCE_S = 20.0
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """A running server and a client of it, which sends `token` if there is one."""
+
+    url: str
+    client: httpx2.Client
+    app: Any
+
+    @property
+    def predictions(self) -> Predictions:
+        found: Predictions = self.app.state.parts.predictions
+        return found
+
+    def create(self, headers: dict[str, str] | None = None, **given: Any) -> dict[str, Any]:
+        """Create a prediction of the seed version; `given` are its inputs."""
+        body = {"version": SEED_VERSION, "input": {"prompt": "piano", "duration": 1, **given}}
+        answer = self.client.post("/v1/predictions", json=body, headers=headers)
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    def get(self, prediction_id: str) -> dict[str, Any]:
+        now: dict[str, Any] = self.client.get(f"/v1/predictions/{prediction_id}").json()
+        return now
+
+    def until(self, prediction_id: str, *statuses: str) -> dict[str, Any]:
+        """Poll until it has one of `statuses`; any that is an end, if none is named."""
+        wanted = statuses or ("succeeded", "failed", "canceled", "aborted")
+        ends = time.monotonic() + PATIENCE_S
+        while (now := self.get(prediction_id))["status"] not in wanted:
+            assert time.monotonic() < ends, now
+            time.sleep(0.02)
+        return now
+
+
+@contextmanager
+def serving(settings: ServerSettings, token: str | None = None) -> Iterator[Served]:
+    app = create_app(settings, fake_worker.run)
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        log_level="warning",
+        log_config=None,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    ends = time.monotonic() + PATIENCE_S
+    while not server.started:
+        assert time.monotonic() < ends, "the server does not start"
+        time.sleep(0.01)
+    scheme = "https" if settings.tls_cert else "http"
+    url = f"{scheme}://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    trust = ssl.create_default_context(cafile=settings.tls_cert)
+    try:
+        with httpx2.Client(
+            base_url=url, headers=headers, timeout=PATIENCE_S, verify=trust
+        ) as client:
+            yield Served(url, client, app)
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive(), "the server does not stop"
+
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Start servers that end with the test; keywords are fields of ServerSettings."""
+    with ExitStack() as stack:
+
+        def start(token: str | None = None, slots: int = 4, **fields: Any) -> Served:
+            options = {"data_dir": tmp_path / "data", "drain_s": 0.0, **fields}
+            if token is not None:
+                options["tokens"] = (token,)
+            settings = ServerSettings(machine=Settings(slots=slots), **options)
+            return stack.enter_context(serving(settings, token))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[postgres.Postgres]:
+    """A PostgreSQL server, the same for all tests."""
+    programs = postgres.programs()
+    if programs is None:
+        pytest.skip("NOT TESTED WITH POSTGRESQL: run scripts/setup-postgres to install it")
+    with postgres.running(programs) as running:
+        yield running
+
+
+@pytest.fixture
+def database(cluster: postgres.Postgres) -> str:
+    """The URL of an empty PostgreSQL database."""
+    emptied = connect(cluster.url(), METADATA)
+    METADATA.drop_all(emptied)
+    emptied.dispose()
+    return cluster.url()

@@ -1,0 +1,92 @@
+"""A worker without models: short sines, made at once or as slowly as the prompt says.
+
+"slow N" takes N seconds; "crash" kills the process the first times it is asked, as often as the
+number in the prompt says; "fail" fails. encode-decode gives its input_audio back.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toccata.schema import ENCODE_DECODE
+from toccata.server.jobs import Pipe, receive, send
+from toccata.server.live import LiveFiles
+from toccata.settings import Settings
+from toccata.types import Clip, Waveform
+
+RATE_HZ = 8000
+
+
+def run(pipe: Pipe, machine: Settings) -> None:
+    canceled: set[str] = set()
+    sending = threading.Lock()
+
+    def say(kind: str, prediction_id: str = "", **data: Any) -> None:
+        with sending:
+            send(pipe, kind, prediction_id, **data)
+
+    say("ready", device="cpu")
+    try:
+        while (message := receive(pipe)).kind != "stop":
+            if message.kind == "cancel":
+                canceled.add(message.id)
+            else:
+                job = dict(message.data or {})
+                threading.Thread(target=_make, args=(job, say, canceled), daemon=True).start()
+    except (EOFError, OSError):
+        os._exit(0)
+
+
+def _make(job: Mapping[str, Any], say: Any, canceled: set[str]) -> None:
+    try:
+        _tell(job, say, canceled)
+    except OSError:
+        os._exit(0)
+
+
+def _tell(job: Mapping[str, Any], say: Any, canceled: set[str]) -> None:
+    inputs, name = job["inputs"], job["id"]
+    prompt = inputs["prompt"] or ""
+    say("started", name)
+    _maybe_crash(prompt, Path(job["folder"]))
+    if "fail" in prompt:
+        say("failed", name, error="prompt: it says fail")
+        return
+    if inputs["model_version"] == ENCODE_DECODE:
+        shutil.copy(inputs["input_audio"], Path(job["folder"]) / "out.wav")
+        say("done", name, file="out.wav", metrics={})
+        return
+    live, second = LiveFiles(Path(job["folder"])), np.zeros((1, RATE_HZ), np.float32)
+    steps = int(20 * float((re.findall(r"slow ([\d.]+)", prompt) or ["0"])[0]))
+    for step in range(steps):
+        if name in canceled:
+            say("canceled", name)
+            return
+        time.sleep(0.05)
+        live.push(Waveform(second, RATE_HZ))
+        say("progress", name, done=step + 1, total=steps)
+    live.finish()
+    time_s = np.arange(int(RATE_HZ * inputs["duration"])) / RATE_HZ
+    sine = 0.5 * np.sin(2 * np.pi * (100 + inputs["seed"] % 1000) * time_s)
+    clip = Clip(sine[None].astype(np.float32), RATE_HZ, seed=inputs["seed"], model=job["model"])
+    path = clip.save(Path(job["folder"]) / f"out.{inputs['output_format']}")
+    say("done", name, file=path.name, metrics={"model": job["model"], "audio_s": clip.duration_s})
+
+
+def _maybe_crash(prompt: str, folder: Path) -> None:
+    times = re.findall(r"crash (\d+)", prompt)
+    if times:
+        count = folder / "crashes"
+        crashed = int(count.read_text()) if count.exists() else 0
+        if crashed < int(times[0]):
+            count.write_text(str(crashed + 1))
+            os._exit(9)

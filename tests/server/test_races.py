@@ -1,0 +1,645 @@
+"""What may happen while something else is under way; the worker here is a puppet."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve
+from toccata.errors import AudioError
+from toccata.server import predictions as module
+from toccata.server.config import ServerSettings
+from toccata.server.jobs import Job, Message
+from toccata.server.predictions import Predictions
+from toccata.server.storage import Storage
+from toccata.server.store import Prediction, Store, StoredFile, StoreError
+from toccata.server.supervisor import LOST, READY, STARTING, STOPPED
+from toccata.server.versions import VERSIONS
+from toccata.settings import Settings
+
+AUDIO = "https://example.org/song.wav"
+
+
+class Puppet:
+    """In the supervisor's place: says what a test wants, and notes what it is told."""
+
+    def __init__(self, machine: Settings, on_message: Callable[[Message], None], _: object) -> None:
+        self._on_message = on_message
+        self.state = STOPPED
+        self.told: list[str] = []
+        self.jobs: list[Job] = []
+
+    def start(self) -> None:
+        self.ready()
+
+    def stop(self) -> None:
+        self.state = STOPPED
+
+    def run(self, job: Job) -> None:
+        self.jobs.append(job)
+        self.told.append(f"run {job.id}")
+
+    def cancel(self, prediction_id: str) -> None:
+        self.told.append(f"cancel {prediction_id}")
+
+    def say(self, kind: str, prediction_id: str = "", **data: Any) -> None:
+        self._on_message(Message(kind, prediction_id, data))
+
+    def ready(self) -> None:
+        self.state = READY
+        self.say("ready", device="cpu")
+
+    def die(self) -> None:
+        self.state = STARTING
+        self.say(LOST)
+
+
+class Stage:
+    """Predictions with a puppet. fetch and deliver wait while `hold` is cleared."""
+
+    def __init__(self, folder: Path, slots: int, queue: int) -> None:
+        settings = ServerSettings(machine=Settings(slots=slots), data_dir=folder, queue=queue)
+        self.work = folder / "work"
+        self.store = Store(f"sqlite:///{folder / 'server.db'}")
+        self.storage = Storage(str(folder / "files"))
+        self.fetched: list[str] = []
+        self.heard: list[tuple[str, str]] = []
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.failure: Exception | None = None
+        self.predictions = Predictions(
+            settings, self.store, self.storage,
+            fetch=self._fetch, on_change=self._hear, deliver=self._deliver,
+        )  # fmt: skip
+
+    @property
+    def puppet(self) -> Puppet:
+        found: Any = self.predictions.supervisor
+        assert isinstance(found, Puppet)
+        return found
+
+    def create(self, **fields: Any) -> str:
+        given = {"prompt": "piano", "duration": 1, **fields.pop("input", {})}
+        return self.predictions.create(VERSIONS[SEED_VERSION], given, base="http://x", **fields).id
+
+    def now(self, prediction_id: str) -> Prediction:
+        found = self.store.get(prediction_id)
+        assert found is not None
+        return found
+
+    def finish(self, prediction_id: str) -> None:
+        """The worker made it."""
+        (folder,) = self.work.glob(f"*/{prediction_id}")
+        (folder / "out.wav").write_bytes(b"music")
+        self.puppet.say("done", prediction_id, file="out.wav", metrics={})
+
+    def folders(self) -> list[Path]:
+        return sorted(self.work.glob("*/*"))
+
+    async def settle(self) -> None:
+        """Until nothing more happens by itself: there is but one thread beside the event loop."""
+        for _ in range(20):
+            await asyncio.to_thread(lambda: None)
+            await asyncio.sleep(0)
+
+    def expire(self, prediction_id: str) -> None:
+        """Its deadline passes."""
+        self.predictions._expire(prediction_id)
+
+    async def begin(self, *ids: str) -> None:
+        await self.settle()
+        for one in ids:
+            assert f"run {one}" in self.puppet.told
+            self.puppet.say("started", one)
+
+    async def _fetch(self, url: str, to: Path) -> Path:
+        self.fetched.append(url)
+        await self.hold.wait()
+        if self.failure is not None:
+            raise self.failure
+        to.write_bytes(b"audio")
+        return to
+
+    async def _deliver(self, prediction: Prediction, file: Path) -> None:
+        await self.hold.wait()
+
+    def _hear(self, prediction: Prediction, event: str, data: str | None) -> None:
+        self.heard.append((event, prediction.status))
+
+
+@asynccontextmanager
+async def acting(folder: Path, slots: int, queue: int) -> AsyncIterator[Stage]:
+    stage = Stage(folder, slots, queue)
+    stage.predictions.start()
+    try:
+        yield stage
+    finally:
+        await stage.predictions.stop(0.0)
+        stage.store.close()
+
+
+Act = Callable[[Stage], Any]
+Play = Callable[..., None]
+
+
+@pytest.fixture
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
+    """Run an async function on a stage."""
+    monkeypatch.setattr(module, "Supervisor", Puppet)
+    monkeypatch.setattr(module, "DATABASE_PAUSE_S", 0.0)
+
+    def run(act: Act, slots: int = 1, queue: int = 10) -> None:
+        async def whole() -> None:
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+            async with acting(tmp_path, slots, queue) as stage:
+                await act(stage)
+
+        asyncio.run(whole())
+
+    return run
+
+
+def test_the_worker_dies_while_audio_is_brought(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        stage.hold.clear()
+        one = stage.create(input={"input_audio": AUDIO})
+        await stage.settle()
+        stage.puppet.die()
+        stage.puppet.ready()
+        await stage.settle()
+        stage.hold.set()
+        await stage.settle()
+        assert stage.puppet.told == [f"run {one}"]
+        assert stage.fetched == [AUDIO]
+        assert stage.now(one).attempts == 0
+
+    play(act)
+
+
+def test_audio_arrives_while_there_is_no_worker(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        stage.hold.clear()
+        one, other = stage.create(input={"input_audio": AUDIO}), stage.create()
+        await stage.settle()
+        stage.puppet.die()
+        stage.hold.set()
+        await stage.settle()
+        assert stage.puppet.told == []
+        stage.puppet.ready()
+        await stage.settle()
+        assert stage.puppet.told == [f"run {one}"]
+        stage.finish(one)
+        await stage.settle()
+        assert stage.puppet.told == [f"run {one}", f"run {other}"]
+        assert stage.fetched == [AUDIO]
+
+    play(act)
+
+
+def test_another_worker_is_told_the_same_without_bringing_audio_again(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        one = stage.create(input={"input_audio": AUDIO})
+        await stage.begin(one)
+        stage.puppet.die()
+        stage.failure = AudioError("it is gone by now")
+        stage.puppet.ready()
+        await stage.settle()
+        assert len(stage.puppet.jobs) == 2
+        assert stage.puppet.jobs[0] == stage.puppet.jobs[1]
+        assert Path(stage.puppet.jobs[1].inputs["input_audio"]).read_bytes() == b"audio"
+
+    play(act)
+
+
+@pytest.mark.parametrize("by", ["cancel", "deadline"])
+def test_it_ends_while_audio_is_brought(play: Play, by: str) -> None:
+    async def act(stage: Stage) -> None:
+        stage.hold.clear()
+        deadline = time.time() if by == "deadline" else None
+        one, other = stage.create(input={"input_audio": AUDIO}, deadline=deadline), stage.create()
+        await stage.settle()
+        if by == "cancel":
+            stage.predictions.cancel(one)
+        stage.hold.set()
+        await stage.settle()
+        assert stage.now(one).status == ("canceled" if by == "cancel" else "aborted")
+        assert stage.puppet.told == [f"run {other}"]
+        assert [folder.name for folder in stage.folders()] == [other]
+        assert len(stage.heard) == 1
+
+    play(act)
+
+
+@pytest.mark.parametrize("failure", [AudioError("no audio"), OSError("no disk"), KeyError("oops")])
+def test_audio_cannot_be_brought(play: Play, failure: Exception) -> None:
+    async def act(stage: Stage) -> None:
+        stage.failure = failure
+        one, other = stage.create(input={"input_audio": AUDIO}), stage.create()
+        await stage.settle()
+        assert stage.now(one).status == "failed"
+        assert str(failure) in str(stage.now(one).error)
+        assert stage.puppet.told == [f"run {other}"]
+
+    play(act)
+
+
+def test_the_worker_dies_while_what_it_made_is_stored(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        stage.hold.clear()
+        one = stage.create()
+        await stage.begin(one)
+        stage.finish(one)
+        stage.puppet.die()
+        stage.puppet.ready()
+        await stage.settle()
+        stage.hold.set()
+        await stage.settle()
+        now = stage.now(one)
+        assert (now.status, now.attempts) == ("succeeded", 0)
+        assert stage.storage.read(str(now.output)) == b"music"
+        assert stage.puppet.told == [f"run {one}"]
+        assert stage.heard == [("start", "processing"), ("completed", "succeeded")]
+        assert stage.folders() == []
+
+    play(act)
+
+
+def test_a_slot_is_free_while_what_was_made_is_stored(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        stage.hold.clear()
+        one, other = stage.create(), stage.create()
+        await stage.begin(one)
+        stage.finish(one)
+        await stage.settle()
+        assert stage.puppet.told == [f"run {one}", f"run {other}"]
+        assert stage.now(one).status == "processing"
+
+    play(act)
+
+
+def test_it_is_canceled_while_it_is_stored(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        stage.hold.clear()
+        one = stage.create()
+        await stage.begin(one)
+        key = stage.now(one).key
+
+        def put_and_cancel(name: str, source: Path) -> None:
+            put(name, source)
+            asyncio.run_coroutine_threadsafe(cancel(), loop).result()
+
+        async def cancel() -> None:
+            stage.predictions.cancel(one)
+
+        put, loop = stage.storage.put, asyncio.get_running_loop()
+        stage.storage.put = put_and_cancel  # type: ignore[method-assign]
+        stage.hold.set()
+        stage.finish(one)
+        await stage.settle()
+        assert stage.now(one).status == "canceled"
+        assert stage.now(one).output is None
+        with pytest.raises(FileNotFoundError):
+            stage.storage.size(f"outputs/{key}/out.wav")
+        assert stage.folders() == []
+        assert f"cancel {one}" not in stage.puppet.told
+
+    play(act)
+
+
+def test_what_was_made_cannot_be_stored(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def act(stage: Stage) -> None:
+        def full(name: str, source: Path) -> None:
+            raise OSError("no space left")
+
+        monkeypatch.setattr(stage.storage, "put", full)
+        one, other = stage.create(), stage.create()
+        await stage.begin(one)
+        stage.finish(one)
+        await stage.settle()
+        assert (stage.now(one).status, stage.now(one).error) == ("failed", "no space left")
+        assert stage.puppet.told == [f"run {one}", f"run {other}"]
+        assert [folder.name for folder in stage.folders()] == [other]
+
+    play(act)
+
+
+def test_half_an_output_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(given: Any, kept: Any, _: int) -> None:
+        kept.write(given.read(3))
+        raise OSError("no space left")
+
+    storage, made = Storage(str(tmp_path / "files")), tmp_path / "made"
+    made.write_bytes(b"music")
+    monkeypatch.setattr("shutil.copyfileobj", half)
+    with pytest.raises(OSError, match="no space left"):
+        storage.put("outputs/x/out.wav", made)
+    with pytest.raises(FileNotFoundError):
+        storage.size("outputs/x/out.wav")
+
+
+def test_nothing_comes_after_an_end(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        one = stage.create()
+        await stage.begin(one)
+        stage.predictions.cancel(one)
+        assert stage.puppet.told == [f"run {one}", f"cancel {one}"]
+        stage.finish(one)
+        stage.puppet.say("started", one)
+        stage.puppet.say("progress", one, done=1, total=2)
+        stage.puppet.say("failed", one, error="late")
+        stage.expire(one)
+        await stage.settle()
+        assert stage.now(one).status == "canceled"
+        assert stage.heard == [("start", "processing"), ("completed", "canceled")]
+        assert stage.folders() == []
+
+    play(act)
+
+
+def test_a_deadline_ends_with_its_prediction(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        one = stage.create(deadline=time.time() + 60)
+        await stage.begin(one)
+        stage.finish(one)
+        await stage.settle()
+        timers: Any = getattr(asyncio.get_running_loop(), "_scheduled", [])
+        assert all(timer.cancelled() for timer in timers)
+
+    play(act)
+
+
+def test_the_worker_dies_before_it_lets_go_of_what_was_canceled(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        one, other = stage.create(), stage.create()
+        await stage.begin(one)
+        stage.predictions.cancel(one)
+        stage.puppet.die()
+        assert stage.folders() == []
+        stage.puppet.ready()
+        await stage.settle()
+        assert stage.puppet.told == [f"run {one}", f"cancel {one}", f"run {other}"]
+
+    play(act)
+
+
+def test_it_is_canceled_after_the_worker_died(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        one = stage.create()
+        await stage.begin(one)
+        stage.puppet.die()
+        assert len(stage.folders()) == 1
+        stage.predictions.cancel(one)
+        assert stage.folders() == []
+        stage.puppet.ready()
+        await stage.settle()
+        assert stage.puppet.told == [f"run {one}"]
+
+    play(act)
+
+
+def test_who_kills_workers_fails_and_who_ran_beside_it_does_not(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        ids = [stage.create() for _ in range(5)]
+        killer, innocents, last = ids[1], [ids[0], ids[2]], ids[3:]
+        await stage.begin(*ids[:3])
+        for _ in range(4):
+            stage.puppet.die()
+            stage.puppet.ready()
+            await stage.settle()
+            running = stage.puppet.jobs[-1].id
+            if running == innocents[0]:
+                await stage.begin(running)
+                stage.finish(running)
+                await stage.settle()
+            assert stage.predictions.counts()["active"] == 1
+            await stage.begin(stage.puppet.jobs[-1].id)
+        assert stage.now(killer).status == "failed"
+        assert "died 3 times" in str(stage.now(killer).error)
+        assert stage.puppet.jobs[-1].id == innocents[1]
+        stage.finish(innocents[1])
+        await stage.settle()
+        assert [job.id for job in stage.puppet.jobs[-2:]] == last  # side by side again
+        assert [stage.now(one).status for one in innocents] == ["succeeded"] * 2
+        assert [stage.now(one).attempts for one in innocents] == [0, 0]
+
+    play(act, slots=3)
+
+
+def test_who_is_canceled_does_not_fill_the_queue(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        await stage.begin(stage.create())
+        for _ in range(5):
+            stage.predictions.cancel(stage.create())
+        assert stage.predictions.counts() == {"waiting": 0, "active": 1}
+
+    play(act, queue=1)
+
+
+def test_the_database_does_not_answer_for_a_while(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        one, other = stage.create(), stage.create()
+        await stage.begin(one)
+        with unanswered(stage.store):
+            stage.puppet.say("progress", one, done=1, total=2)
+            stage.finish(one)
+            await stage.settle()
+        assert stage.now(one).status == "processing"
+        await stage.settle()
+        assert stage.now(one).status == "succeeded"
+        assert stage.puppet.told == [f"run {one}", f"run {other}"]
+
+    play(act)
+
+
+def test_audio_waits_for_the_database(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        with unanswered(stage.store):
+            one = stage.create(input={"input_audio": "http://x/v1/files/unknown"})
+            await stage.settle()
+            assert stage.fetched == []
+        await stage.settle()
+        assert stage.puppet.told == [f"run {one}"]
+
+    play(act)
+
+
+def test_the_database_did_it_and_could_not_say_so(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        one = stage.create()
+        await stage.begin(one)
+        with mute(stage.store):
+            stage.finish(one)
+            await stage.settle()
+        assert stage.now(one).status == "succeeded"
+        assert stage.storage.read(str(stage.now(one).output)) == b"music"
+        assert stage.heard == [("start", "processing"), ("completed", "succeeded")]
+        assert stage.predictions.events(stage.now(one)) is None
+
+    play(act)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_it_was_canceled_and_the_database_could_not_say_so(play: Play, begun: bool) -> None:
+    async def act(stage: Stage) -> None:
+        one = stage.create()
+        if begun:
+            await stage.begin(one)
+        with mute(stage.store), pytest.raises(StoreError):
+            stage.predictions.cancel(one)
+        await stage.settle()
+        if begun:
+            stage.finish(one)
+            await stage.settle()
+        assert stage.now(one).status == "canceled"
+        assert stage.heard[-1] == ("completed", "canceled")
+        assert stage.predictions.events(stage.now(one)) is None
+        assert stage.folders() == []
+        with pytest.raises(FileNotFoundError):
+            stage.storage.size(f"outputs/{stage.now(one).key}/out.wav")
+
+    play(act)
+
+
+@contextmanager
+def mute(store: Store) -> Iterator[None]:
+    """The next change is made, but its answer is lost."""
+    calls: Any = store
+
+    def change(*ids: str, **values: Any) -> None:
+        del calls.change
+        store.change(*ids, **values)
+        raise StoreError("the connection is gone")
+
+    calls.change = change
+    yield
+
+
+def test_a_deadline_passes_while_the_database_does_not_answer(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        one = stage.create()
+        await stage.begin(one)
+        with unanswered(stage.store):
+            stage.expire(one)
+            await stage.settle()
+        await stage.settle()
+        assert stage.now(one).status == "canceled"
+
+    play(act)
+
+
+@contextmanager
+def unanswered(store: Store) -> Iterator[None]:
+    def fail(*_: Any, **__: Any) -> None:
+        raise StoreError("it does not answer")
+
+    calls: Any = store
+    names = ("get", "change", "add_logs", "file")
+    for name in names:
+        setattr(calls, name, fail)
+    yield
+    for name in names:
+        delattr(calls, name)
+
+
+def test_logs_are_told_again_after_a_restart(play: Play) -> None:
+    made: list[str] = []
+
+    async def first(stage: Stage) -> None:
+        made.append(stage.create())
+        await stage.begin(*made)
+
+    async def second(stage: Stage) -> None:
+        events = stage.predictions.events(stage.now(made[0]))
+        assert events is not None
+        assert b"Using seed" in await anext(events.frames())
+
+    async def third(stage: Stage) -> None:
+        await stage.begin(*made)
+        assert stage.now(made[0]).logs.count("Using seed") == 1
+
+    play(first)
+    play(second)
+    play(third)
+
+
+def test_a_worker_of_the_last_start_writes_in_no_folder_of_this_one(
+    play: Play, tmp_path: Path
+) -> None:
+    jobs: list[Job] = []
+
+    async def act(stage: Stage) -> None:
+        one = jobs[0].id if jobs else stage.create()
+        await stage.begin(one)
+        jobs.append(stage.puppet.jobs[-1])
+        assert Path(jobs[-1].folder).is_dir()
+
+    play(act)
+    late = Path(jobs[0].folder)
+    assert not late.exists()
+    late.mkdir(parents=True)  # as after a kill, which nothing is tidied up after
+    play(act)
+    assert jobs[0].id == jobs[1].id
+    assert jobs[0].folder != jobs[1].folder
+    assert list((tmp_path / "work").glob("*")) == []
+
+
+def test_large_uploads_are_copied_beside_the_event_loop(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        free = threading.Event()
+
+        def get(name: str, to: Path) -> None:
+            assert free.wait(PATIENCE_S), "the event loop waits for the copy"
+            to.write_bytes(b"audio")
+
+        stage.storage.get = get  # type: ignore[method-assign]
+        fields: dict[str, Any] = {"name": "a", "content_type": "audio/wav", "size": 1}
+        fields |= {"sha256": "", "md5": "", "metadata": {}, "created_at": 1.0, "expires_at": None}
+        stage.store.add_file(StoredFile(id="upload", **fields))
+        one = stage.create(input={"input_audio": "http://x/v1/files/upload"})
+        await asyncio.sleep(0.05)
+        free.set()
+        await stage.begin(one)
+
+    play(act)
+
+
+def test_large_outputs_are_read_beside_the_event_loop(serve: Serve) -> None:
+    served, free = serve(output_urls="data"), threading.Event()
+    made = served.create()
+    served.until(made["id"])
+    storage = served.app.state.parts.storage
+    read = storage.read
+
+    def slow(name: str) -> bytes:
+        assert free.wait(PATIENCE_S), "the event loop waits for the file"
+        data: bytes = read(name)
+        return data
+
+    storage.read = slow
+    answers: list[dict[str, Any]] = []
+    thread = threading.Thread(target=lambda: answers.append(served.get(made["id"])))
+    thread.start()
+    assert served.client.get("/healthz").status_code == 200
+    free.set()
+    thread.join(PATIENCE_S)
+    assert answers[0]["output"].startswith("data:audio/wav;base64,")
+
+
+def test_an_output_that_is_gone_is_shown_by_its_address(serve: Serve) -> None:
+    served = serve(output_urls="data")
+    made = served.until(served.create()["id"])
+    assert made["output"].startswith("data:")
+    row = served.app.state.parts.store.get(made["id"])
+    served.app.state.parts.storage.remove(row.output)
+    address = served.get(made["id"])["output"]
+    assert address == f"{served.url}/{row.output}"
+    assert served.client.get(address).status_code == 404
+    assert "event: done" in served.client.get(made["urls"]["stream"]).text
