@@ -24,6 +24,7 @@ from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
 from toccata.server import supervisor
 from toccata.server.supervisor import READY
 
+ROOT = Path(__file__).parents[2]
 ENDS = ("succeeded", "failed", "canceled", "aborted")
 
 
@@ -122,7 +123,7 @@ class Program:
     def start(self) -> None:
         command = [sys.executable, "-m", "tests.server.programs.fake_server"]
         arguments = [str(self.port), str(self.folder), "4"]
-        self.process = subprocess.Popen([*command, *arguments])  # noqa: S603
+        self.process = subprocess.Popen([*command, *arguments], cwd=ROOT)  # noqa: S603
         until(self.answers)
 
     def answers(self) -> bool:

@@ -98,6 +98,8 @@ def test_two_servers_on_one_database(serve: Serve, database: str, tmp_path: Path
 
     with pytest.raises(InputError, match="another server uses it"):
         asyncio.run(start())
+    with pytest.raises(InputError, match="another server uses it"):
+        check_start(other)
 
 
 def test_a_wrong_password_is_not_told(cluster: Postgres) -> None:

@@ -226,23 +226,25 @@ class Predictions:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _surely(self, call: Callable[[], T]) -> T:
-        """What it returns, as soon as the database answers."""
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What it gives, as soon as the database answers."""
         while True:
             try:
-                return call()
+                return await work()
             except StoreError as error:
-                await _pause(error)
+                log.error("%s", error, exc_info=error.__cause__)
+                await asyncio.sleep(DATABASE_PAUSE_S)
+
+    async def _surely(self, call: Callable[[], T]) -> T:
+        async def work() -> T:
+            return call()
+
+        return await self._patiently(work)
 
     async def _or_fail(self, prediction_id: str, work: Callable[[], Awaitable[T]]) -> T | None:
-        """What `work` gives, as soon as the database answers; None if it goes wrong, which ends
-        the prediction.
-        """
+        """What it gives; None if it goes wrong, which ends the prediction."""
         try:
-            return await work()
-        except StoreError as error:
-            await _pause(error)
-            return await self._or_fail(prediction_id, work)
+            return await self._patiently(work)
         except (ToccataError, OSError) as error:
             reason = str(error)
         except Exception as error:
@@ -423,11 +425,6 @@ class Predictions:
 
     def _folder(self, prediction_id: str) -> Path:
         return self._work / prediction_id
-
-
-async def _pause(error: StoreError) -> None:
-    log.error("%s", error, exc_info=error.__cause__)
-    await asyncio.sleep(DATABASE_PAUSE_S)
 
 
 def _times(prediction: Prediction, now: float) -> dict[str, float]:
