@@ -29,8 +29,8 @@ LAYERS = (
     {"pipeline"},
     {"training"},
     {"evaluation"},
-    {"server"},
     {"__init__"},
+    {"server"},
     {"cli"},
     {"__main__"},
 )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import HOP, SAMPLE_RATE_HZ, fake_model, tone
 from toccata.brief import Brief
+from toccata.conditioners.beats import Beats
 from toccata.errors import CancelledError, InputError, InputErrors
 from toccata.pipeline import Toccata
 from toccata.types import Progress, Waveform
@@ -155,9 +156,14 @@ def test_the_melody_is_followed_from_window_to_window(monkeypatch: pytest.Monkey
     starts: list[float] = []
     conditions = model.conditions
 
-    def listen(prompt: str | None, melody: Waveform | None, start_s: float = 0.0) -> object:
+    def listen(
+        prompt: str | None,
+        melody: Waveform | None,
+        start_s: float = 0.0,
+        beats: Beats | None = None,
+    ) -> object:
         starts.append(start_s)
-        return conditions(prompt, melody, start_s)
+        return conditions(prompt, melody, start_s, beats)
 
     monkeypatch.setattr(model, "conditions", listen)
     toccata.generate("x", duration_s=2.0, stride_s=0.5, seed=1, melody=tone(1.3))

@@ -42,6 +42,7 @@ def test_every_input_has_a_flag(fake: FakeToccata, run: Run) -> None:
         "--output-format": "flac",
         "--seed": "7",
         "--stride": "12",
+        "--cfg-beta": "4",
     }
     pairs = [part for pair in flags.items() for part in pair]
     assert run("generate", "--continuation", *pairs).out == "melody-7.flac\n"
@@ -58,6 +59,7 @@ def test_every_input_has_a_flag(fake: FakeToccata, run: Run) -> None:
         "cfg": 2.5,
         "normalization": "peak",
         "stride_s": 12.0,
+        "cfg_beta": 4.0,
         "fade_in_s": 0.0,
         "fade_out_s": 0.0,
     }

@@ -164,7 +164,7 @@ def test_pages_go_on_where_the_last_one_ended(served: Served) -> None:
 
 def test_a_deadline_aborts_what_waits_and_cancels_what_runs(serve: Serve) -> None:
     served = serve(slots=1)
-    running = served.create({"Cancel-After": "5s"}, prompt="slow 60")
+    running = served.create({"Cancel-After": "6s"}, prompt="slow 60")
     waiting = served.create({"Cancel-After": "5"})
     assert running["deadline"] > running["created_at"]
     assert served.until(waiting["id"])["status"] == "aborted"
