@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 import uvicorn
 
 from tests.server import fake_worker, postgres
+from toccata.server import predictions
 from toccata.server.app import create_app
 from toccata.server.config import ServerSettings
 from toccata.server.database import connect
 from toccata.server.predictions import Predictions
 from toccata.server.store import METADATA
 from toccata.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.server.puppet import Act, Play
 
 SEED_VERSION = "7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"
 PATIENCE_S = 20.0
@@ -131,3 +137,22 @@ def database(cluster: postgres.Postgres) -> str:
     METADATA.drop_all(emptied)
     emptied.dispose()
     return cluster.url()
+
+
+@pytest.fixture
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
+    """Run an async function on a stage."""
+    from tests.server.puppet import Puppet, acting
+
+    monkeypatch.setattr(predictions, "Supervisor", Puppet)
+    monkeypatch.setattr(predictions, "DATABASE_PAUSE_S", 0.0)
+
+    def run(act: Act, slots: int = 1, queue: int = 10) -> None:
+        async def whole() -> None:
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+            async with acting(tmp_path, slots, queue) as stage:
+                await act(stage)
+
+        asyncio.run(whole())
+
+    return run

@@ -240,3 +240,18 @@ def test_addresses_of_others_are_not_to_be_guessed(served: Served) -> None:
     assert len(key) >= 40
     assert served.client.get(f"/outputs/{key[:-1]}/out.wav").status_code == 404
     assert served.client.get(f"/outputs/{key}/..%2f..%2fserver.db").status_code == 404
+
+
+def test_a_stand_in_is_served_for_what_is_not_here_and_says_so(serve: Serve) -> None:
+    served = serve(stand_in="mini")
+    ended = served.until(served.create(model_version="melody")["id"])
+    assert ended["metrics"]["model"] == "mini"
+
+
+def test_unknown_versions_are_taken_for_the_latest_if_that_is_wanted(serve: Serve) -> None:
+    served = serve(accept_any_version=True)
+    body = {"version": "f" * 64, "input": {"prompt": "piano", "duration": 1}}
+    answer = served.client.post("/v1/predictions", json=body)
+    assert answer.status_code == 201
+    latest = served.client.get("/v1/models/meta/musicgen").json()["latest_version"]
+    assert answer.json()["version"] == latest["id"]

@@ -5,166 +5,19 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve
+from tests.server.conftest import PATIENCE_S, Serve
+from tests.server.puppet import AUDIO, Play, Stage
 from toccata.errors import AudioError
-from toccata.server import predictions as module
-from toccata.server.config import ServerSettings
-from toccata.server.jobs import Job, Message
-from toccata.server.predictions import Predictions
+from toccata.server.jobs import Job
 from toccata.server.storage import Storage
-from toccata.server.store import Prediction, Store, StoredFile, StoreError
-from toccata.server.supervisor import LOST, READY, STARTING, STOPPED
-from toccata.server.versions import VERSIONS
-from toccata.settings import Settings
-
-AUDIO = "https://example.org/song.wav"
-
-
-class Puppet:
-    """In the supervisor's place: says what a test wants, and notes what it is told."""
-
-    def __init__(self, machine: Settings, on_message: Callable[[Message], None], _: object) -> None:
-        self._on_message = on_message
-        self.state = STOPPED
-        self.told: list[str] = []
-        self.jobs: list[Job] = []
-
-    def start(self) -> None:
-        self.ready()
-
-    def stop(self) -> None:
-        self.state = STOPPED
-
-    def run(self, job: Job) -> None:
-        self.jobs.append(job)
-        self.told.append(f"run {job.id}")
-
-    def cancel(self, prediction_id: str) -> None:
-        self.told.append(f"cancel {prediction_id}")
-
-    def say(self, kind: str, prediction_id: str = "", **data: Any) -> None:
-        self._on_message(Message(kind, prediction_id, data))
-
-    def ready(self) -> None:
-        self.state = READY
-        self.say("ready", device="cpu")
-
-    def die(self) -> None:
-        self.state = STARTING
-        self.say(LOST)
-
-
-class Stage:
-    """Predictions with a puppet. fetch and deliver wait while `hold` is cleared."""
-
-    def __init__(self, folder: Path, slots: int, queue: int) -> None:
-        settings = ServerSettings(machine=Settings(slots=slots), data_dir=folder, queue=queue)
-        self.work = folder / "work"
-        self.store = Store(f"sqlite:///{folder / 'server.db'}")
-        self.storage = Storage(str(folder / "files"))
-        self.fetched: list[str] = []
-        self.heard: list[tuple[str, str]] = []
-        self.hold = asyncio.Event()
-        self.hold.set()
-        self.failure: Exception | None = None
-        self.predictions = Predictions(
-            settings, self.store, self.storage,
-            fetch=self._fetch, on_change=self._hear, deliver=self._deliver,
-        )  # fmt: skip
-
-    @property
-    def puppet(self) -> Puppet:
-        found: Any = self.predictions.supervisor
-        assert isinstance(found, Puppet)
-        return found
-
-    def create(self, **fields: Any) -> str:
-        given = {"prompt": "piano", "duration": 1, **fields.pop("input", {})}
-        return self.predictions.create(VERSIONS[SEED_VERSION], given, base="http://x", **fields).id
-
-    def now(self, prediction_id: str) -> Prediction:
-        found = self.store.get(prediction_id)
-        assert found is not None
-        return found
-
-    def finish(self, prediction_id: str) -> None:
-        """The worker made it."""
-        (folder,) = self.work.glob(f"*/{prediction_id}")
-        (folder / "out.wav").write_bytes(b"music")
-        self.puppet.say("done", prediction_id, file="out.wav", metrics={})
-
-    def folders(self) -> list[Path]:
-        return sorted(self.work.glob("*/*"))
-
-    async def settle(self) -> None:
-        """Until nothing more happens by itself: there is but one thread beside the event loop."""
-        for _ in range(20):
-            await asyncio.to_thread(lambda: None)
-            await asyncio.sleep(0)
-
-    def expire(self, prediction_id: str) -> None:
-        """Its deadline passes."""
-        self.predictions._expire(prediction_id)
-
-    async def begin(self, *ids: str) -> None:
-        await self.settle()
-        for one in ids:
-            assert f"run {one}" in self.puppet.told
-            self.puppet.say("started", one)
-
-    async def _fetch(self, url: str, to: Path) -> Path:
-        self.fetched.append(url)
-        await self.hold.wait()
-        if self.failure is not None:
-            raise self.failure
-        to.write_bytes(b"audio")
-        return to
-
-    async def _deliver(self, prediction: Prediction, file: Path) -> None:
-        await self.hold.wait()
-
-    def _hear(self, prediction: Prediction, event: str, data: str | None) -> None:
-        self.heard.append((event, prediction.status))
-
-
-@asynccontextmanager
-async def acting(folder: Path, slots: int, queue: int) -> AsyncIterator[Stage]:
-    stage = Stage(folder, slots, queue)
-    stage.predictions.start()
-    try:
-        yield stage
-    finally:
-        await stage.predictions.stop(0.0)
-        stage.store.close()
-
-
-Act = Callable[[Stage], Any]
-Play = Callable[..., None]
-
-
-@pytest.fixture
-def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
-    """Run an async function on a stage."""
-    monkeypatch.setattr(module, "Supervisor", Puppet)
-    monkeypatch.setattr(module, "DATABASE_PAUSE_S", 0.0)
-
-    def run(act: Act, slots: int = 1, queue: int = 10) -> None:
-        async def whole() -> None:
-            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
-            async with acting(tmp_path, slots, queue) as stage:
-                await act(stage)
-
-        asyncio.run(whole())
-
-    return run
+from toccata.server.store import Store, StoredFile, StoreError
 
 
 def test_the_worker_dies_while_audio_is_brought(play: Play) -> None:

@@ -130,12 +130,13 @@ class TorchEager(Backend):
         count = len(rows)
         at = torch.tensor(positions, device=self._device)
         x = self._embed_rows(codes.to(self._device)) + self._sinusoids[at]
-        self._timing.add_step(x, torch.tensor(rows, device=self._device), at)
+        row_index = torch.tensor(rows, device=self._device)
+        self._timing.add_step(x, row_index, at)
         x = F.pad(x, (0, 0, 0, -count % ROW_MULTIPLE))
         attention = StepAttention(
             cache=self._cache,
             memory=self._memory,
-            rows=torch.tensor(rows, device=self._device),
+            rows=row_index,
             positions=at,
             runs=runs_of(rows, [position + 1 for position in positions], self._cache),
             memory_runs=self._runs_of_memory(tuple(rows)),
