@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from toccata.conditioners.base import Conditions
 from toccata.conditioners.beats import Beats, beat_rows, named_beats
 from toccata.engine.sequence import Codes
 from toccata.families.model import BEATS, Model
@@ -35,15 +36,15 @@ def match_beats(model: Model, prompt: str | None, clip: Waveform, codes: Codes) 
     pulses = likely_pulses(clip.samples, clip.sample_rate_hz, None if named is None else named.bpm)
     if not pulses:
         return None
-    prefix = model.conditions(prompt).prefix
+    said = model.conditions(prompt)
     phrases = [beats for pulse in pulses for beats in _starts(pulse)]
     choices: list[Beats | None] = [*phrases, None]
-    best = choices[_likeliest(model, prefix, codes, choices)]
+    best = choices[_likeliest(model, said, codes, choices)]
     if best is None:
         return None
     frame_s = 1 / model.codec.frame_rate_hz
     nudged = [Beats(best.bpm, best.bar_s + frames * frame_s) for frames in (0, -1, 1)]
-    return nudged[_likeliest(model, prefix, codes, nudged)]
+    return nudged[_likeliest(model, said, codes, nudged)]
 
 
 def _starts(pulse: Pulse) -> Iterator[Beats]:
@@ -53,22 +54,24 @@ def _starts(pulse: Pulse) -> Iterator[Beats]:
 
 
 def _likeliest(
-    model: Model, prefix: torch.Tensor | None, codes: Codes, choices: Sequence[Beats | None]
+    model: Model, said: Conditions, codes: Codes, choices: Sequence[Beats | None]
 ) -> int:
     """Under which of `choices` the codes have the greatest likelihood."""
     config, size = model.lm.config, len(choices)
     given = torch.from_numpy(codes).to(model.device)[None].expand(size, -1, -1)
     steps = delay.apply(given, config.delays, config.special_id)[..., :-1]
-    timing = torch.stack([_timing(model, beats, steps.shape[2]) for beats in choices])
-    rows = None if prefix is None else prefix.expand(size, -1, -1)
-    logits = model.lm(steps, prefix=rows, timing=timing)
+    step_sums = torch.stack([_beat_sums(model, beats, steps.shape[2]) for beats in choices])
+    if said.step_sums is not None:
+        step_sums = step_sums + said.step_sums[: steps.shape[2]].float()
+    rows = None if said.prefix is None else said.prefix.expand(size, -1, -1)
+    logits = model.lm(steps, prefix=rows, step_sums=step_sums)
     by_frame = delay.undo_logits(logits, config.delays).log_softmax(-1)
     return int(by_frame.gather(-1, given[..., None]).sum((1, 2, 3)).argmax())
 
 
-def _timing(model: Model, beats: Beats | None, steps: int) -> torch.Tensor:
+def _beat_sums(model: Model, beats: Beats | None, steps: int) -> torch.Tensor:
     if beats is None:
         return torch.zeros(steps, model.lm.config.dim, device=model.device)
     rows = beat_rows(beats, 0, steps, model.codec.frame_rate_hz)
-    timing: torch.Tensor = model.lm.projections[BEATS](rows.to(model.device, model.dtype))
-    return timing.float()
+    sums: torch.Tensor = model.lm.projections[BEATS](rows.to(model.device, model.dtype))
+    return sums.float()

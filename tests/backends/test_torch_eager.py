@@ -74,15 +74,16 @@ def test_rows_far_apart_and_of_different_lengths_share_a_step() -> None:
 
 def test_what_is_added_to_a_row_is_added_to_that_row_alone() -> None:
     decoder = fake_decoder(cross_attention=False, beats=True)
-    codes, timing, prefix = torch.randint(0, 17, (4, 20)), torch.randn(22, 32), torch.randn(9, 32)
+    codes, step_sums = torch.randint(0, 17, (4, 20)), torch.randn(22, 32)
+    prefix = torch.randn(9, 32)
     backend = TorchEager(decoder)
     backend.open(6, 50, [None])  # before there is anything to add to any row
-    backend.open(2, 31, [None, None], timing)
+    backend.open(2, 31, [None, None], step_sums)
     embedded = torch.cat([prefix, backend.embed(codes[:, :7])])
     backend.prefill(2, 0, torch.stack([embedded, embedded]))
     logits = stepped(backend, 2, codes[:, 7:], start=16)
     beside = stepped(backend, 3, codes[:, 7:], start=16)
-    want = decoder(codes[None], prefix=prefix[None], timing=timing[None, :20])[0, :, 7:]
+    want = decoder(codes[None], prefix=prefix[None], step_sums=step_sums[None, :20])[0, :, 7:]
     torch.testing.assert_close(logits, want, atol=1e-4, rtol=1e-4)
     plain = decoder(codes[None], prefix=prefix[None])[0, :, 7:]
     torch.testing.assert_close(beside, plain, atol=1e-4, rtol=1e-4)

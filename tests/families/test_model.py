@@ -80,13 +80,13 @@ def test_later_windows_go_on_in_the_melody() -> None:
 
 def test_beats_are_added_step_by_step_and_counted_on_in_later_windows() -> None:
     model = fake_model(melody=True, beats=True)
-    first, later = (model.conditions("a", None, at, Beats(97)).timing for at in (0.0, 0.4))
+    first, later = (model.conditions("a", None, at, Beats(97)).step_sums for at in (0.0, 0.4))
     assert first is not None
     assert later is not None
     assert first.shape == (50 + 4, 32)
     torch.testing.assert_close(first[20:], later[:-20])
-    assert model.conditions("a").timing is None
-    assert fake_model(melody=True).conditions("a", beats=Beats(97)).timing is None
+    assert model.conditions("a").step_sums is None
+    assert fake_model(melody=True).conditions("a", beats=Beats(97)).step_sums is None
 
 
 def test_a_tempo_is_named_or_goes_with_the_words() -> None:

@@ -26,12 +26,12 @@ class Backend(ABC):
         row: int,
         positions: int,
         memories: Sequence[Tensor | None],
-        timing: Tensor | None = None,
+        step_sums: Tensor | None = None,
     ) -> None:
         """Empty the rows `row`, `row + 1`, ... one per entry of `memories`.
 
         positions: the largest number the row will hold. A memory [L, D] is what the row
-        cross-attends to, its keys and values computed here, once; None adds nothing. timing
+        cross-attends to, its keys and values computed here, once; None adds nothing. step_sums
         [S, D], S <= positions, is added to the last S positions of `row` alone.
         """
 

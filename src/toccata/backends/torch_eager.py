@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from toccata.backends.attention import ChunkAttention, Run, StepAttention, runs_of
 from toccata.backends.base import Backend
 from toccata.backends.kv_cache import KVCache
-from toccata.backends.timing import TimingTable
+from toccata.backends.step_sums import StepSums
 from toccata.lm.decoder import Decoder
 from toccata.lm.layers import NORM_EPS, Layer, Norm, sinusoidal_positions, split_heads
 
@@ -66,7 +66,7 @@ class TorchEager(Backend):
         self._memory = KVCache(*sizes, MEMORY_BUCKET, like=self._heads)
         self._memory_lengths: dict[int, int] = {}
         self._memory_runs: dict[tuple[int, ...], list[Run]] = {}
-        self._timing = TimingTable(config.dim, self._device)
+        self._step_sums = StepSums(config.dim, self._device)
 
     @torch.inference_mode()
     def open(
@@ -74,10 +74,10 @@ class TorchEager(Backend):
         row: int,
         positions: int,
         memories: Sequence[Tensor | None],
-        timing: Tensor | None = None,
+        step_sums: Tensor | None = None,
     ) -> None:
         self._cache.open(row, len(memories), positions)
-        self._timing.open(row, len(memories), positions, timing)
+        self._step_sums.open(row, len(memories), positions, step_sums)
         if self._cache.positions > len(self._sinusoids):
             steps = torch.arange(self._cache.positions, device=self._device)
             self._sinusoids = sinusoidal_positions(steps, self._config.dim)
@@ -122,7 +122,7 @@ class TorchEager(Backend):
             memory_length=self._memory_lengths.get(row, 0),
         )
         x = chunk + self._sinusoids[start : start + size]
-        self._timing.add_chunk(x, row, start)
+        self._step_sums.add_chunk(x, row, start)
         self._run(x, attention)
 
     @torch.inference_mode()
@@ -131,7 +131,7 @@ class TorchEager(Backend):
         at = torch.tensor(positions, device=self._device)
         x = self._embed_rows(codes.to(self._device)) + self._sinusoids[at]
         row_index = torch.tensor(rows, device=self._device)
-        self._timing.add_step(x, row_index, at)
+        self._step_sums.add_step(x, row_index, at)
         x = F.pad(x, (0, 0, 0, -count % ROW_MULTIPLE))
         attention = StepAttention(
             cache=self._cache,

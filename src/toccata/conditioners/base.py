@@ -37,15 +37,15 @@ class Conditions:
     null_prefix [P, D]: what stands there, as long, in the null half.
     style_prefix [P, D]: the same with the style alone, for guidance that tells text and style
         apart. None unless there are both.
-    timing [S, D]: added to the codes of the conditioned half, step by step; nothing is added to
-        the null half. None in a model without beats, or if no tempo is known.
+    step_sums [S, D]: added to the codes of the conditioned half, step by step; nothing is added to
+        the null half. None if the model adds no condition, or there is none to add.
     """
 
     text: Tensor | None = None
     prefix: Tensor | None = None
     null_prefix: Tensor | None = None
     style_prefix: Tensor | None = None
-    timing: Tensor | None = None
+    step_sums: Tensor | None = None
 
 
 def is_blank(prompt: str | None) -> bool:

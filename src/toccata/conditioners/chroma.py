@@ -21,6 +21,7 @@ A0_HZ = 27.5
 CENTRE_OCTAVE = 5.0
 OCTAVE_WIDTH = 2.0
 BINS_FROM_A_TO_C = 3
+STEP_OFFSETS = (-1, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class ChromaConfig:
     stems: bool = True
 
     @property
+    def step_features(self) -> int:
+        """The width of `step_rows`."""
+        return 1 + len(STEP_OFFSETS) * self.bins
+
+    @property
     def samples_needed(self) -> int:
         """Input past this many samples reaches no frame that is kept."""
         return (self.frames - 1) * self.hop + self.window // 2
@@ -49,6 +55,17 @@ def melody_rows(samples: Tensor, config: ChromaConfig) -> Tensor:
     rows = chroma(samples[: config.samples_needed], config)
     repeats = math.ceil(config.frames / rows.shape[0])
     return rows.repeat(repeats, 1)[: config.frames]
+
+
+def step_rows(rows: Tensor, config: ChromaConfig, steps: int, rate_hz: float) -> Tensor:
+    """A melody's rows [..., P, bins] for each of `steps` at `rate_hz`: [..., steps, step_features].
+
+    1, then the row before, at and after the step.
+    """
+    rows_per_step = config.sample_rate_hz / rate_hz / config.hop
+    at = (torch.arange(steps) * rows_per_step).round().long()
+    near = [rows[..., (at + offset).clamp(0, rows.shape[-2] - 1), :] for offset in STEP_OFFSETS]
+    return torch.cat([torch.ones_like(near[0][..., :1]), *near], dim=-1)
 
 
 def null_rows(config: ChromaConfig) -> Tensor:

@@ -95,8 +95,8 @@ class Engine:
         sequence.prefix = embedded.shape[1] - sequence.step + 1
         steps = steps_of(window.frames, self._config.delays)
         memories = [conditions.text, *[None] * (sequence.halves - 1)]
-        timing = None if conditions.timing is None else conditions.timing[:steps]
-        self._backend.open(self._row(sequence), sequence.prefix + steps, memories, timing)
+        step_sums = None if conditions.step_sums is None else conditions.step_sums[:steps]
+        self._backend.open(self._row(sequence), sequence.prefix + steps, memories, step_sums)
         if embedded.shape[1] == 0:
             self._scheduler.run(sequence)
         else:

@@ -245,10 +245,9 @@ def losses(model: Toccata, songs: Sequence[Example]) -> tuple[float, ...]:
         conditions = parts.conditions(song.caption, beats=named_beats(song.caption))
         prefix = None if conditions.prefix is None else conditions.prefix[None]
         memory = None if conditions.text is None else conditions.text[None]
-        timing = (
-            None if conditions.timing is None else conditions.timing[None, : steps.shape[2] - 1]
-        )
-        logits = parts.lm(steps[..., :-1], prefix=prefix, memory=memory, timing=timing)
+        sums = conditions.step_sums
+        step_sums = None if sums is None else sums[None, : steps.shape[2] - 1]
+        logits = parts.lm(steps[..., :-1], prefix=prefix, memory=memory, step_sums=step_sums)
         by_frame = delay.undo_logits(logits, config.delays).log_softmax(-1)
         by_song.append(-by_frame.gather(-1, codes[..., None]).mean((0, 2, 3)))
     return tuple(round(loss, 4) for loss in torch.stack(by_song).mean(0).tolist())

@@ -10,15 +10,25 @@ from torch import Tensor
 from toccata.codecs.base import Codec
 from toccata.conditioners.base import Conditions, KnowsTempo, TextEncoder, is_blank
 from toccata.conditioners.beats import Beats, beat_rows, named_beats
-from toccata.conditioners.chroma import ChromaConfig, cut, melody_rows, mono, null_rows
+from toccata.conditioners.chroma import (
+    ChromaConfig,
+    cut,
+    melody_rows,
+    mono,
+    null_rows,
+    step_rows,
+)
 from toccata.conditioners.stems import MelodyStems
 from toccata.conditioners.style import StyleEncoder
+from toccata.conditioners.words import mean_of_words
 from toccata.errors import CheckpointError, InputError
 from toccata.lm.decoder import Decoder
 from toccata.lm.delay import steps_of
 from toccata.types import SamplingParams, Waveform
 
 TEXT, MELODY, BEATS = "description", "self_wav", "beats"
+# Words and melody once more, added to every step.
+TEXT_STEPS, MELODY_STEPS = "description_steps", "self_wav_steps"
 
 
 @dataclass(eq=False)
@@ -58,7 +68,8 @@ class Model:
         read from there on, around its end, and `beats` are counted on.
         Raises InputError for a melody that this model cannot follow.
         """
-        text = self._text(prompt)
+        states = None if is_blank(prompt) else self.text_encoder.encode(prompt or "")
+        text = self._text(states)
         if self.lm.config.cross_attention:
             self._refuse(melody)
             return Conditions(text=text)
@@ -68,14 +79,12 @@ class Model:
         if self.chroma is None:
             self._refuse(melody)
             return Conditions(prefix=text, null_prefix=null_text)
-        null_melody = self._project(MELODY, null_rows(self.chroma))
-        rows = null_melody
-        if melody is not None:
-            rows = self._project(MELODY, self._melody(self.chroma, melody, start_s))
+        nothing = null_rows(self.chroma)
+        rows = None if melody is None else self._melody(self.chroma, melody, start_s)
         return Conditions(
-            prefix=torch.cat([rows, text]),
-            null_prefix=torch.cat([null_melody, null_text]),
-            timing=self._timing(beats, start_s),
+            prefix=torch.cat([self._project(MELODY, nothing if rows is None else rows), text]),
+            null_prefix=torch.cat([self._project(MELODY, nothing), null_text]),
+            step_sums=self._step_sums(states, rows, beats, start_s),
         )
 
     def _styled(self, style: StyleEncoder, text: Tensor, audio: Waveform | None) -> Conditions:
@@ -108,21 +117,29 @@ class Model:
         bpm = self.text_encoder.likely_bpm(prompt, uniform)
         return None if bpm is None else Beats(bpm)
 
-    def _timing(self, beats: Beats | None, start_s: float) -> Tensor | None:
-        """A row for each step of a segment; a step predicts the frame of its number."""
-        if beats is None or not self.follows_beats:
-            return None
-        rate = self.codec.frame_rate_hz
-        steps = steps_of(int(self.segment_s * rate), self.lm.config.delays)
-        return self._project(BEATS, beat_rows(beats, round(start_s * rate), steps, rate))
-
-    def _text(self, prompt: str | None) -> Tensor:
-        states = self.text_encoder.encode(prompt or "")
-        if is_blank(prompt):
+    def _text(self, states: Tensor | None) -> Tensor:
+        if states is None:
             # Exactly zero, the projection's bias included.
-            rows = (len(states), self.lm.config.dim)
+            rows = (len(self.text_encoder.encode("")), self.lm.config.dim)
             return torch.zeros(rows, device=self.device, dtype=self.dtype)
         return self._project(TEXT, states)
+
+    def _step_sums(
+        self, states: Tensor | None, melody: Tensor | None, beats: Beats | None, start_s: float
+    ) -> Tensor | None:
+        """A row for each step of a segment; a step predicts the frame of its number."""
+        rate = self.codec.frame_rate_hz
+        steps = steps_of(int(self.segment_s * rate), self.lm.config.delays)
+        rows: dict[str, Tensor] = {}
+        if beats is not None:
+            rows[BEATS] = beat_rows(beats, round(start_s * rate), steps, rate)
+        if states is not None:
+            rows[TEXT_STEPS] = mean_of_words(states[None]).expand(steps, -1)
+        if melody is not None and self.chroma is not None:
+            rows[MELODY_STEPS] = step_rows(melody, self.chroma, steps, rate)
+        taken = [name for name in rows if name in self.lm.config.cond_dims]
+        sums = [self._project(name, rows[name]) for name in taken]
+        return torch.stack(sums).sum(0) if sums else None
 
     def _melody(self, chroma: ChromaConfig, melody: Waveform, start_s: float) -> Tensor:
         # Cut before separating: the rest would not be heard.

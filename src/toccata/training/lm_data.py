@@ -19,18 +19,24 @@ from toccata.training.corpus_run import Shard, read_shards
 
 @dataclass(frozen=True)
 class Dropout:
-    """How often a condition is withheld, so that guidance has a null half to learn."""
+    """How often a condition is withheld, so that guidance has a null half to learn.
+
+    history: in how many crops a random share of the codes so far is withheld. What they tell and
+    the conditions tell too is else learned from them alone (Bowman et al. 2016, section 3.2).
+    """
 
     all: float = 0.1
     text: float = 0.1
     melody: float = 0.5
     beats: float = 0.2
+    history: float = 0.4
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """codes [B, K, T]; pitch [B, P], 0 (the null melody) where withheld; captions, "" likewise;
-    beats [B, S, FEATURES], zeros likewise. tempo [B]: the class of tempo.
+    beats [B, S, FEATURES], zeros likewise. tempo [B]: the class of tempo. heard [B, S]: which
+    steps' codes are not withheld.
     """
 
     codes: Tensor
@@ -38,6 +44,7 @@ class Batch:
     captions: list[str]
     beats: Tensor
     tempo: Tensor
+    heard: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +56,7 @@ class Crop:
     caption: str
     beats: Tensor
     tempo: int
+    heard: np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 class CropBatches:
@@ -82,7 +90,8 @@ class CropBatches:
         pitch = torch.from_numpy(np.stack([crop.pitch for crop in crops]).astype(np.int64))
         beats = torch.stack([crop.beats for crop in crops])
         tempo = torch.tensor([crop.tempo for crop in crops])
-        return Batch(codes, pitch, [crop.caption for crop in crops], beats, tempo)
+        heard = torch.from_numpy(np.stack([crop.heard for crop in crops]))
+        return Batch(codes, pitch, [crop.caption for crop in crops], beats, tempo, heard)
 
     def _crop(self, rng: np.random.Generator) -> Crop:
         shard = self.shards[int(rng.integers(len(self.shards)))]
@@ -100,4 +109,6 @@ class CropBatches:
         if nothing or rng.random() < self.dropout.beats:
             beats = torch.zeros_like(beats)
         codes = shard.codes[song, :, start : start + self.frames]
-        return Crop(codes, pitch, text, beats, tempo_class(facts.bpm))
+        withheld = rng.random() if rng.random() < self.dropout.history else 0.0
+        heard = rng.random(self.steps) >= withheld
+        return Crop(codes, pitch, text, beats, tempo_class(facts.bpm), heard)

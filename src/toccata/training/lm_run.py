@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toccata.conditioners.beats import FEATURES
-from toccata.conditioners.chroma import ChromaConfig
+from toccata.conditioners.chroma import ChromaConfig, step_rows
 from toccata.conditioners.words import WordsConfig, WordsTextEncoder, mean_of_words
-from toccata.families.model import BEATS, MELODY, TEXT
+from toccata.errors import InputError
+from toccata.families.model import BEATS, MELODY, MELODY_STEPS, TEXT, TEXT_STEPS
 from toccata.lm import delay
 from toccata.lm.decoder import Decoder, LMConfig
 from toccata.lm.init import init_weights
@@ -30,11 +31,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LMRun:
-    """One training run; the decoder is of the prefix kind with delays 0 1 2 3."""
+    """One training run; the decoder is of the prefix kind with delays 0 1 2 3.
+
+    start: the folder of an earlier run whose weights this one goes on from.
+    """
 
     out: str
     corpus: str
     validation: str
+    start: str = ""
     dim: int = 256
     layers: int = 8
     heads: int = 4
@@ -69,7 +74,10 @@ class LMRun:
             dim=self.dim, layers=self.layers, heads=self.heads, ffn_dim=self.ffn_dim,
             card=self.card, codebooks=self.codebooks, cross_attention=False,
             delays=tuple(range(self.codebooks)),
-            cond_dims={TEXT: self.text.dim, MELODY: self.chroma.bins, BEATS: FEATURES},
+            cond_dims={
+                TEXT: self.text.dim, MELODY: self.chroma.bins, BEATS: FEATURES,
+                TEXT_STEPS: self.text.dim, MELODY_STEPS: self.chroma.step_features,
+            },
         )  # fmt: skip
 
 
@@ -80,7 +88,10 @@ class Conditioned(nn.Module):
         super().__init__()
         self.lm = Decoder(run.lm)
         self.text = WordsTextEncoder(run.text)
+        self.chroma = run.chroma
         init_weights(self.lm)
+        for name in (BEATS, TEXT_STEPS, MELODY_STEPS):
+            nn.init.zeros_(self.lm.projections[name].get_parameter("weight"))
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Logits [B, K, S, card]; their targets [B, K, S], the special id where none is due; and
@@ -89,8 +100,9 @@ class Conditioned(nn.Module):
         text = self.text(batch.captions)
         config = self.lm.config
         steps = delay.apply(batch.codes, config.delays, config.special_id)
-        timing = self.lm.projections[BEATS](batch.beats) * batch.beats[..., :1]
-        logits = self.lm(steps[..., :-1], prefix=self.prefix(batch, text), timing=timing)
+        heard = steps[..., :-1].masked_fill(~batch.heard[:, None], config.special_id)
+        step_sums = self.step_sums(batch, text)
+        logits = self.lm(heard, prefix=self.prefix(batch, text), step_sums=step_sums)
         return logits, steps[..., 1:], self.tempo_loss(text, batch.tempo)
 
     def tempo_loss(self, text: Tensor, tempo: Tensor) -> Tensor:
@@ -101,10 +113,28 @@ class Conditioned(nn.Module):
 
     def prefix(self, batch: Batch, text: Tensor) -> Tensor:
         """Melody rows, then text rows; a withheld text is zeros, as when sampling."""
-        melody = F.one_hot(batch.pitch, ChromaConfig.bins).float()
-        said = torch.tensor([bool(text) for text in batch.captions])
-        words = self.lm.projections[TEXT](text) * said[:, None, None]
-        return torch.cat([self.lm.projections[MELODY](melody), words], 1)
+        words = self.lm.projections[TEXT](text) * _said(batch)
+        return torch.cat([self.lm.projections[MELODY](self.melody(batch)), words], 1)
+
+    def step_sums(self, batch: Batch, text: Tensor) -> Tensor:
+        """What is added to each step [B, S, D]; nothing for what is withheld."""
+        steps = batch.beats.shape[1]
+        followed = batch.pitch.any(1)[:, None, None]
+        near = step_rows(self.melody(batch), self.chroma, steps, FRAMES_PER_SECOND)
+        sums: Tensor = (
+            self.lm.projections[BEATS](batch.beats) * batch.beats[..., :1]
+            + self.lm.projections[TEXT_STEPS](mean_of_words(text))[:, None] * _said(batch)
+            + self.lm.projections[MELODY_STEPS](near) * followed
+        )
+        return sums
+
+    def melody(self, batch: Batch) -> Tensor:
+        return F.one_hot(batch.pitch, self.chroma.bins).float()
+
+
+def _said(batch: Batch) -> Tensor:
+    """Which captions are not withheld [B, 1, 1]."""
+    return torch.tensor([bool(text) for text in batch.captions])[:, None, None]
 
 
 def book_losses(logits: Tensor, targets: Tensor, card: int) -> Tensor:
@@ -142,7 +172,7 @@ class LMTrainer:
         self.model = Conditioned(run)
         self.optimizers = optimizers(self.model, run)
         self.batches = self._batches(Path(run.corpus), run.dropout)
-        self.held_out = self._batches(Path(run.validation), Dropout(0.0, 0.0, 0.5, 0.2))
+        self.held_out = self._batches(Path(run.validation), Dropout(0.0, 0.0, 0.5, 0.2, 0.0))
         self.step = 0
 
     def _batches(self, folder: Path, dropout: Dropout) -> CropBatches:
@@ -162,6 +192,16 @@ class LMTrainer:
             for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(values)
             self.step = state["step"]
+        elif self.run.start:
+            self.start_from(Path(self.run.start) / "lm.pt")
+
+    def start_from(self, path: Path) -> None:
+        """Take the weights of another run; conditions that it did not know begin at nothing."""
+        weights = checkpoint.load(path)["model"]
+        missing, unknown = self.model.load_state_dict(weights, strict=False)
+        strange = [name for name in missing if "projections" not in name] + unknown
+        if strange:
+            raise InputError("start", str(path), f"it is of another shape: {strange[0]}")
 
     def save(self) -> None:
         state = {

@@ -1,4 +1,4 @@
-"""What is added to each position of each row: the beats that a request is to follow."""
+"""What is added to each position of each row: the conditions that a request follows by step."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import torch
 from torch import Tensor
 
 
-class TimingTable:
+class StepSums:
     """[rows, positions, D] float32; takes no memory until a first request follows beats."""
 
     def __init__(self, dim: int, device: torch.device) -> None:
         self._table = torch.zeros(0, 0, dim, device=device)
         self._rows = self._positions = 0
 
-    def open(self, row: int, rows: int, positions: int, timing: Tensor | None) -> None:
-        """Set the last positions of `row` to `timing` [S, D], and all else of `rows` to nothing."""
+    def open(self, row: int, rows: int, positions: int, step_sums: Tensor | None) -> None:
+        """Set the last positions of `row` to `step_sums` [S, D], all else of `rows` to nothing."""
         self._rows = max(self._rows, row + rows)
         self._positions = max(self._positions, positions)
-        if timing is None and not len(self._table):
+        if step_sums is None and not len(self._table):
             return
         self._grow()
         self._table[row : row + rows] = 0
-        if timing is not None:
-            self._table[row, positions - len(timing) : positions] = timing
+        if step_sums is not None:
+            self._table[row, positions - len(step_sums) : positions] = step_sums
 
     def add_chunk(self, x: Tensor, row: int, start: int) -> None:
         """Add to x [R, S, D], positions `start` on of rows row .. row + R - 1."""
