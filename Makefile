@@ -25,7 +25,7 @@ song: $(VENV)/.installed
 serve: $(VENV)/.server
 	$(VENV)/bin/toccata serve --stand-in mini
 
-test: $(VENV)/.dev $(VENV)/.synth $(VENV)/.clients $(VENV)/.postgres
+test: $(VENV)/.dev $(VENV)/.synth $(VENV)/.clients $(VENV)/.postgres $(VENV)/.browser
 	$(VENV)/bin/python -m pytest
 
 lint: $(VENV)/.dev
@@ -69,11 +69,16 @@ $(VENV)/.synth: $(VENV)/.installed scripts/setup-synth
 	@touch $@
 
 # The clients that the server is tested with.
-$(VENV)/.clients: $(VENV)/.dev scripts/setup-clients
+$(VENV)/.clients: $(VENV)/.dev scripts/setup-clients scripts/cog-constraints.txt
 	scripts/setup-clients
 	@touch $@
 
 # The database that the server is tested with, besides SQLite.
 $(VENV)/.postgres: $(VENV)/.dev scripts/setup-postgres
 	scripts/setup-postgres
+	@touch $@
+
+# The browser that the page is tested with.
+$(VENV)/.browser: $(VENV)/.dev scripts/setup-browser
+	scripts/setup-browser
 	@touch $@

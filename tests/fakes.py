@@ -88,7 +88,8 @@ def fake_decoder(
     """Random weights, large enough that every condition changes what is sampled."""
     cond_dims = {"description": TEXT_DIM}
     cond_dims |= {"self_wav": 12} if melody else {}
-    cond_dims |= {"beats": FEATURES} if beats else {}
+    added = {"beats": FEATURES, "description_steps": TEXT_DIM, "self_wav_steps": 37, "drums": 2}
+    cond_dims |= added if beats else {}
     config = LMConfig(
         dim=dim,
         layers=2,
@@ -119,7 +120,7 @@ def fake_model(
     card: int = 16,
 ) -> Model:
     """50 frames a second at 1600 Hz; `melody` makes it a prefix model that follows one, `beats`
-    one that keeps a tempo too.
+    one that keeps a tempo too, and hears words and melody at every step.
     """
     delays = (0, 1, 2, 3) if channels == 1 else (0, 0, 1, 1, 2, 2, 3, 3)
     frames = int(segment_s * SAMPLE_RATE_HZ) // 64 + 1

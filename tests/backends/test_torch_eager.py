@@ -78,7 +78,7 @@ def test_what_is_added_to_a_row_is_added_to_that_row_alone() -> None:
     prefix = torch.randn(9, 32)
     backend = TorchEager(decoder)
     backend.open(6, 50, [None])  # before there is anything to add to any row
-    backend.open(2, 31, [None, None], step_sums)
+    backend.open(2, 31, [None, None], [step_sums, None])
     embedded = torch.cat([prefix, backend.embed(codes[:, :7])])
     backend.prefill(2, 0, torch.stack([embedded, embedded]))
     logits = stepped(backend, 2, codes[:, 7:], start=16)
@@ -95,7 +95,7 @@ def test_the_next_owner_of_a_row_inherits_nothing_that_was_added() -> None:
     decoder = fake_decoder(cross_attention=False, beats=True)
     codes = torch.randint(0, 17, (4, 5))
     backend = TorchEager(decoder)
-    backend.open(0, 20, [None, None], torch.randn(20, 32))
+    backend.open(0, 20, [None, None], [torch.randn(20, 32)] * 2)
     backend.open(0, 20, [None, None])
     torch.testing.assert_close(
         stepped(backend, 0, codes), decoder(codes[None])[0], atol=1e-4, rtol=1e-4

@@ -46,6 +46,17 @@ def test_run_gives_files_over_https(
 
 
 @with_clients()
+def test_variations_are_a_list_of_files(
+    client: str, server: Served, play: Play, tmp_path: Path
+) -> None:
+    made = play(client, "variations", server)
+    assert [output["kind"] for output in made] == ["FileOutput"] * 2
+    files = [tmp_path / f"variation-{number}.wav" for number in range(2)]
+    assert [seconds(file) for file in files] == [1.0, 1.0]
+    assert files[0].read_bytes() != files[1].read_bytes()
+
+
+@with_clients()
 def test_run_goes_on_when_the_wait_is_over(
     client: str, server: Served, play: Play, tmp_path: Path
 ) -> None:

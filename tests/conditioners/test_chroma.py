@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.golden_lm import expected
-from toccata.conditioners.chroma import ChromaConfig, chroma, cut, melody_rows, mono, null_rows
+from toccata.conditioners.chroma import (
+    ChromaConfig,
+    chroma,
+    cut,
+    melody_rows,
+    mono,
+    null_rows,
+    step_rows,
+)
 from toccata.types import Waveform
 
 RATE_HZ = 32000
@@ -62,6 +70,18 @@ def test_a_long_melody_is_cut() -> None:
     config = ChromaConfig(frames=10)
     long = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
     assert torch.equal(melody_rows(long, config), chroma(long, config)[:10])
+
+
+def test_a_step_hears_the_row_before_at_and_after_it() -> None:
+    rows = torch.eye(12)[torch.arange(8) % 12]
+    steps = step_rows(rows, MODEL, 60, 50)
+    assert steps.shape == (60, MODEL.step_features)
+    assert steps[:, 0].eq(1).all()
+    before, at, after = steps[:, 1:].view(60, 3, 12).argmax(-1).T
+    assert at[round(3 * 4096 / 640)] == 3
+    assert before[round(3 * 4096 / 640)] == 2
+    assert after[round(3 * 4096 / 640)] == 4
+    assert (before[0], at[-1], after[-1]) == (0, 7, 7)
 
 
 def test_level_does_not_matter() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.fakes import HashTextEncoder, fake_model
+from tests.fakes import HashTextEncoder, fake_model, tone
 from tests.families.helpers import GivenText, golden_model
 from toccata.conditioners.base import Conditions
 from toccata.conditioners.beats import Beats
@@ -78,14 +78,43 @@ def test_later_windows_go_on_in_the_melody() -> None:
     assert (moved == later[middle]).all(dim=1).float().mean() > 0.7
 
 
+def test_words_and_melody_are_added_to_each_step_of_the_conditioned_half() -> None:
+    model, melody = fake_model(melody=True, beats=True), tone(1.0)
+    words = model.conditions("a").step_sums
+    assert words is not None
+    assert words.eq(words[0]).all()
+    both = model.conditions("a", melody, beats=Beats(97))
+    alone = model.conditions(None, melody).step_sums
+    assert both.step_sums is not None
+    assert both.null_step_sums is not None
+    assert alone is not None
+    torch.testing.assert_close(both.step_sums, words + alone + both.null_step_sums)
+
+
+def test_guidance_leads_from_the_opposite_of_what_is_said_of_drums() -> None:
+    model = fake_model(melody=True, beats=True)
+    none, some = model.conditions("no drums"), model.conditions("drums")
+    assert none.null_step_sums is not None
+    assert some.null_step_sums is not None
+    assert not torch.allclose(none.null_step_sums, some.null_step_sums)
+    assert model.conditions("a").null_step_sums is None
+
+
+def test_beats_are_added_to_both_halves() -> None:
+    conditions = fake_model(melody=True, beats=True).conditions(None, beats=Beats(97))
+    assert conditions.step_sums is not None
+    assert conditions.null_step_sums is not None
+    assert torch.equal(conditions.step_sums, conditions.null_step_sums)
+
+
 def test_beats_are_added_step_by_step_and_counted_on_in_later_windows() -> None:
     model = fake_model(melody=True, beats=True)
-    first, later = (model.conditions("a", None, at, Beats(97)).step_sums for at in (0.0, 0.4))
+    first, later = (model.conditions(None, None, at, Beats(97)).step_sums for at in (0.0, 0.4))
     assert first is not None
     assert later is not None
     assert first.shape == (50 + 4, 32)
     torch.testing.assert_close(first[20:], later[:-20])
-    assert model.conditions("a").step_sums is None
+    assert model.conditions(None).step_sums is None
     assert fake_model(melody=True).conditions("a", beats=Beats(97)).step_sums is None
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
-import uvicorn
 
 from tests.server import fake_worker, postgres
 from toccata.server import predictions
@@ -23,6 +22,7 @@ from toccata.server.app import create_app
 from toccata.server.config import ServerSettings
 from toccata.server.database import connect
 from toccata.server.predictions import Predictions
+from toccata.server.program import Program
 from toccata.server.store import METADATA
 from toccata.settings import Settings
 
@@ -40,6 +40,8 @@ class Served:
     url: str
     client: httpx2.Client
     app: Any
+    program: Program
+    thread: threading.Thread
 
     @property
     def predictions(self) -> Predictions:
@@ -67,20 +69,15 @@ class Served:
             time.sleep(0.02)
         return now
 
+    def stop(self) -> None:
+        """As SIGTERM does; it goes on until `thread` has ended."""
+        self.program.should_exit = True
+
 
 @contextmanager
 def serving(settings: ServerSettings, token: str | None = None) -> Iterator[Served]:
     app = create_app(settings, fake_worker.run)
-    config = uvicorn.Config(
-        app,
-        host="127.0.0.1",
-        port=0,
-        log_level="warning",
-        log_config=None,
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=settings.tls_key,
-    )
-    server = uvicorn.Server(config)
+    server = Program(app, settings, port=0)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     ends = time.monotonic() + PATIENCE_S
@@ -95,7 +92,7 @@ def serving(settings: ServerSettings, token: str | None = None) -> Iterator[Serv
         with httpx2.Client(
             base_url=url, headers=headers, timeout=PATIENCE_S, verify=trust
         ) as client:
-            yield Served(url, client, app)
+            yield Served(url, client, app, server, thread)
     finally:
         server.should_exit = True
         thread.join(PATIENCE_S)
@@ -111,7 +108,9 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def start(token: str | None = None, slots: int = 4, **fields: Any) -> Served:
-            options = {"data_dir": tmp_path / "data", "drain_s": 0.0, **fields}
+            options = {
+                "data_dir": tmp_path / "data", "drain_s": 0.0, "page": False, **fields
+            }  # fmt: skip
             if token is not None:
                 options["tokens"] = (token,)
             settings = ServerSettings(machine=Settings(slots=slots), **options)

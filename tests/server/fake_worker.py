@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from toccata.schema import ENCODE_DECODE
-from toccata.server.jobs import Pipe, receive, send
+from toccata.server.jobs import Pipe, out_name, receive, seeds_of, send
 from toccata.server.live import LiveFiles
 from toccata.settings import Settings
 from toccata.types import Clip, Waveform
@@ -63,23 +63,35 @@ def _tell(job: Mapping[str, Any], say: Any, canceled: set[str]) -> None:
         return
     if inputs["model_version"] == ENCODE_DECODE:
         shutil.copy(inputs["input_audio"], Path(job["folder"]) / "out.wav")
-        say("done", name, file="out.wav", metrics={})
+        say("done", name, files=["out.wav"], metrics={})
         return
-    live, second = LiveFiles(Path(job["folder"])), np.zeros((1, RATE_HZ), np.float32)
+    began_s, folder, count = time.monotonic(), Path(job["folder"]), job["count"]
+    lives = [LiveFiles(folder, i + 1) for i in range(count)]
     steps = int(20 * float((re.findall(r"slow ([\d.]+)", prompt) or ["0"])[0]))
     for step in range(steps):
         if name in canceled:
             say("canceled", name)
             return
         time.sleep(0.05)
-        live.push(Waveform(second, RATE_HZ))
+        for number, live in enumerate(lives):
+            live.push(Waveform(np.full((1, RATE_HZ), 0.1 * number, np.float32), RATE_HZ))
         say("progress", name, done=step + 1, total=steps)
-    live.finish()
-    time_s = np.arange(int(RATE_HZ * inputs["duration"])) / RATE_HZ
-    sine = 0.5 * np.sin(2 * np.pi * (100 + inputs["seed"] % 1000) * time_s)
-    clip = Clip(sine[None].astype(np.float32), RATE_HZ, seed=inputs["seed"], model=job["model"])
-    path = clip.save(Path(job["folder"]) / f"out.{inputs['output_format']}")
-    say("done", name, file=path.name, metrics={"model": job["model"], "audio_s": clip.duration_s})
+    for live in lives:
+        live.finish()
+    seeds = seeds_of(inputs["seed"], count)
+    files = [out_name(i + 1, count, inputs["output_format"]) for i in range(count)]
+    for seed, file in zip(seeds, files, strict=True):
+        _sine(seed, inputs["duration"], job["model"]).save(folder / file)
+    metrics = {"model": job["model"], "audio_s": inputs["duration"], "seeds": seeds}
+    if (heard_s := lives[0].begun_s) is not None:
+        metrics["first_audio_s"] = heard_s - began_s
+    say("done", name, files=files, metrics=metrics)
+
+
+def _sine(seed: int, duration_s: float, model: str) -> Clip:
+    time_s = np.arange(int(RATE_HZ * duration_s)) / RATE_HZ
+    sine = 0.5 * np.sin(2 * np.pi * (100 + seed % 1000) * time_s)
+    return Clip(sine[None].astype(np.float32), RATE_HZ, seed=seed, model=model)
 
 
 def _maybe_crash(prompt: str, folder: Path) -> None:

@@ -16,6 +16,7 @@ from toccata.server.storage import Storage
 from toccata.server.store import Prediction, Store
 from toccata.server.supervisor import LOST, READY, STARTING, STOPPED
 from toccata.server.versions import VERSIONS
+from toccata.server.views import Output
 from toccata.settings import Settings
 
 AUDIO = "https://example.org/song.wav"
@@ -92,7 +93,7 @@ class Stage:
         """The worker made it."""
         (folder,) = self.work.glob(f"*/{prediction_id}")
         (folder / "out.wav").write_bytes(b"music")
-        self.puppet.say("done", prediction_id, file="out.wav", metrics={})
+        self.puppet.say("done", prediction_id, files=["out.wav"], metrics={})
 
     def folders(self) -> list[Path]:
         return sorted(self.work.glob("*/*"))
@@ -124,7 +125,7 @@ class Stage:
     async def _deliver(self, prediction: Prediction, file: Path) -> None:
         await self.hold.wait()
 
-    def _hear(self, prediction: Prediction, event: str, data: str | None) -> None:
+    def _hear(self, prediction: Prediction, event: str, data: Output | None) -> None:
         self.heard.append((event, prediction.status))
 
 

@@ -149,3 +149,26 @@ def test_nobody_is_lost_and_no_slot_is_given_twice(slots: int, moves: list[str])
             left.add(one)
         held = {}
     assert len(left) == 8
+
+
+def test_who_is_wide_takes_several_slots_and_is_not_passed_by() -> None:
+    line = joined(Line(3), "a")
+    line.join("b", width=3)
+    joined(line, "c")
+    assert called(line) == ["a"]
+    fullness = [line.full]
+    line.leave("a")
+    assert called(line) == ["b"]
+    fullness.append(line.full)
+    assert fullness == [False, True]
+    line.leave("b")
+    assert called(line) == ["c"]
+
+
+def test_who_is_too_wide_is_made_alone() -> None:
+    line = Line(2)
+    line.join("a", width=8)
+    joined(line, "b")
+    assert called(line) == ["a"]
+    line.leave("a")
+    assert called(line) == ["b"]

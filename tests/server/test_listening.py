@@ -64,6 +64,12 @@ def test_audio_is_heard_before_it_is_finished(serve: Serve) -> None:
     assert len(decoded) / rate == pytest.approx(20, abs=0.3)
 
 
+def test_when_it_was_first_heard_is_in_the_metrics(serve: Serve) -> None:
+    served = serve()
+    metrics = served.until(served.create(prompt=SLOW)["id"])["metrics"]
+    assert 0.05 <= metrics["first_audio_s"] < metrics["predict_time"]
+
+
 def test_live_wav_and_the_finished_file_afterwards(serve: Serve) -> None:
     served = serve()
     made = served.create(prompt=SLOW)

@@ -179,12 +179,22 @@ def test_a_retried_creation_is_the_same_prediction(served: Served) -> None:
 
 def test_a_full_queue_is_said(serve: Serve) -> None:
     served = serve(slots=1, queue=1)
-    served.until(served.create(prompt="slow 60")["id"], "processing")
+    running = served.create(prompt="slow 60")["id"]
+    served.until(running, "processing")
+
+    def limits() -> list[str]:
+        headers = served.client.get(f"/v1/predictions/{running}").headers
+        return [headers["ratelimit-remaining"], headers["ratelimit-reset"]]
+
+    assert limits() == ["1", "1"]
     served.create()
+    assert limits() == ["0", "1"]
+    assert "ratelimit-remaining" not in served.client.get("/healthz").headers
     body = {"version": SEED_VERSION, "input": {"prompt": "one too many"}}
     answer = served.client.post("/v1/predictions", json=body)
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
+    assert answer.headers["ratelimit-remaining"] == "0"
 
 
 def test_a_killed_worker_is_replaced_and_its_predictions_made_again(serve: Serve) -> None:
@@ -212,7 +222,9 @@ def test_a_prediction_that_kills_every_worker_fails(served: Served) -> None:
 
 
 def test_a_killed_server_goes_on_where_it_was(tmp_path: Path) -> None:
-    settings = ServerSettings(machine=Settings(slots=1), data_dir=tmp_path / "data", drain_s=0.0)
+    settings = ServerSettings(
+        machine=Settings(slots=1), data_dir=tmp_path / "data", drain_s=0.0, page=False
+    )
     with serving(settings) as served:
         running = served.create(prompt="slow 30", seed=3)
         served.until(running["id"], "processing")
@@ -245,7 +257,17 @@ def test_addresses_of_others_are_not_to_be_guessed(served: Served) -> None:
 def test_a_stand_in_is_served_for_what_is_not_here_and_says_so(serve: Serve) -> None:
     served = serve(stand_in="mini")
     ended = served.until(served.create(model_version="melody")["id"])
+    assert (ended["metrics"]["model"], ended["metrics"]["stand_in"]) == ("mini", "mini")
+    assert "\nmelody is not on this machine: mini stands in for it\n" in ended["logs"]
+
+
+def test_nothing_stands_in_for_what_is_here(serve: Serve) -> None:
+    served = serve(stand_in="mini")
+    body = {"version": "toccata/musicgen", "input": {"prompt": "piano", "duration": 1}}
+    ended = served.until(served.client.post("/v1/predictions", json=body).json()["id"])
     assert ended["metrics"]["model"] == "mini"
+    assert "stand_in" not in ended["metrics"]
+    assert "stands in" not in ended["logs"]
 
 
 def test_unknown_versions_are_taken_for_the_latest_if_that_is_wanted(serve: Serve) -> None:

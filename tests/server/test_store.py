@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from toccata.server.store import (
     CANCELED,
@@ -281,3 +283,27 @@ def test_a_long_prediction_is_kept(store: Store) -> None:
     found = store.get("one")
     assert found is not None
     assert found.input["input_audio"] == audio
+
+
+@pytest.mark.parametrize("column", ["more_outputs", "owed"])
+def test_a_database_of_before_gets_the_columns_it_lacks(url: str, column: str) -> None:
+    with closing(Store(url)) as before:
+        before.add(prediction())
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER TABLE predictions DROP COLUMN {column}"))
+    engine.dispose()
+    with closing(Store(url)) as after:
+        assert after.get("one") == prediction()
+        changed = after.change("one", output="outputs/a", more_outputs=["outputs/b"], owed=True)
+        assert changed is not None
+        assert (changed.outputs, changed.owed) == (("outputs/a", "outputs/b"), True)
+
+
+def test_what_is_owed_is_known_until_it_is_paid(store: Store) -> None:
+    for name, owed in (("one", True), ("two", True), ("three", False)):
+        store.add(prediction(name))
+        store.change(name, status=SUCCEEDED, owed=owed)
+    assert [one.id for one in store.owing()] == ["one", "two"]
+    store.pay("one")
+    assert [one.id for one in store.owing()] == ["two"]

@@ -197,3 +197,27 @@ def test_failures_are_logged_with_the_host_only(caplog: pytest.LogCaptureFixture
         "webhook start to hooks.example failed: status 500",
         "webhook start to an unreadable URL failed: status 400",
     ]
+
+
+@pytest.mark.parametrize(
+    ("script", "answers", "told"),
+    [
+        ("start | completed", [], ["p"]),
+        ("completed", [500, 500, 500, 500], ["p"]),
+        ("start | output", [], []),
+    ],
+)
+def test_who_was_told_of_the_end_is_known(
+    script: str, answers: list[Answer], told: list[str]
+) -> None:
+    heard: list[str] = []
+    play(script, *answers, on_told=heard.append)
+    assert heard == told
+
+
+def test_an_end_that_was_cut_off_is_not_taken_for_told_and_has_the_same_id_again() -> None:
+    heard: list[str] = []
+    play("completed", hook=SILENT, drain_s=SHORT_S, on_told=heard.append)
+    assert heard == []
+    first, again = play("completed1"), play("completed1")
+    assert first.ids == again.ids != play("completed2").ids

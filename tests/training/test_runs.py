@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
+from toccata.conditioners.beats import Beats, beat_rows
+from toccata.conditioners.chroma import melody_rows
+from toccata.conditioners.drums import drum_row
+from toccata.errors import InputError
 from toccata.training import codec_run, corpus_run, lm_run, pack
+from toccata.training.config import load_config
 from toccata.training.corpus_run import read_shards
+from toccata.training.lm_data import Batch
+from toccata.types import Waveform
 
 SEANET = {"filters": 2, "dimension": 8, "pad_mode": "constant"}
 
@@ -108,6 +116,57 @@ def test_the_lm_learns_and_resumes(trained: Path) -> None:
     end.resume()
     assert end.step == 6
     assert end.validate().mean() < start.validate().mean()
+
+
+def test_a_run_goes_on_from_the_weights_of_another(trained: Path) -> None:
+    lm_run.main(lm_config(trained, "first", 3))
+    config = lm_config(trained, "second", 6)
+    values = yaml.safe_load(config.read_text()) | {"start": str(trained / "first")}
+    config.write_text(yaml.safe_dump(values))
+    trainer = lm_run.LMTrainer(load_config(config, lm_run.LMRun))
+    trainer.resume()
+    _, first = lm_run.load_trained(trained / "first")
+    assert trainer.step == 0
+    assert all(
+        torch.equal(weight, trainer.model.state_dict()[name])
+        for name, weight in first.state_dict().items()
+    )
+
+
+def test_a_run_of_another_shape_is_no_start(trained: Path) -> None:
+    lm_run.main(lm_config(trained, "shallow", 1))
+    config = lm_config(trained, "deep", 6)
+    values = {"start": str(trained / "shallow"), "layers": 2}
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | values))
+    with pytest.raises(InputError, match="another shape"):
+        lm_run.LMTrainer(load_config(config, lm_run.LMRun)).resume()
+
+
+def test_conditions_are_the_same_in_training_and_in_use(trained: Path) -> None:
+    lm_run.main(lm_config(trained, "same", 3))
+    run, parts = lm_run.load_trained(trained / "same")
+    parts.requires_grad_(False)
+    for projection in parts.lm.projections.values():
+        torch.nn.init.normal_(projection.get_parameter("weight"))
+    codec = str(trained / "codec")
+    model = pack.trained_model(
+        pack.PackRun(out="", codec=codec, lm=str(trained / "same"), name="toy")
+    )
+    model.lm, model.text_encoder = parts.lm, parts.text
+    melody = Waveform(np.sin(np.arange(64000, dtype=np.float32) / 12)[None], 32000)
+    rows = melody_rows(torch.from_numpy(melody.samples[0]), run.chroma)
+    beats = beat_rows(Beats(97), 0, 102, 50)
+    batch = Batch(
+        torch.zeros(1, 4, 100, dtype=torch.int64), rows.argmax(-1)[None], ["slow, no drums"],
+        beats[None], torch.zeros(1, dtype=torch.int64), torch.ones(1, 102, dtype=torch.bool),
+        drum_row(False)[None],
+    )  # fmt: skip
+    text = parts.text(batch.captions)
+    used = model.conditions("slow, no drums", melody, beats=Beats(97))
+    assert used.step_sums is not None
+    assert used.prefix is not None
+    torch.testing.assert_close(parts.step_sums(batch, text)[0], used.step_sums[:102])
+    torch.testing.assert_close(parts.prefix(batch, text)[0], used.prefix)
 
 
 def test_a_packed_model_loads_and_makes_music(trained: Path) -> None:

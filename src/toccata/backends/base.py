@@ -26,13 +26,13 @@ class Backend(ABC):
         row: int,
         positions: int,
         memories: Sequence[Tensor | None],
-        step_sums: Tensor | None = None,
+        step_sums: Sequence[Tensor | None] = (),
     ) -> None:
         """Empty the rows `row`, `row + 1`, ... one per entry of `memories`.
 
         positions: the largest number the row will hold. A memory [L, D] is what the row
         cross-attends to, its keys and values computed here, once; None adds nothing. step_sums
-        [S, D], S <= positions, is added to the last S positions of `row` alone.
+        [S, D], S <= positions, one per row or none at all, are added to its last S positions.
         """
 
     @abstractmethod

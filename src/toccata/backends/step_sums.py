@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -13,16 +15,17 @@ class StepSums:
         self._table = torch.zeros(0, 0, dim, device=device)
         self._rows = self._positions = 0
 
-    def open(self, row: int, rows: int, positions: int, step_sums: Tensor | None) -> None:
-        """Set the last positions of `row` to `step_sums` [S, D], all else of `rows` to nothing."""
+    def open(self, row: int, rows: int, positions: int, step_sums: Sequence[Tensor | None]) -> None:
+        """Set the last positions of each row to its `step_sums` [S, D], all else to nothing."""
         self._rows = max(self._rows, row + rows)
         self._positions = max(self._positions, positions)
-        if step_sums is None and not len(self._table):
+        given = {row + n: sums for n, sums in enumerate(step_sums) if sums is not None}
+        if not given and not len(self._table):
             return
         self._grow()
         self._table[row : row + rows] = 0
-        if step_sums is not None:
-            self._table[row, positions - len(step_sums) : positions] = step_sums
+        for at, sums in given.items():
+            self._table[at, positions - len(sums) : positions] = sums
 
     def add_chunk(self, x: Tensor, row: int, start: int) -> None:
         """Add to x [R, S, D], positions `start` on of rows row .. row + R - 1."""

@@ -74,7 +74,7 @@ class TorchEager(Backend):
         row: int,
         positions: int,
         memories: Sequence[Tensor | None],
-        step_sums: Tensor | None = None,
+        step_sums: Sequence[Tensor | None] = (),
     ) -> None:
         self._cache.open(row, len(memories), positions)
         self._step_sums.open(row, len(memories), positions, step_sums)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,6 +76,7 @@ TlsKey = Annotated[Text, typer.Option(help="Its key.")]
 UploadUrl = Annotated[
     Text, typer.Option(help="Outputs of the Cog API are put here. Default: data URIs.")
 ]
+Page = Annotated[bool | None, typer.Option("--page/--no-page", help="The page for browsers.")]
 
 
 def serve(
@@ -102,6 +102,7 @@ def serve(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     upload_url: UploadUrl = None,
+    page: Page = None,
     device: flags.Device = None,
     dtype: flags.Dtype = None,
 ) -> None:
@@ -133,6 +134,7 @@ def serve(
         tls_cert=tls_cert,
         tls_key=tls_key,
         upload_url=upload_url,
+        page=page,
     )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     check_start(config)
@@ -158,17 +160,7 @@ def _greet(config: ServerSettings) -> None:
 
 
 def _run(config: ServerSettings) -> None:
-    import uvicorn
-
+    from toccata.server import program
     from toccata.server.app import create_app
 
-    uvicorn.run(
-        create_app(config),
-        host=config.host,
-        port=config.port,
-        ssl_certfile=config.tls_cert,
-        ssl_keyfile=config.tls_key,
-        timeout_graceful_shutdown=math.ceil(config.drain_s),  # for open streams
-        access_log=False,
-        log_config=None,
-    )
+    program.run(create_app(config), config)

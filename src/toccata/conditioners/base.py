@@ -37,8 +37,9 @@ class Conditions:
     null_prefix [P, D]: what stands there, as long, in the null half.
     style_prefix [P, D]: the same with the style alone, for guidance that tells text and style
         apart. None unless there are both.
-    step_sums [S, D]: added to the codes of the conditioned half, step by step; nothing is added to
-        the null half. None if the model adds no condition, or there is none to add.
+    step_sums [S, D]: added to the codes of the conditioned half, step by step. None if the model
+        adds no condition, or there is none to add.
+    null_step_sums [S, D]: added in the null half; None adds nothing.
     """
 
     text: Tensor | None = None
@@ -46,6 +47,7 @@ class Conditions:
     null_prefix: Tensor | None = None
     style_prefix: Tensor | None = None
     step_sums: Tensor | None = None
+    null_step_sums: Tensor | None = None
 
 
 def is_blank(prompt: str | None) -> bool:

@@ -95,7 +95,8 @@ class Engine:
         sequence.prefix = embedded.shape[1] - sequence.step + 1
         steps = steps_of(window.frames, self._config.delays)
         memories = [conditions.text, *[None] * (sequence.halves - 1)]
-        step_sums = None if conditions.step_sums is None else conditions.step_sums[:steps]
+        sums = [conditions.step_sums, *[conditions.null_step_sums] * (sequence.halves - 1)]
+        step_sums = [None if half is None else half[:steps] for half in sums]
         self._backend.open(self._row(sequence), sequence.prefix + steps, memories, step_sums)
         if embedded.shape[1] == 0:
             self._scheduler.run(sequence)

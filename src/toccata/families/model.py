@@ -18,6 +18,7 @@ from toccata.conditioners.chroma import (
     null_rows,
     step_rows,
 )
+from toccata.conditioners.drums import drum_row, named_drums
 from toccata.conditioners.stems import MelodyStems
 from toccata.conditioners.style import StyleEncoder
 from toccata.conditioners.words import mean_of_words
@@ -26,7 +27,7 @@ from toccata.lm.decoder import Decoder
 from toccata.lm.delay import steps_of
 from toccata.types import SamplingParams, Waveform
 
-TEXT, MELODY, BEATS = "description", "self_wav", "beats"
+TEXT, MELODY, BEATS, DRUMS = "description", "self_wav", "beats", "drums"
 # Words and melody once more, added to every step.
 TEXT_STEPS, MELODY_STEPS = "description_steps", "self_wav_steps"
 
@@ -79,12 +80,16 @@ class Model:
         if self.chroma is None:
             self._refuse(melody)
             return Conditions(prefix=text, null_prefix=null_text)
-        nothing = null_rows(self.chroma)
+        nothing, drums = null_rows(self.chroma), named_drums(prompt)
+        opposite = None if drums is None else not drums
         rows = None if melody is None else self._melody(self.chroma, melody, start_s)
         return Conditions(
             prefix=torch.cat([self._project(MELODY, nothing if rows is None else rows), text]),
             null_prefix=torch.cat([self._project(MELODY, nothing), null_text]),
-            step_sums=self._step_sums(states, rows, beats, start_s),
+            step_sums=self._step_sums(states, rows, beats, start_s, drums),
+            # Guidance is to raise what words and melody ask for, not that there is a beat; and it
+            # leads away from drums where there are to be none.
+            null_step_sums=self._step_sums(None, None, beats, start_s, opposite),
         )
 
     def _styled(self, style: StyleEncoder, text: Tensor, audio: Waveform | None) -> Conditions:
@@ -125,7 +130,12 @@ class Model:
         return self._project(TEXT, states)
 
     def _step_sums(
-        self, states: Tensor | None, melody: Tensor | None, beats: Beats | None, start_s: float
+        self,
+        states: Tensor | None,
+        melody: Tensor | None,
+        beats: Beats | None,
+        start_s: float,
+        drums: bool | None = None,
     ) -> Tensor | None:
         """A row for each step of a segment; a step predicts the frame of its number."""
         rate = self.codec.frame_rate_hz
@@ -137,6 +147,8 @@ class Model:
             rows[TEXT_STEPS] = mean_of_words(states[None]).expand(steps, -1)
         if melody is not None and self.chroma is not None:
             rows[MELODY_STEPS] = step_rows(melody, self.chroma, steps, rate)
+        if drums is not None:
+            rows[DRUMS] = drum_row(drums).expand(steps, -1)
         taken = [name for name in rows if name in self.lm.config.cond_dims]
         sums = [self._project(name, rows[name]) for name in taken]
         return torch.stack(sums).sum(0) if sums else None

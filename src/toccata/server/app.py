@@ -6,7 +6,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from functools import partial
 from http import HTTPStatus
+from typing import cast
 
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry
@@ -30,14 +32,16 @@ from toccata.server.cog_requests import CogRefusal
 from toccata.server.config import ServerSettings
 from toccata.server.housekeeping import keep_tidy
 from toccata.server.metrics import Metrics
-from toccata.server.middleware import BodyCap, RequestLog
+from toccata.server.middleware import BodyCap, RateLimits, RequestLog
+from toccata.server.openapi import describe
 from toccata.server.outside import Outside, OutsidePolicy
+from toccata.server.owed import paid, telling
 from toccata.server.predictions import Predictions
 from toccata.server.storage import Storage
 from toccata.server.store import COG, Prediction, Store
 from toccata.server.supervisor import Work
 from toccata.server.validation import InvalidRequest
-from toccata.server.views import Address, prediction_json, problem
+from toccata.server.views import Address, Output, prediction_json, problem
 from toccata.server.webhooks import Hook, Webhooks, new_secret
 
 log = logging.getLogger(__name__)
@@ -73,7 +77,13 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
     app.add_exception_handler(ToccataError, _refused)
     app.add_exception_handler(HTTPException, _plain)
     app.add_middleware(BodyCap, most_bytes=MOST_BODY_BYTES)
+    app.add_middleware(RateLimits)
     app.add_middleware(RequestLog)
+    describe(app)
+    if settings.page:
+        from toccata.server.page import mount
+
+        mount(app, lambda: cast(Parts, app.state.parts), tokens=bool(settings.tokens))
     return app
 
 
@@ -102,14 +112,22 @@ async def running(app: FastAPI, settings: ServerSettings, work: Work | None) -> 
     outside = Outside(OutsidePolicy(allow_private=settings.allow_private))
     trusted = Outside(OutsidePolicy(allow_private=True))
     secret = store.own("webhook_secret", new_secret)
-    webhooks = Webhooks(outside.post, secret)
+    on_told = partial(paid, store)
+    webhooks = Webhooks(outside.post, secret, on_told=on_told)
     cog_webhooks = Webhooks(
-        outside.post, None, bearer=settings.cog_webhook_token, retry_delays_s=COG_RETRIES_S
+        outside.post,
+        None,
+        bearer=settings.cog_webhook_token,
+        retry_delays_s=COG_RETRIES_S,
+        on_told=on_told,
     )
     metrics = Metrics(CollectorRegistry())
 
-    def on_change(prediction: Prediction, event: str, data: str | None) -> None:
+    def on_change(prediction: Prediction, event: str, data: Output | None) -> None:
         metrics.count(prediction, event)
+        tell(prediction, event, data)
+
+    def tell(prediction: Prediction, event: str, data: Output | None) -> None:
         if prediction.api == COG:
             _tell_cog(cog_webhooks, prediction, event, data)
         else:
@@ -129,10 +147,12 @@ async def running(app: FastAPI, settings: ServerSettings, work: Work | None) -> 
     app.state.parts = Parts(settings, store, storage, predictions, tokens, secret)
     app.state.repeats = routes_predictions.Repeats()
     app.state.registry = metrics.registry
+    owing = store.owing()  # before anything else ends
     predictions.start()
     tidying: AbstractAsyncContextManager[None] = keep_tidy(settings, store, storage)
+    owed = telling(owing, storage, lambda one, data: tell(one, "completed", data))
     try:
-        async with tidying:
+        async with tidying, owed:
             yield
     finally:
         await predictions.stop(settings.drain_s)
@@ -142,7 +162,7 @@ async def running(app: FastAPI, settings: ServerSettings, work: Work | None) -> 
         store.close()
 
 
-def _tell(webhooks: Webhooks, prediction: Prediction, event: str, data: str | None) -> None:
+def _tell(webhooks: Webhooks, prediction: Prediction, event: str, data: Output | None) -> None:
     """Send webhooks of an event; the end is an output too, if there is one."""
     if prediction.webhook is None:
         return
@@ -153,7 +173,7 @@ def _tell(webhooks: Webhooks, prediction: Prediction, event: str, data: str | No
     webhooks.notify(prediction.id, hook, event, body)
 
 
-def _tell_cog(webhooks: Webhooks, prediction: Prediction, event: str, data: str | None) -> None:
+def _tell_cog(webhooks: Webhooks, prediction: Prediction, event: str, data: Output | None) -> None:
     """Send the webhook of an event; a single output is none."""
     if prediction.webhook is not None:
         hook = Hook(prediction.webhook, frozenset(prediction.webhook_events))

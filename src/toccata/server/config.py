@@ -30,6 +30,7 @@ class ServerSettings:
     webhooks may name private addresses. retention_s: when input, output and logs of a prediction
     are wiped after its end; None: never. drain_s: how long SIGTERM waits for what is under way.
     upload_url: where the outputs of the Cog API are put, under their names; None: nowhere.
+    page: whether there is a page for browsers at /ui.
     cog_webhook_token: the Bearer token that webhooks of the Cog API carry.
     """
 
@@ -52,6 +53,7 @@ class ServerSettings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     upload_url: str | None = None
+    page: bool = True
     cog_webhook_token: str | None = None
 
     def __post_init__(self) -> None:
@@ -164,4 +166,5 @@ _READERS: Readers = {
     "tls_cert": _existing,
     "tls_key": _existing,
     "upload_url": _web_address,
+    "page": read_boolean,
 }

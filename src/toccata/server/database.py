@@ -13,8 +13,10 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    inspect,
     make_url,
     select,
+    text,
 )
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -42,6 +44,7 @@ def connect(address: str, tables: MetaData) -> Engine:
     try:
         database = _engine(url)
         tables.create_all(database)
+        _add_columns(database, tables)
     except ModuleNotFoundError as error:
         hint = "what talks to PostgreSQL is not installed: pip install 'toccata[postgres]'"
         raise MissingExtraError(hint) from error
@@ -97,6 +100,20 @@ def _engine(url: URL) -> Engine:
     database = create_engine(url, **options)
     event.listen(database, "connect", _use_wal)
     return database
+
+
+def _add_columns(database: Engine, tables: MetaData) -> None:
+    """A database of an earlier version gets the columns that it lacks: all of those may be null."""
+    known = inspect(database)
+    for table in tables.sorted_tables:
+        there = {column["name"] for column in known.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                kind = column.type.compile(database.dialect)
+                with database.begin() as connection:
+                    connection.execute(
+                        text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}")
+                    )
 
 
 def _use_wal(connection: Any, _: Any) -> None:

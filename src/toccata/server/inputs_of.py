@@ -20,7 +20,7 @@ from toccata.schema import ENCODE_DECODE
 from toccata.server.config import ServerSettings
 from toccata.server.storage import Storage
 from toccata.server.store import Prediction, Store
-from toccata.server.versions import VERSIONS
+from toccata.server.versions import COUNT, VERSIONS
 
 Fetch = Callable[[str, Path], Awaitable[Path]]
 
@@ -47,8 +47,9 @@ async def resolve(
     values = {**prediction.input, "seed": prediction.seed}
     if values.pop(DIFFUSION, False):
         raise InputError(DIFFUSION, True, "it is not supported; leave it out")
+    values.pop(COUNT.name, None)
     schema = VERSIONS[prediction.version].schema
-    known = [field for field in schema.fields if field.name != DIFFUSION]
+    known = [field for field in schema.fields if field.name not in (DIFFUSION, COUNT.name)]
     inputs = check(values, replace(schema, fields=tuple(known)))
     if inputs.input_audio is None:
         return inputs

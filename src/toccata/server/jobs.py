@@ -13,20 +13,34 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from toccata.schema import ENCODE_DECODE, MAX_SEED
+
 
 @dataclass(frozen=True)
 class Job:
     """One piece of music to make; everything it depends on is in here.
 
     inputs: the fields of `toccata.inputs.Inputs`, the audio as the path of a local file. model:
-    what is loaded for it, which is not what was asked for on a server with a stand-in.
-    folder: where its files are written.
+    what is loaded for it, which is not what was asked for on a server with a stand-in. folder:
+    where its files are written. count: how many variations of it are made.
     """
 
     id: str
     model: str
     inputs: Mapping[str, Any]
     folder: str
+    count: int = 1
+
+    @property
+    def stand_in(self) -> str | None:
+        """The model that is not what was asked for; None if it is, or if no model is needed."""
+        asked = self.inputs["model_version"]
+        return None if asked in (self.model, ENCODE_DECODE) else self.model
+
+    @property
+    def marks(self) -> dict[str, Any]:
+        """What its metrics say of it besides what the worker measured."""
+        return {} if self.stand_in is None else {"stand_in": self.stand_in}
 
 
 @dataclass(frozen=True)
@@ -57,6 +71,16 @@ def receive(pipe: Pipe) -> Message:
     """The next message. Raises EOFError once the other side is gone."""
     kind, prediction_id, data = json.loads(pipe.recv_bytes())
     return Message(kind, prediction_id, data)
+
+
+def seeds_of(seed: int, count: int) -> list[int]:
+    """Those of all variations; after the largest comes 0."""
+    return [(seed + i) % (MAX_SEED + 1) for i in range(count)]
+
+
+def out_name(variation: int, count: int, suffix: str) -> str:
+    """What the file of a variation is called, counted from 1."""
+    return f"out.{suffix}" if count == 1 else f"out-{variation}.{suffix}"
 
 
 def run_message(job: Job) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class Line:
         self._slots = slots
         self._waiting: OrderedDict[str, None] = OrderedDict()
         self._held: dict[str, int] = {}  # who has a slot, and how far it is
+        self._widths: dict[str, int] = {}  # of those that take more than one slot
         self._suspects: set[str] = set()
 
     @property
@@ -40,9 +41,17 @@ class Line:
     def active(self) -> int:
         return len(self._held)
 
-    def join(self, prediction_id: str, suspect: bool = False) -> None:
-        """At the end of the line. suspect: it has killed a worker before."""
+    @property
+    def full(self) -> bool:
+        return self._used >= self._slots
+
+    def join(self, prediction_id: str, suspect: bool = False, width: int = 1) -> None:
+        """At the end of the line. suspect: it has killed a worker before. width: how many slots it
+        takes, if there are as many.
+        """
         self._waiting[prediction_id] = None
+        if width > 1:
+            self._widths[prediction_id] = width
         if suspect:
             self._suspects.add(prediction_id)
 
@@ -69,6 +78,7 @@ class Line:
         self._waiting.pop(prediction_id, None)
         self._held.pop(prediction_id, None)
         self._suspects.discard(prediction_id)
+        self._widths.pop(prediction_id, None)
 
     def give_back(self, prediction_id: str) -> None:
         """It has no slot any more, and is first in line."""
@@ -93,4 +103,10 @@ class Line:
 
     def _fits(self, prediction_id: str) -> bool:
         alone = prediction_id in self._suspects or not self._suspects.isdisjoint(self._held)
-        return len(self._held) < (1 if alone else self._slots)
+        if alone or not self._held:
+            return not self._held
+        return self._used + self._widths.get(prediction_id, 1) <= self._slots
+
+    @property
+    def _used(self) -> int:
+        return sum(self._widths.get(one, 1) for one in self._held)

@@ -8,6 +8,7 @@ same file, and who listens already notices nothing.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import IO, Protocol
@@ -57,9 +58,11 @@ class _Wav:
 class LiveFiles:
     """Writes every format of `FORMATS` into a folder, piece by piece."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, variation: int = 1) -> None:
         self._folder = folder
+        self._variation = variation
         self._open: list[tuple[_Encoder, IO[bytes]]] = []
+        self.begun_s: float | None = None  # when its first audio could be heard; monotonic
 
     def push(self, piece: Waveform) -> None:
         if not self._open:
@@ -68,9 +71,11 @@ class LiveFiles:
         for encoder, file in self._open:
             file.write(encoder.push(piece))
             file.flush()
+        if self.begun_s is None:
+            self.begun_s = time.monotonic()
 
     def _start(self, encoder: _Encoder, name: str, first: Waveform) -> None:
-        file = _over(live_file(self._folder, name))
+        file = _over(live_file(self._folder, name, self._variation))
         self._open.append((encoder, file))
         file.write(encoder.start(first))
 
@@ -86,8 +91,9 @@ class LiveFiles:
         self._open = []
 
 
-def live_file(folder: Path, name: str) -> Path:
-    return folder / f"live.{name}"
+def live_file(folder: Path, name: str, variation: int = 1) -> Path:
+    """variation: counted from 1."""
+    return folder / (f"live.{name}" if variation == 1 else f"live-{variation}.{name}")
 
 
 def _over(path: Path) -> IO[bytes]:

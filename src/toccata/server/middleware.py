@@ -1,4 +1,4 @@
-"""Around every request: an id, a line in the log, and a cap on what a body may hold."""
+"""Around every request: an id, a line in the log, what is left of the limit, a cap on bodies."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from toccata.server.ids import new_id
 log = logging.getLogger("toccata.server.requests")
 # Whoever knows the rest of these addresses may use them: it stays out of the log.
 _SECRET = re.compile(r"(/outputs|/v1/files)/[^/]+")
+RESET_S = b"1"  # there may be more room at any moment
 
 
 class RequestLog:
@@ -49,6 +50,30 @@ class RequestLog:
                 "ms": round(1000 * (time.monotonic() - began_s), 1),
             }
             log.info("%s", json.dumps(line))
+
+
+class RateLimits:
+    """Answers of the API say how many more predictions would be accepted: that is the one limit."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+            await self._app(scope, receive, send)
+            return
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                room = scope["app"].state.parts.predictions.room
+                message["headers"] = [
+                    *message["headers"],
+                    (b"ratelimit-remaining", str(room).encode()),
+                    (b"ratelimit-reset", RESET_S),
+                ]
+            await send(message)
+
+        await self._app(scope, receive, send_on)
 
 
 class BodyCap:

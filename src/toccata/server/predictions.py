@@ -26,8 +26,8 @@ from toccata.server.ids import new_id, new_key
 from toccata.server.jobs import Job, Message
 from toccata.server.line import Line
 from toccata.server.live import live_file
-from toccata.server.outputs import file_data
-from toccata.server.progress import progress_line
+from toccata.server.outputs import file_data, keep_all, remove_all
+from toccata.server.progress import first_lines, progress_line
 from toccata.server.sse import EventLog
 from toccata.server.storage import Storage
 from toccata.server.store import (
@@ -44,6 +44,7 @@ from toccata.server.store import (
 from toccata.server.supervisor import LOST, READY, Supervisor, Work
 from toccata.server.telling import tell_end
 from toccata.server.versions import Version
+from toccata.server.views import Output
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,8 @@ MOST_LOG_CHARACTERS = 100_000
 DATABASE_PAUSE_S = 0.5
 
 T = TypeVar("T")
-# A prediction, what happened to it, and its output as a data URI if it is given as one.
-OnChange = Callable[[Prediction, str, str | None], None]
+# A prediction, what happened to it, and its output as data URIs if it is given so.
+OnChange = Callable[[Prediction, str, Output | None], None]
 # A finished file -> the address that it was uploaded to, None if it is to go nowhere. Raises
 # ToccataError if it could not be uploaded.
 Deliver = Callable[[Prediction, Path], Awaitable[str | None]]
@@ -69,11 +70,12 @@ class QueueFullError(ToccataError):
 class Live:
     """What is in memory of a prediction that has not ended.
 
-    job: what the worker is told, once its audio is here; another worker is told the same.
+    released: nobody is to wait for its end any longer: it has ended, or the server stops. job: what
+    the worker is told, once its audio is here; another worker is told the same.
     """
 
     events: EventLog = field(default_factory=EventLog)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
     deadline: asyncio.TimerHandle | None = None
     began_s: float = 0.0
     log_size: int = 0
@@ -115,7 +117,7 @@ class Predictions:
         self._line = Line(settings.machine.slots)
         self._live: dict[str, Live] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._draining = False
+        self._drained_s: float | None = None  # when it is to be over; monotonic
         # A folder of this start: a worker of the last one may still be writing.
         self._work = settings.data_dir / "work" / new_id()
         self.setup = Setup(time.time())
@@ -128,12 +130,26 @@ class Predictions:
             self._enqueue(prediction)
         self.supervisor.start()
 
-    async def stop(self, drain_s: float) -> None:
-        """Let what is under way end for so long; the rest is taken up at the next start."""
-        self._draining = True
-        ends = time.monotonic() + drain_s
-        while (self._line.active or self._tasks) and time.monotonic() < ends:
+    @property
+    def stopping(self) -> bool:
+        return self._drained_s is not None
+
+    async def drain(self, most_s: float, hurry: Callable[[], bool] = lambda: False) -> None:
+        """Accept nothing more, release who waits, and let what is under way end for so long, or
+        until there is a `hurry`. Called again, it waits no longer than it was to at first.
+        """
+        if self._drained_s is None:
+            self._drained_s = time.monotonic() + most_s
+            for live in self._live.values():
+                live.released.set()
+        while (self._line.active or self._tasks) and time.monotonic() < self._drained_s:
+            if hurry():
+                return
             await asyncio.sleep(0.05)
+
+    async def stop(self, drain_s: float) -> None:
+        """Drain, then end everything; what had not ended is taken up at the next start."""
+        await self.drain(drain_s)
         for live in self._live.values():
             if live.deadline is not None:
                 live.deadline.cancel()
@@ -147,7 +163,9 @@ class Predictions:
         """Accept a prediction; `asked` are fields of Prediction, an id among them only if no other
         has it. Raises QueueFullError.
         """
-        if self._draining or self._line.waiting >= self._settings.queue:
+        if self.stopping:
+            raise QueueFullError("the server is stopping; try again in a moment")
+        if self.room == 0:
             raise QueueFullError("the queue is full; try again later")
         prediction = Prediction(
             id=asked.pop("id", None) or new_id(),
@@ -173,11 +191,11 @@ class Predictions:
         return ended or self._store.get(prediction_id)
 
     async def wait(self, prediction_id: str, seconds: float) -> Prediction | None:
-        """Until it has ended, but no longer than `seconds`; as it is then."""
+        """Until it has ended or the server stops, but no longer than `seconds`; as it is then."""
         live = self._live.get(prediction_id)
         if live is not None:
             try:
-                await asyncio.wait_for(live.ended.wait(), seconds)
+                await asyncio.wait_for(live.released.wait(), seconds)
             except TimeoutError:
                 log.debug("%s goes on after the wait", prediction_id)
         return self._store.get(prediction_id)
@@ -187,9 +205,19 @@ class Predictions:
         live = self._live.get(prediction.id)
         return None if live is None else live.events
 
-    def live_file(self, prediction: Prediction, name: str) -> Path:
+    def live_file(self, prediction: Prediction, name: str, variation: int = 1) -> Path:
         """What is heard of it while it is made."""
-        return live_file(self._folder(prediction.id), name)
+        return live_file(self._folder(prediction.id), name, variation)
+
+    @property
+    def room(self) -> int:
+        """How many more may wait."""
+        return 0 if self.stopping else max(0, self._settings.queue - self._line.waiting)
+
+    @property
+    def full(self) -> bool:
+        """Whether all slots of the worker are taken."""
+        return self._line.full
 
     def counts(self) -> Mapping[str, int]:
         return {"waiting": self._line.waiting, "active": self._line.active}
@@ -203,7 +231,7 @@ class Predictions:
             left_s = max(0.0, prediction.deadline - time.time())
             loop = asyncio.get_running_loop()
             live.deadline = loop.call_later(left_s, self._expire, prediction.id)
-        self._line.join(prediction.id, suspect=prediction.attempts > 0)
+        self._line.join(prediction.id, prediction.attempts > 0, prediction.count)
 
     def _expire(self, prediction_id: str) -> None:
         def end() -> None:
@@ -215,7 +243,7 @@ class Predictions:
 
     def _dispatch(self) -> None:
         """Give free slots to whoever waits longest."""
-        while self.supervisor.state == READY and not self._draining:
+        while self.supervisor.state == READY and not self.stopping:
             prediction_id = self._line.call()
             if prediction_id is None:
                 return
@@ -278,7 +306,7 @@ class Predictions:
         )
         model = inputs_of.model_of(inputs, self._settings)
         values = {**asdict(inputs), "input_audio": _text(inputs.input_audio)}
-        return Job(prediction_id, model, values, str(folder))
+        return Job(prediction_id, model, values, str(folder), count=prediction.count)
 
     def _heed(self, message: Message) -> None:
         """What the worker says."""
@@ -305,17 +333,17 @@ class Predictions:
     def _begin(self, prediction_id: str) -> None:
         self._line.begin(prediction_id)
         before = self._store.get(prediction_id)
-        if before is None:
+        live = self._live.get(prediction_id)
+        if before is None or live is None or live.job is None:
             return
         now_s = time.time()
         begun = self._store.change(
             prediction_id,
             status=PROCESSING,
             started_at=before.started_at or now_s,
-            logs=before.logs or f"Using seed {before.seed}\n",
+            logs=before.logs or first_lines(live.job),
         )
         if begun is not None:
-            live = self._live[prediction_id]
             live.began_s = time.monotonic()
             if not before.logs:
                 live.log_size = len(begun.logs)
@@ -351,51 +379,60 @@ class Predictions:
         prediction = await self._surely(lambda: self._store.get(message.id))
         if prediction is None or self._has_ended(prediction):
             return
-        made = self._folder(message.id) / str(message["file"])
-        name = f"outputs/{prediction.key}/{made.name}"
-        delivered = await self._deliver(prediction, made)
+        job = self._live[message.id].job
+        marks = {} if job is None else job.marks
+        made = {
+            f"outputs/{prediction.key}/{name}": self._folder(message.id) / name
+            for name in message["files"]
+        }
+        first, *more = made
+        delivered = await self._deliver(prediction, made[first])
         inline = prediction.as_data and delivered is None
-        data = await file_data(made) if inline else None
-        await asyncio.to_thread(self._storage.put, name, made)
-        values = {"output": name, "delivered": delivered, "metrics": message["metrics"]}
+        data = await file_data([*made.values()]) if inline else None
+        values = {
+            "output": first,
+            "more_outputs": more or None,
+            "delivered": delivered,
+            "metrics": {**message["metrics"], **marks},
+        }
+        await asyncio.to_thread(keep_all, self._storage, made)
         ended = await self._surely(lambda: self._end(message.id, SUCCEEDED, data, **values))
         now = ended or await self._surely(lambda: self._store.get(message.id))
-        if now is not None and now.output != name:  # it was canceled meanwhile
-            await asyncio.to_thread(self._storage.remove, name)
+        if now is not None and now.output != first:  # it was canceled meanwhile
+            await asyncio.to_thread(remove_all, self._storage, made)
 
     def _end(
-        self, prediction_id: str, status: str, data: str | None = None, **values: Any
+        self, prediction_id: str, status: str, data: Output | None = None, **values: Any
     ) -> Prediction | None:
         """Make it terminal and tell everybody; None if it had ended before.
 
-        data: its output as a data URI, if it is given as one. values: other fields of its row.
+        data: its output as data URIs, if it is given so. values: other fields of its row.
         """
         before = self._store.get(prediction_id)
         if before is None or self._has_ended(before, data):
             return None
         now = time.time()
-        metrics = {**values.pop("metrics", {}), **_times(before, now)}
-        ended = self._store.change(
-            prediction_id, status=status, completed_at=now, metrics=metrics, **values
-        )
+        values["metrics"] = {**values.get("metrics", {}), **_times(before, now)}
+        values["owed"] = before.webhook is not None and "completed" in before.webhook_events
+        ended = self._store.change(prediction_id, status=status, completed_at=now, **values)
         if ended is not None:
             self._tell(ended, data)
         return ended
 
-    def _has_ended(self, prediction: Prediction, data: str | None = None) -> bool:
+    def _has_ended(self, prediction: Prediction, data: Output | None = None) -> bool:
         """Whether it has; it is told now if the database did it without being able to say so."""
         if prediction.ended and prediction.id in self._live:
             self._tell(prediction, data)
         return prediction.ended
 
-    def _tell(self, ended: Prediction, data: str | None) -> None:
+    def _tell(self, ended: Prediction, data: Output | None) -> None:
         live = self._live.pop(ended.id)
         if live.deadline is not None:
             live.deadline.cancel()
         if not self._line.has_slot(ended.id):
             self._let_go(ended.id)
         tell_end(live.events, ended, data)
-        live.ended.set()
+        live.released.set()
         self._on_change(ended, "completed", data)
 
     def _let_go(self, prediction_id: str) -> None:

@@ -1,8 +1,20 @@
-"""Progress as text: lines in the form of tqdm, which clients read out of a prediction's logs."""
+"""A prediction's logs: how it begins, then lines in the form of tqdm, which clients read."""
 
 from __future__ import annotations
 
+from toccata.server.jobs import Job, seeds_of
+
 BAR = 10
+
+
+def first_lines(job: Job) -> str:
+    """What a prediction's logs begin with: its seeds, and what stands in for what."""
+    seeds = seeds_of(int(job.inputs["seed"]), job.count)
+    lines = f"Using seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}\n"
+    if job.stand_in is None:
+        return lines
+    asked = job.inputs["model_version"]
+    return f"{lines}{asked} is not on this machine: {job.stand_in} stands in for it\n"
 
 
 def progress_line(done: int, total: int, elapsed_s: float) -> str:

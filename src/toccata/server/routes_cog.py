@@ -14,7 +14,7 @@ import signal
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from toccata.server.answers import address, authorize, parts
 from toccata.server.cog_requests import Ask, CogRefusal, json_object, read_ask
@@ -23,7 +23,7 @@ from toccata.server.predictions import QueueFullError
 from toccata.server.store import COG, PROCESSING, STARTING, Prediction, iso
 from toccata.server.supervisor import READY, STOPPED
 from toccata.server.versions import VERSIONS, openapi
-from toccata.server.views import Address, prediction_json
+from toccata.server.views import Address, Output, prediction_json
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,10 @@ open_api = APIRouter()
 
 
 @open_api.get("/")
-async def index() -> JSONResponse:
-    """Where everything is."""
+async def index(request: Request) -> Response:
+    """Where everything is; a browser is sent to the page."""
+    if parts(request).settings.page and "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("/ui/")
     one = "/predictions/{prediction_id}"
     return JSONResponse(
         {
@@ -108,7 +110,7 @@ async def cancel(request: Request, prediction_id: str) -> JSONResponse:
     return JSONResponse({})
 
 
-def cog_json(prediction: Prediction, data: str | None) -> dict[str, Any]:
+def cog_json(prediction: Prediction, data: Output | None) -> dict[str, Any]:
     """A prediction as a container shows it, nulls among it. `data`: its output as a data URI.
 
     A container starts what it accepts at once, so it has no word for one that is about to start.
@@ -132,7 +134,8 @@ async def _run(request: Request, ask: Ask) -> JSONResponse:
     made = _accept(request, ask)
     if request.headers.get("prefer") == "respond-async":
         return JSONResponse(await _shown(request, made), 202)
-    return JSONResponse(await _shown(request, await _ended(request, made)))
+    now = await _ended(request, made)
+    return JSONResponse(await _shown(request, now), 200 if now.ended else 202)
 
 
 def _accept(request: Request, ask: Ask) -> Prediction:
@@ -161,9 +164,11 @@ def _accept(request: Request, ask: Ask) -> Prediction:
 
 
 async def _ended(request: Request, prediction: Prediction) -> Prediction:
-    """As it is when it has ended; it is canceled if the client goes away before."""
+    """As it is when it has ended, or when the server stops; it is canceled if the client goes away
+    before.
+    """
     predictions, now = parts(request).predictions, prediction
-    while not now.ended:
+    while not now.ended and not predictions.stopping:
         now = await predictions.wait(prediction.id, LOOK_S) or now
         if not now.ended and await request.is_disconnected():
             now = predictions.cancel(prediction.id) or now
@@ -176,8 +181,7 @@ def _failure(status: int, detail: str, error: str) -> CogRefusal:
 
 
 def _busy(request: Request) -> bool:
-    used = parts(request).predictions.counts()["active"]
-    return used >= parts(request).settings.machine.slots
+    return parts(request).predictions.full
 
 
 def _health(request: Request) -> str:

@@ -18,7 +18,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.responses import JSONResponse, Response
 
-from toccata.server.answers import address, authorize, parts, refuse, stored_response
+from toccata.server.answers import Parts, address, authorize, parts, refuse, stored_response
 from toccata.server.ids import new_key
 from toccata.server.store import StoredFile
 from toccata.server.views import file_json, page_json
@@ -80,27 +80,36 @@ async def _keep(request: Request, form: FormData) -> dict[str, Any]:
     content = form.get("content")
     if not isinstance(content, UploadFile):
         raise refuse(400, "content: the multipart body has no such file")
-    metadata = await _metadata(form)
+    name = _text(form, "filename") or content.filename or "upload"
+    kind = _text(form, "type") or content.content_type or UNKNOWN_TYPE
+    file = await keep_file(parts(request), content, name, kind, await _metadata(form))
+    return file_json(file, address(request))
+
+
+async def keep_file(
+    server: Parts, content: UploadFile, name: str, kind: str, metadata: Mapping[str, Any]
+) -> StoredFile:
+    """Store what was uploaded, for a day. Raises ProblemError past the cap."""
     file_id = new_key()
     with tempfile.TemporaryDirectory(prefix="toccata-upload-") as folder:
         local = Path(folder) / "content"
         with local.open("wb") as out:
             size, sha256, md5 = await _copy(content, out)
-        await asyncio.to_thread(parts(request).storage.put, f"files/{file_id}", local)
+        await asyncio.to_thread(server.storage.put, f"files/{file_id}", local)
     now = time.time()
     file = StoredFile(
         id=file_id,
         created_at=now,
         expires_at=now + KEPT_S,
-        name=_plain_name(_text(form, "filename") or content.filename or "upload"),
-        content_type=(_text(form, "type") or content.content_type or UNKNOWN_TYPE)[:200],
+        name=_plain_name(name),
+        content_type=kind[:200],
         size=size,
         sha256=sha256,
         md5=md5,
         metadata=metadata,
     )
-    parts(request).store.add_file(file)
-    return file_json(file, address(request))
+    server.store.add_file(file)
+    return file
 
 
 async def _copy(content: UploadFile, out: BinaryIO) -> tuple[int, str, str]:

@@ -19,9 +19,11 @@ async def alive() -> JSONResponse:
 
 @ops.get("/readyz")
 async def ready(request: Request) -> JSONResponse:
-    """Whether predictions are being made; 503 while the worker starts."""
-    state = parts(request).predictions.supervisor.state
-    return JSONResponse({"worker": state}, 200 if state == READY else 503)
+    """Whether predictions are taken and made; 503 while the worker starts or the server stops."""
+    predictions = parts(request).predictions
+    state = predictions.supervisor.state
+    good = state == READY and not predictions.stopping
+    return JSONResponse({"worker": state, "stopping": predictions.stopping}, 200 if good else 503)
 
 
 @ops.get("/metrics")

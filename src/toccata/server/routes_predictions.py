@@ -124,21 +124,21 @@ async def stream(request: Request, key: str) -> Response:
 
 
 @open_api.get("/outputs/{key}/audio")
-async def audio(request: Request, key: str, form: str = "mp3") -> Response:
-    """What there is of it, while it is made; the finished file afterwards."""
+async def audio(request: Request, key: str, form: str = "mp3", variation: int = 1) -> Response:
+    """What there is of it, while it is made; the finished file afterwards. variation: from 1."""
     store, predictions = parts(request).store, parts(request).predictions
     prediction = store.by_key(key)
-    if prediction is None or form not in live.FORMATS:
+    if prediction is None or form not in live.FORMATS or not 0 < variation <= prediction.count:
         raise refuse(404, "There is no such audio")
-    if prediction.output is not None:
-        return await stored_response(request, prediction.output)
+    if prediction.outputs:
+        return await stored_response(request, prediction.outputs[variation - 1])
     if prediction.ended:
         raise refuse(404, "It was not finished")
 
     def ended() -> bool:
         return predictions.events(prediction) is None
 
-    bytes_so_far = live.follow(predictions.live_file(prediction, form), ended)
+    bytes_so_far = live.follow(predictions.live_file(prediction, form, variation), ended)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(bytes_so_far, 200, headers, content_type(f"live.{form}"))
 
@@ -146,9 +146,10 @@ async def audio(request: Request, key: str, form: str = "mp3") -> Response:
 @open_api.get("/outputs/{key}/{name}")
 async def output(request: Request, key: str, name: str) -> Response:
     prediction = parts(request).store.by_key(key)
-    if prediction is None or prediction.output != f"outputs/{key}/{name}":
+    stored = f"outputs/{key}/{name}"
+    if prediction is None or stored not in prediction.outputs:
         raise refuse(404, "File not found")
-    return await stored_response(request, prediction.output)
+    return await stored_response(request, stored)
 
 
 async def _create(request: Request, body: Mapping[str, Any], version: Version | None) -> Response:

@@ -54,6 +54,7 @@ PREDICTIONS = Table(
     Column("key", String(64), nullable=False, unique=True),
     Column("base", Text, nullable=False),
     Column("output", String(200)),
+    Column("more_outputs", JSON),
     Column("error", Text),
     Column("logs", Text, nullable=False),
     Column("metrics", JSON, nullable=False),
@@ -65,6 +66,7 @@ PREDICTIONS = Table(
     Column("output_prefix", Text),
     Column("delivered", Text),
     Column("data_removed", Boolean, nullable=False),
+    Column("owed", Boolean),
     Index("by_creation", "created_at", "id"),
     Index("by_status", "status", "created_at"),
 )
@@ -89,10 +91,11 @@ class Prediction:
     """One row. Times are seconds since 1970. `input` is what was asked for, checked.
 
     seed: what is drawn with, fixed when it was created, so that it can be made again. key: the
-    unguessable part of its addresses. base: how its creator reaches this server. as_data: its
-    output is given as a data URI. api: by which one it was created, whose words its webhooks use.
+    unguessable part of its addresses. base: how its creator reaches this server. output: the name
+    of the file it made; more_outputs: of its further variations. as_data: they are given as data
+    URIs. api: by which one it was created, whose words its webhooks use.
     output_prefix: what its creator wants the output uploaded under. delivered: the address that it
-    was uploaded to.
+    was uploaded to. owed: whether the webhook that tells its end is still to be delivered.
     """
 
     id: str
@@ -108,6 +111,7 @@ class Prediction:
     completed_at: float | None = None
     deadline: float | None = None
     output: str | None = None
+    more_outputs: Sequence[str] | None = None
     error: str | None = None
     logs: str = ""
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -119,10 +123,21 @@ class Prediction:
     output_prefix: str | None = None
     delivered: str | None = None
     data_removed: bool = False
+    owed: bool | None = None
 
     @property
     def ended(self) -> bool:
         return self.status not in OPEN
+
+    @property
+    def count(self) -> int:
+        """How many variations were asked for."""
+        return int(self.input.get("count", 1))
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """The names of all files that it made."""
+        return () if self.output is None else (self.output, *(self.more_outputs or ()))
 
 
 @dataclass(frozen=True)
@@ -191,18 +206,30 @@ class Store:
     def outputs_before(self, before: float) -> list[str]:
         """Those of predictions that ended before a time."""
         table = PREDICTIONS.c
-        query = select(table.output).where(table.completed_at < before, table.output.is_not(None))
-        with self._transaction() as connection:
-            return list(connection.execute(query).scalars())
+        ended = and_(table.completed_at < before, table.output.is_not(None))
+        return [
+            name for one in self._many(select(PREDICTIONS).where(ended)) for name in one.outputs
+        ]
 
     def forget(self, before: float) -> int:
         """Wipe input, output and logs of predictions that ended before a time; how many."""
         table = PREDICTIONS.c
         where = and_(table.completed_at < before, table.data_removed.is_(False))
         wiped: dict[str, Any] = {"input": {}, "logs": "", "data_removed": True}
-        wiped |= {"output": None, "output_prefix": None, "delivered": None}
+        wiped |= {"output": None, "more_outputs": None, "output_prefix": None, "delivered": None}
         with self._transaction() as connection:
             return connection.execute(PREDICTIONS.update().where(where).values(wiped)).rowcount
+
+    def owing(self) -> list[Prediction]:
+        """Those whose end is still to be told, oldest first."""
+        owed = and_(PREDICTIONS.c.owed.is_(True), PREDICTIONS.c.status.not_in(OPEN))
+        return self._many(select(PREDICTIONS).where(owed).order_by(PREDICTIONS.c.completed_at))
+
+    def pay(self, prediction_id: str) -> None:
+        """Its end has been told, or nobody wants to hear of it."""
+        paid = PREDICTIONS.update().where(PREDICTIONS.c.id == prediction_id).values(owed=False)
+        with self._transaction() as connection:
+            connection.execute(paid)
 
     def open_ones(self) -> list[Prediction]:
         """Everything that has not ended, oldest first."""

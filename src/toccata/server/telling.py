@@ -6,17 +6,18 @@ import json
 
 from toccata.server.sse import EventLog
 from toccata.server.store import SUCCEEDED, Prediction
-from toccata.server.views import Address, prediction_json
+from toccata.server.views import Address, Output
 
 
-def tell_end(events: EventLog, prediction: Prediction, data: str | None) -> None:
+def tell_end(events: EventLog, prediction: Prediction, data: Output | None) -> None:
     """The last events: what was made or what went wrong, and that it is over.
 
-    data: the output as a data URI, if it is given as one.
+    data: the output as data URIs, if it is given so. Of several variations each is an output.
     """
     if prediction.status == SUCCEEDED:
-        shown = prediction_json(prediction, Address(prediction.base), data)
-        events.add("output", shown["output"] or "")
+        output = data or Address(prediction.base).output(prediction) or ""
+        for uri in output if isinstance(output, list) else [output]:
+            events.add("output", uri)
         events.add("done", "{}")
     elif prediction.error is not None:
         events.add("error", json.dumps({"detail": prediction.error}))
@@ -25,7 +26,7 @@ def tell_end(events: EventLog, prediction: Prediction, data: str | None) -> None
         events.add("done", json.dumps({"reason": "canceled"}))
 
 
-def told_again(prediction: Prediction, data: str | None) -> EventLog:
+def told_again(prediction: Prediction, data: Output | None) -> EventLog:
     """All events of one that has ended."""
     events = EventLog()
     if prediction.logs:

@@ -39,6 +39,18 @@ _MULTI_BAND_DIFFUSION = Field(
 )
 
 
+MOST_VARIATIONS = 8
+COUNT = Field(
+    "count",
+    "integer",
+    1,
+    "How many variations to make at once, with the seeds that follow each other from `seed` on. "
+    "More than 1: the output is a list.",
+    minimum=1,
+    maximum=MOST_VARIATIONS,
+)
+
+
 def _stereo(models: tuple[str, ...], description: str) -> Schema:
     """The inputs since there are stereo models. No longest duration is published."""
     fields = HOSTED.changed(
@@ -60,7 +72,9 @@ _2023_06 = "7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"
 
 # Newest first. When the hosted ones were made is known to the month.
 _ALL = (
-    Version(_TOCCATA_1, "toccata", "musicgen", EXTENDED, "2026-11-25T00:00:00Z"),
+    Version(
+        _TOCCATA_1, "toccata", "musicgen", Schema((*EXTENDED.fields, COUNT)), "2026-11-25T00:00:00Z"
+    ),
     Version(_2024_03, "meta", "musicgen", _STEREO, "2024-03-01T00:00:00Z"),
     Version(_2023_12, "meta", "musicgen", _STEREO_CODEC, "2023-12-01T00:00:00Z"),
     Version(_2023_06, "meta", "musicgen", HOSTED, "2023-06-01T00:00:00Z"),
@@ -122,6 +136,8 @@ def openapi(version: Version) -> dict[str, Any]:
     fields = version.schema.fields
     properties = {field.name: _property(field, order) for order, field in enumerate(fields)}
     schemas = {"Input": _object("Input", properties), **_envelopes()}
+    if COUNT in fields:
+        schemas["Output"] = {"anyOf": [_uri(), _array(_uri())], "title": "Output"}
     for field in fields:
         if field.choices:
             schemas[field.name] = _enumeration(field.name, field.choices)
@@ -140,7 +156,7 @@ def _property(field: Field, order: int) -> dict[str, Any]:
     rest |= {"description": field.description, "x-order": order}
     if field.choices:
         return {"allOf": [_ref(field.name)], **rest}
-    kind = {"type": "string", "format": "uri"} if field.kind == "audio" else {"type": field.kind}
+    kind = _uri() if field.kind == "audio" else {"type": field.kind}
     return {**kind, "title": _title(field.name), **rest}
 
 
@@ -155,6 +171,10 @@ def _title(name: str) -> str:
 
 def _ref(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _uri() -> dict[str, Any]:
+    return {"type": "string", "format": "uri"}
 
 
 def _texts(*names: str, **more: str) -> dict[str, Any]:
@@ -200,7 +220,7 @@ def _envelopes() -> dict[str, Any]:
     }
     detail = _array(_ref("ValidationError"), title="Detail")
     return {
-        "Output": {"type": "string", "title": "Output", "format": "uri"},
+        "Output": {"title": "Output", **_uri()},
         "PredictionRequest": _object("PredictionRequest", asked),
         "PredictionResponse": _object("PredictionResponse", answered),
         "Status": _enumeration("Status", states),

@@ -13,6 +13,14 @@ from toccata.server.store import Prediction, StoredFile, iso
 AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg"}
 
 
+# The URI of what was made, or those of all variations.
+Output = str | list[str]
+
+
+def one_or_all(uris: list[str]) -> Output:
+    return uris[0] if len(uris) == 1 else uris
+
+
 @dataclass(frozen=True)
 class Address:
     """Where a client reaches this server: "https://host:port", without a slash at the end."""
@@ -22,11 +30,11 @@ class Address:
     def prediction(self, prediction_id: str) -> str:
         return f"{self.base}/v1/predictions/{prediction_id}"
 
-    def output(self, prediction: Prediction) -> str | None:
-        """Of the finished file; its last part is a real file name."""
+    def output(self, prediction: Prediction) -> Output | None:
+        """Of what was made; its last part is a real file name."""
         if prediction.output is None:
             return None
-        return f"{self.base}/{prediction.output}"
+        return one_or_all([f"{self.base}/{name}" for name in prediction.outputs])
 
     def urls(self, prediction: Prediction) -> dict[str, str]:
         get = self.prediction(prediction.id)
@@ -40,9 +48,9 @@ class Address:
 
 
 def prediction_json(
-    prediction: Prediction, address: Address, data: str | None = None
+    prediction: Prediction, address: Address, data: Output | None = None
 ) -> dict[str, Any]:
-    """`data` is its output as a data URI, if it is shown as one."""
+    """`data` is its output as data URIs, if it is shown so."""
     shown: dict[str, Any] = {
         "id": prediction.id,
         "model": prediction.model,

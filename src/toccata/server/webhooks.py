@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import hmac
 import json
 import logging
@@ -60,6 +61,7 @@ class Webhooks:
 
     secret: None: no signatures. interval_s: the least time between two `output`, or two `logs`, of
     a prediction. retry_delays_s: before further attempts at `completed`; the others have but one.
+    on_told: hears whose `completed` was delivered, or given up after the last attempt.
     """
 
     def __init__(
@@ -71,10 +73,11 @@ class Webhooks:
         interval_s: float = 0.5,
         retry_delays_s: Sequence[float] = (1, 2, 4, 8, 16, 30),
         now: Callable[[], float] = time.time,
+        on_told: Callable[[str], None] = lambda _: None,
     ) -> None:
         if secret is not None:
             _key(secret)
-        self._post, self._secret, self._now = post, secret, now
+        self._post, self._secret, self._now, self._on_told = post, secret, now, on_told
         self._fixed = {"content-type": "application/json"}
         if bearer is not None:
             self._fixed["authorization"] = f"Bearer {bearer}"
@@ -93,7 +96,8 @@ class Webhooks:
         if event in hook.events:
             text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             # A prompt may hold half a surrogate pair.
-            line.put(_Message(hook.url, event, text.encode(errors="replace")))
+            data = text.encode(errors="replace")
+            line.put(_Message(hook.url, event, data, _message_id(prediction_id, event, data)))
         line.ended = event == "completed"
         if line.worker is None and (line.waiting or line.ended):
             line.worker = asyncio.create_task(self._work(prediction_id, line))
@@ -116,7 +120,10 @@ class Webhooks:
         """Send what waits in a line; ends when nothing does."""
         try:
             while line.waiting:
-                await self._deliver(await line.take(self._interval_s))
+                message = await line.take(self._interval_s)
+                await self._deliver(message)
+                if message.event == "completed":
+                    self._on_told(prediction_id)
         finally:
             line.worker = None
             if line.ended and self._lines.get(prediction_id) is line:
@@ -150,7 +157,7 @@ class _Message:
     url: str
     event: str
     body: bytes
-    id: str = field(default_factory=lambda: f"msg_{secrets.token_hex(16)}")
+    id: str
 
 
 @dataclass
@@ -184,6 +191,13 @@ class _Line:
 
     def _held_s(self, event: str) -> float:
         return self.free_at_s.get(event, 0.0) - time.monotonic()
+
+
+def _message_id(prediction_id: str, event: str, body: bytes) -> str:
+    """The end has the same one when it is told again after a restart: who heard it, knows it."""
+    if event != "completed":
+        return f"msg_{secrets.token_hex(16)}"
+    return f"msg_{hashlib.sha256(prediction_id.encode() + body).hexdigest()[:32]}"
 
 
 def _warn(message: _Message, failure: str) -> None:

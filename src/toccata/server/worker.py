@@ -13,17 +13,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toccata.brief import brief_options
 from toccata.errors import CancelledError, ToccataError
-from toccata.inputs import Inputs, span
-from toccata.schema import ENCODE_DECODE
 from toccata.server.jobs import Job, Message, Pipe, receive, send
-from toccata.server.live import LiveFiles
+from toccata.server.variations import Variations, metrics_of
 from toccata.settings import Settings
-from toccata.types import Clip, Progress, Waveform
+from toccata.types import Progress
 
 if TYPE_CHECKING:
     from toccata.pipeline import Toccata
@@ -92,40 +88,12 @@ class Worker:
     def _piece(self, job: Job) -> dict[str, Any]:
         """Make it and write it; what there is to say about it."""
         self._say("started", job.id)
-        began = time.monotonic()
+        began_s = time.monotonic()
         self._check(job)
-        model, inputs = self._model(job.model), Inputs(**job.inputs)
-        clip = self._clip(job, model, inputs)
-        path = Path(job.folder) / f"out.{inputs.output_format}"
-        clip.save(path)
-        took_s = time.monotonic() - began
-        return {
-            "file": path.name,
-            "metrics": {
-                "audio_s": round(clip.duration_s, 3),
-                "real_time_factor": round(clip.duration_s / took_s, 3),
-                "model": clip.model,
-                "device": str(model.model.device),
-                "seed": inputs.seed,
-            },
-        }
-
-    def _clip(self, job: Job, model: Toccata, inputs: Inputs) -> Clip:
-        part = _input_part(inputs)
-        if inputs.model_version == ENCODE_DECODE and part is not None:
-            return model.encode_decode(part, normalization=inputs.normalization_strategy)
-        live = LiveFiles(Path(job.folder))
-        try:
-            clip = model.generate(
-                **brief_options(inputs, part),
-                on_progress=self._reporter(job.id),
-                on_audio=live.push,
-                cancel=lambda: self._stopped(job),
-            )
-            live.finish()
-            return clip
-        finally:
-            live.close()
+        model = self._model(job.model)
+        making = Variations(job, model, self._reporter(job.id), lambda: self._stopped(job))
+        made = making.make()
+        return {"files": [one.file for one in made], "metrics": metrics_of(made, model, began_s)}
 
     def _model(self, name: str) -> Toccata:
         """Raises CheckpointError if its weights are not here."""
@@ -169,12 +137,3 @@ class Worker:
                 send(self._pipe, kind, prediction_id, **data)
         except OSError:
             os._exit(0)  # nobody listens: whoever comes next starts anew
-
-
-def _input_part(inputs: Inputs) -> Waveform | None:
-    if inputs.input_audio is None:
-        return None
-    from toccata.audio import files, waveform
-
-    whole = files.read(Path(inputs.input_audio))
-    return waveform.cut(whole, *span(inputs, whole.duration_s))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from toccata.conditioners.beats import Beats, beat_rows
+from toccata.conditioners.drums import drum_row
 from toccata.conditioners.words import tempo_class
 from toccata.errors import InputError
 from toccata.training.corpus.captions import caption
@@ -29,6 +30,7 @@ class Dropout:
     text: float = 0.1
     melody: float = 0.5
     beats: float = 0.2
+    drums: float = 0.4
     history: float = 0.4
 
 
@@ -36,7 +38,7 @@ class Dropout:
 class Batch:
     """codes [B, K, T]; pitch [B, P], 0 (the null melody) where withheld; captions, "" likewise;
     beats [B, S, FEATURES], zeros likewise. tempo [B]: the class of tempo. heard [B, S]: which
-    steps' codes are not withheld.
+    steps' codes are not withheld. drums [B, 2], zeros likewise.
     """
 
     codes: Tensor
@@ -45,6 +47,7 @@ class Batch:
     beats: Tensor
     tempo: Tensor
     heard: Tensor
+    drums: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,7 @@ class Crop:
     beats: Tensor
     tempo: int
     heard: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    drums: Tensor
 
 
 class CropBatches:
@@ -91,7 +95,9 @@ class CropBatches:
         beats = torch.stack([crop.beats for crop in crops])
         tempo = torch.tensor([crop.tempo for crop in crops])
         heard = torch.from_numpy(np.stack([crop.heard for crop in crops]))
-        return Batch(codes, pitch, [crop.caption for crop in crops], beats, tempo, heard)
+        drums = torch.stack([crop.drums for crop in crops])
+        captions = [crop.caption for crop in crops]
+        return Batch(codes, pitch, captions, beats, tempo, heard, drums)
 
     def _crop(self, rng: np.random.Generator) -> Crop:
         shard = self.shards[int(rng.integers(len(self.shards)))]
@@ -108,7 +114,10 @@ class CropBatches:
             text = ""
         if nothing or rng.random() < self.dropout.beats:
             beats = torch.zeros_like(beats)
+        drums = drum_row(facts.drums)
+        if nothing or rng.random() < self.dropout.drums:
+            drums = torch.zeros_like(drums)
         codes = shard.codes[song, :, start : start + self.frames]
         withheld = rng.random() if rng.random() < self.dropout.history else 0.0
         heard = rng.random(self.steps) >= withheld
-        return Crop(codes, pitch, text, beats, tempo_class(facts.bpm), heard)
+        return Crop(codes, pitch, text, beats, tempo_class(facts.bpm), heard, drums)

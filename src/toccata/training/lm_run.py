@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toccata.conditioners.beats import FEATURES
+from toccata.conditioners import beats, drums
 from toccata.conditioners.chroma import ChromaConfig, step_rows
 from toccata.conditioners.words import WordsConfig, WordsTextEncoder, mean_of_words
 from toccata.errors import InputError
-from toccata.families.model import BEATS, MELODY, MELODY_STEPS, TEXT, TEXT_STEPS
+from toccata.families.model import BEATS, DRUMS, MELODY, MELODY_STEPS, TEXT, TEXT_STEPS
 from toccata.lm import delay
 from toccata.lm.decoder import Decoder, LMConfig
 from toccata.lm.init import init_weights
@@ -75,8 +75,9 @@ class LMRun:
             card=self.card, codebooks=self.codebooks, cross_attention=False,
             delays=tuple(range(self.codebooks)),
             cond_dims={
-                TEXT: self.text.dim, MELODY: self.chroma.bins, BEATS: FEATURES,
+                TEXT: self.text.dim, MELODY: self.chroma.bins, BEATS: beats.FEATURES,
                 TEXT_STEPS: self.text.dim, MELODY_STEPS: self.chroma.step_features,
+                DRUMS: drums.FEATURES,
             },
         )  # fmt: skip
 
@@ -90,7 +91,7 @@ class Conditioned(nn.Module):
         self.text = WordsTextEncoder(run.text)
         self.chroma = run.chroma
         init_weights(self.lm)
-        for name in (BEATS, TEXT_STEPS, MELODY_STEPS):
+        for name in (BEATS, DRUMS, TEXT_STEPS, MELODY_STEPS):
             nn.init.zeros_(self.lm.projections[name].get_parameter("weight"))
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -125,8 +126,13 @@ class Conditioned(nn.Module):
             self.lm.projections[BEATS](batch.beats) * batch.beats[..., :1]
             + self.lm.projections[TEXT_STEPS](mean_of_words(text))[:, None] * _said(batch)
             + self.lm.projections[MELODY_STEPS](near) * followed
+            + self.drums(batch)
         )
         return sums
+
+    def drums(self, batch: Batch) -> Tensor:
+        sums: Tensor = self.lm.projections[DRUMS](batch.drums)
+        return (sums * batch.drums.any(1, keepdim=True))[:, None]
 
     def melody(self, batch: Batch) -> Tensor:
         return F.one_hot(batch.pitch, self.chroma.bins).float()
@@ -172,7 +178,7 @@ class LMTrainer:
         self.model = Conditioned(run)
         self.optimizers = optimizers(self.model, run)
         self.batches = self._batches(Path(run.corpus), run.dropout)
-        self.held_out = self._batches(Path(run.validation), Dropout(0.0, 0.0, 0.5, 0.2, 0.0))
+        self.held_out = self._batches(Path(run.validation), Dropout(0.0, 0.0, 0.5, 0.2, 0.0, 0.0))
         self.step = 0
 
     def _batches(self, folder: Path, dropout: Dropout) -> CropBatches:

@@ -31,6 +31,12 @@ async function saved(name, audio, output) {
   return { kind: output.constructor.name, url: output.url().href.slice(0, 40) };
 }
 
+async function variations() {
+  const input = { ...MUSIC, seed: 7, count: 2 };
+  const outputs = await replicate.run("toccata/musicgen", { input });
+  return Promise.all(outputs.map((one, i) => saved(`variation-${i}`, one, one)));
+}
+
 async function patience() {
   const input = { prompt: "slow 1.5", duration: 1 };
   const output = await replicate.run(MODEL, { input, wait: { mode: "block", timeout: 1 } });
@@ -225,7 +231,7 @@ async function webhook() {
 }
 
 const scenarios = {
-  run, patience, by_hand, cancel, abort, errors, upload, data_uri, files, stream, progress, models,
-  pages, account, webhook,
+  run, variations, patience, by_hand, cancel, abort, errors, upload, data_uri, files, stream,
+  progress, models, pages, account, webhook,
 };
 console.log(JSON.stringify(await scenarios[process.argv[2]]()));

@@ -43,6 +43,11 @@ def saved(name, audio, output):
     return {"kind": type(output).__name__, "url": output.url[:40]}
 
 
+def variations():
+    outputs = replicate.run("toccata/musicgen", input={**MUSIC, "seed": 7, "count": 2})
+    return [saved(f"variation-{i}", one.read(), one) for i, one in enumerate(outputs)]
+
+
 def patience():
     output = replicate.run(MODEL, input={"prompt": "slow 1.5", "duration": 1}, wait=1)
     return saved("song", output.read(), output)

@@ -1,0 +1,32 @@
+"""Drums conditioning: whether there are to be any, which the LM is told at every step.
+
+Words about drums are a few among many, and a small model hears "no drums" mostly as "drums".
+"""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import Tensor
+
+FEATURES = 2
+# Loud, because the codes so far say the same loudly too: a quiet row is hardly learned.
+_LOUDNESS = 10.0
+
+_NONE = re.compile(
+    r"\b(?:no|without|minus|sans)\s+(?:any\s+)?(?:drum|percussion)|\bdrumless\b", re.IGNORECASE
+)
+_SOME = re.compile(r"\b(?:drum|percussion)", re.IGNORECASE)
+
+
+def named_drums(prompt: str | None) -> bool | None:
+    """Whether a prompt asks for drums or for none; None if it says nothing of them."""
+    if _NONE.search(prompt or ""):
+        return False
+    return True if _SOME.search(prompt or "") else None
+
+
+def drum_row(drums: bool) -> Tensor:
+    """[FEATURES] float32: one that is never 0, then one whose sign tells drums from none."""
+    return torch.tensor([_LOUDNESS, _LOUDNESS if drums else -_LOUDNESS])

@@ -1,0 +1,56 @@
+"""The server as a process: it listens, and stops so that nobody's request is cut off.
+
+SIGTERM -> nothing more is accepted, who waits is answered -> what is under way may end, and can
+be asked for meanwhile -> nobody is listened to any more -> streams are cut -> the parts stop
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from contextlib import suppress
+
+import uvicorn
+from fastapi import FastAPI
+
+from toccata.server.config import ServerSettings
+from toccata.server.predictions import Predictions
+
+# For answers that are being written; streams of what was not finished do not end by themselves.
+LAST_WORDS_S = 1
+
+
+class Program(uvicorn.Server):
+    """Between uvicorn's two steps of a stop, which would each wait for so long, there is but one
+    wait: before the first of them.
+    """
+
+    def __init__(self, app: FastAPI, settings: ServerSettings, *, port: int | None = None) -> None:
+        """port: in place of that of the settings; 0: any that is free."""
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port if port is None else port,
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
+            timeout_graceful_shutdown=LAST_WORDS_S,
+            access_log=False,
+            log_config=None,
+        )
+        super().__init__(config)
+        self._app = app
+        self._drain_s = settings.drain_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        predictions: Predictions = self._app.state.parts.predictions
+        await predictions.drain(self._drain_s, lambda: self.force_exit)
+        await super().shutdown(sockets)
+
+
+def run(app: FastAPI, settings: ServerSettings, *, port: int | None = None) -> None:
+    """Until a signal says stop. Ends the process if the server cannot start."""
+    program = Program(app, settings, port=port)
+    with suppress(KeyboardInterrupt):
+        program.run()
+    if not program.started:
+        sys.exit(3)

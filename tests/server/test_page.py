@@ -1,0 +1,173 @@
+"""The page in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.server.conftest import Serve
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
+    "--disable-component-update", "--no-first-run", "--autoplay-policy=no-user-gesture-required",
+]  # fmt: skip
+PATIENCE_MS = 60_000
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: make test")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    yield context.new_page()
+    context.close()
+
+
+def opened(page: Page, url: str) -> None:
+    page.goto(url)
+    expect(page.locator("#make")).to_be_visible()
+
+
+def asked(page: Page, prompt: str) -> None:
+    page.locator("#input-prompt textarea").fill(prompt)
+    page.locator("#make").click()
+
+
+def status(page: Page, text: str) -> None:
+    expect(page.locator("#status")).to_contain_text(text)
+
+
+def test_a_browser_at_the_root_is_sent_to_the_page(serve: Serve, page: Page) -> None:
+    served = serve(page=True)
+    opened(page, served.url)
+    assert page.url.startswith(f"{served.url}/ui")
+    assert served.client.get("/").json()["docs_url"] == "/docs"
+
+
+def test_music_is_made_drawn_and_found_again(serve: Serve, page: Page) -> None:
+    served = serve(page=True)
+    opened(page, served.url)
+    asked(page, "slow 0.5 <b>piano</b>")
+    status(page, "Done")
+    expect(page.locator("#picture img")).to_be_visible()
+    made = served.client.get("/v1/predictions").json()["results"][0]
+    assert made["input"] == {"prompt": "slow 0.5 <b>piano</b>"}
+    page.reload()
+    expect(page.locator("#history details")).to_contain_text("slow 0.5 <b>piano</b>")
+
+
+def test_it_plays_before_it_is_made(serve: Serve, page: Page) -> None:
+    served = serve(page=True)
+    opened(page, served.url)
+    asked(page, "slow 8 piano")
+    status(page, "Processing")
+    page.wait_for_function("document.querySelector('#players audio').currentTime > 0.2")
+    made = served.client.get("/v1/predictions").json()["results"][0]
+    assert made["status"] == "processing"
+
+
+def test_a_seed_is_used_again(serve: Serve, page: Page) -> None:
+    served = serve(page=True)
+    opened(page, served.url)
+    page.locator("#input-seed input, #input-seed textarea").fill("77")
+    asked(page, "slow 0.1 piano")
+    status(page, "with seed 77")
+    page.locator("#input-seed input, #input-seed textarea").fill("")
+    page.locator("#again").click()
+    expect(page.locator("#input-seed input, #input-seed textarea")).to_have_value("77")
+
+
+def test_what_is_under_way_is_stopped(serve: Serve, page: Page) -> None:
+    served = serve(page=True)
+    opened(page, served.url)
+    asked(page, "slow 30 piano")
+    status(page, "Processing")
+    page.locator("#stop").click()
+    status(page, "Canceled")
+
+
+def test_variations_are_side_by_side(serve: Serve, page: Page) -> None:
+    served = serve(page=True)
+    opened(page, served.url)
+    page.locator("#input-count input").fill("3")
+    asked(page, "slow 0.3 piano")
+    status(page, "Done")
+    expect(page.locator("#players audio")).to_have_count(3)
+
+
+def test_an_upload_is_carried_on(serve: Serve, page: Page, tmp_path: Path) -> None:
+    served = serve(page=True)
+    opened(page, served.url)
+    song = tmp_path / "song.wav"
+    with wave.open(str(song), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes((8000 * np.sin(np.arange(16000) / 5)).astype("<i2").tobytes())
+    page.locator("#input-input_audio input[type=file]").set_input_files(song)
+    expect(page.locator("#input-input_audio")).to_contain_text("0:02")
+    page.locator("#input-continuation input").check()
+    asked(page, "slow 0.3 piano")
+    status(page, "Done")
+    made = served.client.get("/v1/predictions").json()["results"][0]
+    assert made["input"]["continuation"] is True
+    kept = served.client.get(made["input"]["input_audio"] + "/download")
+    assert kept.content == song.read_bytes()
+
+
+def test_a_wrong_input_is_explained(serve: Serve, page: Page) -> None:
+    served = serve(page=True)
+    opened(page, served.url)
+    page.locator("#input-duration input").fill("-3")
+    asked(page, "piano")
+    expect(page.locator("body")).to_contain_text("duration")
+    assert served.client.get("/v1/predictions").json()["results"] == []
+
+
+def test_the_same_call_is_shown(serve: Serve, page: Page) -> None:
+    served = serve(page=True)
+    opened(page, served.url)
+    asked(page, "slow 0.1 it's a piano")
+    status(page, "Done")
+    page.get_by_text("The same with curl").click()
+    expect(page.locator("#call-curl")).to_contain_text("/v1/models/toccata/musicgen/predictions")
+
+
+def test_the_page_wants_a_token_where_the_api_does(serve: Serve, page: Page) -> None:
+    served = serve(token="secret-1", page=True)
+    page.goto(f"{served.url}/ui")
+    expect(page.locator("input[type=password]")).to_be_visible()
+    page.get_by_label("username").fill("me")
+    page.locator("input[type=password]").fill("secret-1")
+    page.get_by_role("button", name="Login").click()
+    expect(page.locator("#make")).to_be_visible()
+
+
+def test_the_page_needs_no_other_host(serve: Serve, page: Page) -> None:
+    served = serve(page=True)
+    elsewhere: list[str] = []
+    page.on(
+        "request",
+        lambda r: (
+            elsewhere.append(r.url)
+            if not r.url.startswith((served.url, "data:", "blob:"))
+            else None
+        ),
+    )
+    opened(page, served.url)
+    assert elsewhere == []

@@ -1,0 +1,131 @@
+"""The real worker, with a tiny model: what it makes, and what it says of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from tests.fakes import SineCodec, fake_model
+from toccata.pipeline import Toccata
+from toccata.schema import MAX_SEED
+from toccata.server.jobs import Job, Message, seeds_of
+from toccata.server.worker import Worker
+from toccata.settings import Settings
+
+RATE_HZ = 16_000  # mp3 has no rate as low as the fake's
+INPUTS = {
+    "model_version": "fake", "prompt": "piano", "input_audio": None, "duration": 0.5,
+    "continuation": False, "continuation_start": 0.0, "continuation_end": None,
+    "normalization_strategy": "clip", "top_k": None, "top_p": None, "temperature": None,
+    "classifier_free_guidance": None, "output_format": "wav", "seed": 7,
+}  # fmt: skip
+
+
+class Ear:
+    """The server's end of the pipe: it only listens."""
+
+    def __init__(self) -> None:
+        self.heard: list[Message] = []
+
+    def send_bytes(self, data: bytes) -> None:
+        kind, prediction_id, more = json.loads(data)
+        self.heard.append(Message(kind, prediction_id, more))
+
+    def recv_bytes(self) -> bytes:
+        raise EOFError
+
+
+@pytest.fixture
+def working() -> Iterator[tuple[Worker, Ear]]:
+    ear = Ear()
+    worker = Worker(ear, Settings(slots=4))
+    model = fake_model()
+    assert isinstance(model.codec, SineCodec)
+    model.codec.sample_rate_hz, model.codec.hop = RATE_HZ, RATE_HZ // 50
+    worker._models["fake"] = Toccata(model, 4)
+    yield worker, ear
+    worker._threads.shutdown()
+
+
+def job(folder: Path, count: int = 1, **inputs: Any) -> Job:
+    folder.mkdir()
+    return Job("one", "fake", {**INPUTS, **inputs}, str(folder), count)
+
+
+def made(working: tuple[Worker, Ear], job: Job) -> Message:
+    """The last word on a job."""
+    worker, ear = working
+    worker._make(job)
+    return ear.heard[-1]
+
+
+def test_a_clip_and_what_is_measured_of_it(working: tuple[Worker, Ear], tmp_path: Path) -> None:
+    began_s = time.monotonic()
+    done = made(working, job(tmp_path / "one"))
+    took_s = time.monotonic() - began_s
+    assert (done.kind, done["files"]) == ("done", ["out.wav"])
+    metrics = done["metrics"]
+    assert (metrics["seed"], metrics["audio_s"]) == (7, 0.5)
+    assert 0 <= metrics["first_audio_s"] < took_s
+    assert "seeds" not in metrics
+    assert soundfile.info(tmp_path / "one" / "live.wav").samplerate == RATE_HZ
+
+
+def test_the_codec_alone_is_not_heard_before_its_end(
+    working: tuple[Worker, Ear], tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "in.wav", [0.1] * RATE_HZ, RATE_HZ)
+    whole = str(tmp_path / "in.wav")
+    wanted = job(tmp_path / "one", model_version="encode-decode", input_audio=whole)
+    done = made(working, wanted)
+    assert done["files"] == ["out.wav"]
+    assert "first_audio_s" not in done["metrics"]
+
+
+def test_each_variation_is_what_its_seed_gives(working: tuple[Worker, Ear], tmp_path: Path) -> None:
+    done = made(working, job(tmp_path / "all", 3))
+    assert done["files"] == ["out-1.wav", "out-2.wav", "out-3.wav"]
+    assert (done["metrics"]["seeds"], done["metrics"]["seed"]) == ([7, 8, 9], 7)
+    progress = [one.data for one in working[1].heard if one.kind == "progress"]
+    assert progress[-1] == {"done": 75, "total": 75}
+    for index, file in enumerate(done["files"]):
+        alone = tmp_path / str(index)
+        made(working, job(alone, seed=7 + index))
+        samples = [soundfile.read(path)[0] for path in (tmp_path / "all" / file, alone / "out.wav")]
+        assert (samples[0] == samples[1]).all()
+        live = "live.wav" if index == 0 else f"live-{index + 1}.wav"
+        assert (tmp_path / "all" / live).read_bytes() == (alone / "live.wav").read_bytes()
+
+
+def test_variations_beyond_the_slots_wait_their_turn(
+    working: tuple[Worker, Ear], tmp_path: Path
+) -> None:
+    assert len(made(working, job(tmp_path / "all", 8))["files"]) == 8
+
+
+def test_a_cancel_ends_all_variations(working: tuple[Worker, Ear], tmp_path: Path) -> None:
+    worker, ear = working
+    worker._reporter = lambda _: lambda _: worker._canceled.add("one")  # type: ignore[assignment]
+    assert made(working, job(tmp_path / "all", 3, duration=30)).kind == "canceled"
+    assert not list((tmp_path / "all").glob("out*"))
+    assert len(ear.heard) == 2
+
+
+def test_one_that_fails_ends_all_with_its_error(
+    working: tuple[Worker, Ear], tmp_path: Path
+) -> None:
+    wanted = job(tmp_path / "all", 3, duration=30)
+    (tmp_path / "all" / "live-2.mp3").mkdir()
+    failed = made(working, wanted)
+    assert failed.kind == "failed"
+    assert "live-2.mp3" in failed["error"]
+
+
+def test_after_the_largest_seed_comes_the_smallest() -> None:
+    assert seeds_of(MAX_SEED - 1, 3) == [MAX_SEED - 1, MAX_SEED, 0]
