@@ -81,6 +81,7 @@ def song(tmp_path: Path) -> Path:
 
 def _settings(folder: Path, **fields: Any) -> ServerSettings:
     return ServerSettings(
+        page=False,
         machine=Settings(slots=4),
         data_dir=folder / "data",
         drain_s=0.0,

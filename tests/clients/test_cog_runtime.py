@@ -147,7 +147,7 @@ def _running(folder: Path, port: int) -> Iterator[None]:
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
     """Our server, with one slot, as a container has."""
     settings = ServerSettings(
-        machine=Settings(slots=1), data_dir=tmp_path_factory.mktemp("ours"), drain_s=0.0
+        page=False, machine=Settings(slots=1), data_dir=tmp_path_factory.mktemp("ours"), drain_s=0.0
     )
     with serving(settings) as served:
         _until(served.client, "READY")

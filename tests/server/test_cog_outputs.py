@@ -209,7 +209,7 @@ def test_the_hosted_webhooks_stay_signed(serve: Serve, elsewhere: Elsewhere) -> 
 
 def test_a_killed_server_goes_on_and_uploads(tmp_path: Path, elsewhere: Elsewhere) -> None:
     settings = ServerSettings(
-        machine=Settings(slots=1), data_dir=tmp_path, drain_s=0.0, allow_private=True
+        page=False, machine=Settings(slots=1), data_dir=tmp_path, drain_s=0.0, allow_private=True
     )
     with serving(settings) as served:
         made = begin(ready(served), "slow 1", output_file_prefix=f"{elsewhere.url}/", id="mine")

@@ -52,7 +52,11 @@ def test_the_server_on_postgresql(serve: Serve, database: str, tmp_path: Path) -
 
 def test_a_restart_on_postgresql_takes_up_what_waits(database: str, tmp_path: Path) -> None:
     settings = ServerSettings(
-        machine=Settings(slots=1), data_dir=tmp_path / "data", database=database, drain_s=0.0
+        page=False,
+        machine=Settings(slots=1),
+        data_dir=tmp_path / "data",
+        database=database,
+        drain_s=0.0,
     )
     with serving(settings) as served:
         running = served.create(prompt="slow 0.5", seed=3)
@@ -89,7 +93,7 @@ def test_a_database_that_goes_away_for_a_while(
 
 def test_two_servers_on_one_database(serve: Serve, database: str, tmp_path: Path) -> None:
     serve(database=database)
-    other = ServerSettings(data_dir=tmp_path / "other", database=database)
+    other = ServerSettings(page=False, data_dir=tmp_path / "other", database=database)
     app = create_app(other, fake_worker.run)
 
     async def start() -> None:

@@ -56,7 +56,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """With a token, which makes sure that none may shut it down."""
     folder = tmp_path_factory.mktemp("openapi")
     fields = ServerSettings(
-        machine=Settings(slots=4), data_dir=folder, drain_s=0.0, tokens=(TOKEN,), queue=10_000
+        page=False,
+        machine=Settings(slots=4),
+        data_dir=folder,
+        drain_s=0.0,
+        tokens=(TOKEN,),
+        queue=10_000,
     )
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(app, "Outside", NoOutside)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import socket
+import subprocess
+import sys
+import time
 import wave
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-
-from tests.server.conftest import Serve
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -21,6 +26,45 @@ FLAGS = [
 PATIENCE_MS = 60_000
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: make test")
+
+
+@dataclass(frozen=True)
+class Served:
+    url: str
+    client: httpx2.Client
+
+
+@contextmanager
+def process(folder: Path, *more: str) -> Iterator[Served]:
+    """A server with the page, in a process of its own: gradio leaves event loops open."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = [sys.executable, "-m", "tests.server.programs.fake_server"]
+    running = subprocess.Popen([*program, str(port), str(folder), "4", "page", *more])  # noqa: S603
+    try:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            ends = time.monotonic() + PATIENCE_MS / 1000
+            while not _answers(client):
+                assert time.monotonic() < ends, "the server does not start"
+                time.sleep(0.2)
+            yield Served(str(client.base_url).rstrip("/"), client)
+    finally:
+        running.terminate()
+        running.wait(20)
+
+
+def _answers(client: httpx2.Client) -> bool:
+    try:
+        return client.get("/healthz").status_code == 200
+    except httpx2.ConnectError:
+        return False
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with process(tmp_path / "data") as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -54,15 +98,13 @@ def status(page: Page, text: str) -> None:
     expect(page.locator("#status")).to_contain_text(text)
 
 
-def test_a_browser_at_the_root_is_sent_to_the_page(serve: Serve, page: Page) -> None:
-    served = serve(page=True)
+def test_a_browser_at_the_root_is_sent_to_the_page(served: Served, page: Page) -> None:
     opened(page, served.url)
     assert page.url.startswith(f"{served.url}/ui")
     assert served.client.get("/").json()["docs_url"] == "/docs"
 
 
-def test_music_is_made_drawn_and_found_again(serve: Serve, page: Page) -> None:
-    served = serve(page=True)
+def test_music_is_made_drawn_and_found_again(served: Served, page: Page) -> None:
     opened(page, served.url)
     asked(page, "slow 0.5 <b>piano</b>")
     status(page, "Done")
@@ -73,8 +115,7 @@ def test_music_is_made_drawn_and_found_again(serve: Serve, page: Page) -> None:
     expect(page.locator("#history details")).to_contain_text("slow 0.5 <b>piano</b>")
 
 
-def test_it_plays_before_it_is_made(serve: Serve, page: Page) -> None:
-    served = serve(page=True)
+def test_it_plays_before_it_is_made(served: Served, page: Page) -> None:
     opened(page, served.url)
     asked(page, "slow 8 piano")
     status(page, "Processing")
@@ -83,8 +124,7 @@ def test_it_plays_before_it_is_made(serve: Serve, page: Page) -> None:
     assert made["status"] == "processing"
 
 
-def test_a_seed_is_used_again(serve: Serve, page: Page) -> None:
-    served = serve(page=True)
+def test_a_seed_is_used_again(served: Served, page: Page) -> None:
     opened(page, served.url)
     page.locator("#input-seed input, #input-seed textarea").fill("77")
     asked(page, "slow 0.1 piano")
@@ -94,8 +134,7 @@ def test_a_seed_is_used_again(serve: Serve, page: Page) -> None:
     expect(page.locator("#input-seed input, #input-seed textarea")).to_have_value("77")
 
 
-def test_what_is_under_way_is_stopped(serve: Serve, page: Page) -> None:
-    served = serve(page=True)
+def test_what_is_under_way_is_stopped(served: Served, page: Page) -> None:
     opened(page, served.url)
     asked(page, "slow 30 piano")
     status(page, "Processing")
@@ -103,8 +142,7 @@ def test_what_is_under_way_is_stopped(serve: Serve, page: Page) -> None:
     status(page, "Canceled")
 
 
-def test_variations_are_side_by_side(serve: Serve, page: Page) -> None:
-    served = serve(page=True)
+def test_variations_are_side_by_side(served: Served, page: Page) -> None:
     opened(page, served.url)
     page.locator("#input-count input").fill("3")
     asked(page, "slow 0.3 piano")
@@ -112,8 +150,7 @@ def test_variations_are_side_by_side(serve: Serve, page: Page) -> None:
     expect(page.locator("#players audio")).to_have_count(3)
 
 
-def test_an_upload_is_carried_on(serve: Serve, page: Page, tmp_path: Path) -> None:
-    served = serve(page=True)
+def test_an_upload_is_carried_on(served: Served, page: Page, tmp_path: Path) -> None:
     opened(page, served.url)
     song = tmp_path / "song.wav"
     with wave.open(str(song), "wb") as file:
@@ -130,8 +167,7 @@ def test_an_upload_is_carried_on(serve: Serve, page: Page, tmp_path: Path) -> No
     assert kept.content == song.read_bytes()
 
 
-def test_a_wrong_input_is_explained(serve: Serve, page: Page) -> None:
-    served = serve(page=True)
+def test_a_wrong_input_is_explained(served: Served, page: Page) -> None:
     opened(page, served.url)
     page.locator("#input-duration input").fill("-3")
     asked(page, "piano")
@@ -139,8 +175,7 @@ def test_a_wrong_input_is_explained(serve: Serve, page: Page) -> None:
     assert served.client.get("/v1/predictions").json()["results"] == []
 
 
-def test_the_same_call_is_shown(serve: Serve, page: Page) -> None:
-    served = serve(page=True)
+def test_the_same_call_is_shown(served: Served, page: Page) -> None:
     opened(page, served.url)
     asked(page, "slow 0.1 it's a piano")
     status(page, "Done")
@@ -148,8 +183,14 @@ def test_the_same_call_is_shown(serve: Serve, page: Page) -> None:
     expect(page.locator("#call-curl")).to_contain_text("/v1/models/toccata/musicgen/predictions")
 
 
-def test_the_page_wants_a_token_where_the_api_does(serve: Serve, page: Page) -> None:
-    served = serve(token="secret-1", page=True)
+def test_the_page_wants_a_token_where_the_api_does(
+    browser: Browser, page: Page, tmp_path: Path
+) -> None:
+    with process(tmp_path / "data", "secret-1") as served:
+        _log_in(page, served)
+
+
+def _log_in(page: Page, served: Served) -> None:
     page.goto(f"{served.url}/ui")
     expect(page.locator("input[type=password]")).to_be_visible()
     page.get_by_label("username").fill("me")
@@ -158,8 +199,7 @@ def test_the_page_wants_a_token_where_the_api_does(serve: Serve, page: Page) -> 
     expect(page.locator("#make")).to_be_visible()
 
 
-def test_the_page_needs_no_other_host(serve: Serve, page: Page) -> None:
-    served = serve(page=True)
+def test_the_page_needs_no_other_host(served: Served, page: Page) -> None:
     elsewhere: list[str] = []
     page.on(
         "request",

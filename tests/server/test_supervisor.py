@@ -148,7 +148,7 @@ def test_one_server_has_a_folder(tmp_path: Path) -> None:
 
 def test_a_second_server_on_a_folder_does_not_start(serve: Serve, tmp_path: Path) -> None:
     served = serve()
-    settings = ServerSettings(data_dir=tmp_path / "data", port=1)
+    settings = ServerSettings(page=False, data_dir=tmp_path / "data", port=1)
     app = create_app(settings, fake_worker.run)
 
     async def start() -> None:

@@ -1,4 +1,7 @@
-"""A server with the fake worker, as a process: python -m ...fake_server PORT DATA_DIR SLOTS"""
+"""A server with the fake worker, as a process.
+
+python -m tests.server.programs.fake_server PORT DATA_DIR SLOTS [page [TOKEN]]
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from toccata.server.config import ServerSettings
 from toccata.settings import Settings
 
 
-def main(port: str, data_dir: str, slots: str) -> None:
+def main(port: str, data_dir: str, slots: str, page: str = "", token: str = "") -> None:
     machine = Settings(slots=int(slots))
     settings = ServerSettings(
-        machine=machine, data_dir=Path(data_dir), drain_s=0.0, allow_private=True, page=False
-    )
+        machine=machine, data_dir=Path(data_dir), drain_s=0.0, allow_private=True,
+        page=bool(page), tokens=(token,) if token else (),
+    )  # fmt: skip
     app = create_app(settings, fake_worker.run)
     program.run(app, settings, port=int(port))
 
