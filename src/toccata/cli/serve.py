@@ -136,10 +136,8 @@ def serve(
         upload_url=upload_url,
         page=page,
     )
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     check_start(config)
-    _greet(config)
-    _run(config)
+    _start(config)
 
 
 def _greet(config: ServerSettings) -> None:
@@ -164,3 +162,9 @@ def _run(config: ServerSettings) -> None:
     from toccata.server.app import create_app
 
     program.run(create_app(config), config)
+
+
+def _start(config: ServerSettings) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    _greet(config)
+    _run(config)
