@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from http import HTTPStatus
 from typing import cast
@@ -27,6 +27,7 @@ from toccata.server import (
 from toccata.server.alone import only_server
 from toccata.server.answers import Parts, ProblemError
 from toccata.server.auth import Tokens
+from toccata.server.beside import beside
 from toccata.server.cog_outputs import CogOutputs
 from toccata.server.cog_requests import CogRefusal
 from toccata.server.config import ServerSettings
@@ -35,7 +36,7 @@ from toccata.server.metrics import Metrics
 from toccata.server.middleware import BodyCap, RateLimits, RequestLog
 from toccata.server.openapi import describe
 from toccata.server.outside import Outside, OutsidePolicy
-from toccata.server.owed import paid, telling
+from toccata.server.owed import paid, tell_all
 from toccata.server.predictions import Predictions
 from toccata.server.storage import Storage
 from toccata.server.store import COG, Prediction, Store
@@ -149,8 +150,8 @@ async def running(app: FastAPI, settings: ServerSettings, work: Work | None) -> 
     app.state.registry = metrics.registry
     owing = store.owing()  # before anything else ends
     predictions.start()
-    tidying: AbstractAsyncContextManager[None] = keep_tidy(settings, store, storage)
-    owed = telling(owing, storage, lambda one, data: tell(one, "completed", data))
+    tidying = beside(keep_tidy(settings, store, storage))
+    owed = beside(tell_all(owing, storage, lambda one, data: tell(one, "completed", data)))
     try:
         async with tidying, owed:
             yield

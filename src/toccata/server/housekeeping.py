@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 
 from toccata.server.config import ServerSettings
 from toccata.server.storage import Storage
@@ -16,21 +14,8 @@ log = logging.getLogger(__name__)
 EVERY_S = 60.0
 
 
-@asynccontextmanager
-async def keep_tidy(
-    settings: ServerSettings, store: Store, storage: Storage
-) -> AsyncIterator[None]:
-    """Tidy up from time to time while the block runs."""
-    task = asyncio.get_running_loop().create_task(_tidy_for_ever(settings, store, storage))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-async def _tidy_for_ever(settings: ServerSettings, store: Store, storage: Storage) -> None:
+async def keep_tidy(settings: ServerSettings, store: Store, storage: Storage) -> None:
+    """Tidy up from time to time, without end."""
     while True:
         try:
             await asyncio.to_thread(tidy, settings, store, storage, time.time())

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 
 from toccata.server.outputs import output_data
 from toccata.server.storage import Storage
@@ -18,19 +16,7 @@ log = logging.getLogger(__name__)
 Tell = Callable[[Prediction, Output | None], None]
 
 
-@asynccontextmanager
-async def telling(owing: list[Prediction], storage: Storage, tell: Tell) -> AsyncIterator[None]:
-    """Tell them while the block runs."""
-    task = asyncio.get_running_loop().create_task(_tell_all(owing, storage, tell))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-async def _tell_all(owing: list[Prediction], storage: Storage, tell: Tell) -> None:
+async def tell_all(owing: list[Prediction], storage: Storage, tell: Tell) -> None:
     for prediction in owing:
         tell(prediction, await output_data(prediction, storage))
 
