@@ -107,6 +107,8 @@ def fake_decoder(
         if parameter.dim() > 1:
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.data = noise * 2.0 / parameter.shape[1] ** 0.5
+    for projection in decoder.projections.values():
+        projection.get_parameter("bias").data = 0.1 * torch.randn(dim, generator=generator)
     return decoder.eval().requires_grad_(False)
 
 

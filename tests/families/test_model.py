@@ -97,6 +97,11 @@ def test_guidance_leads_from_the_opposite_of_what_is_said_of_drums() -> None:
     assert none.null_step_sums is not None
     assert some.null_step_sums is not None
     assert not torch.allclose(none.null_step_sums, some.null_step_sums)
+    words = model.lm.projections["description_steps"]
+    words.get_parameter("weight").zero_()
+    words.get_parameter("bias").zero_()
+    torch.testing.assert_close(model.conditions("drums").step_sums, none.null_step_sums)
+    torch.testing.assert_close(model.conditions("no drums").step_sums, some.null_step_sums)
     assert model.conditions("a").null_step_sums is None
 
 

@@ -133,12 +133,13 @@ def test_a_run_goes_on_from_the_weights_of_another(trained: Path) -> None:
     )
 
 
-def test_a_run_of_another_shape_is_no_start(trained: Path) -> None:
+@pytest.mark.parametrize("other", [{"layers": 2}, {"ffn_dim": 64}])
+def test_a_run_of_another_shape_is_no_start(trained: Path, other: dict[str, int]) -> None:
     lm_run.main(lm_config(trained, "shallow", 1))
     config = lm_config(trained, "deep", 6)
-    values = {"start": str(trained / "shallow"), "layers": 2}
+    values = {"start": str(trained / "shallow"), **other}
     config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | values))
-    with pytest.raises(InputError, match="another shape"):
+    with pytest.raises(InputError, match="layers and sizes"):
         lm_run.LMTrainer(load_config(config, lm_run.LMRun)).resume()
 
 

@@ -27,6 +27,8 @@ from toccata.training.corpus.song import FRAMES_PER_SECOND
 from toccata.training.lm_data import Batch, CropBatches, Dropout
 
 log = logging.getLogger(__name__)
+# What validation losses were always measured with.
+HELD_OUT = Dropout(all=0.0, text=0.0, melody=0.5, beats=0.2, drums=0.0, history=0.0)
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ class Conditioned(nn.Module):
         return sums
 
     def drums(self, batch: Batch) -> Tensor:
+        """What is added to all steps [B, 1, D]."""
         sums: Tensor = self.lm.projections[DRUMS](batch.drums)
         return (sums * batch.drums.any(1, keepdim=True))[:, None]
 
@@ -178,7 +181,7 @@ class LMTrainer:
         self.model = Conditioned(run)
         self.optimizers = optimizers(self.model, run)
         self.batches = self._batches(Path(run.corpus), run.dropout)
-        self.held_out = self._batches(Path(run.validation), Dropout(0.0, 0.0, 0.5, 0.2, 0.0, 0.0))
+        self.held_out = self._batches(Path(run.validation), HELD_OUT)
         self.step = 0
 
     def _batches(self, folder: Path, dropout: Dropout) -> CropBatches:
@@ -203,11 +206,13 @@ class LMTrainer:
 
     def start_from(self, path: Path) -> None:
         """Take the weights of another run; conditions that it did not know begin at nothing."""
-        weights = checkpoint.load(path)["model"]
-        missing, unknown = self.model.load_state_dict(weights, strict=False)
-        strange = [name for name in missing if "projections" not in name] + unknown
-        if strange:
-            raise InputError("start", str(path), f"it is of another shape: {strange[0]}")
+        weights, own = checkpoint.load(path)["model"], self.model.state_dict()
+        begins = {name: value for name, value in own.items() if "projections" in name} | weights
+        for name in {*begins, *own}:
+            if name not in begins or name not in own or begins[name].shape != own[name].shape:
+                cure = f"give this run the layers and sizes of that one: {name} differs"
+                raise InputError("start", str(path), cure)
+        self.model.load_state_dict(begins)
 
     def save(self) -> None:
         state = {
