@@ -98,6 +98,21 @@ def status(page: Page, text: str) -> None:
     expect(page.locator("#status")).to_contain_text(text)
 
 
+def log_in(page: Page, token: str) -> None:
+    page.get_by_label("username").fill("me")
+    page.locator("input[type=password]").fill(token)
+    page.get_by_role("button", name="Login").click()
+
+
+def song(folder: Path) -> Path:
+    """Two seconds of a tone."""
+    path = folder / "song.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes((8000 * np.sin(np.arange(16000) / 5)).astype("<i2").tobytes())
+    return path
+
+
 def test_a_browser_at_the_root_is_sent_to_the_page(served: Served, page: Page) -> None:
     opened(page, served.url)
     assert page.url.startswith(f"{served.url}/ui")
@@ -152,11 +167,8 @@ def test_variations_are_side_by_side(served: Served, page: Page) -> None:
 
 def test_an_upload_is_carried_on(served: Served, page: Page, tmp_path: Path) -> None:
     opened(page, served.url)
-    song = tmp_path / "song.wav"
-    with wave.open(str(song), "wb") as file:
-        file.setparams((1, 2, 8000, 0, "NONE", ""))
-        file.writeframes((8000 * np.sin(np.arange(16000) / 5)).astype("<i2").tobytes())
-    page.locator("#input-input_audio input[type=file]").set_input_files(song)
+    given = song(tmp_path)
+    page.locator("#input-input_audio input[type=file]").set_input_files(given)
     expect(page.locator("#input-input_audio")).to_contain_text("0:02")
     page.locator("#input-continuation input").check()
     asked(page, "slow 0.3 piano")
@@ -164,7 +176,7 @@ def test_an_upload_is_carried_on(served: Served, page: Page, tmp_path: Path) -> 
     made = served.client.get("/v1/predictions").json()["results"][0]
     assert made["input"]["continuation"] is True
     kept = served.client.get(made["input"]["input_audio"] + "/download")
-    assert kept.content == song.read_bytes()
+    assert kept.content == given.read_bytes()
 
 
 def test_a_wrong_input_is_explained(served: Served, page: Page) -> None:
@@ -183,20 +195,31 @@ def test_the_same_call_is_shown(served: Served, page: Page) -> None:
     expect(page.locator("#call-curl")).to_contain_text("/v1/models/toccata/musicgen/predictions")
 
 
-def test_the_page_wants_a_token_where_the_api_does(
-    browser: Browser, page: Page, tmp_path: Path
-) -> None:
+def test_the_page_wants_a_token_where_the_api_does(page: Page, tmp_path: Path) -> None:
     with process(tmp_path / "data", "secret-1") as served:
-        _log_in(page, served)
+        page.goto(f"{served.url}/ui")
+        log_in(page, "wrong")
+        expect(page.locator("body")).to_contain_text("Incorrect")
+        log_in(page, "secret-1")
+        expect(page.locator("#make")).to_be_visible()
 
 
-def _log_in(page: Page, served: Served) -> None:
-    page.goto(f"{served.url}/ui")
-    expect(page.locator("input[type=password]")).to_be_visible()
-    page.get_by_label("username").fill("me")
-    page.locator("input[type=password]").fill("secret-1")
-    page.get_by_role("button", name="Login").click()
-    expect(page.locator("#make")).to_be_visible()
+def test_the_address_of_a_prediction_shows_it(served: Served, page: Page) -> None:
+    body = {"version": "toccata/musicgen", "input": {"prompt": "slow 0.1 harp", "seed": 5}}
+    made = served.client.post("/v1/predictions", json=body).json()
+    opened(page, made["urls"]["web"])
+    status(page, "with seed 5")
+    expect(page.locator("#players audio")).to_have_count(1)
+    expect(page.locator("#picture img")).to_be_visible()
+
+
+def test_a_melody_is_drawn_under_what_was_made(served: Served, page: Page, tmp_path: Path) -> None:
+    opened(page, served.url)
+    page.locator("#input-input_audio input[type=file]").set_input_files(song(tmp_path))
+    expect(page.locator("#input-input_audio")).to_contain_text("0:02")
+    asked(page, "slow 0.3 piano")
+    status(page, "Done")
+    expect(page.locator("#picture img")).to_be_visible()
 
 
 def test_the_page_needs_no_other_host(served: Served, page: Page) -> None:

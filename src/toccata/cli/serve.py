@@ -149,6 +149,8 @@ def _greet(config: ServerSettings) -> None:
     base = config.public_url or f"{scheme}://{config.host}:{config.port}"
     here = [known.name for known in KNOWN.values() if hub.find(known.hub_id) is not None]
     say(f"API   {base}/v1   (set REPLICATE_BASE_URL to it)")
+    if config.page:
+        say(f"page  {base}/ui")
     say(f"docs  {base}/docs")
     say(f"models on this machine: {', '.join(here)}")
     if config.stand_in:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from fastapi import Request
+from starlette.datastructures import URL
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from toccata.server.auth import MISSING, Tokens
@@ -66,10 +67,13 @@ def authorize(request: Request) -> None:
 
 def address(request: Request) -> Address:
     """The public one if it is set, otherwise as this client wrote it."""
-    public = parts(request).settings.public_url
-    if public:
-        return Address(public.rstrip("/"))
-    return Address(f"{request.url.scheme}://{request.url.netloc}")
+    return address_at(request.url, parts(request).settings)
+
+
+def address_at(url: URL, settings: ServerSettings) -> Address:
+    """`address` of a request to `url`."""
+    public = settings.public_url
+    return Address(public.rstrip("/") if public else f"{url.scheme}://{url.netloc}")
 
 
 async def shown(request: Request, prediction: Prediction) -> dict[str, Any]:

@@ -56,7 +56,7 @@ async def resolve(
     audio, file = str(inputs.input_audio), folder / "input"
     if audio[:5].lower() == "data:":
         await asyncio.to_thread(lambda: file.write_bytes(_decoded(audio)))
-    elif (own := _uploaded(audio, store)) is not None:
+    elif (own := uploaded(audio, store)) is not None:
         await asyncio.to_thread(_copy, storage, own, file)
     else:
         await fetch(audio, file)
@@ -72,7 +72,7 @@ def model_of(inputs: Inputs, settings: ServerSettings) -> str:
     return settings.stand_in if missing and settings.stand_in else name
 
 
-def _uploaded(address: str, store: Store) -> str | None:
+def uploaded(address: str, store: Store) -> str | None:
     """The id of the file that was uploaded here, if the address is one's."""
     try:
         path = urlsplit(address).path

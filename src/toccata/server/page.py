@@ -6,7 +6,6 @@ It is a client of the parts behind the API: what is made here is a prediction li
 from __future__ import annotations
 
 import asyncio
-import html
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,13 @@ from starlette.datastructures import UploadFile
 
 from toccata.errors import InputError, ToccataError
 from toccata.schema import Field, default_of
-from toccata.server.answers import Parts
+from toccata.server.answers import Parts, address_at
 from toccata.server.page_calls import curl_call, javascript_call, python_call
 from toccata.server.page_results import drawn, history_html, players_html, said
 from toccata.server.routes_files import UNKNOWN_TYPE, keep_file
 from toccata.server.store import Prediction
 from toccata.server.validation import validate
-from toccata.server.versions import LATEST
+from toccata.server.versions import LATEST, VERSIONS
 from toccata.server.views import Address
 
 PATH = "/ui"
@@ -34,7 +33,12 @@ EXAMPLES = (
     "fast rock with electric guitar and drums, 140 bpm",
     "dreamy synth pad, slow, in A minor",
 )
+CALLS = {"curl": curl_call, "Python": python_call, "JavaScript": javascript_call}
+# Its id, how it is, players, picture, calls, history.
+SHOWN = 5 + len(CALLS)
 LOOK_S = 0.3
+# Uploads and pictures of the page itself, in seconds: how often it looks, and what is too old.
+TIDY_EVERY_S, KEPT_S = 3600, 24 * 3600
 # What is shown first; everything else is folded away.
 FIRST = ("prompt", "model_version", "input_audio", "continuation", "duration", "count", "seed")
 REST = tuple(name for name in VERSION.schema.names if name not in FIRST)
@@ -67,7 +71,9 @@ def mount(app: FastAPI, parts: Callable[[], Parts], tokens: bool) -> None:
 def build(parts: Callable[[], Parts]) -> Any:
     """The layout, and what its buttons do."""
     page = Page(parts)
-    with gr.Blocks(title="toccata", analytics_enabled=False) as blocks:
+    with gr.Blocks(
+        title="toccata", analytics_enabled=False, delete_cache=(TIDY_EVERY_S, KEPT_S)
+    ) as blocks:
         gr.Markdown("# toccata\nMusic from a description.")
         with gr.Row():
             with gr.Column():
@@ -83,21 +89,19 @@ def build(parts: Callable[[], Parts]) -> Any:
                     elem_id="picture",
                 )  # fmt: skip
                 again = gr.Button("Use this seed again", elem_id="again")
-                calls = [_code(name, language) for name, language in _CALLS]
+                calls = [_code(name) for name in CALLS]
         history = gr.HTML(elem_id="history", elem_classes="players")
         current = gr.State("")
         shown = [current, status, players, picture, *calls, history]
         make.click(page.make, inputs, shown, concurrency_limit=None)
         stop.click(page.stop, current, None, concurrency_limit=None)
         again.click(page.seed, current, inputs[FIRST.index("seed")])
-        blocks.load(page.history, None, history)
+        blocks.load(page.open, None, shown)
     return blocks
 
 
-_CALLS = (("curl", "shell"), ("Python", "python"), ("JavaScript", "javascript"))
-
-
-def _code(name: str, language: Any) -> gr.Code:
+def _code(name: str) -> gr.Code:
+    language: Any = {"curl": "shell"}.get(name, name.lower())
     with gr.Accordion(f"The same with {name}", open=False):
         return gr.Code(language=language, label=name, elem_id=f"call-{name.lower()}")
 
@@ -149,22 +153,23 @@ class Page:
 
     async def make(self, request: gr.Request, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
         """Create a prediction and show it until it has ended."""
-        parts, base = self._parts(), self._base(request)
+        own = self._address(request)
         try:
-            given = await self._given(dict(zip((*FIRST, *REST), values, strict=True)), base)
-            made = parts.predictions.create(VERSION, given, base=base)
+            given = await self._given(dict(zip((*FIRST, *REST), values, strict=True)), own)
+            made = self._parts().predictions.create(VERSION, given, base=own.base)
         except ToccataError as error:
             raise gr.Error(str(error)) from error
-        calls = [call(base, VERSION, given) for call in (curl_call, python_call, javascript_call)]
-        players = players_html(made, Address(base))
-        yield made.id, said(made), players, None, *calls, gr.skip()
-        now = made
-        while not now.ended:
-            await asyncio.sleep(LOOK_S)
-            now = parts.store.get(made.id) or now
-            yield made.id, said(now), gr.skip(), gr.skip(), *[gr.skip()] * 3, gr.skip()
-        picture = await asyncio.to_thread(drawn, now, parts.storage)
-        yield made.id, said(now), gr.skip(), picture, *[gr.skip()] * 3, self._history(base)
+        async for shown in self._shown(made, own, autoplay=True):
+            yield shown
+
+    async def open(self, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        """The history, and the prediction that the address names, if it does."""
+        own = self._address(request)
+        yield *[gr.skip()] * (SHOWN - 1), self._history(own)
+        named = self._parts().store.get(request.query_params.get("prediction", ""))
+        if named is not None:
+            async for shown in self._shown(named, own, autoplay=False):
+                yield shown
 
     async def stop(self, prediction_id: str) -> None:
         if prediction_id:
@@ -175,19 +180,33 @@ class Page:
         made = self._parts().store.get(prediction_id) if prediction_id else None
         return "" if made is None else str(made.seed)
 
-    async def history(self, request: gr.Request) -> str:
-        return self._history(self._base(request))
+    async def _shown(
+        self, prediction: Prediction, own: Address, *, autoplay: bool
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """All that is shown of it, whenever there is something new."""
+        parts, now, before = self._parts(), prediction, said(prediction)
+        version = VERSIONS[prediction.version]
+        calls = [call(own.base, version, prediction.input) for call in CALLS.values()]
+        players = players_html(prediction, own, autoplay)
+        yield prediction.id, before, players, None, *calls, gr.skip()
+        while not now.ended:
+            await asyncio.sleep(LOOK_S)
+            now = parts.store.get(prediction.id) or now
+            if said(now) != before:
+                before = said(now)
+                yield gr.skip(), before, *[gr.skip()] * (SHOWN - 2)
+        picture = await asyncio.to_thread(drawn, now, parts.store, parts.storage)
+        yield *[gr.skip()] * 3, picture, *[gr.skip()] * len(CALLS), self._history(own)
 
-    def _history(self, base: str) -> str:
-        ended: list[Prediction] = [one for one in self._parts().store.page(50) if one.ended]
-        return history_html(ended, Address(base))
+    def _history(self, own: Address) -> str:
+        return history_html([one for one in self._parts().store.page(50) if one.ended], own)
 
-    async def _given(self, values: Mapping[str, Any], base: str) -> dict[str, object]:
+    async def _given(self, values: Mapping[str, Any], own: Address) -> dict[str, object]:
         """What was filled in, checked; audio is kept as an upload. Raises InvalidRequest."""
         filled = {name: value for name, value in values.items() if value not in (None, "")}
         audio = filled.pop("input_audio", None)
         if audio is not None:
-            filled["input_audio"] = f"{base}/v1/files/{await self._kept(Path(audio))}"
+            filled["input_audio"] = f"{own.base}/v1/files/{await self._kept(Path(audio))}"
         fields = {name: VERSION.schema[name] for name in filled}
         read = {name: _read(fields[name], value) for name, value in filled.items()}
         changed = {n: value for n, value in read.items() if value != fields[n].default}
@@ -200,8 +219,5 @@ class Page:
             kept = await keep_file(self._parts(), content, path.name, UNKNOWN_TYPE, {})
         return kept.id
 
-    def _base(self, request: gr.Request) -> str:
-        public = self._parts().settings.public_url
-        host = html.escape(request.headers.get("host", ""))
-        scheme = "https" if self._parts().settings.secure else "http"
-        return public.rstrip("/") if public else f"{scheme}://{host}"
+    def _address(self, request: gr.Request) -> Address:
+        return address_at(request.url, self._parts().settings)

@@ -9,11 +9,14 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toccata.errors import ToccataError
+from toccata.audio.files import read
+from toccata.audio.waveform import cut
+from toccata.server.inputs_of import uploaded
 from toccata.server.pictures import picture
 from toccata.server.storage import Storage
-from toccata.server.store import FAILED, SUCCEEDED, Prediction
+from toccata.server.store import FAILED, SUCCEEDED, Prediction, Store
 from toccata.server.views import Address
+from toccata.types import Waveform
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,22 +59,27 @@ def _past(prediction: Prediction, address: Address) -> str:
     return f"<details><summary>{escape(words)}</summary>{player}</details>"
 
 
-def drawn(prediction: Prediction, storage: Storage) -> Image | None:
-    """The picture of its first variation, over the melody that it follows; None without music."""
-    from toccata.audio.files import read
-
+def drawn(prediction: Prediction, store: Store, storage: Storage) -> Image | None:
+    """The picture of its first variation, over the melody that it follows if that was uploaded
+    here; None without music.
+    """
     if prediction.output is None:
         return None
+    given = prediction.input
+    melody = uploaded(str(given.get("input_audio") or ""), store)
     with tempfile.TemporaryDirectory(prefix="toccata-page-") as folder:
-        made = Path(folder) / "made"
-        storage.get(prediction.output, made)
-        audio = str(prediction.input.get("input_audio") or "")
-        follows = audio and not prediction.input.get("continuation")
-        melody = Path(folder) / "melody"
-        if not follows:
-            return picture(read(made))
-        try:
-            storage.get("files/" + audio.rpartition("/")[2], melody)
-            return picture(read(made), read(melody))
-        except (FileNotFoundError, ToccataError):
-            return picture(read(made))
+        made = _read(storage, prediction.output, Path(folder))
+        if melody is None or given.get("continuation"):
+            return picture(made)
+        whole = _read(storage, f"files/{melody}", Path(folder))
+        end_s = given.get("continuation_end")
+        part = cut(
+            whole, given.get("continuation_start", 0), whole.duration_s if end_s is None else end_s
+        )
+        return picture(made, part)
+
+
+def _read(storage: Storage, name: str, folder: Path) -> Waveform:
+    local = folder / "audio"
+    storage.get(name, local)
+    return read(local)
