@@ -1,8 +1,9 @@
 """The server under load: how soon it answers while the engine works, and what batching gains.
 
-Run as `python -m bench.server`. 50 clients poll one prediction each, as the official ones do, first
-beside an idle engine and then beside a full one. Then some predictions are made one after another,
-and many at once.
+Run as `python -m bench.server`. 50 clients poll a prediction twice a second, as the official ones
+do, first beside an idle engine and then beside a full one: each on its own clock, and then all at
+the same moment, which is the worst that they can do. Then some predictions are made one after
+another, and many at once.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
+
+T = TypeVar("T")
 
 PORT = 5099
 URL = f"http://127.0.0.1:{PORT}"
 VERSION = "7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"
-POLLERS, POLL_S = 50, 0.5
+POLLERS, POLL_S, POLLED_S = 50, 0.5, 10.0
 ALONE, TOGETHER, CLIP_S = 4, 32, 8
 
 
@@ -57,9 +60,12 @@ async def end(client: httpx2.AsyncClient, prediction_id: str) -> dict[str, Any]:
         await asyncio.sleep(POLL_S)
 
 
-async def poll(client: httpx2.AsyncClient, prediction_id: str, until_s: float) -> list[float]:
-    """How long each answer took, in milliseconds."""
+async def poll(
+    client: httpx2.AsyncClient, prediction_id: str, wait_s: float, until_s: float
+) -> list[float]:
+    """How long each answer took, in milliseconds. wait_s: before the first is asked for."""
     took_ms = []
+    await asyncio.sleep(wait_s)
     while time.monotonic() < until_s:
         began_s = time.monotonic()
         await client.get(f"/v1/predictions/{prediction_id}")
@@ -69,19 +75,37 @@ async def poll(client: httpx2.AsyncClient, prediction_id: str, until_s: float) -
 
 
 async def polled(
-    client: httpx2.AsyncClient, prediction_id: str, seconds: float
+    client: httpx2.AsyncClient, prediction_id: str, *, spread: bool
 ) -> dict[str, float]:
-    until_s = time.monotonic() + seconds
-    polls = [poll(client, prediction_id, until_s) for _ in range(POLLERS)]
-    took_ms = sorted(one for many in await asyncio.gather(*polls) for one in many)
-    cuts = statistics.quantiles(took_ms, n=100)
-    return {"p50_ms": round(cuts[49], 1), "p99_ms": round(cuts[98], 1), "answers": len(took_ms)}
+    until_s = time.monotonic() + POLLED_S
+    waits_s = [spread * POLL_S * n / POLLERS for n in range(POLLERS)]
+    polls = [poll(client, prediction_id, wait_s, until_s) for wait_s in waits_s]
+    took_ms = [one for many in await asyncio.gather(*polls) for one in many]
+    return {"p50_ms": quantile(took_ms, 50), "p99_ms": quantile(took_ms, 99)}
 
 
-async def timed(work: Callable[[], Awaitable[object]]) -> float:
+async def polled_both(client: httpx2.AsyncClient, prediction_id: str) -> dict[str, Any]:
+    return {
+        "spread": await polled(client, prediction_id, spread=True),
+        "at_once": await polled(client, prediction_id, spread=False),
+    }
+
+
+def quantile(values: list[float], percent: int) -> float:
+    return round(statistics.quantiles(values, n=100, method="inclusive")[percent - 1], 2)
+
+
+def waits(made: list[dict[str, Any]], name: str) -> dict[str, float]:
+    """Seconds; `first_audio_s` counts from the creation here, not from the start of its making."""
+    before = "queue_time" if name == "first_audio_s" else None
+    waited_s = [one["metrics"][name] + one["metrics"].get(before, 0.0) for one in made]
+    return {"p50_s": quantile(waited_s, 50), "p99_s": quantile(waited_s, 99)}
+
+
+async def timed(work: Callable[[], Awaitable[T]]) -> tuple[float, T]:
     began_s = time.monotonic()
-    await work()
-    return time.monotonic() - began_s
+    done = await work()
+    return time.monotonic() - began_s, done
 
 
 async def measure() -> dict[str, Any]:
@@ -89,9 +113,9 @@ async def measure() -> dict[str, Any]:
         await ready(client)
         first = await create(client, 2, 0)
         await end(client, first)
-        idle = await polled(client, first, 10)
+        idle = await polled_both(client, first)
         busy_ids = [await create(client, 30, seed) for seed in range(8)]
-        busy = await polled(client, busy_ids[0], 10)
+        busy = await polled_both(client, busy_ids[0])
         for prediction_id in busy_ids:
             await client.post(f"/v1/predictions/{prediction_id}/cancel")
 
@@ -99,18 +123,20 @@ async def measure() -> dict[str, Any]:
             for seed in range(ALONE):
                 await end(client, await create(client, CLIP_S, seed))
 
-        async def at_once() -> None:
+        async def at_once() -> list[dict[str, Any]]:
             ids = [await create(client, CLIP_S, seed) for seed in range(TOGETHER)]
-            await asyncio.gather(*(end(client, one) for one in ids))
+            return await asyncio.gather(*(end(client, one) for one in ids))
 
-        alone_s = await timed(one_by_one) / ALONE
-        together_s = await timed(at_once) / TOGETHER
+        alone_s = (await timed(one_by_one))[0] / ALONE
+        took_s, made = await timed(at_once)
+        together_s = took_s / TOGETHER
     return {
         "get_beside_idle_engine": idle,
         "get_beside_full_engine": busy,
         "s_per_clip_alone": round(alone_s, 2),
         "s_per_clip_of_32": round(together_s, 2),
         "faster": round(alone_s / together_s, 2),
+        "waits_of_32": {name: waits(made, name) for name in ("queue_time", "first_audio_s")},
     }
 
 

@@ -19,7 +19,7 @@ MAX_SLOTS = 1024
 SERVER_VARIABLES = (
     "host", "port", "data_dir", "public_url", "token", "token_file", "no_auth", "stand_in", "queue",
     "database", "storage", "output_urls", "allow_private", "accept_any_version", "retention_s",
-    "drain_s", "tls_cert", "tls_key", "upload_url",
+    "drain_s", "tls_cert", "tls_key", "upload_url", "page", "models",
 )  # fmt: skip
 
 Reader = Callable[[str, str], object]
@@ -31,7 +31,7 @@ class Settings:
     """How the machine is used; what music is made is in `Inputs`.
 
     device and dtype None: the best for the machine. Where the hub keeps weights is its own
-    setting, HF_HOME.
+    setting, HF_HOME. also: models that a server loads at start, besides `model`.
     """
 
     model: str = "mini"
@@ -39,6 +39,7 @@ class Settings:
     dtype: str | None = None
     offline: bool = False
     slots: int = 8
+    also: tuple[str, ...] = ()
 
 
 def read(environment: Mapping[str, str] | None = None, **flags: object) -> Settings:

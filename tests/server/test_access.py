@@ -9,13 +9,15 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.server.conftest import SEED_VERSION, Serve, Served
-from toccata.errors import InputError
+from toccata.errors import CheckpointError, InputError
+from toccata.server.app import check_start
 from toccata.server.auth import Tokens
 from toccata.server.config import ServerSettings, read_server
 from toccata.server.routes_files import _plain_name
@@ -97,6 +99,36 @@ def test_settings_come_from_flags_variables_and_files(tmp_path: Path) -> None:
     settings = read_server(Settings(), ["four"], environment, port=8000, host="192.0.2.1")
     assert settings.tokens == ("four", "three", "one", "two")
     assert (settings.port, settings.retention_s) == (8000, 60.0)
+
+
+def test_models_to_be_loaded_at_start_come_by_flag_and_by_variable() -> None:
+    machine = Settings(model="melody")
+    assert read_server(machine, environment={}, models="mini, large").machine.also == (
+        "mini",
+        "large",
+    )
+    settings = read_server(machine, environment={"TOCCATA_MODELS": "mini,melody"}, stand_in="mini")
+    assert settings.models == ("melody", "mini")
+
+
+def test_every_setting_has_a_variable(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("token")
+    texts = {"port": "1", "queue": "1", "retention_s": "1", "drain_s": "1", "host": "localhost"}
+    files = dict.fromkeys(("token_file", "tls_cert", "tls_key"), str(file))
+    addresses = dict.fromkeys(("public_url", "upload_url"), "https://there")
+    given = {"output_urls": "url", **texts, **files, **addresses}
+    names = {field.name for field in fields(ServerSettings)} - {"machine", "cog_webhook_token"}
+    names = names - {"tokens"} | {"token", "token_file", "models"}
+    environment = {f"TOCCATA_{name.upper()}": given.get(name, "1") for name in names}
+    settings = read_server(Settings(), environment=environment)
+    assert (settings.page, settings.machine.also, settings.tokens) == (True, ("1",), ("1", "token"))
+
+
+def test_a_server_does_not_start_without_its_models(tmp_path: Path) -> None:
+    lacking = ServerSettings(data_dir=tmp_path, machine=Settings(also=("melody",)))
+    with pytest.raises(CheckpointError, match="toccata models pull melody"):
+        check_start(lacking)
 
 
 @pytest.mark.parametrize(
@@ -243,6 +275,13 @@ def test_alive_ready_and_counted(served: Served) -> None:
     text = served.client.get("/metrics").text
     assert 'toccata_predictions_total{status="succeeded"} 1.0' in text
     assert 'toccata_predictions_now{state="active"}' in text
+
+
+def test_counts_are_for_those_with_a_token(serve: Serve) -> None:
+    served = serve(tokens=(TOKEN,))
+    assert served.client.get("/metrics").status_code == 401
+    given = {"Authorization": f"Bearer {TOKEN}"}
+    assert served.client.get("/metrics", headers=given).status_code == 200
 
 
 def test_every_answer_has_an_id_and_a_line_in_the_log(

@@ -53,6 +53,20 @@ def working() -> Iterator[tuple[Worker, Ear]]:
     worker._threads.shutdown()
 
 
+def test_models_are_there_before_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+
+    def load(name: str, **_: Any) -> Toccata:
+        loaded.append(name)
+        return Toccata(fake_model(), 4)
+
+    monkeypatch.setattr("toccata.load", load)
+    ear = Ear()
+    Worker(ear, Settings(also=("melody", "large"))).prepare()
+    assert loaded == ["mini", "melody", "large"]
+    assert [message.kind for message in ear.heard] == ["ready"]
+
+
 def job(folder: Path, count: int = 1, **inputs: Any) -> Job:
     folder.mkdir()
     return Job("one", "fake", {**INPUTS, **inputs}, str(folder), count)

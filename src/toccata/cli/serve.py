@@ -26,8 +26,14 @@ Every flag can also be a variable: --data-dir is TOCCATA_DATA_DIR. Examples:
   toccata serve --stand-in mini
 """
 
+# What the worker is told; the rest is the server's own.
+MACHINE = ("model", "device", "dtype", "slots")
+
 Text = str | None
 Model = Annotated[Text, typer.Option("--model", "-m", help="Loaded at start. Default: mini.")]
+Models = Annotated[
+    Text, typer.Option(metavar="NAME,NAME", help="More to be loaded at start. Default: when asked.")
+]
 Slots = Annotated[
     int | None, typer.Option(min=1, help="How many pieces are made at once. Default: 8.")
 ]
@@ -82,6 +88,7 @@ Page = Annotated[bool | None, typer.Option("--page/--no-page", help="The page fo
 def serve(
     *,
     model: Model = None,
+    models: Models = None,
     slots: Slots = None,
     host: Host = None,
     port: Port = None,
@@ -107,35 +114,14 @@ def serve(
     dtype: flags.Dtype = None,
 ) -> None:
     """Serve the models over HTTP, for the official Replicate clients and for anybody else."""
+    given = locals().copy()  # all flags by name
     if find_spec("fastapi") is None:
         raise MissingExtraError("the server is not installed: pip install 'toccata[server]'")
     from toccata.server.app import check_start
     from toccata.server.config import read_server
 
-    machine = settings.read(model=model, device=device, dtype=dtype, slots=slots)
-    config = read_server(
-        machine,
-        token or (),
-        host=host,
-        port=port,
-        data_dir=data_dir,
-        public_url=public_url,
-        token_file=token_file,
-        no_auth=no_auth,
-        stand_in=stand_in,
-        queue=queue,
-        database=database,
-        storage=storage,
-        output_urls=output_urls,
-        allow_private=allow_private,
-        accept_any_version=accept_any_version,
-        retention_s=retention_s,
-        drain_s=drain_s,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        upload_url=upload_url,
-        page=page,
-    )
+    machine = settings.read(**{name: given.pop(name) for name in MACHINE})
+    config = read_server(machine, given.pop("token") or (), **given)
     check_start(config)
     _start(config)
 
@@ -152,7 +138,7 @@ def _greet(config: ServerSettings) -> None:
     if config.page:
         say(f"page  {base}/ui")
     say(f"docs  {base}/docs")
-    say(f"models on this machine: {', '.join(here)}")
+    say(f"models on this machine: {', '.join(here)}; at start: {', '.join(config.models)}")
     if config.stand_in:
         say(f"{config.stand_in} stands in for all others")
     if not config.tokens:

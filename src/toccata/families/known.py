@@ -1,11 +1,13 @@
-"""The published checkpoints by short name; the model that ships is the first."""
+"""The published checkpoints by short name, the model that ships first; and where they lie."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
+from toccata import hub
 from toccata.errors import UnknownModelError
 
 MINI = "mini"
@@ -63,3 +65,13 @@ def resolve(name: str) -> Known:
         f"{name}: there is no such model or folder; {guess}"
         f"known are {', '.join(KNOWN)}, or give a hub id (owner/name) or a folder"
     )
+
+
+def find_folder(name: str | Path, *, offline: bool) -> Path:
+    """A folder as it is, otherwise that of the named model; fetched if it is not here yet.
+
+    Raises UnknownModelError, CheckpointError.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    return hub.fetch(resolve(str(name)).hub_id, offline=offline)

@@ -14,7 +14,7 @@ from toccata.conditioners.hubert import HubertConfig
 from toccata.errors import CheckpointError
 from toccata.families import layout_audiocraft, layout_mert, layout_toccata, layout_transformers
 from toccata.families.checkpoint import Checkpoint, LoadText, assemble
-from toccata.families.known import resolve
+from toccata.families.known import find_folder
 from toccata.families.model import Model
 from toccata.families.tensors import LazyTensor, Part
 
@@ -77,10 +77,3 @@ def parts_elsewhere(folder: Path) -> list[str]:
     if alone or not layout_audiocraft.matches(folder):
         return []
     return layout_audiocraft.parts_elsewhere(folder)
-
-
-def find_folder(name: str | Path, *, offline: bool) -> Path:
-    """A folder as it is, otherwise that of the named model; fetched if it is not here yet."""
-    if Path(name).is_dir():
-        return Path(name)
-    return hub.fetch(resolve(str(name)).hub_id, offline=offline)

@@ -57,7 +57,7 @@ def refuse(status: int, detail: str, title: str | None = None) -> ProblemError:
     return ProblemError(status, dict(problem(status, detail, title)))
 
 
-def authorize(request: Request) -> None:
+async def authorize(request: Request) -> None:
     """Raises ProblemError for a request without a good token."""
     refusal = parts(request).tokens.refusal(request.headers.get("authorization"))
     if refusal is not None:

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from toccata import __version__
 from toccata.errors import ToccataError
+from toccata.families.known import find_folder
 from toccata.server import (
     routes_cog,
     routes_files,
@@ -90,6 +91,8 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
 
 def check_start(settings: ServerSettings) -> None:
     """Raises ToccataError for what would keep the server from starting."""
+    for name in settings.models:
+        find_folder(name, offline=True)
     with only_server(settings.data_dir), closing(Store(settings.database_url)) as store:
         store.claim()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """machine: how the worker uses it. models: what it makes, besides those with other names.
+    """machine: how the worker uses it, and which models it loads at start.
 
     public_url: how clients reach the server; None: as each request does. tokens: who may use the
     API; none: anybody, which needs a loopback host or no_auth. stand_in: the model that is served
@@ -74,6 +74,12 @@ class ServerSettings:
         return self.database or f"sqlite:///{self.data_dir / 'server.db'}"
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """All that have to be on this machine, each once."""
+        named = (self.machine.model, *self.machine.also, self.stand_in or self.machine.model)
+        return tuple(dict.fromkeys(named))
+
+    @property
     def secure(self) -> bool:
         """Whether clients reach it by https."""
         return self.tls_cert is not None or (self.public_url or "").startswith("https:")
@@ -94,6 +100,7 @@ def read_server(
     values = read_values(_READERS, environment, flags)
     values["cog_webhook_token"] = environment.get(COG_WEBHOOK_VARIABLE, "").strip() or None
     named, listed = values.pop("token", ""), values.pop("token_file", ())
+    machine = replace(machine, also=values.pop("models", ()))  # type: ignore[arg-type]
     all_tokens = (*tokens, *([named] if named else []), *listed)  # type: ignore[misc]
     return ServerSettings(machine=machine, tokens=all_tokens, **values)  # type: ignore[arg-type]
 
@@ -139,6 +146,10 @@ def _token_file(source: str, text: str) -> tuple[str, ...]:
     return tokens
 
 
+def _names(source: str, text: str) -> tuple[str, ...]:
+    return tuple(read_text(source, name) for name in text.split(","))
+
+
 def _web_address(source: str, text: str) -> str:
     split = urlsplit(text)
     if split.scheme not in ("http", "https") or not split.netloc or split.query or split.fragment:
@@ -167,4 +178,5 @@ _READERS: Readers = {
     "tls_key": _existing,
     "upload_url": _web_address,
     "page": read_boolean,
+    "models": _names,
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 
-from toccata.server.answers import parts
+from toccata.server.answers import authorize, parts
 from toccata.server.supervisor import READY
 
 ops = APIRouter()
@@ -26,7 +26,7 @@ async def ready(request: Request) -> JSONResponse:
     return JSONResponse({"worker": state, "stopping": predictions.stopping}, 200 if good else 503)
 
 
-@ops.get("/metrics")
+@ops.get("/metrics", dependencies=[Depends(authorize)])
 async def metrics(request: Request) -> Response:
-    """Prometheus text."""
+    """Prometheus text; with a token where the API wants one."""
     return Response(generate_latest(request.app.state.registry), media_type=CONTENT_TYPE_LATEST)

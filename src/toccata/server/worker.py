@@ -56,8 +56,10 @@ class Worker:
         self._threads = ThreadPoolExecutor(machine.slots, "piece")
 
     def prepare(self) -> None:
-        """Load the model that is used where none is named, then say so."""
+        """Load the model that is used where none is named, and those to be there too; say so."""
         model = self._model(self._machine.model)
+        for name in self._machine.also:
+            self._model(name)
         self._say("ready", device=str(model.model.device))
 
     def listen(self) -> None:
