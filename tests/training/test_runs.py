@@ -13,6 +13,8 @@ from toccata.conditioners.beats import Beats, beat_rows
 from toccata.conditioners.chroma import melody_rows
 from toccata.conditioners.drums import drum_row
 from toccata.errors import InputError
+from toccata.families.model import Model
+from toccata.lm.decoder import Decoder
 from toccata.training import codec_run, corpus_run, lm_run, pack
 from toccata.training.config import load_config
 from toccata.training.corpus_run import read_shards
@@ -168,6 +170,24 @@ def test_conditions_are_the_same_in_training_and_in_use(trained: Path) -> None:
     assert used.prefix is not None
     torch.testing.assert_close(parts.step_sums(batch, text)[0], used.step_sums[:102])
     torch.testing.assert_close(parts.prefix(batch, text)[0], used.prefix)
+
+
+def test_a_condition_is_told_louder_than_in_training(trained: Path) -> None:
+    lm_run.main(lm_config(trained, "loud_lm", 1))
+    _, parts = lm_run.load_trained(trained / "loud_lm")
+
+    def packed(**emphasis: float) -> Model:
+        lm, codec = str(trained / "loud_lm"), str(trained / "codec")
+        return pack.trained_model(pack.PackRun("", codec, lm, name="toy", emphasis=emphasis))
+
+    def weight(lm: Decoder, name: str) -> torch.Tensor:
+        return lm.projections[name].get_parameter("weight")
+
+    told = packed(drums=4.0).lm
+    torch.testing.assert_close(weight(told, "drums"), 4 * weight(parts.lm, "drums"))
+    torch.testing.assert_close(weight(told, "beats"), weight(parts.lm, "beats"))
+    with pytest.raises(InputError, match="drum_kit"):
+        packed(drum_kit=2.0)
 
 
 def test_a_packed_model_loads_and_makes_music(trained: Path) -> None:

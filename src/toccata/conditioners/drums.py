@@ -11,8 +11,6 @@ import torch
 from torch import Tensor
 
 FEATURES = 2
-# Loud, because the codes so far say the same loudly too: a quiet row is hardly learned.
-_LOUDNESS = 10.0
 
 _NONE = re.compile(
     r"\b(?:no|without|minus|sans)\s+(?:any\s+)?(?:drum|percussion)|\bdrumless\b", re.IGNORECASE
@@ -29,4 +27,4 @@ def named_drums(prompt: str | None) -> bool | None:
 
 def drum_row(drums: bool) -> Tensor:
     """[FEATURES] float32: one that is never 0, then one whose sign tells drums from none."""
-    return torch.tensor([_LOUDNESS, _LOUDNESS if drums else -_LOUDNESS])
+    return torch.tensor([1.0, 1.0 if drums else -1.0])

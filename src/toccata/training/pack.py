@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
+from toccata.errors import InputError
 from toccata.families import layout_toccata
 from toccata.families.model import Model
+from toccata.lm.decoder import Decoder
 from toccata.training.codec_run import load_codec
 from toccata.training.config import load_config
 from toccata.training.lm_run import load_trained
@@ -20,7 +23,10 @@ KEPT = ("MODEL_CARD.md",)
 
 @dataclass(frozen=True)
 class PackRun:
-    """`out` is replaced, except for its model card."""
+    """`out` is replaced, except for its model card.
+
+    emphasis: conditions by name, and how many times as loud as in training the model is told them.
+    """
 
     out: str
     codec: str
@@ -28,6 +34,7 @@ class PackRun:
     name: str
     licence: str = "MIT"
     defaults: SamplingParams = field(default_factory=SamplingParams)
+    emphasis: Mapping[str, float] = field(default_factory=dict)
 
 
 def main(config: Path) -> Path:
@@ -47,6 +54,7 @@ def main(config: Path) -> Path:
 def trained_model(run: PackRun) -> Model:
     """The model of two training runs, in memory."""
     lm_run, parts = load_trained(Path(run.lm))
+    _emphasize(parts.lm, run.emphasis)
     return Model(
         name=run.name,
         lm=parts.lm,
@@ -59,3 +67,13 @@ def trained_model(run: PackRun) -> Model:
         dtype=torch.float32,
         licence=run.licence,
     )
+
+
+@torch.no_grad()
+def _emphasize(lm: Decoder, emphasis: Mapping[str, float]) -> None:
+    for name, times in emphasis.items():
+        if name not in lm.projections:
+            known = "it must be one of " + ", ".join(lm.projections)
+            raise InputError("emphasis", name, known)
+        for weights in lm.projections[name].parameters():
+            weights.mul_(times)
