@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -113,6 +114,27 @@ def song(folder: Path) -> Path:
     return path
 
 
+def sweep(folder: Path) -> Path:
+    """Four seconds of a rising tone."""
+    path, time_s = folder / "sweep.wav", np.arange(32000) / 8000
+    tone = np.sin(2 * np.pi * (200 + 100 * time_s) * time_s)
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes((8000 * tone).astype("<i2").tobytes())
+    return path
+
+
+def fits(page: Page) -> bool:
+    """Nothing has to be scrolled for from left to right."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+def brightness(page: Page, what: str) -> float:
+    """0 to 255, of the `color` or the `backgroundColor` of the page."""
+    colour = page.evaluate(f"getComputedStyle(document.querySelector('.gradio-container')).{what}")
+    return float(np.mean([float(part) for part in re.findall(r"[\d.]+", colour)[:3]]))
+
+
 def test_a_browser_at_the_root_is_sent_to_the_page(served: Served, page: Page) -> None:
     opened(page, served.url)
     assert page.url.startswith(f"{served.url}/ui")
@@ -179,11 +201,77 @@ def test_an_upload_is_carried_on(served: Served, page: Page, tmp_path: Path) -> 
     assert kept.content == given.read_bytes()
 
 
+def test_a_trimmed_upload_is_sent_whole_with_its_part(
+    served: Served, page: Page, tmp_path: Path
+) -> None:
+    opened(page, served.url)
+    given, audio = sweep(tmp_path), page.locator("#input-input_audio")
+    audio.locator("input[type=file]").set_input_files(given)
+    expect(audio).to_contain_text("0:04")
+    audio.get_by_label("Trim audio to selection").click()
+    audio.get_by_role("button", name="Trim", exact=True).click()  # from a quarter to the half
+    expect(page.locator("#input-continuation_start input")).to_have_value("1")
+    expect(page.get_by_label("Continuation end")).to_have_value("2")
+    asked(page, "slow 0.1 piano")
+    status(page, "Done")
+    made = served.client.get("/v1/predictions").json()["results"][0]["input"]
+    assert (made["continuation_start"], made["continuation_end"]) == (1, 2)
+    assert served.client.get(made["input_audio"] + "/download").content == given.read_bytes()
+    audio.get_by_label("Clear").click()
+    expect(page.locator("#input-continuation_start input")).to_have_value("0")
+    expect(page.get_by_label("Continuation end")).to_have_value("")
+
+
+def test_music_is_made_with_the_keyboard_alone(served: Served, page: Page) -> None:
+    opened(page, served.url)
+    prompt = page.locator("#input-prompt textarea")
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if prompt.evaluate("one => one === document.activeElement"):
+            break
+    page.keyboard.type("slow 30 piano")
+    page.keyboard.press("Enter")
+    status(page, "Processing")
+    stop = page.locator("#stop")
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if stop.evaluate("one => one === document.activeElement"):
+            break
+    assert stop.evaluate("one => getComputedStyle(one).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").first).to_have_text("Canceled")
+
+
+def test_a_dark_browser_gets_a_dark_page(served: Served, browser: Browser) -> None:
+    with browser.new_context(color_scheme="dark") as context:
+        page = context.new_page()
+        opened(page, served.url)
+        assert brightness(page, "backgroundColor") < 50
+        assert brightness(page, "color") > 200
+
+
+def test_a_narrow_screen_shows_players_above_the_options(served: Served, browser: Browser) -> None:
+    with browser.new_context(viewport={"width": 390, "height": 844}) as context:
+        page = context.new_page()
+        opened(page, served.url)
+        assert fits(page)
+        asked(page, f"slow 0.1 {'piano' * 40}")
+        status(page, "Done")
+        page.locator("#history summary").click()
+        page.get_by_text("The same with curl").click()
+        assert fits(page)
+        tops = [page.locator(name).bounding_box() for name in ("#players", "#input-duration")]
+        assert tops[0] is not None
+        assert tops[1] is not None
+        assert tops[0]["y"] < tops[1]["y"]
+
+
 def test_a_wrong_input_is_explained(served: Served, page: Page) -> None:
     opened(page, served.url)
     page.locator("#input-duration input").fill("-3")
     asked(page, "piano")
-    expect(page.locator("body")).to_contain_text("duration")
+    status(page, "Not made. - input.duration: Must be greater than or equal to 0.1")
+    expect(page.get_by_role("status").first).to_contain_text("input.duration")
     assert served.client.get("/v1/predictions").json()["results"] == []
 
 

@@ -6,7 +6,7 @@ It is a client of the parts behind the API: what is made here is a prediction li
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +15,35 @@ from fastapi import FastAPI
 from starlette.datastructures import UploadFile
 
 from toccata.errors import InputError, ToccataError
-from toccata.schema import Field, default_of
 from toccata.server.answers import Parts, address_at
 from toccata.server.page_calls import curl_call, javascript_call, python_call
-from toccata.server.page_results import drawn, history_html, players_html, said
+from toccata.server.page_form import NAMES, VERSION, Form, given, options, prompt_box
+from toccata.server.page_look import CSS, theme
+from toccata.server.page_results import (
+    drawn,
+    history_html,
+    picture_html,
+    players_html,
+    refused,
+    said,
+    spoken,
+)
+from toccata.server.page_trim import Heard, follow
 from toccata.server.routes_files import UNKNOWN_TYPE, keep_file
 from toccata.server.store import Prediction
 from toccata.server.validation import validate
-from toccata.server.versions import LATEST, VERSIONS
+from toccata.server.versions import VERSIONS
 from toccata.server.views import Address
 
 PATH = "/ui"
-VERSION = LATEST["toccata/musicgen"]
-EXAMPLES = (
-    "lo-fi beat, 80 bpm, mellow piano",
-    "solo classical guitar, calm, no drums",
-    "fast rock with electric guitar and drums, 140 bpm",
-    "dreamy synth pad, slow, in A minor",
-)
 CALLS = {"curl": curl_call, "Python": python_call, "JavaScript": javascript_call}
 # Its id, how it is, players, picture, calls, history.
 SHOWN = 5 + len(CALLS)
 LOOK_S = 0.3
-# Uploads and pictures of the page itself, in seconds: how often it looks, and what is too old.
+# Uploads of the page itself, in seconds: how often it looks, and what is too old.
 TIDY_EVERY_S, KEPT_S = 3600, 24 * 3600
-# What is shown first; everything else is folded away.
-FIRST = ("prompt", "model_version", "input_audio", "continuation", "duration", "count", "seed")
-REST = tuple(name for name in VERSION.schema.names if name not in FIRST)
 MOST_UPLOAD = "100mb"
-CSS = ".gradio-container {max-width: 1200px !important} .players audio {width: 100%}"
-_FONT, _FONT_MONO = ("system-ui", "sans-serif"), ("ui-monospace", "monospace")
+NOTHING_YET = "Say what the music should be. It is played here while it is made."
 
 
 def mount(app: FastAPI, parts: Callable[[], Parts], tokens: bool) -> None:
@@ -63,7 +62,7 @@ def mount(app: FastAPI, parts: Callable[[], Parts], tokens: bool) -> None:
         ssr_mode=False,
         show_error=True,
         footer_links=[],
-        theme=gr.themes.Base(font=_FONT, font_mono=_FONT_MONO),
+        theme=theme(),
         css=CSS,
     )
 
@@ -75,74 +74,62 @@ def build(parts: Callable[[], Parts]) -> Any:
         title="toccata", analytics_enabled=False, delete_cache=(TIDY_EVERY_S, KEPT_S)
     ) as blocks:
         gr.Markdown("# toccata\nMusic from a description.")
-        with gr.Row():
-            with gr.Column():
-                inputs = _inputs()
-                with gr.Row():
-                    make = gr.Button("Make music", variant="primary", elem_id="make")
-                    stop = gr.Button("Stop", elem_id="stop")
-            with gr.Column():
-                status = gr.Markdown(elem_id="status")
-                players = gr.HTML(elem_id="players", elem_classes="players")
-                picture = gr.Image(
-                    label="Waveform, mel spectrogram, pitch classes", buttons=["download"],
-                    elem_id="picture",
-                )  # fmt: skip
-                again = gr.Button("Use this seed again", elem_id="again")
-                calls = [_code(name) for name in CALLS]
-        history = gr.HTML(elem_id="history", elem_classes="players")
-        current = gr.State("")
-        shown = [current, status, players, picture, *calls, history]
-        make.click(page.make, inputs, shown, concurrency_limit=None)
+        current, heard = gr.State(""), gr.State(Heard())
+        with gr.Row(elem_id="work"):
+            with gr.Column(elem_id="ask"):
+                prompt, make, stop = _ask()
+            with gr.Column(elem_id="result"):
+                *results, again = _results()
+            with gr.Column(elem_id="options"):
+                form = {"prompt": prompt, **options()}
+            with gr.Column(elem_id="past"):
+                past = [*map(_code, CALLS), gr.HTML(elem_id="history", elem_classes="players")]
+        shown = [current, *results, *past]
+        inputs = [heard, *(form[name] for name in NAMES)]
+        gr.on(
+            [make.click, prompt.submit], page.make, inputs, shown,
+            concurrency_limit=None, show_progress="hidden",
+        )  # fmt: skip
         stop.click(page.stop, current, None, concurrency_limit=None)
-        again.click(page.seed, current, inputs[FIRST.index("seed")])
+        again.click(page.seed, current, form["seed"])
+        _listen(page, form, heard)
         blocks.load(page.open, None, shown)
     return blocks
 
 
+def _ask() -> tuple[gr.Textbox, gr.Button, gr.Button]:
+    box = prompt_box()
+    with gr.Row():
+        make = gr.Button("Make music", variant="primary", elem_id="make", min_width=120)
+        stop = gr.Button("Stop", elem_id="stop", min_width=120)
+    return box, make, stop
+
+
+def _results() -> tuple[gr.HTML, gr.HTML, gr.HTML, gr.Button]:
+    """How it is, players, a picture, and the button for its seed."""
+    status = gr.HTML(spoken(NOTHING_YET), elem_id="status")
+    players = gr.HTML(elem_id="players", elem_classes="players")
+    picture = gr.HTML(elem_id="picture")
+    return status, players, picture, gr.Button("Use this seed again", elem_id="again", size="sm")
+
+
 def _code(name: str) -> gr.Code:
     language: Any = {"curl": "shell"}.get(name, name.lower())
-    with gr.Accordion(f"The same with {name}", open=False):
-        return gr.Code(language=language, label=name, elem_id=f"call-{name.lower()}")
+    with gr.Accordion(f"The same with {name}", open=False, elem_classes="call"):
+        return gr.Code(
+            language=language, label=name, elem_id=f"call-{name.lower()}", wrap_lines=True
+        )
 
 
-def _inputs() -> list[gr.components.Component]:
-    """A component for each of FIRST and REST, in this order."""
-    made = [_component(VERSION.schema[name]) for name in FIRST]
-    gr.Examples([[text] for text in EXAMPLES], inputs=[made[0]])
-    with gr.Accordion("More", open=False):
-        made += [_component(VERSION.schema[name]) for name in REST]
-    return made
-
-
-def _component(field: Field) -> gr.components.Component:
-    words: dict[str, Any] = {
-        "label": field.name.replace("_", " ").capitalize(),
-        "elem_id": f"input-{field.name}",
-    }
-    if field.kind == "audio":
-        return gr.Audio(sources=["upload", "microphone"], type="filepath", **words)
-    words["info"] = field.description
-    if field.choices:
-        return gr.Dropdown(list(field.choices), value=field.default, **words)
-    if field.kind == "boolean":
-        return gr.Checkbox(value=bool(field.default), **words)
-    if field.kind == "string":
-        return gr.Textbox(lines=2, **words)
-    if field.default is None:  # a Number would show 0
-        return gr.Textbox(placeholder=default_of(field), max_lines=1, **words)
-    whole = 0 if field.kind == "integer" else None
-    return gr.Number(value=field.default, precision=whole, **words)  # type: ignore[arg-type]
-
-
-def _read(field: Field, value: object) -> object:
-    """Numbers that were written as text. Raises InputError."""
-    if field.kind not in ("integer", "number") or not isinstance(value, str):
-        return value
-    try:
-        return int(value) if field.kind == "integer" else float(value)
-    except ValueError as error:
-        raise InputError(field.name, value, f"it must be {field.allowed}") from error
+def _listen(page: Page, form: Form, heard: gr.State) -> None:
+    """Whatever is uploaded, trimmed or cleared: the two fields say which part of it is used."""
+    form["input_audio"].change(
+        page.heard,
+        [heard, form["input_audio"]],
+        [heard, form["continuation_start"], form["continuation_end"]],
+        concurrency_limit=None,
+        show_progress="hidden",
+    )
 
 
 class Page:
@@ -151,14 +138,18 @@ class Page:
     def __init__(self, parts: Callable[[], Parts]) -> None:
         self._parts = parts
 
-    async def make(self, request: gr.Request, *values: Any) -> AsyncIterator[tuple[Any, ...]]:
-        """Create a prediction and show it until it has ended."""
+    async def make(
+        self, request: gr.Request, heard: Heard, *values: Any
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Create a prediction and show it until it has ended, or say why it cannot be made."""
         own = self._address(request)
         try:
-            given = await self._given(dict(zip((*FIRST, *REST), values, strict=True)), own)
-            made = self._parts().predictions.create(VERSION, given, base=own.base)
+            filled = await self._filled(heard, dict(zip(NAMES, values, strict=True)), own)
+            inputs = validate(VERSION, given(filled))
+            made = self._parts().predictions.create(VERSION, inputs, base=own.base)
         except ToccataError as error:
-            raise gr.Error(str(error)) from error
+            yield gr.skip(), refused(error), *[gr.skip()] * (SHOWN - 2)
+            return
         async for shown in self._shown(made, own, autoplay=True):
             yield shown
 
@@ -170,6 +161,11 @@ class Page:
         if named is not None:
             async for shown in self._shown(named, own, autoplay=False):
                 yield shown
+
+    async def heard(self, before: Heard, shown: str | None) -> tuple[Heard, float, str]:
+        """What is heard now, and the part of it as continuation_start and continuation_end."""
+        now = await asyncio.to_thread(follow, before, shown)
+        return now, now.start_s, now.end
 
     async def stop(self, prediction_id: str) -> None:
         if prediction_id:
@@ -188,32 +184,37 @@ class Page:
         version = VERSIONS[prediction.version]
         calls = [call(own.base, version, prediction.input) for call in CALLS.values()]
         players = players_html(prediction, own, autoplay)
-        yield prediction.id, before, players, None, *calls, gr.skip()
+        yield prediction.id, before, players, "", *calls, gr.skip()
         while not now.ended:
             await asyncio.sleep(LOOK_S)
             now = parts.store.get(prediction.id) or now
             if said(now) != before:
                 before = said(now)
                 yield gr.skip(), before, *[gr.skip()] * (SHOWN - 2)
-        picture = await asyncio.to_thread(drawn, now, parts.store, parts.storage)
-        yield *[gr.skip()] * 3, picture, *[gr.skip()] * len(CALLS), self._history(own)
+        image = await asyncio.to_thread(drawn, now, parts.store, parts.storage)
+        yield *[gr.skip()] * 3, picture_html(image), *[gr.skip()] * len(CALLS), self._history(own)
 
     def _history(self, own: Address) -> str:
         return history_html([one for one in self._parts().store.page(50) if one.ended], own)
 
-    async def _given(self, values: Mapping[str, Any], own: Address) -> dict[str, object]:
-        """What was filled in, checked; audio is kept as an upload. Raises InvalidRequest."""
-        filled = {name: value for name, value in values.items() if value not in (None, "")}
-        audio = filled.pop("input_audio", None)
-        if audio is not None:
-            filled["input_audio"] = f"{own.base}/v1/files/{await self._kept(Path(audio))}"
-        fields = {name: VERSION.schema[name] for name in filled}
-        read = {name: _read(fields[name], value) for name, value in filled.items()}
-        changed = {n: value for n, value in read.items() if value != fields[n].default}
-        return validate(VERSION, changed)
+    async def _filled(
+        self, heard: Heard, values: dict[str, Any], own: Address
+    ) -> dict[str, object]:
+        """The values with the whole of the audio as an upload. Raises ToccataError."""
+        shown = values.pop("input_audio")
+        if not shown:
+            return values
+        if heard.shown != shown:  # made at once, before the page was told of the part
+            heard, *part = await self.heard(heard, shown)
+            values |= zip(("continuation_start", "continuation_end"), part, strict=True)
+        return values | {
+            "input_audio": f"{own.base}/v1/files/{await self._kept(Path(heard.whole))}"
+        }
 
     async def _kept(self, path: Path) -> str:
-        """The id that a file has as an upload."""
+        """The id that a file has as an upload. Raises InputError."""
+        if not path.exists():  # the page has been open for longer than uploads are kept
+            raise InputError("input_audio", path.name, "it is gone by now: upload it again")
         with path.open("rb") as file:
             content = UploadFile(file, filename=path.name)
             kept = await keep_file(self._parts(), content, path.name, UNKNOWN_TYPE, {})

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import re
 import tempfile
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -11,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from toccata.audio.files import read
 from toccata.audio.waveform import cut
+from toccata.errors import ToccataError
 from toccata.server.inputs_of import uploaded
+from toccata.server.jobs import seeds_of
 from toccata.server.pictures import picture
 from toccata.server.storage import Storage
 from toccata.server.store import FAILED, SUCCEEDED, Prediction, Store
@@ -21,42 +26,95 @@ from toccata.types import Waveform
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+DRAWN = "Waveform, mel spectrogram and pitch classes"
+COLOURS = (
+    "Of a melody to follow: what was asked is red, what was made cyan, where both agree white."
+)
+_PERCENT = re.compile(r" *(\d+)%\|")
+
 
 def said(prediction: Prediction) -> str:
-    """How it is, in a line of Markdown."""
-    if prediction.status == FAILED:
-        return f"**Failed:** {escape(prediction.error or '')}"
+    """How it is: words that are read out when they change, and while it is made a bar."""
     last = prediction.logs.strip().rpartition("\n")[2]
+    percent = _PERCENT.match(last)
+    if prediction.ended or percent is None:
+        return spoken(_words(prediction))
+    left = escape(last.rpartition("| ")[2])
+    bar = f'<progress max="100" value="{percent[1]}" aria-label="Progress"></progress>'
+    return f"{spoken(_words(prediction))}{bar}<code>{left}</code>"
+
+
+def refused(error: ToccataError) -> str:
+    """Why nothing is made, with a line for each problem."""
+    return spoken("<b>Not made.</b> " + "<br>".join(map(escape, str(error).strip().splitlines())))
+
+
+def spoken(words: str) -> str:
+    """HTML that a screen reader says, as soon as it is there."""
+    return f'<div role="status" aria-live="polite">{words}</div>'
+
+
+def _words(prediction: Prediction) -> str:
+    if prediction.status == FAILED:
+        return f"<b>Failed:</b> {escape(prediction.error or '')}"
     if prediction.status == SUCCEEDED:
         metrics = prediction.metrics
-        took = f"{metrics.get('predict_time', 0):.1f} s"
-        return f"**Done** in {took} with seed {prediction.seed}, by {metrics.get('model', '')}."
-    return f"**{prediction.status.capitalize()}** `{escape(last)}`"
+        took, model = f"{metrics.get('predict_time', 0):.1f} s", escape(metrics.get("model", ""))
+        return f"<b>Done</b> in {took} with seed {prediction.seed}, by {model}."
+    return f"<b>{escape(prediction.status.capitalize())}</b>"
 
 
 def players_html(prediction: Prediction, address: Address, autoplay: bool = True) -> str:
     """A player for each variation, which plays while the music is made."""
-    rows = []
-    for variation in range(1, prediction.count + 1):
-        source = address.urls(prediction)["audio"] + f"?variation={variation}"
-        plays = " autoplay" if autoplay and variation == 1 else ""
-        rows.append(f'<audio controls{plays} preload="none" src="{escape(source)}"></audio>')
-    return "".join(rows)
+    source = address.urls(prediction)["audio"] + "?variation="
+    seeds = seeds_of(prediction.seed, prediction.count)
+    return "".join(
+        _player(f"Variation {number}, seed {seed}" if len(seeds) > 1 else f"Seed {seed}",
+                f"{source}{number}", autoplay and number == 1)
+        for number, seed in enumerate(seeds, start=1)
+    )  # fmt: skip
+
+
+def _player(words: str, source: str, autoplay: bool) -> str:
+    plays = " autoplay" if autoplay else ""
+    return (
+        f"<figure><figcaption>{words}</figcaption>"
+        f'<audio controls{plays} preload="none" aria-label="{words}" src="{escape(source)}">'
+        "</audio></figure>"
+    )
 
 
 def history_html(predictions: Sequence[Prediction], address: Address) -> str:
     """The newest first, each with what it was made from."""
-    if not predictions:
-        return "<p>Nothing has been made yet.</p>"
-    return "<h3>Made before</h3>" + "".join(_past(one, address) for one in predictions)
+    past = "".join(_past(one, address) for one in predictions)
+    return "<h2>Made before</h2>" + (past or "<p>Nothing has been made yet.</p>")
 
 
 def _past(prediction: Prediction, address: Address) -> str:
     when = datetime.fromtimestamp(prediction.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    given = ", ".join(f"{name}: {str(value)[:200]}" for name, value in prediction.input.items())
-    words = f"{when} · {prediction.status} · seed {prediction.seed} · {given}"
+    given = dict(prediction.input)
+    title = escape(str(given.pop("prompt", None) or "no prompt")[:200])
+    words = [f"{when}, {prediction.status}", f"seed: {prediction.seed}"]
+    words += [f"{name}: {str(value)[:200]}" for name, value in given.items() if name != "seed"]
+    link = f'<a href="{escape(address.urls(prediction)["web"])}">Show it</a>'
     player = players_html(prediction, address, autoplay=False) if prediction.outputs else ""
-    return f"<details><summary>{escape(words)}</summary>{player}</details>"
+    return (
+        f"<details><summary>{title}</summary>"
+        f"<p>{escape(' · '.join(words))} · {link}</p>{player}</details>"
+    )
+
+
+def picture_html(image: Image | None) -> str:
+    """A picture with words below it; nothing where there is none."""
+    if image is None:
+        return ""
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    source = "data:image/png;base64," + b64encode(data.getvalue()).decode()
+    return (
+        f'<figure><img alt="{DRAWN}" src="{source}"><figcaption>{DRAWN}. {COLOURS}</figcaption>'
+        "</figure>"
+    )
 
 
 def drawn(prediction: Prediction, store: Store, storage: Storage) -> Image | None:

@@ -31,6 +31,8 @@ class Predictor(BasePredictor):
         output_format: str = Input(description="Kind", default="wav", choices=["wav", "mp3"]),
         seed: int = Input(description="Seed", default=None),
     ) -> Path:
+        if prompt is None and input_audio is None:
+            raise ValueError("prompt: None is not valid; give a prompt, input_audio or both")
         if prompt and "fail" in prompt:
             raise ValueError("prompt: it says fail")
         ends_s = time.monotonic() + float((re.findall(r"slow ([\d.]+)", prompt or "") or [0])[0])
@@ -41,5 +43,5 @@ class Predictor(BasePredictor):
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(8000)
-            file.writeframes(bytes(1600))
+            file.writeframes(bytes(2 * 8000 * duration))
         return path

@@ -10,6 +10,7 @@ import Replicate, { parseProgressFromLogs, validateWebhook } from "replicate";
 const VERSION = "7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906";
 const MODEL = `meta/musicgen:${VERSION}`;
 const MUSIC = { prompt: "happy rock", duration: 1 };
+const FAIL = JSON.parse(process.env.FAIL ?? '{"prompt": "fail"}'); // what the server cannot do
 
 const baseUrl = process.env.REPLICATE_BASE_URL;
 const replicate = new Replicate({ baseUrl });
@@ -37,6 +38,23 @@ async function variations() {
   return Promise.all(outputs.map((one, i) => saved(`variation-${i}`, one, one)));
 }
 
+async function seeded() {
+  const made = {};
+  for (const [name, seed] of Object.entries({ first: 7, again: 7, other: 8 })) {
+    const output = await replicate.run(MODEL, { input: { ...MUSIC, seed } });
+    made[name] = await saved(name, output, output);
+  }
+  return made;
+}
+
+async function carry_on() {
+  await writeFile("begun.wav", await replicate.run(MODEL, { input: MUSIC }));
+  const input_audio = await readFile("begun.wav");
+  const input = { ...MUSIC, input_audio, continuation: true };
+  const output = await replicate.run(MODEL, { input });
+  return saved("song", output, output);
+}
+
 async function patience() {
   const input = { prompt: "slow 1.5", duration: 1 };
   const output = await replicate.run(MODEL, { input, wait: { mode: "block", timeout: 1 } });
@@ -57,7 +75,7 @@ async function by_hand() {
 }
 
 async function cancel() {
-  const input = { prompt: "slow 60" };
+  const input = { prompt: "slow 60", duration: 30 };
   let prediction = await replicate.predictions.create({ version: VERSION, input });
   while (prediction.status === "starting") {
     await sleep(50);
@@ -93,7 +111,7 @@ async function errors() {
   const create = (options) => () => replicate.predictions.create(options);
   const stranger = new Replicate({ baseUrl, auth: "wrong" });
   return {
-    failure: await status(() => replicate.run(MODEL, { input: { prompt: "fail" } })),
+    failure: await status(() => replicate.run(MODEL, { input: FAIL })),
     input: await status(create({ version: VERSION, input: { duration: "long" } })),
     version: await status(create({ version: "f".repeat(64), input: MUSIC })),
     token: await status(() => stranger.run(MODEL, { input: MUSIC })),
@@ -154,7 +172,7 @@ async function stream() {
     if (event.event === "output") output = event.data;
   }
   try {
-    for await (const _ of replicate.stream(MODEL, { input: { prompt: "fail" } }));
+    for await (const _ of replicate.stream(MODEL, { input: FAIL }));
   } catch (error) {
     failure = error.message;
   }
@@ -231,7 +249,7 @@ async function webhook() {
 }
 
 const scenarios = {
-  run, variations, patience, by_hand, cancel, abort, errors, upload, data_uri, files, stream,
-  progress, models, pages, account, webhook,
+  run, variations, seeded, carry_on, patience, by_hand, cancel, abort, errors, upload, data_uri,
+  files, stream, progress, models, pages, account, webhook,
 };
 console.log(JSON.stringify(await scenarios[process.argv[2]]()));

@@ -6,6 +6,7 @@ Prints what came of it as JSON; audio is read from and written to the current fo
 import asyncio
 import io
 import json
+import os
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -19,6 +20,7 @@ from replicate.webhook import WebhookValidationError
 VERSION = "7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"
 MODEL = f"meta/musicgen:{VERSION}"
 MUSIC = {"prompt": "happy rock", "duration": 1}
+FAIL = json.loads(os.environ.get("FAIL", '{"prompt": "fail"}'))  # what the server cannot do
 
 
 def run():
@@ -48,6 +50,22 @@ def variations():
     return [saved(f"variation-{i}", one.read(), one) for i, one in enumerate(outputs)]
 
 
+def seeded():
+    seeds = {"first": 7, "again": 7, "other": 8}
+    outputs = {
+        name: replicate.run(MODEL, input={**MUSIC, "seed": seed}) for name, seed in seeds.items()
+    }
+    return {name: saved(name, output.read(), output) for name, output in outputs.items()}
+
+
+def carry_on():
+    begun = replicate.run(MODEL, input=MUSIC)
+    Path("begun.wav").write_bytes(begun.read())
+    with Path("begun.wav").open("rb") as song:
+        output = replicate.run(MODEL, input={**MUSIC, "input_audio": song, "continuation": True})
+    return saved("song", output.read(), output)
+
+
 def patience():
     output = replicate.run(MODEL, input={"prompt": "slow 1.5", "duration": 1}, wait=1)
     return saved("song", output.read(), output)
@@ -68,7 +86,9 @@ def by_hand():
 
 
 def cancel():
-    prediction = replicate.predictions.create(version=VERSION, input={"prompt": "slow 60"})
+    prediction = replicate.predictions.create(
+        version=VERSION, input={"prompt": "slow 60", "duration": 30}
+    )
     while prediction.status == "starting":
         time.sleep(0.05)
         prediction.reload()
@@ -88,7 +108,7 @@ def errors():
 
     create, stranger = replicate.predictions.create, Client(api_token="wrong")
     return {
-        "failure": status(lambda: replicate.run(MODEL, input={"prompt": "fail"})),
+        "failure": status(lambda: replicate.run(MODEL, input=FAIL)),
         "input": status(lambda: create(version=VERSION, input={"duration": "long"})),
         "version": status(lambda: create(version="f" * 64, input=MUSIC)),
         "token": status(lambda: stranger.run(MODEL, input=MUSIC)),
@@ -140,7 +160,7 @@ def stream():
         if event.event is event.EventType.OUTPUT:
             output = event.data
     try:
-        list(replicate.stream(MODEL, input={"prompt": "fail"}))
+        list(replicate.stream(MODEL, input=FAIL))
     except RuntimeError as error:
         failure = str(error)
     return {
