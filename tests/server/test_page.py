@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.clients.live import starting
+
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
@@ -159,6 +161,21 @@ def test_it_plays_before_it_is_made(served: Served, page: Page) -> None:
     page.wait_for_function("document.querySelector('#players audio').currentTime > 0.2")
     made = served.client.get("/v1/predictions").json()["results"][0]
     assert made["status"] == "processing"
+
+
+def test_the_model_that_ships_is_heard_before_its_piece_is_whole(
+    page: Page, tmp_path: Path
+) -> None:
+    with starting(tmp_path, "secret-1") as live:
+        live.until_ready(PATIENCE_MS / 1000)
+        page.goto(f"{live.url}/ui")
+        log_in(page, "secret-1")
+        page.locator("#input-duration input").fill("20")
+        asked(page, "lo-fi beat, 80 bpm, mellow piano")
+        page.wait_for_function("document.querySelector('#players audio')?.currentTime > 0.2")
+        expect(page.locator("#status")).to_contain_text("Processing", timeout=1)
+        status(page, "by mini")
+        expect(page.locator("#picture img")).to_be_visible()
 
 
 def test_a_seed_is_used_again(served: Served, page: Page) -> None:
