@@ -41,7 +41,7 @@ def measure(
     *, model: str | None = None, shape: str | None = None, generations: int = GENERATIONS
 ) -> Growth:
     """In this process, which should have done nothing else."""
-    toccata = loaded(dtype="fp32", model=model, shape=shape)
+    toccata = loaded(precision="fp32", model=model, shape=shape)
     given = _noise(toccata)
     sizes = []
     for number in range(generations):

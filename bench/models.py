@@ -11,15 +11,18 @@ from torch import Tensor, nn
 
 from bench.shapes import Shape
 from bench.task import PROMPT
-from toccata.backends.devices import DTYPES
+from toccata.backends.devices import PRECISIONS
 from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.codecs.seanet import SeanetConfig
 from toccata.conditioners.t5 import T5Shape, T5TextEncoder
 from toccata.families.model import TEXT, Model
+from toccata.lm.compressed import COMPRESSED, INT4_GROUP, compress
 from toccata.lm.decoder import Decoder, LMConfig
 from toccata.types import SamplingParams
 
 M = TypeVar("M", bound=nn.Module)
+# Bytes of a weight in a layer; in int4 each group also has a scale and a zero.
+LAYER_BYTES = {"fp32": 4.0, "bf16": 2.0, "int8": 1.0, "int4": 0.5 + 4 / INT4_GROUP}
 
 
 def lm_config(shape: Shape) -> LMConfig:
@@ -47,7 +50,7 @@ def text_shape(shape: Shape) -> T5Shape:
     )
 
 
-def step_bytes(config: LMConfig, dtype: str) -> int:
+def step_bytes(config: LMConfig, precision: str) -> int:
     """Bytes of the matrices that a step has to read once, however many rows it has.
 
     Not among them: embeddings, of which a row is read; keys and values of the text, which are
@@ -56,17 +59,21 @@ def step_bytes(config: LMConfig, dtype: str) -> int:
     own = 4 * config.dim**2 + 2 * config.dim * config.ffn_dim
     cross = 2 * config.dim**2 if config.cross_attention else 0
     heads = config.codebooks * config.card * config.dim
-    return (config.layers * (own + cross) + heads) * DTYPES[dtype].itemsize
+    layers = config.layers * (own + cross) * LAYER_BYTES[precision]
+    return round(layers + heads * max(1.0, LAYER_BYTES[precision]))
 
 
-def random_model(shape: Shape, dtype: str) -> Model:
+def random_model(shape: Shape, precision: str) -> Model:
     """As if loaded: each weight is drawn in its own dtype, and the codec is float32."""
     seanet = SeanetConfig(filters=shape.filters, dimension=shape.dimension)
     codec = EncodecConfig(codebooks=shape.codebooks, card=shape.card, seanet=seanet)
-    wanted = DTYPES[dtype]
+    wanted = PRECISIONS[precision].dtype
+    lm = _drawn(lambda: Decoder(lm_config(shape)), wanted)
+    if precision in COMPRESSED:
+        compress(COMPRESSED[precision], lm)
     return Model(
         name="random",
-        lm=_drawn(lambda: Decoder(lm_config(shape)), wanted),
+        lm=lm,
         codec=_drawn(lambda: Encodec(codec), torch.float32),
         text_encoder=_drawn(lambda: T5TextEncoder(text_shape(shape), _tokenizer()), wanted),
         chroma=None,

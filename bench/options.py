@@ -11,6 +11,7 @@ from bench.shapes import SHAPES
 from bench.speed import Speed
 
 PEERS = ("transformers",)
+PRECISIONS = ("fp32", "bf16", "int8", "int4")
 MODEL, SHAPE = "mini", "small"
 SEGMENT_S = 30.0
 
@@ -63,7 +64,7 @@ def _speed(
     model: str | None = None,
     peers: Sequence[str] = (),
 ) -> Speed:
-    return Speed(given.seconds, given.dtype, given.runs, shape, model, peers)
+    return Speed(given.seconds, given.precision, given.runs, shape, model, peers)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--shape", choices=SHAPES, help="random weights of this shape")
     add("--model", metavar="NAME", help="a model to load, by name or folder")
     add("--compare", choices=PEERS, help="also run this, with the same --shape")
-    add("--dtype", nargs="+", choices=("fp32", "bf16"), default=["fp32"], help="default: fp32")
+    add("--precision", nargs="+", choices=PRECISIONS, default=["fp32"], help="default: fp32")
     add("--seconds", type=_seconds, default=8.0, help="of audio; default: 8")
     add("--runs", type=_runs, default=3, help="of each system, by turns; default: 3")
     add("--json", action="store_true", help="one JSON object on stdout, with every single run")

@@ -11,24 +11,24 @@ from toccata.pipeline import Toccata, load
 
 
 def measure(
-    *, dtype: str, seconds: float, shape: str | None = None, model: str | None = None
+    *, precision: str, seconds: float, shape: str | None = None, model: str | None = None
 ) -> Measured:
     """One generation and the start of one stream, after a short warm-up."""
-    toccata = loaded(dtype=dtype, shape=shape, model=model)
+    toccata = loaded(precision=precision, shape=shape, model=model)
     generate(toccata, WARM_UP_S)
     clock, start = StepClock(), time.perf_counter()
     audio_s = generate(toccata, seconds, clock)
     wall_s = time.perf_counter() - start
     first_audio_s = _first_audio_s(toccata, seconds)
-    size = step_bytes(toccata.model.lm.config, dtype)
+    size = step_bytes(toccata.model.lm.config, precision)
     return measured(clock, audio_s, wall_s, first_audio_s, size)
 
 
-def loaded(*, dtype: str, shape: str | None = None, model: str | None = None) -> Toccata:
+def loaded(*, precision: str, shape: str | None = None, model: str | None = None) -> Toccata:
     """The model of that name, or one of that shape with random weights."""
     if shape is not None:
-        return Toccata(random_model(SHAPES[shape], dtype))
-    return load(model or "mini", device="cpu", dtype=dtype, offline=True)
+        return Toccata(random_model(SHAPES[shape], precision))
+    return load(model or "mini", device="cpu", precision=precision, offline=True)
 
 
 def generate(toccata: Toccata, seconds: float, clock: StepClock | None = None) -> float:

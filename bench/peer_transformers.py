@@ -29,25 +29,27 @@ from bench.task import (
     StepClock,
     measured,
 )
-from toccata.backends.devices import DTYPES
+from toccata.backends.devices import PRECISIONS
 
 SAMPLE_RATE_HZ = 32000
 
 
-def measure(*, dtype: str, seconds: float, shape: str) -> Measured:
+def measure(*, precision: str, seconds: float, shape: str) -> Measured:
     """One generation after a short warm-up. It cannot stream: first audio is the whole clip."""
     sizes = SHAPES[shape]
-    model = model_of(sizes, dtype)
+    model = model_of(sizes, precision)
     generate(model, sizes, WARM_UP_S, StepClock())
     clock, start = StepClock(), time.perf_counter()
     audio_s = generate(model, sizes, seconds, clock)
     wall_s = time.perf_counter() - start
-    return measured(clock, audio_s, wall_s, wall_s, step_bytes(lm_config(sizes), dtype))
+    return measured(clock, audio_s, wall_s, wall_s, step_bytes(lm_config(sizes), precision))
 
 
-def model_of(shape: Shape, dtype: str) -> Any:
-    """All of it in `dtype`, the codec too, as its users load it."""
-    return AutoModelForTextToWaveform.from_config(_config(shape), dtype=DTYPES[dtype]).eval()
+def model_of(shape: Shape, precision: str) -> Any:
+    """All of it in `precision`, the codec too, as its users load it."""
+    return AutoModelForTextToWaveform.from_config(
+        _config(shape), dtype=PRECISIONS[precision].dtype
+    ).eval()
 
 
 def generate(model: Any, sizes: Shape, seconds: float, clock: StepClock) -> float:

@@ -37,8 +37,8 @@ own, measured after a short warm-up; the systems take turns. Figures are medians
 - peak RSS: of the whole process, weights included.
 - Ratios are ours divided by theirs: below 1 is better for time and memory, above 1 for the rest.
 
-toccata's codec is float32 in either dtype; the peer's follows the dtype. Weights that fit into the
-processor's caches can be read faster than its memory.
+toccata's codec is float32 in any precision; the peer's follows the precision. Weights that fit into
+the processor's caches can be read faster than its memory.
 """
 
 
@@ -71,17 +71,17 @@ def _sections(results: Results) -> Iterator[str]:
 
 
 def _speed(result: Result) -> str:
-    heads = ["system", "dtype", *(head for head, _ in COLUMNS.values())]
+    heads = ["system", "precision", *(head for head, _ in COLUMNS.values())]
     systems = [
         [
             row.system,
-            row.dtype,
+            row.precision,
             *(form.format(row.medians[name]) for name, (_, form) in COLUMNS.items()),
         ]
         for row in result.rows
     ]
     ratios = [
-        [ratio.label, ratio.dtype, *(f"{ratio.figures[name]:.2f}x" for name in COLUMNS)]
+        [ratio.label, ratio.precision, *(f"{ratio.figures[name]:.2f}x" for name in COLUMNS)]
         for ratio in result.ratios
     ]
     read = f"Memory is read at {result.bandwidth_gb_per_s:.1f} GB/s by {result.threads} threads."

@@ -22,7 +22,7 @@ class Speed:
     """What to measure: one shape or one model, by the systems named."""
 
     seconds: float
-    dtypes: Sequence[str]
+    precisions: Sequence[str]
     runs: int
     shape: str | None = None
     model: str | None = None
@@ -35,8 +35,8 @@ class Speed:
 
     @property
     def systems(self) -> list[tuple[str, str]]:
-        """Names and dtypes; those that are compared stand, and run, next to each other."""
-        return [(name, dtype) for dtype in self.dtypes for name in (OURS, *self.peers)]
+        """Names and precisions; those that are compared stand, and run, next to each other."""
+        return [(name, precision) for precision in self.precisions for name in (OURS, *self.peers)]
 
     @property
     def subject(self) -> dict[str, str]:
@@ -48,17 +48,17 @@ class Row:
     """A system's medians, and the runs that they are of."""
 
     system: str
-    dtype: str
+    precision: str
     medians: Figures
     runs: list[Measured]
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Our medians divided by a peer's of the same dtype."""
+    """Our medians divided by a peer's of the same precision."""
 
     label: str
-    dtype: str
+    precision: str
     figures: Figures
 
 
@@ -79,10 +79,10 @@ def run(speed: Speed) -> Result:
     bandwidths: list[Bandwidth] = []
     for number in range(speed.runs):
         bandwidths.append(in_child("bandwidth"))
-        for system, dtype in speed.systems:
-            say(f"{speed.title}: run {number + 1}, {system} {dtype}")
-            figures = in_child(system, dtype=dtype, seconds=speed.seconds, **speed.subject)
-            runs[system, dtype].append(figures)
+        for system, precision in speed.systems:
+            say(f"{speed.title}: run {number + 1}, {system} {precision}")
+            figures = in_child(system, precision=precision, seconds=speed.seconds, **speed.subject)
+            runs[system, precision].append(figures)
     bandwidth = statistics.median(one["gb_per_s"] for one in bandwidths)
     rows = [Row(*system, medians(of, bandwidth), of) for system, of in runs.items()]
     threads = bandwidths[0]["threads"]
@@ -96,12 +96,12 @@ def medians(runs: Sequence[Any], bandwidth_gb_per_s: float) -> Figures:
 
 
 def ratios(rows: Sequence[Row]) -> Iterator[Ratio]:
-    ours = {row.dtype: row.medians for row in rows if row.system == OURS}
+    ours = {row.precision: row.medians for row in rows if row.system == OURS}
     for row in rows:
         if row.system != OURS:
-            own = ours[row.dtype]
+            own = ours[row.precision]
             figures = {name: own[name] / theirs for name, theirs in row.medians.items()}
-            yield Ratio(f"{OURS} / {row.system}", row.dtype, figures)
+            yield Ratio(f"{OURS} / {row.system}", row.precision, figures)
 
 
 def say(what: str) -> None:

@@ -16,7 +16,7 @@ def test_every_variable() -> None:
     environment = {
         "TOCCATA_MODEL": "melody",
         "TOCCATA_DEVICE": "cuda:1",
-        "TOCCATA_DTYPE": "bf16",
+        "TOCCATA_PRECISION": "bf16",
         "TOCCATA_OFFLINE": "1",
         "TOCCATA_SLOTS": "4",
     }
@@ -24,7 +24,7 @@ def test_every_variable() -> None:
 
 
 def test_a_flag_wins_and_an_absent_one_does_not() -> None:
-    assert read({"TOCCATA_DEVICE": "cuda"}, device="cpu", dtype=None) == Settings(device="cpu")
+    assert read({"TOCCATA_DEVICE": "cuda"}, device="cpu", precision=None) == Settings(device="cpu")
     assert not read({"TOCCATA_OFFLINE": "yes"}, offline=False).offline
 
 
@@ -34,7 +34,7 @@ def test_a_flag_wins_and_an_absent_one_does_not() -> None:
         ("TOCCATA_MODEL", " "),
         ("TOCCATA_DEVICE", "gpu"),
         ("TOCCATA_DEVICE", "cuda:x"),
-        ("TOCCATA_DTYPE", "int8"),
+        ("TOCCATA_PRECISION", "int3"),
         ("TOCCATA_OFFLINE", "maybe"),
         ("TOCCATA_SLOTS", "0"),
         ("TOCCATA_SLOTS", "many"),

@@ -34,18 +34,19 @@ def load(
     name: str | Path = "mini",
     *,
     device: str | None = None,
-    dtype: str | None = None,
+    precision: str | None = None,
     slots: int = 8,
     offline: bool | None = None,
 ) -> Toccata:
     """Load a model by short name, hub id or folder.
 
-    device: cpu, cuda or mps; dtype: fp32, bf16 or fp16; None picks the best there is.
+    device: cpu, cuda or mps. precision: fp32, bf16 or fp16; int8 and int4, on CPUs, keep the LM's
+    matrices in so many bits. None picks what suits the machine.
     slots: how many requests run at once. Raises CheckpointError, InputError.
     """
     from toccata.families.musicgen import load_model
 
-    return Toccata(load_model(name, device=device, dtype=dtype, offline=offline), slots)
+    return Toccata(load_model(name, device=device, precision=precision, offline=offline), slots)
 
 
 class Toccata:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from toccata.errors import InputError
 
 PREFIX = "TOCCATA_"
-DTYPES = ("fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8", "int4")
 MAX_SLOTS = 1024
 # Read by `toccata serve` alone; every command knows that they exist.
 SERVER_VARIABLES = (
@@ -30,13 +30,13 @@ Readers = Mapping[str, Reader]
 class Settings:
     """How the machine is used; what music is made is in `Inputs`.
 
-    device and dtype None: the best for the machine. Where the hub keeps weights is its own
+    device and precision None: the best for the machine. Where the hub keeps weights is its own
     setting, HF_HOME. also: models that a server loads at start, besides `model`.
     """
 
     model: str = "mini"
     device: str | None = None
-    dtype: str | None = None
+    precision: str | None = None
     offline: bool = False
     slots: int = 8
     also: tuple[str, ...] = ()
@@ -92,9 +92,9 @@ def _device(source: str, text: str) -> str:
     return text
 
 
-def _dtype(source: str, text: str) -> str:
-    if text not in DTYPES:
-        raise InputError(source, text, "it must be one of " + ", ".join(DTYPES))
+def _precision(source: str, text: str) -> str:
+    if text not in PRECISIONS:
+        raise InputError(source, text, "it must be one of " + ", ".join(PRECISIONS))
     return text
 
 
@@ -114,7 +114,7 @@ def _slots(source: str, text: str) -> int:
 _READERS: Readers = {
     "model": read_text,
     "device": _device,
-    "dtype": _dtype,
+    "precision": _precision,
     "offline": read_boolean,
     "slots": _slots,
 }

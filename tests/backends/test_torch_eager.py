@@ -4,9 +4,10 @@ from torch import Tensor
 
 from tests.fakes import fake_decoder
 from toccata.backends import create
-from toccata.backends.devices import pick_device, pick_dtype
+from toccata.backends.devices import pick_device, pick_precision
 from toccata.backends.torch_eager import ROW_MULTIPLE, TorchEager
 from toccata.errors import InputError
+from toccata.lm.compressed import COMPRESSED, Compressed, compress
 
 
 def stepped(backend: TorchEager, row: int, codes: Tensor, start: int = 0) -> Tensor:
@@ -137,13 +138,33 @@ def test_bfloat16_gives_float32_logits_near_the_float32_ones() -> None:
     assert torch.nn.functional.cosine_similarity(logits.flatten(), want.flatten(), dim=0) > 0.99
 
 
+@pytest.mark.parametrize("kind", COMPRESSED.values())
+def test_compressed_steps_are_near_the_full_forward_over_the_same_matrices(
+    kind: Compressed,
+) -> None:
+    decoder = fake_decoder()
+    compress(kind, decoder)
+    codes, memory = torch.randint(0, 17, (4, 20)), torch.randn(5, 32)
+    backend = TorchEager(decoder)
+    backend.open(0, 20, [memory])
+    backend.prefill(0, 0, backend.embed(codes[:, :6])[None])
+    logits = stepped(backend, 0, codes[:, 6:], start=6)
+    want = decoder(codes[None], memory=memory[None])[0, :, 6:]
+    # Inputs of products are rounded to 8 bits of mantissa, and a last bit can tip that.
+    torch.testing.assert_close(logits, want, atol=0.05, rtol=0.05)
+
+
 def test_backends_and_devices_go_by_name() -> None:
     assert isinstance(create("torch_eager", fake_decoder()), TorchEager)
     with pytest.raises(InputError, match="torch_eager"):
         create("abacus", fake_decoder())
-    assert pick_dtype(pick_device("cpu")) is torch.float32
-    assert pick_dtype(pick_device("cpu"), "bf16") is torch.bfloat16
+    assert pick_precision(pick_device("cpu")).name == "int8"
+    assert pick_precision(pick_device("cpu"), "auto").name == "int8"
+    assert pick_precision(pick_device("cpu"), "fp32").dtype is torch.float32
+    assert pick_precision(pick_device("cpu"), "bf16").dtype is torch.bfloat16
     with pytest.raises(InputError, match="fp32"):
-        pick_dtype(pick_device("cpu"), "int3")
+        pick_precision(pick_device("cpu"), "int3")
+    with pytest.raises(InputError, match="bf16"):
+        pick_precision(torch.device("cuda"), "int8")
     with pytest.raises(InputError, match="cpu"):
         pick_device("abacus")

@@ -37,7 +37,7 @@ def row(system: str, *ms_per_step: float) -> Row:
 
 
 def test_the_figures_of_a_run_are_sane() -> None:
-    found = measure(dtype="fp32", seconds=0.6, shape="tiny")
+    found = measure(precision="fp32", seconds=0.6, shape="tiny")
     assert min(json.loads(json.dumps(found)).values()) > 0
 
 
@@ -46,7 +46,7 @@ def test_both_sides_make_the_same_audio_in_the_same_steps() -> None:
     from bench import peer_transformers
 
     seconds, ticks = 0.5, (StepClock(), StepClock())
-    toccata = loaded(dtype="fp32", shape="tiny")
+    toccata = loaded(precision="fp32", shape="tiny")
     model = peer_transformers.model_of(TINY, "fp32")
     our_audio_s = generate(toccata, seconds, ticks[0])
     peer_audio_s = peer_transformers.generate(model, TINY, seconds, ticks[1])
@@ -123,7 +123,7 @@ def test_without_options_everything_is_measured() -> None:
 
 
 def test_options_choose() -> None:
-    arguments = "--shape tiny --compare transformers --dtype bf16 --seconds 2 --runs 1"
+    arguments = "--shape tiny --compare transformers --precision bf16 --seconds 2 --runs 1"
     wanted = plan(arguments.split())
     (speed,) = wanted.speeds
     assert speed.subject == {"shape": "tiny"}

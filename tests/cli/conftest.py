@@ -74,7 +74,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeToccata:
     fake = FakeToccata()
     monkeypatch.setitem(vars(toccata), "load", fake.load)
     monkeypatch.chdir(tmp_path)
-    for variable in ("TOCCATA_MODEL", "TOCCATA_DEVICE", "TOCCATA_DTYPE", "TOCCATA_OFFLINE"):
+    for variable in ("TOCCATA_MODEL", "TOCCATA_DEVICE", "TOCCATA_PRECISION", "TOCCATA_OFFLINE"):
         monkeypatch.delenv(variable, raising=False)
     return fake
 

@@ -91,9 +91,9 @@ def test_convert_writes_what_was_loaded(
     written = []
     monkeypatch.setattr(fake, "model", "the loaded model", raising=False)
     monkeypatch.setattr(convert, "save_model", lambda *given: written.append(given))
-    assert run("convert", "melody", "there", "--dtype", "bf16").out == "there\n"
+    assert run("convert", "melody", "there", "--precision", "bf16").out == "there\n"
     assert written == [("the loaded model", Path("there"))]
-    assert (fake.loaded["name"], fake.loaded["dtype"]) == ("melody", "bf16")
+    assert (fake.loaded["name"], fake.loaded["precision"]) == ("melody", "bf16")
 
 
 def test_python_dash_m() -> None:

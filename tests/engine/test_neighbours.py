@@ -11,12 +11,21 @@ from tests.fakes import fake_model
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Sequence
 from toccata.families.model import Model
+from toccata.lm.compressed import COMPRESSED, compress
+
+
+def compressed(name: str, model: Model) -> Model:
+    compress(COMPRESSED[name], model.lm)
+    return model
+
 
 MODELS = [
     fake_model(segment_s=2.0),
     fake_model(melody=True),
     fake_model(melody=True, beats=True),
     fake_model(channels=2),
+    compressed("int8", fake_model(segment_s=2.0)),
+    compressed("int4", fake_model(melody=True)),
 ]
 
 PROMPTS = [None, "piano", "slow piano, 70 bpm", "a b c d e f g h i j k l m n o p q, 133 bpm"]

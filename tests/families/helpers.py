@@ -34,7 +34,7 @@ class GivenText:
 def load_golden(folder: Path, kind: str) -> Model:
     """A golden checkpoint, or a copy of it, in float32 and without stem separation."""
     text = GivenText(expected(kind)["text_hidden_single"][0])
-    model = load_model(folder, device="cpu", dtype="fp32", offline=True, text_encoder=text)
+    model = load_model(folder, device="cpu", precision="fp32", offline=True, text_encoder=text)
     if model.chroma is not None:
         model.chroma = replace(model.chroma, stems=False)
     return model

@@ -18,10 +18,11 @@ from tests.families.helpers import golden_model
 from toccata import hub
 from toccata.codecs.encodec import Encodec
 from toccata.conditioners.words import WordsConfig, WordsTextEncoder
-from toccata.errors import CheckpointError
+from toccata.errors import CheckpointError, InputError
 from toccata.families.convert import save_model
 from toccata.families.model import Model
 from toccata.families.musicgen import load_model
+from toccata.lm.compressed import COMPRESSED, compress
 from toccata.types import SamplingParams
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -59,7 +60,7 @@ def folder(written: Path, tmp_path: Path) -> Path:
 
 
 def load(folder: Path) -> Model:
-    return load_model(folder, device="cpu", dtype="fp32", offline=True)
+    return load_model(folder, device="cpu", precision="fp32", offline=True)
 
 
 @torch.inference_mode()
@@ -93,11 +94,27 @@ def test_half_precision_halves_the_file_and_loads_as_any(written: Path, tmp_path
 
 
 def test_the_lm_loads_in_the_dtype_asked_for_and_the_codec_in_float32(written: Path) -> None:
-    model = load_model(written, device="cpu", dtype="bf16")
+    model = load_model(written, device="cpu", precision="bf16")
     assert {parameter.dtype for parameter in model.lm.parameters()} == {torch.bfloat16}
     assert isinstance(model.codec, Encodec)
     assert {parameter.dtype for parameter in model.codec.parameters()} == {torch.float32}
     assert prefix_dtype(model) is torch.bfloat16
+
+
+@pytest.mark.parametrize("precision", COMPRESSED)
+def test_matrices_are_compressed_as_they_are_read(written: Path, precision: str) -> None:
+    model, full = load_model(written, device="cpu", precision=precision), load(written)
+    compress(COMPRESSED[precision], full.lm)
+    states = [one.lm.state_dict() for one in (model, full)]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert prefix_dtype(model) is torch.float32
+
+
+def test_a_compressed_model_is_not_written(written: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="fp32"):
+        save_model(load_model(written, device="cpu", precision="int8"), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def prefix_dtype(model: Model) -> torch.dtype:

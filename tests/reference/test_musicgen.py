@@ -25,7 +25,7 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
 def load(folder: Path) -> Model:
-    return load_model(folder, device="cpu", dtype="fp32", offline=True)
+    return load_model(folder, device="cpu", precision="fp32", offline=True)
 
 
 def close(actual: Tensor, wanted: Tensor) -> None:

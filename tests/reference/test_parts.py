@@ -37,7 +37,7 @@ def test_a_codec_that_is_only_named_is_found(tmp_path: Path, cache_dir: Path) ->
     folder = copy_golden("text", tmp_path / "text")
     torch.save({"pretrained": CODEC_ID}, folder / CODEC_FILE)
     given = GivenText(expected("text")["text_hidden_single"][0])
-    model = load_model(folder, device="cpu", offline=True, text_encoder=given)
+    model = load_model(folder, device="cpu", precision="fp32", offline=True, text_encoder=given)
     audio = torch.randn(1, 1, 2000, generator=torch.Generator().manual_seed(0))
     codes = model.codec.encode(audio)
     assert torch.equal(codes, reference.encode(audio).audio_codes[0])
@@ -48,7 +48,7 @@ def test_a_t5_that_is_only_named_is_found(tmp_path: Path, cache_dir: Path) -> No
     reference = tiny.randomized(T5EncoderModel(tiny.t5_config(d_model=768)))
     publish(tiny.save(reference, tmp_path / "t5"), T5_ID, cache_dir)
     folder = copy_golden("text", tmp_path / "text")
-    model = load_model(folder, device="cpu", offline=True)
+    model = load_model(folder, device="cpu", precision="fp32", offline=True)
     ids = torch.tensor([tiny.tokenizer().encode("fast drums").ids])
     wanted = reference(input_ids=ids).last_hidden_state[0]
     torch.testing.assert_close(model.text_encoder.encode("fast drums"), wanted)

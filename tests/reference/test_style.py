@@ -142,7 +142,7 @@ def model(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(own))
         text = GivenText(expected("melody")["text_hidden_single"][0])
-        return load_model(folder, device="cpu", dtype="fp32", offline=True, text_encoder=text)
+        return load_model(folder, device="cpu", precision="fp32", offline=True, text_encoder=text)
 
 
 def old_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -236,7 +236,7 @@ def test_it_is_converted_with_all_it_needs(model: Model, tmp_path: Path) -> None
     words = WordsTextEncoder(WordsConfig(dim=768, layers=1, buckets=64)).eval()
     whole = replace(model, text_encoder=words)
     save_model(whole, tmp_path / "own")
-    again = load_model(tmp_path / "own", device="cpu", offline=True)
+    again = load_model(tmp_path / "own", device="cpu", precision="fp32", offline=True)
     assert again.defaults == model.defaults
     wanted, given = (m.conditions("a piano", music(0)) for m in (whole, again))
     for name in ("prefix", "style_prefix", "null_prefix"):
@@ -252,4 +252,10 @@ def test_without_mert_the_cure_is_named(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(CheckpointError, match=hub.MERT):
-        load_model(folder, device="cpu", offline=True, text_encoder=GivenText(torch.zeros(1, 768)))
+        load_model(
+            folder,
+            device="cpu",
+            precision="fp32",
+            offline=True,
+            text_encoder=GivenText(torch.zeros(1, 768)),
+        )

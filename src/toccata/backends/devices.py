@@ -1,13 +1,37 @@
-"""Which device and dtype to compute in, unless the user says."""
+"""Which device and precision to compute in, unless the user says."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 
 from toccata.errors import InputError
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-DEFAULT_DTYPES = {"cpu": "fp32", "cuda": "bf16", "mps": "fp32"}
+
+@dataclass(frozen=True)
+class Precision:
+    """dtype: of the LM's weights, and of what its matrices are multiplied with. In int8 and int4
+    the matrices of its layers are kept in so many bits.
+    """
+
+    name: str
+    dtype: torch.dtype
+
+    @property
+    def compressed(self) -> bool:
+        return self.name.startswith("int")
+
+
+PRECISIONS = {
+    "fp32": Precision("fp32", torch.float32),
+    "bf16": Precision("bf16", torch.bfloat16),
+    "fp16": Precision("fp16", torch.float16),
+    "int8": Precision("int8", torch.float32),
+    "int4": Precision("int4", torch.float32),
+}
+AUTO = "auto"
+DEFAULTS = {"cpu": "int8", "cuda": "bf16", "mps": "fp32"}
 
 
 def pick_device(name: str | None = None) -> torch.device:
@@ -15,22 +39,28 @@ def pick_device(name: str | None = None) -> torch.device:
     if name is None:
         return torch.device(_best())
     kind = name.partition(":")[0]
-    if kind not in DEFAULT_DTYPES:
-        raise InputError("device", name, "use " + ", ".join(DEFAULT_DTYPES))
+    if kind not in DEFAULTS:
+        raise InputError("device", name, "use " + ", ".join(DEFAULTS))
     if not _available(kind):
         raise InputError("device", name, f"this machine or this torch has no {kind}; use cpu")
     return torch.device(name)
 
 
-def pick_dtype(device: torch.device, name: str | None = None) -> torch.dtype:
-    """`name` (fp32, bf16, fp16) or the default of `device`. Raises InputError for another name."""
-    if name is None:
-        name = DEFAULT_DTYPES[device.type]
+def pick_precision(device: torch.device, name: str | None = None) -> Precision:
+    """`name` or, for None and auto, the default of `device`.
+
+    Raises InputError for another name, and for one that the device cannot compute in.
+    """
+    if name is None or name == AUTO:
+        name = DEFAULTS[device.type]
         if name == "bf16" and not torch.cuda.is_bf16_supported():
             name = "fp16"
-    if name not in DTYPES:
-        raise InputError("dtype", name, "use " + ", ".join(DTYPES))
-    return DTYPES[name]
+    if name not in PRECISIONS:
+        raise InputError("precision", name, "use " + ", ".join((AUTO, *PRECISIONS)))
+    precision = PRECISIONS[name]
+    if precision.compressed and device.type != "cpu":
+        raise InputError("precision", name, f"it is for CPUs; on {device.type} use bf16 or fp16")
+    return precision
 
 
 def _best() -> str:

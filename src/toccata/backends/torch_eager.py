@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,25 +14,28 @@ from toccata.backends.attention import ChunkAttention, Run, StepAttention, runs_
 from toccata.backends.base import Backend
 from toccata.backends.kv_cache import KVCache
 from toccata.backends.step_sums import StepSums
+from toccata.lm.compressed import Int8
 from toccata.lm.decoder import Decoder
 from toccata.lm.layers import NORM_EPS, Layer, Norm, sinusoidal_positions, split_heads
 
 ROW_MULTIPLE = 4
 """Batches are padded to whole multiples of this. On CPUs a row of a float32 matrix product has
-the same bits in a batch of 4, 8, 12 or 16 rows, but not in one of 1, 2 or 3."""
+the same bits in a batch of 4, 8, 12 or 16 rows, but not in one of 1, 2 or 3. That of a compressed
+matrix has them in any."""
 
 BUCKET = 64
 MEMORY_BUCKET = 16
 
 NormWeights = tuple[Tensor, Tensor]
+Matrix = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _CrossWeights:
     norm: NormWeights
-    q: Tensor
-    kv: Tensor
-    out: Tensor
+    q: Matrix
+    kv: Matrix
+    out: Matrix
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -39,11 +43,11 @@ class _LayerWeights:
     """A layer's tensors, looked up once: going through modules costs as much as the arithmetic."""
 
     norm_self: NormWeights
-    qkv: Tensor
-    out: Tensor
+    qkv: Matrix
+    out: Matrix
     norm_ffn: NormWeights
-    ffn_in: Tensor
-    ffn_out: Tensor
+    ffn_in: Matrix
+    ffn_out: Matrix
     cross: _CrossWeights | None
 
 
@@ -55,15 +59,17 @@ class TorchEager(Backend):
         self._config = config
         self._layers = [_weights(layer) for layer in decoder.layers]  # type: ignore[arg-type]
         self._embed = torch.cat([_weight(table) for table in decoder.embed])
-        self._heads = torch.cat([_weight(head) for head in decoder.heads])
+        compressed = [head for head in decoder.heads if isinstance(head, Int8)]
+        self._heads = _matrix(Int8.joined(compressed)) if compressed else _all_heads(decoder)
+        self._row_multiple = 1 if compressed else ROW_MULTIPLE
         self._out_norm = _norm_weights(decoder.out_norm)
-        self._device, self._dtype = self._heads.device, self._heads.dtype
+        self._device, self._dtype = self._embed.device, self._embed.dtype
         books = torch.arange(config.codebooks, device=self._device)
         self._offsets = books * (config.card + 1)
         self._sinusoids = torch.zeros(0, config.dim, device=self._device)
         sizes = (config.layers, config.heads, config.dim // config.heads)
-        self._cache = KVCache(*sizes, BUCKET, like=self._heads)
-        self._memory = KVCache(*sizes, MEMORY_BUCKET, like=self._heads)
+        self._cache = KVCache(*sizes, BUCKET, like=self._embed)
+        self._memory = KVCache(*sizes, MEMORY_BUCKET, like=self._embed)
         self._memory_lengths: dict[int, int] = {}
         self._memory_runs: dict[tuple[int, ...], list[Run]] = {}
         self._step_sums = StepSums(config.dim, self._device)
@@ -99,7 +105,7 @@ class TorchEager(Backend):
         rows = slice(row, row + 1)
         for index, weights in enumerate(self._layers):
             if weights.cross is not None:
-                both = F.linear(memory[None], weights.cross.kv).chunk(2, dim=-1)
+                both = weights.cross.kv(memory[None]).chunk(2, dim=-1)
                 keys, values = (split_heads(part, self._config.heads) for part in both)
                 self._memory.write(index, rows, 0, keys, values)
 
@@ -132,7 +138,7 @@ class TorchEager(Backend):
         x = self._embed_rows(codes.to(self._device)) + self._sinusoids[at]
         row_index = torch.tensor(rows, device=self._device)
         self._step_sums.add_step(x, row_index, at)
-        x = F.pad(x, (0, 0, 0, -count % ROW_MULTIPLE))
+        x = F.pad(x, (0, 0, 0, -count % self._row_multiple))
         attention = StepAttention(
             cache=self._cache,
             memory=self._memory,
@@ -142,7 +148,7 @@ class TorchEager(Backend):
             memory_runs=self._runs_of_memory(tuple(rows)),
         )
         hidden = _norm(self._run(x, attention), self._out_norm).to(self._dtype)
-        logits = F.linear(hidden, self._heads).float()
+        logits = self._heads(hidden).float()
         return logits[:count].view(count, self._config.codebooks, self._config.card)
 
     def _runs_of_memory(self, rows: tuple[int, ...]) -> list[Run]:
@@ -157,13 +163,13 @@ class TorchEager(Backend):
         """All layers over x [..., D] float32, which is overwritten."""
         dtype = self._dtype
         for index, w in enumerate(self._layers):
-            qkv = F.linear(_norm(x, w.norm_self).to(dtype), w.qkv)
-            x += F.linear(attention.to_self(index, qkv), w.out)
+            qkv = w.qkv(_norm(x, w.norm_self).to(dtype))
+            x += w.out(attention.to_self(index, qkv))
             if w.cross is not None:
-                query = F.linear(_norm(x, w.cross.norm).to(dtype), w.cross.q)
-                x += F.linear(attention.to_memory(index, query), w.cross.out)
-            hidden = F.gelu(F.linear(_norm(x, w.norm_ffn).to(dtype), w.ffn_in))
-            x += F.linear(hidden, w.ffn_out)
+                query = w.cross.q(_norm(x, w.cross.norm).to(dtype))
+                x += w.cross.out(attention.to_memory(index, query))
+            hidden = F.gelu(w.ffn_in(_norm(x, w.norm_ffn).to(dtype)))
+            x += w.ffn_out(hidden)
         return x
 
 
@@ -176,6 +182,21 @@ def _weight(module: nn.Module) -> Tensor:
     return weight
 
 
+def _matrix(module: nn.Module) -> Matrix:
+    """What a module multiplies by, without the cost of calling a module."""
+    if isinstance(module, nn.Linear):
+        return _full(_weight(module))
+    return module.forward
+
+
+def _all_heads(decoder: Decoder) -> Matrix:
+    return _full(torch.cat([_weight(head) for head in decoder.heads]))
+
+
+def _full(weight: Tensor) -> Matrix:
+    return partial(F.linear, weight=weight)
+
+
 def _norm_weights(norm: Norm) -> NormWeights:
     return norm.weight.detach().float(), norm.bias.detach().float()
 
@@ -183,11 +204,11 @@ def _norm_weights(norm: Norm) -> NormWeights:
 def _weights(layer: Layer) -> _LayerWeights:
     return _LayerWeights(
         norm_self=_norm_weights(layer.norm_self),
-        qkv=_weight(layer.self_attn.qkv),
-        out=_weight(layer.self_attn.out),
+        qkv=_matrix(layer.self_attn.qkv),
+        out=_matrix(layer.self_attn.out),
         norm_ffn=_norm_weights(layer.norm_ffn),
-        ffn_in=_weight(layer.ffn_in),
-        ffn_out=_weight(layer.ffn_out),
+        ffn_in=_matrix(layer.ffn_in),
+        ffn_out=_matrix(layer.ffn_out),
         cross=_cross_weights(layer) if hasattr(layer, "cross_attn") else None,
     )
 
@@ -195,7 +216,7 @@ def _weights(layer: Layer) -> _LayerWeights:
 def _cross_weights(layer: Layer) -> _CrossWeights:
     return _CrossWeights(
         norm=_norm_weights(layer.norm_cross),
-        q=_weight(layer.cross_attn.q),
-        kv=_weight(layer.cross_attn.kv),
-        out=_weight(layer.cross_attn.out),
+        q=_matrix(layer.cross_attn.q),
+        kv=_matrix(layer.cross_attn.kv),
+        out=_matrix(layer.cross_attn.out),
     )

@@ -15,7 +15,13 @@ from toccata.schema import EXTENDED, Field, default_of
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, cuda:N or mps. Default: the best there is.")
 ]
-Dtype = Annotated[str | None, typer.Option(help="fp32, bf16 or fp16. Default: by device.")]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        help="fp32, bf16, fp16, on CPUs int8 or int4. Default (auto): int8, on GPUs bf16."
+    ),
+]
+Full = Annotated[str, typer.Option("--precision", help="fp32, bf16 or fp16.")]
 Offline = Annotated[
     bool | None, typer.Option("--offline/--online", help="Never ask the hub for weights.")
 ]

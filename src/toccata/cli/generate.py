@@ -47,11 +47,11 @@ def generate(
     cfg_beta: flags.CfgBeta = None,
     json: flags.Json = False,
     device: flags.Device = None,
-    dtype: flags.Dtype = None,
+    precision: flags.Precision = None,
     offline: flags.Offline = None,
 ) -> None:
     """Make music from a prompt, from audio, or from both."""
-    machine = settings.read(device=device, dtype=dtype, offline=offline)
+    machine = settings.read(device=device, precision=precision, offline=offline)
     inputs = _inputs(raw, text, output, machine.model)
     extras = session.Extras(stride, cfg_beta, fade_in, fade_out)
     finish = Finish(inputs.output_format, bitrate, bit_depth)

@@ -73,7 +73,7 @@ def convert(
     model: Annotated[str, typer.Argument(help="A short name, hub id or folder.")],
     folder: Annotated[Path, typer.Argument(help="Where to write: a new or an empty folder.")],
     *,
-    dtype: flags.Dtype = None,
+    precision: flags.Full = "fp32",
     offline: flags.Offline = None,
 ) -> None:
     """Write a model as one safetensors folder, which loads without anything else.
@@ -82,7 +82,7 @@ def convert(
     """
     from toccata.families.convert import save_model
 
-    machine = settings.read(device="cpu", dtype=dtype, offline=offline)
+    machine = settings.read(device="cpu", precision=precision, offline=offline)
     loaded = session.open_model(machine, model).model
     with working(f"writing {folder}"):
         save_model(loaded, folder)

@@ -27,7 +27,7 @@ Every flag can also be a variable: --data-dir is TOCCATA_DATA_DIR. Examples:
 """
 
 # What the worker is told; the rest is the server's own.
-MACHINE = ("model", "device", "dtype", "slots")
+MACHINE = ("model", "device", "precision", "slots")
 
 Text = str | None
 Model = Annotated[Text, typer.Option("--model", "-m", help="Loaded at start. Default: mini.")]
@@ -111,7 +111,7 @@ def serve(
     upload_url: UploadUrl = None,
     page: Page = None,
     device: flags.Device = None,
-    dtype: flags.Dtype = None,
+    precision: flags.Precision = None,
 ) -> None:
     """Serve the models over HTTP, for the official Replicate clients and for anybody else."""
     given = locals().copy()  # all flags by name

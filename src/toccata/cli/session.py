@@ -28,7 +28,7 @@ def open_model(machine: Settings, name: str) -> Toccata:
         return toccata.load(
             name,
             device=machine.device,
-            dtype=machine.dtype,
+            precision=machine.precision,
             slots=machine.slots,
             offline=machine.offline or None,
         )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import nn
 
+from toccata.backends.devices import Precision
 from toccata.codecs.base import Codec
 from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.codecs.stereo import StereoCodec
@@ -19,6 +21,7 @@ from toccata.conditioners.style import StyleEncoder
 from toccata.errors import CheckpointError
 from toccata.families.model import Model
 from toccata.families.tensors import Part, build
+from toccata.lm.compressed import COMPRESSED, compress_one
 from toccata.lm.decoder import Decoder, LMConfig
 from toccata.types import SamplingParams
 
@@ -64,7 +67,7 @@ class Checkpoint:
 def assemble(
     checkpoint: Checkpoint,
     device: torch.device,
-    dtype: torch.dtype,
+    precision: Precision,
     *,
     text_encoder: TextEncoder | None,
     text_dtype: torch.dtype,
@@ -74,18 +77,26 @@ def assemble(
     codec = load_codec(checkpoint.codec_config, checkpoint.codec, device)
     return Model(
         name=checkpoint.name,
-        lm=build(lambda: Decoder(checkpoint.lm_config), checkpoint.lm, device, dtype),
+        lm=load_lm(checkpoint, device, precision),
         codec=StereoCodec(codec) if checkpoint.stereo else codec,
         text_encoder=text_encoder or checkpoint.load_text(device, text_dtype),
         chroma=checkpoint.chroma,
         segment_s=checkpoint.segment_s,
         defaults=checkpoint.defaults,
         device=device,
-        dtype=dtype,
+        dtype=precision.dtype,
         licence=checkpoint.licence,
         stems=MelodyStems(offline=offline),
         style=None if checkpoint.load_style is None else checkpoint.load_style(device),
     )
+
+
+def load_lm(checkpoint: Checkpoint, device: torch.device, precision: Precision) -> Decoder:
+    """Its layers' matrices are compressed as they are read, never held in full together."""
+    kind = COMPRESSED.get(precision.name)
+    replace = None if kind is None else partial(compress_one, kind)
+    make, dtype = partial(Decoder, checkpoint.lm_config), precision.dtype
+    return build(make, checkpoint.lm, device, dtype, replace=replace)
 
 
 def load_codec(config: EncodecConfig, part: Part, device: torch.device) -> Encodec:

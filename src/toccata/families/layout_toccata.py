@@ -20,11 +20,12 @@ from toccata.conditioners.chroma import ChromaConfig
 from toccata.conditioners.style import StyleConfig, StyleEncoder
 from toccata.conditioners.t5 import T5Shape, T5TextEncoder
 from toccata.conditioners.words import WordsConfig, WordsTextEncoder
-from toccata.errors import CheckpointError
+from toccata.errors import CheckpointError, InputError
 from toccata.families.checkpoint import Checkpoint, LoadStyle, LoadText, mono_codec
 from toccata.families.fields import Fields, read_json
 from toccata.families.model import Model
 from toccata.families.tensors import Part, Rule, build, open_safetensors, without_prefix
+from toccata.lm.compressed import is_compressed
 from toccata.lm.decoder import LMConfig
 from toccata.types import SamplingParams
 
@@ -98,10 +99,12 @@ def write(model: Model, folder: Path, dtype: torch.dtype | None = None) -> None:
     """Write `model` into `folder`, new or empty; dtype None keeps each tensor's own.
 
     Raises CheckpointError if there is something in the folder, or for a text encoder that is
-    neither T5 nor `mini`'s.
+    neither T5 nor `mini`'s; InputError for a model whose matrices are compressed.
     """
     from safetensors.torch import save_file
 
+    if is_compressed(model.lm):
+        raise InputError("precision", "int8 or int4", "load it in fp32, bf16 or fp16 to write it")
     if folder.exists() and any(folder.iterdir()):
         raise CheckpointError(f"{folder}: is not empty; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)

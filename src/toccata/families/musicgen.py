@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from toccata import hub
-from toccata.backends.devices import pick_device, pick_dtype
+from toccata.backends.devices import pick_device, pick_precision
 from toccata.codecs.encodec import EncodecConfig
 from toccata.conditioners.base import TextEncoder
 from toccata.conditioners.hubert import HubertConfig
@@ -23,13 +23,13 @@ def load_model(
     name: str | Path,
     *,
     device: str | None = None,
-    dtype: str | None = None,
+    precision: str | None = None,
     offline: bool | None = None,
     text_encoder: TextEncoder | None = None,
 ) -> Model:
     """Load a model by short name, hub id or folder, in any of the three layouts.
 
-    device: cpu, cuda, mps; dtype of the LM: fp32, bf16, fp16; None picks the best there is.
+    device: cpu, cuda, mps. precision of the LM: fp32, bf16, fp16, int8 or int4; None: what suits.
     offline: never ask the hub. text_encoder: instead of the checkpoint's own.
     Raises UnknownModelError, CheckpointError, InputError.
     """
@@ -38,7 +38,7 @@ def load_model(
     return assemble(
         checkpoint,
         place,
-        pick_dtype(place, dtype),
+        pick_precision(place, precision),
         text_encoder=text_encoder,
         text_dtype=torch.float32,
         offline=bool(offline),

@@ -26,6 +26,8 @@ CURE = (
 RENEW_FRACTION = 8
 
 M = TypeVar("M", bound=nn.Module)
+# Whether a module was put in place of the one that wanted a tensor by that name.
+Replace = Callable[[nn.Module, str, Tensor], bool]
 
 
 class OpenFile(Protocol):
@@ -223,17 +225,31 @@ class _NoDraws(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def build(make: Callable[[], M], part: Part, device: torch.device, dtype: torch.dtype) -> M:
+def build(
+    make: Callable[[], M],
+    part: Part,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    replace: Replace | None = None,
+) -> M:
     """The module that `make` makes, never holding any weights but those of `part`.
 
-    Every tensor is checked against the module's own shape, cast and moved one by one. Raises
+    Every tensor is checked against the module's own shape, cast and moved one by one, and given to
+    `replace`, which may put a module with it in place of the one that wanted it. Raises
     CheckpointError naming the file and the tensor.
     """
     with torch.device("meta"), _NoDraws():
         module = make()
     wanted = module.state_dict()
-    state = dict(_filled(wanted, gather(part, wanted), device, dtype))
-    module.load_state_dict(state, assign=True)
+    filled = _filled(wanted, gather(part, wanted), device, dtype)
+    state = {
+        name: tensor
+        for name, tensor in filled
+        if replace is None or not replace(module, name, tensor)
+    }
+    # What was replaced has other names by now; `gather` has seen to it that nothing is missing.
+    module.load_state_dict(state, strict=replace is None, assign=True)
     # Loading by assignment takes over what the bare module wanted, gradients too.
     return module.eval().requires_grad_(False)
 

@@ -102,7 +102,7 @@ class Decoder(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """Hidden [B, S, D] float32 -> logits [B, K, S, card] float32."""
-        hidden = self.out_norm(x).to(self.heads[0].weight.dtype)
+        hidden = self.out_norm(x).to(self.out_norm.weight.dtype)
         return torch.stack([head(hidden).float() for head in self.heads], dim=1)
 
 

@@ -120,7 +120,7 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor | None, mask: Tensor | None) -> Tensor:
         """x [B, S, D] float32; no memory skips the cross block, which equals a memory of zeros."""
-        dtype = self.ffn_in.weight.dtype
+        dtype = self.norm_ffn.weight.dtype
         x = x + self.self_attn(self.norm_self(x).to(dtype))
         if memory is not None:
             x = x + self.cross_attn(self.norm_cross(x).to(dtype), memory.to(dtype), mask)

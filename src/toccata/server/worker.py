@@ -107,7 +107,7 @@ class Worker:
                 self._models[name] = toccata.load(
                     name,
                     device=machine.device,
-                    dtype=machine.dtype,
+                    precision=machine.precision,
                     slots=machine.slots,
                     offline=True,
                 )

@@ -1,0 +1,97 @@
+"""What compression changes: how far the distributions of the next codes are from those of fp32.
+
+Run as `python -m bench.quality`. The model itself makes some music in fp32; along it, each
+precision says what it would have drawn next.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bench.models import random_model
+from bench.shapes import SHAPES
+from toccata.families.model import Model
+from toccata.lm import delay
+from toccata.pipeline import Toccata, load
+
+PROMPTS = ("lo-fi beat, 80 bpm, mellow piano", "solo guitar, calm, no drums, 100 bpm")
+SECONDS, SHAPE_SECONDS = 8.0, 2.0
+PRECISIONS = ("fp32", "bf16", "int8", "int4")
+
+
+def models(subject: str) -> Iterator[tuple[str, Model]]:
+    """The same weights in every precision, the full ones first."""
+    for precision in PRECISIONS:
+        if subject in SHAPES:
+            torch.manual_seed(0)
+            full = random_model(SHAPES[subject], "fp32")
+            yield precision, _in(full, precision)
+        else:
+            yield precision, load(subject, device="cpu", precision=precision, offline=True).model
+
+
+def _in(model: Model, precision: str) -> Model:
+    from toccata.lm.compressed import COMPRESSED, compress
+
+    if precision in COMPRESSED:
+        compress(COMPRESSED[precision], model.lm)
+    elif precision == "bf16":
+        model.lm = model.lm.to(torch.bfloat16)
+        model.dtype = torch.bfloat16
+    return model
+
+
+def steps_of(model: Model, prompt: str, seconds: float) -> Tensor:
+    """Delayed codes [1, K, S] of music that the model makes."""
+    clip = Toccata(model, 1).generate(prompt, duration_s=seconds, seed=1)
+    codes = model.codec.encode(torch.from_numpy(clip.samples)[None])
+    return delay.apply(codes, model.lm.config.delays, model.lm.config.special_id)
+
+
+@torch.inference_mode()
+def logits_of(model: Model, prompt: str, steps: Tensor) -> Tensor:
+    """[K, S, card] of a teacher-forced forward, unguided."""
+    given = model.conditions(prompt, beats=model.beats(prompt, 0.5))
+    sums = None if given.step_sums is None else given.step_sums[None, : steps.shape[2]]
+    prefix = None if given.prefix is None else given.prefix[None]
+    memory = None if given.text is None else given.text[None]
+    made: Tensor = model.lm(steps, prefix=prefix, memory=memory, step_sums=sums)[0]
+    return made
+
+
+def compared(logits: Tensor, full: Tensor) -> dict[str, float]:
+    """Mean KL divergence from the full ones, in nats; how often the likeliest code is the same."""
+    kl = F.kl_div(logits.log_softmax(-1), full.log_softmax(-1), log_target=True, reduction="none")
+    same = logits.argmax(-1) == full.argmax(-1)
+    return {
+        "kl_nats": round(float(kl.sum(-1).mean()), 5),
+        "greedy_agreement": round(float(same.float().mean()), 4),
+    }
+
+
+def measure(subject: str, seconds: float) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    steps: list[Tensor] = []
+    full: list[Tensor] = []
+    for precision, model in models(subject):
+        if precision == "fp32":
+            steps = [steps_of(model, prompt, seconds) for prompt in PROMPTS]
+            full = [logits_of(model, *one) for one in zip(PROMPTS, steps, strict=True)]
+            continue
+        logits = [logits_of(model, *one) for one in zip(PROMPTS, steps, strict=True)]
+        found[precision] = compared(torch.cat(logits, 1), torch.cat(full, 1))
+    return found
+
+
+def main() -> None:
+    figures = {"mini": measure("mini", SECONDS), "small": measure("small", SHAPE_SECONDS)}
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
