@@ -154,12 +154,19 @@ def test_compressed_steps_are_near_the_full_forward_over_the_same_matrices(
     torch.testing.assert_close(logits, want, atol=0.05, rtol=0.05)
 
 
+@pytest.mark.parametrize(("machine", "name"), [("AMD64", "int8"), ("arm64", "fp32")])
+def test_int8_is_the_default_where_it_is_known_to_be_fast(
+    machine: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    for asked in (None, "auto"):
+        assert pick_precision(pick_device("cpu"), asked).name == name
+
+
 def test_backends_and_devices_go_by_name() -> None:
     assert isinstance(create("torch_eager", fake_decoder()), TorchEager)
     with pytest.raises(InputError, match="torch_eager"):
         create("abacus", fake_decoder())
-    assert pick_precision(pick_device("cpu")).name == "int8"
-    assert pick_precision(pick_device("cpu"), "auto").name == "int8"
     assert pick_precision(pick_device("cpu"), "fp32").dtype is torch.float32
     assert pick_precision(pick_device("cpu"), "bf16").dtype is torch.bfloat16
     with pytest.raises(InputError, match="fp32"):

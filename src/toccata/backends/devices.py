@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,8 @@ PRECISIONS = {
 }
 AUTO = "auto"
 DEFAULTS = {"cpu": "int8", "cuda": "bf16", "mps": "fp32"}
+# Where the kernels for int8 are known to be fast.
+X86 = ("x86_64", "amd64")
 
 
 def pick_device(name: str | None = None) -> torch.device:
@@ -52,15 +55,22 @@ def pick_precision(device: torch.device, name: str | None = None) -> Precision:
     Raises InputError for another name, and for one that the device cannot compute in.
     """
     if name is None or name == AUTO:
-        name = DEFAULTS[device.type]
-        if name == "bf16" and not torch.cuda.is_bf16_supported():
-            name = "fp16"
+        name = _default(device)
     if name not in PRECISIONS:
         raise InputError("precision", name, "use " + ", ".join((AUTO, *PRECISIONS)))
     precision = PRECISIONS[name]
     if precision.compressed and device.type != "cpu":
         raise InputError("precision", name, f"it is for CPUs; on {device.type} use bf16 or fp16")
     return precision
+
+
+def _default(device: torch.device) -> str:
+    name = DEFAULTS[device.type]
+    if name == "bf16" and not torch.cuda.is_bf16_supported():
+        return "fp16"
+    if name == "int8" and platform.machine().lower() not in X86:
+        return "fp32"
+    return name
 
 
 def _best() -> str:

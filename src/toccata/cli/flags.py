@@ -17,9 +17,7 @@ Device = Annotated[
 ]
 Precision = Annotated[
     str | None,
-    typer.Option(
-        help="fp32, bf16, fp16, on CPUs int8 or int4. Default (auto): int8, on GPUs bf16."
-    ),
+    typer.Option(help="fp32, bf16, fp16, on CPUs int8 or int4. Default (auto): by machine."),
 ]
 Full = Annotated[str, typer.Option("--precision", help="fp32, bf16 or fp16.")]
 Offline = Annotated[
