@@ -26,7 +26,7 @@ class Run:
     batch: slice
     rows: slice
     length: int
-    mask: Tensor  # [R, 1, 1, length]: 0 where there is a key, else -inf
+    mask: Tensor  # [R * heads, 1, length]: 0 where there is a key, else -inf
 
 
 def runs_of(rows: Sequence[int], lengths: Sequence[int], cache: KVCache) -> list[Run]:
@@ -50,11 +50,10 @@ def runs_of(rows: Sequence[int], lengths: Sequence[int], cache: KVCache) -> list
 
 
 def _mask(lengths: Sequence[int], size: int, like: Tensor) -> Tensor:
-    filled = torch.tensor(lengths, device=like.device).view(-1, 1, 1, 1)
+    filled = torch.tensor(lengths, device=like.device).view(-1, 1, 1)
     beyond = torch.arange(size, device=like.device) >= filled
-    return torch.zeros(beyond.shape, device=like.device, dtype=like.dtype).masked_fill_(
-        beyond, -math.inf
-    )
+    mask = torch.zeros(beyond.shape, device=like.device, dtype=like.dtype)
+    return mask.masked_fill_(beyond, -math.inf).repeat_interleave(like.shape[2], 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +82,21 @@ class StepAttention:
 
 
 def _attend(query: Tensor, cache: Tensor, runs: Sequence[Run]) -> Tensor:
-    scaled = query.mul(1.0 / math.sqrt(query.shape[-1])).unsqueeze(2)
-    out = torch.zeros_like(scaled)
+    """query [M, heads, D / heads] -> [M, D]; zeros for the rows of no run."""
+    if len(runs) == 1 and runs[0].batch == slice(0, len(query)):
+        return _attend_run(query, cache, runs[0])
+    out = query.new_zeros(len(query), query.shape[1] * query.shape[2])
     for run in runs:
-        keys, values = cache[0, run.rows, :, : run.length], cache[1, run.rows, :, : run.length]
-        scores = torch.matmul(scaled[run.batch], keys.transpose(2, 3)).add_(run.mask)
-        out[run.batch] = torch.matmul(scores.softmax(-1), values)
-    return out.flatten(1)
+        out[run.batch] = _attend_run(query[run.batch], cache, run)
+    return out
+
+
+def _attend_run(query: Tensor, cache: Tensor, run: Run) -> Tensor:
+    count, _, width = query.shape
+    keys, values = cache[:, run.rows, :, : run.length].flatten(1, 2)
+    flat, scale = query.reshape(-1, 1, width), 1.0 / math.sqrt(width)
+    scores = torch.baddbmm(run.mask, flat, keys.transpose(1, 2), alpha=scale)
+    return torch.bmm(scores.softmax(-1), values).view(count, -1)
 
 
 @dataclass(frozen=True, eq=False)
