@@ -166,7 +166,7 @@ async function files() {
 async function stream() {
   const names = [];
   let output, failure;
-  const input = { prompt: "slow 1", duration: 1 };
+  const input = { prompt: "slow 1, happy rock with drums", duration: 1 };
   for await (const event of replicate.stream(MODEL, { input })) {
     names.push(event.event);
     if (event.event === "output") output = event.data;

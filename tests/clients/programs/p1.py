@@ -155,7 +155,9 @@ def files():
 
 def stream():
     names = []
-    for event in replicate.stream(MODEL, input={"prompt": "slow 1", "duration": 1}):
+    for event in replicate.stream(
+        MODEL, input={"prompt": "slow 1, happy rock with drums", "duration": 1}
+    ):
         names.append(event.event.value)
         if event.event is event.EventType.OUTPUT:
             output = event.data

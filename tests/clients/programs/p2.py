@@ -186,7 +186,7 @@ def files():
 
 def stream():
     musicgen = replicate.use(MODEL, streaming=True)
-    address = "".join(musicgen(prompt="slow 0.5", duration=1))
+    address = "".join(musicgen(prompt="slow 0.5, happy rock with drums", duration=1))
     return {"kind": type(address).__name__, "url": address}
 
 
