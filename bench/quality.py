@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -27,23 +28,21 @@ PRECISIONS = ("fp32", "bf16", "int8", "int4")
 def models(subject: str) -> Iterator[tuple[str, Model]]:
     """The same weights in every precision, the full ones first."""
     for precision in PRECISIONS:
-        if subject in SHAPES:
-            torch.manual_seed(0)
-            full = random_model(SHAPES[subject], "fp32")
-            yield precision, _in(full, precision)
-        else:
-            yield precision, load(subject, device="cpu", precision=precision, offline=True).model
+        make = _drawn if subject in SHAPES else _loaded
+        yield precision, make(subject, precision)
 
 
-def _in(model: Model, precision: str) -> Model:
-    from toccata.lm.compressed import COMPRESSED, compress
+def _loaded(name: str, precision: str) -> Model:
+    return load(name, device="cpu", precision=precision, offline=True).model
 
-    if precision in COMPRESSED:
-        compress(COMPRESSED[precision], model.lm)
-    elif precision == "bf16":
-        model.lm = model.lm.to(torch.bfloat16)
-        model.dtype = torch.bfloat16
-    return model
+
+def _drawn(shape: str, precision: str) -> Model:
+    torch.manual_seed(0)
+    if precision != "bf16":
+        return random_model(SHAPES[shape], precision)
+    # Rounded from what the others have: bfloat16 has draws of its own.
+    model = random_model(SHAPES[shape], "fp32")
+    return replace(model, lm=model.lm.to(torch.bfloat16), dtype=torch.bfloat16)
 
 
 def steps_of(model: Model, prompt: str, seconds: float) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from tests.fakes import fake_decoder
+from toccata.errors import InputError
 from toccata.lm.compressed import COMPRESSED, Compressed, Int8, compress
 
 KINDS = list(COMPRESSED.values())
@@ -63,6 +64,11 @@ def test_layers_and_heads_are_compressed_and_nothing_else(kind: Compressed) -> N
     assert all(name.startswith("projections.") for name in left)
     assert all(isinstance(head, Int8) for head in decoder.heads)
     assert isinstance(decoder.layers[0].ffn_in, kind)
+
+
+def test_a_width_that_4_bits_cannot_have_names_the_cure() -> None:
+    with pytest.raises(InputError, match="use int8"):
+        COMPRESSED["int4"].of(normal(32, 40))
 
 
 def test_joined_heads_say_what_each_says() -> None:

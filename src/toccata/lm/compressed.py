@@ -12,14 +12,15 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from toccata.errors import InputError
 from toccata.lm.decoder import Decoder
 
 INT4_GROUP = 32
 """Neighbours along a row that share a scale and a zero in 4 bits."""
 
 
-class Int8(nn.Module):
-    """weight [out, in] int8, from -127 to 127; scales [out] bfloat16."""
+class _Packed(nn.Module):
+    """A matrix [out, in] as its kernel reads it."""
 
     weight: Tensor
     scales: Tensor
@@ -28,6 +29,18 @@ class Int8(nn.Module):
         super().__init__()
         self.register_buffer("weight", weight)
         self.register_buffer("scales", scales)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [..., in] -> [..., out]."""
+        rows = x.reshape(-1, x.shape[-1]).bfloat16()
+        return self._product(rows).float().view(*x.shape[:-1], -1)
+
+    def _product(self, rows: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Int8(_Packed):
+    """weight [out, in] int8, from -127 to 127; scales [out] bfloat16."""
 
     @classmethod
     def of(cls, weight: Tensor) -> Int8:
@@ -42,29 +55,25 @@ class Int8(nn.Module):
         """One whose outputs are those of all parts, in this order."""
         return cls(torch.cat([p.weight for p in parts]), torch.cat([p.scales for p in parts]))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x [..., in] -> [..., out]."""
-        rows = x.reshape(-1, x.shape[-1]).bfloat16()
+    def _product(self, rows: Tensor) -> Tensor:
         made: Tensor = torch.ops.aten._weight_int8pack_mm(rows, self.weight, self.scales)
-        return made.float().view(*x.shape[:-1], -1)
+        return made
 
 
-class Int4(nn.Module):
+class Int4(_Packed):
     """Integers from 0 to 15 as the kernel packs them; scales [in / group, out, 2] bfloat16 hold a
     scale and a zero for each group of inputs.
     """
 
-    weight: Tensor
-    scales: Tensor
-
-    def __init__(self, weight: Tensor, scales: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("weight", weight)
-        self.register_buffer("scales", scales)
-
     @classmethod
     def of(cls, weight: Tensor) -> Int4:
-        """The nearest to weight [out, in] of any floating dtype. `in` divides by the group."""
+        """The nearest to weight [out, in] of any floating dtype.
+
+        Raises InputError for an `in` that is not whole groups.
+        """
+        if weight.shape[1] % INT4_GROUP:
+            cure = f"a matrix is {weight.shape[1]} wide, not whole groups of {INT4_GROUP}; use int8"
+            raise InputError("precision", "int4", cure)
         groups = weight.float().view(len(weight), -1, INT4_GROUP)
         low, high = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True)
         scales = ((high - low) / 15).clamp(min=1e-30)
@@ -74,12 +83,10 @@ class Int4(nn.Module):
         packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers, 1)
         return cls(packed, both.transpose(0, 1).contiguous())
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x [..., in] -> [..., out]."""
-        rows = x.reshape(-1, x.shape[-1]).bfloat16()
+    def _product(self, rows: Tensor) -> Tensor:
         multiply = torch.ops.aten._weight_int4pack_mm_for_cpu
         made: Tensor = multiply(rows, self.weight, INT4_GROUP, self.scales)
-        return made.float().view(*x.shape[:-1], -1)
+        return made
 
 
 Compressed = type[Int8] | type[Int4]
