@@ -16,7 +16,8 @@ from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.codecs.seanet import SeanetConfig
 from toccata.conditioners.t5 import T5Shape, T5TextEncoder
 from toccata.families.model import TEXT, Model
-from toccata.lm.compressed import COMPRESSED, INT4_GROUP, compress
+from toccata.kernels.matmul import INT4_GROUP
+from toccata.lm.compressed import COMPRESSED, compress
 from toccata.lm.decoder import Decoder, LMConfig
 from toccata.types import SamplingParams
 

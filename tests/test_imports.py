@@ -18,7 +18,7 @@ LAYERS = (
     {"errors"},
     {"types"},
     {"audio", "schema", "settings"},
-    {"hearing"},
+    {"hearing", "kernels"},
     {"inputs", "codecs", "lm"},
     {"conditioners"},
     {"backends", "hub"},

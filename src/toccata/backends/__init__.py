@@ -11,7 +11,17 @@ if TYPE_CHECKING:
     from toccata.backends.base import Backend
     from toccata.lm.decoder import Decoder
 
-BACKENDS = {"torch_eager": ("toccata.backends.torch_eager", "TorchEager")}
+BACKENDS = {
+    "torch_eager": ("toccata.backends.torch_eager", "TorchEager"),
+    "packed_cpu": ("toccata.backends.packed_cpu", "PackedCpu"),
+}
+
+
+def best(decoder: Decoder) -> str:
+    """The fastest backend that can run `decoder` where its weights are."""
+    from toccata.backends.packed_cpu import fits
+
+    return "packed_cpu" if fits(decoder) else "torch_eager"
 
 
 def create(name: str, decoder: Decoder) -> Backend:

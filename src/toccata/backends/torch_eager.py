@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from toccata.backends.attention import ChunkAttention, Run, StepAttention, runs_of
 from toccata.backends.base import Backend
 from toccata.backends.kv_cache import KVCache
-from toccata.backends.step_sums import StepSums
-from toccata.lm.compressed import Int8
+from toccata.backends.step_inputs import StepInputs
+from toccata.lm.compressed import is_compressed
 from toccata.lm.decoder import Decoder
-from toccata.lm.layers import NORM_EPS, Layer, Norm, sinusoidal_positions, split_heads
+from toccata.lm.layers import NORM_EPS, Layer, Norm, split_heads
 
 ROW_MULTIPLE = 4
 """Batches are padded to whole multiples of this. On CPUs a row of a float32 matrix product has
@@ -58,21 +58,18 @@ class TorchEager(Backend):
         config = decoder.config
         self._config = config
         self._layers = [_weights(layer) for layer in decoder.layers]  # type: ignore[arg-type]
-        self._embed = torch.cat([_weight(table) for table in decoder.embed])
-        compressed = [head for head in decoder.heads if isinstance(head, Int8)]
-        self._heads = _matrix(Int8.joined(compressed)) if compressed else _all_heads(decoder)
+        self._inputs = StepInputs(decoder)
+        compressed = is_compressed(decoder)
+        self._heads = _each_head(decoder) if compressed else _all_heads(decoder)
         self._row_multiple = 1 if compressed else ROW_MULTIPLE
         self._out_norm = _norm_weights(decoder.out_norm)
-        self._device, self._dtype = self._embed.device, self._embed.dtype
-        books = torch.arange(config.codebooks, device=self._device)
-        self._offsets = books * (config.card + 1)
-        self._sinusoids = torch.zeros(0, config.dim, device=self._device)
+        like = decoder.out_norm.weight.detach()
+        self._device, self._dtype = like.device, like.dtype
         sizes = (config.layers, config.heads, config.dim // config.heads)
-        self._cache = KVCache(*sizes, BUCKET, like=self._embed)
-        self._memory = KVCache(*sizes, MEMORY_BUCKET, like=self._embed)
+        self._cache = KVCache(*sizes, BUCKET, like=like)
+        self._memory = KVCache(*sizes, MEMORY_BUCKET, like=like)
         self._memory_lengths: dict[int, int] = {}
         self._memory_runs: dict[tuple[int, ...], list[Run]] = {}
-        self._step_sums = StepSums(config.dim, self._device)
 
     @torch.inference_mode()
     def open(
@@ -83,10 +80,7 @@ class TorchEager(Backend):
         step_sums: Sequence[Tensor | None] = (),
     ) -> None:
         self._cache.open(row, len(memories), positions)
-        self._step_sums.open(row, len(memories), positions, step_sums)
-        if self._cache.positions > len(self._sinusoids):
-            steps = torch.arange(self._cache.positions, device=self._device)
-            self._sinusoids = sinusoidal_positions(steps, self._config.dim)
+        self._inputs.open(row, len(memories), positions, step_sums)
         if self._config.cross_attention:
             self._remember(row, memories)
 
@@ -111,10 +105,7 @@ class TorchEager(Backend):
 
     @torch.inference_mode()
     def embed(self, codes: Tensor) -> Tensor:
-        return self._embed_rows(codes.to(self._device).T)
-
-    def _embed_rows(self, codes: Tensor) -> Tensor:
-        return F.embedding(codes + self._offsets, self._embed).float().sum(1)
+        return self._inputs.embed(codes.T)
 
     @torch.inference_mode()
     def prefill(self, row: int, start: int, chunk: Tensor) -> None:
@@ -127,17 +118,14 @@ class TorchEager(Backend):
             mask=torch.ones(size, start + size, dtype=torch.bool, device=self._device).tril(start),
             memory_length=self._memory_lengths.get(row, 0),
         )
-        x = chunk + self._sinusoids[start : start + size]
-        self._step_sums.add_chunk(x, row, start)
-        self._run(x, attention)
+        self._run(self._inputs.chunk(row, start, chunk), attention)
 
     @torch.inference_mode()
     def step(self, rows: Sequence[int], positions: Sequence[int], codes: Tensor) -> Tensor:
         count = len(rows)
         at = torch.tensor(positions, device=self._device)
-        x = self._embed_rows(codes.to(self._device)) + self._sinusoids[at]
         row_index = torch.tensor(rows, device=self._device)
-        self._step_sums.add_step(x, row_index, at)
+        x = self._inputs.step(row_index, at, codes)
         x = F.pad(x, (0, 0, 0, -count % self._row_multiple))
         attention = StepAttention(
             cache=self._cache,
@@ -191,6 +179,10 @@ def _matrix(module: nn.Module) -> Matrix:
 
 def _all_heads(decoder: Decoder) -> Matrix:
     return _full(torch.cat([_weight(head) for head in decoder.heads]))
+
+
+def _each_head(decoder: Decoder) -> Matrix:
+    return lambda x: torch.cat([head(x) for head in decoder.heads], dim=-1)
 
 
 def _full(weight: Tensor) -> Matrix:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from toccata.backends import create
+from toccata.backends import best, create
 from toccata.engine.batch import Batch
 from toccata.engine.scheduler import Scheduler
 from toccata.engine.sequence import Request, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from toccata.conditioners.base import Conditions
     from toccata.families.model import Model
 
-PREFILL_CHUNK = 128
+PREFILL_CHUNK = 32
 """Positions per step: counted from a request's own start, so the same whoever else is there."""
 
 
@@ -36,11 +36,14 @@ class _Prefill:
 
 
 class Engine:
-    """Runs up to `slots` requests at once over one model; the others wait in order of arrival."""
+    """Runs up to `slots` requests at once over one model; the others wait in order of arrival.
 
-    def __init__(self, model: Model, slots: int = 8, backend: str = "torch_eager") -> None:
+    backend: a name in `toccata.backends`, the fastest that fits by default.
+    """
+
+    def __init__(self, model: Model, slots: int = 8, backend: str | None = None) -> None:
         self._config = model.lm.config
-        self._backend = create(backend, model.lm)
+        self._backend = create(backend or best(model.lm), model.lm)
         self._segment_frames = int(model.segment_s * model.codec.frame_rate_hz)
         self._rows_per_slot = 2 if model.style is None else 3
         # Sampling is in float64, which Apple's GPUs have not.

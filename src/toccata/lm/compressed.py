@@ -1,92 +1,89 @@
 """Matrices of a decoder in 8 or 4 bits, in place of its linear layers.
 
 They are read as they lie and expanded in registers, so that a step reads a quarter of the bytes of
-float32, or less. Inputs and outputs are float32, rounded to bfloat16 for the product. A row of a
-product has the same bits whatever other rows there are. CPU only.
+float32, or less. What they multiply is rounded to 8 bits, in groups of 64 numbers; outputs are
+float32. A row of a product has the same bits whatever other rows there are. CPU only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toccata.errors import InputError
+from toccata.kernels import packing
+from toccata.kernels.compiling import use_threads
+from toccata.kernels.layer import product
+from toccata.kernels.matmul import Floats, Int4Matrix, Int8Matrix, Matrix
+from toccata.kernels.rounding import Rounded, padded_rows
 from toccata.lm.decoder import Decoder
 
-INT4_GROUP = 32
-"""Neighbours along a row that share a scale and a zero in 4 bits."""
 
-
-class _Packed(nn.Module):
-    """A matrix [out, in] as its kernel reads it."""
+class Packed(nn.Module):
+    """A matrix [outputs, inputs] as kernels read it: two flat buffers, see `kernels.matmul`."""
 
     weight: Tensor
     scales: Tensor
 
-    def __init__(self, weight: Tensor, scales: Tensor) -> None:
+    def __init__(self, matrix: Matrix, outputs: int, inputs: int) -> None:
         super().__init__()
-        self.register_buffer("weight", weight)
-        self.register_buffer("scales", scales)
+        self.outputs, self.inputs = outputs, inputs
+        self.register_buffer("weight", torch.from_numpy(matrix.weight))
+        self.register_buffer("scales", torch.from_numpy(matrix.scales))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x [..., in] -> [..., out]."""
-        rows = x.reshape(-1, x.shape[-1]).bfloat16()
-        return self._product(rows).float().view(*x.shape[:-1], -1)
-
-    def _product(self, rows: Tensor) -> Tensor:
+    @property
+    def matrix(self) -> Matrix:
+        """The same memory for kernels."""
         raise NotImplementedError
 
+    def forward(self, x: Tensor) -> Tensor:
+        """x [..., inputs] -> [..., outputs] float32."""
+        padded_outputs, padded_inputs = packing.padded_shape(self.outputs, self.inputs)
+        rows = x.detach().reshape(-1, self.inputs).float().numpy()
+        rows = np.pad(rows, ((0, 0), (0, padded_inputs - self.inputs)))
+        out = np.empty((padded_rows(len(rows)), padded_outputs), np.float32)
+        use_threads(torch.get_num_threads())
+        product(rows, self.matrix, Rounded.empty(len(rows), padded_inputs), out)
+        return torch.from_numpy(out[: len(rows), : self.outputs]).view(*x.shape[:-1], -1)
 
-class Int8(_Packed):
-    """weight [out, in] int8, from -127 to 127; scales [out] bfloat16."""
+
+class Int8(Packed):
+    """One scale per output."""
 
     @classmethod
     def of(cls, weight: Tensor) -> Int8:
-        """The nearest to weight [out, in] of any floating dtype."""
-        weight = weight.float()
-        scales = (weight.abs().amax(1) / 127).clamp(min=1e-30).bfloat16()
-        numbers = (weight / scales.float()[:, None]).round_().clamp_(-127, 127)
-        return cls(numbers.to(torch.int8), scales)
+        """The nearest to weight [outputs, inputs] of any floating dtype."""
+        return cls(packing.int8(_floats(weight)), *weight.shape)
 
-    @classmethod
-    def joined(cls, parts: Sequence[Int8]) -> Int8:
-        """One whose outputs are those of all parts, in this order."""
-        return cls(torch.cat([p.weight for p in parts]), torch.cat([p.scales for p in parts]))
-
-    def _product(self, rows: Tensor) -> Tensor:
-        made: Tensor = torch.ops.aten._weight_int8pack_mm(rows, self.weight, self.scales)
-        return made
+    @property
+    def matrix(self) -> Int8Matrix:
+        return Int8Matrix(self.weight.numpy(), self.scales.numpy())
 
 
-class Int4(_Packed):
-    """Integers from 0 to 15 as the kernel packs them; scales [in / group, out, 2] bfloat16 hold a
-    scale and a zero for each group of inputs.
-    """
+class Int4(Packed):
+    """A scale and a low per 32 inputs of an output."""
 
     @classmethod
     def of(cls, weight: Tensor) -> Int4:
-        """The nearest to weight [out, in] of any floating dtype.
+        """The nearest to weight [outputs, inputs] of any floating dtype."""
+        return cls(packing.int4(_floats(weight)), *weight.shape)
 
-        Raises InputError for an `in` that is not whole groups.
-        """
-        if weight.shape[1] % INT4_GROUP:
-            cure = f"a matrix is {weight.shape[1]} wide, not whole groups of {INT4_GROUP}; use int8"
-            raise InputError("precision", "int4", cure)
-        groups = weight.float().view(len(weight), -1, INT4_GROUP)
-        low, high = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True)
-        scales = ((high - low) / 15).clamp(min=1e-30)
-        numbers = ((groups - low) / scales).round_().clamp_(0, 15).to(torch.int32).flatten(1)
-        # To the kernel zero is the number 8.
-        both = torch.cat([scales, low + 8 * scales], -1).bfloat16()
-        packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers, 1)
-        return cls(packed, both.transpose(0, 1).contiguous())
+    @property
+    def matrix(self) -> Int4Matrix:
+        return Int4Matrix(self.weight.numpy(), self.scales.numpy())
 
-    def _product(self, rows: Tensor) -> Tensor:
-        multiply = torch.ops.aten._weight_int4pack_mm_for_cpu
-        made: Tensor = multiply(rows, self.weight, INT4_GROUP, self.scales)
-        return made
+
+def _floats(weight: Tensor) -> Floats:
+    return np.ascontiguousarray(weight.detach().float().numpy())
+
+
+def joined(parts: Sequence[Int8]) -> Int8:
+    """One whose outputs are those of all parts, in this order; each has whole blocks of them."""
+    weight, scales = zip(*(part.matrix for part in parts), strict=True)
+    matrix = Int8Matrix(np.concatenate(weight), np.concatenate(scales))
+    return Int8(matrix, sum(part.outputs for part in parts), parts[0].inputs)
 
 
 Compressed = type[Int8] | type[Int4]

@@ -1,0 +1,50 @@
+"""What goes into the first layer: embedded codes, where they stand, and what is added by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from toccata.backends.step_sums import StepSums
+from toccata.lm.decoder import Decoder
+from toccata.lm.layers import sinusoidal_positions
+
+
+class StepInputs:
+    """All that a decoder knows of a position before its layers: [..., D] float32."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        config = decoder.config
+        tables = [table.get_parameter("weight").detach() for table in decoder.embed]
+        self._embed = torch.cat(tables)
+        self._dim, self._device = config.dim, self._embed.device
+        self._offsets = torch.arange(config.codebooks, device=self._device) * (config.card + 1)
+        self._sinusoids = torch.zeros(0, config.dim, device=self._device)
+        self._step_sums = StepSums(config.dim, self._device)
+
+    def open(self, row: int, rows: int, positions: int, step_sums: Sequence[Tensor | None]) -> None:
+        """Rows row .. row + rows - 1 will hold `positions`; see `Backend.open`."""
+        self._step_sums.open(row, rows, positions, step_sums)
+        if positions > len(self._sinusoids):
+            self._sinusoids = sinusoidal_positions(
+                torch.arange(positions, device=self._device), self._dim
+            )
+
+    def embed(self, codes: Tensor) -> Tensor:
+        """codes [..., K] -> [..., D]."""
+        return F.embedding(codes.to(self._device) + self._offsets, self._embed).float().sum(-2)
+
+    def chunk(self, row: int, start: int, embedded: Tensor) -> Tensor:
+        """embedded [R, S, D], positions `start` on of rows row .. row + R - 1."""
+        x = embedded + self._sinusoids[start : start + embedded.shape[1]]
+        self._step_sums.add_chunk(x, row, start)
+        return x
+
+    def step(self, rows: Tensor, positions: Tensor, codes: Tensor) -> Tensor:
+        """codes [R, K] at one position of each of `rows` -> [R, D]."""
+        x = self.embed(codes) + self._sinusoids[positions]
+        self._step_sums.add_step(x, rows, positions)
+        return x

@@ -1,0 +1,163 @@
+"""Rounded rows times packed matrices, read once from memory in the order in which they lie.
+
+Sixteen outputs make a block, four neighbouring inputs a word; a block's words follow each other:
+
+    int8   bytes [N / 16, D / 4, 16, 4], weight + 128; one scale [N] per output
+    int4   bytes [N / 16, D / 8, 16, 4]: the lower half of a byte is a weight of one word, the upper
+           half that of the next; a scale and a low [N / 16, D / 32, 2, 16] bfloat16 for each 32
+           inputs of an output, weight = scale * number + low
+
+A row's products are sums of integers within a group of 64 inputs (32 in int4) and are then added up
+in float32 from the first group on: the same bits in a batch of any size.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+
+from toccata.kernels.compiling import compiled, in_parallel, overload
+from toccata.kernels.dots import (
+    add_scaled,
+    dots,
+    even_nibbles,
+    no_ints,
+    odd_nibbles,
+    put,
+    spread,
+    times,
+    with_lows,
+    zeros,
+)
+from toccata.kernels.functions import gelu
+from toccata.kernels.rounding import GROUP, Rounded, round_group
+from toccata.kernels.vectors import load, load_bytes
+
+BLOCK = 16
+WORD = 4
+LINE = 64  # bytes of one word of a block
+INT4_GROUP = 32
+
+Floats = NDArray[np.float32]
+
+
+class Int8Matrix(NamedTuple):
+    weight: NDArray[np.uint8]
+    scales: Floats
+
+
+class Int4Matrix(NamedTuple):
+    weight: NDArray[np.uint8]
+    scales: NDArray[np.uint16]
+
+
+Matrix = Int8Matrix | Int4Matrix
+
+
+def _int8_tile(count: int) -> Any:
+    """What multiplies `count` rows from `row` on with a block: a tuple of FLOATS."""
+
+    @compiled
+    def tile(x: Rounded, matrix: Int8Matrix, row: int, block: int) -> Any:
+        groups = x.scales.shape[1]
+        width = groups * GROUP
+        line = block * (width // WORD) * LINE
+        sums = zeros(count)
+        for group in range(groups):
+            accs = spread(x.offsets, row * groups + group, groups, count)
+            first = row * width + group * GROUP
+            for at in range(first, first + GROUP, WORD):
+                accs = dots(accs, load_bytes(matrix.weight, line), x.numbers, at, width)
+                line += LINE
+            sums = add_scaled(sums, accs, x.scales, row * groups + group, groups)
+        return times(sums, load(matrix.scales, block * BLOCK))
+
+    return tile
+
+
+def _int4_tile(count: int) -> Any:
+    """The same for an Int4Matrix."""
+
+    @compiled
+    def tile(x: Rounded, matrix: Int4Matrix, row: int, block: int) -> Any:
+        groups = x.scales.shape[1]
+        width, halves = groups * GROUP, groups * 2
+        line = block * (width // WORD // 2) * LINE
+        sums = zeros(count)
+        for half in range(halves):
+            accs = no_ints(count)
+            first = row * width + half * INT4_GROUP
+            for at in range(first, first + INT4_GROUP, 2 * WORD):
+                packed = load_bytes(matrix.weight, line)
+                accs = dots(accs, even_nibbles(packed), x.numbers, at, width)
+                accs = dots(accs, odd_nibbles(packed), x.numbers, at + WORD, width)
+                line += LINE
+            place = (block * halves + half) * 2 * BLOCK
+            scale, low = load(matrix.scales, place), load(matrix.scales, place + BLOCK)
+            parts = with_lows(accs, scale, low, x.totals, row * halves + half, halves)
+            sums = add_scaled(sums, parts, x.scales, row * groups + half // 2, groups)
+        return sums
+
+    return tile
+
+
+_TILES = {
+    Int8Matrix: tuple(_int8_tile(count) for count in (2, 4, 8)),
+    Int4Matrix: tuple(_int4_tile(count) for count in (2, 4, 8)),
+}
+
+
+def _multiply_block(
+    x: Rounded, matrix: Matrix, block: int, rows: int, out: Floats, add: bool
+) -> None:
+    """All `rows` with one block; compiled for the kind of matrix below."""
+    raise NotImplementedError
+
+
+@overload(_multiply_block)
+def _typed(x: Any, matrix: Any, block: Any, rows: Any, out: Any, add: Any) -> Any:
+    two, four, eight = _TILES[matrix.instance_class]
+
+    def run(x: Any, matrix: Any, block: Any, rows: Any, out: Any, add: Any) -> Any:
+        width = out.shape[1]
+        row, at = 0, block * BLOCK
+        while rows - row > 4:
+            put(out, row * width + at, width, eight(x, matrix, row, block), add)
+            row += 8
+        if rows - row > 2:
+            put(out, row * width + at, width, four(x, matrix, row, block), add)
+        elif rows > row:
+            put(out, row * width + at, width, two(x, matrix, row, block), add)
+
+    return run
+
+
+@in_parallel
+def multiply(x: Rounded, matrix: Matrix, rows: int, out: Floats, add: bool) -> None:
+    """`rows` of x, written to (or added to) out [M', N]; what lies beyond them there is spoilt."""
+    for block in prange(out.shape[1] // BLOCK):
+        _multiply_block(x, matrix, block, rows, out, add)
+
+
+@compiled
+def _bend_group(
+    x: Rounded, matrix: Matrix, rows: int, out: Floats, into: Rounded, group: int
+) -> None:
+    width = out.shape[1]
+    for block in range(group * GROUP // BLOCK, (group + 1) * GROUP // BLOCK):
+        _multiply_block(x, matrix, block, rows, out, False)
+    for row in range(rows):
+        at = row * width + group * GROUP
+        a, b = gelu(load(out, at)), gelu(load(out, at + 16))
+        c, d = gelu(load(out, at + 32)), gelu(load(out, at + 48))
+        round_group(a, b, c, d, into, row, group)
+
+
+@in_parallel
+def multiply_and_bend(x: Rounded, matrix: Matrix, rows: int, out: Floats, into: Rounded) -> None:
+    """GELU of the product, rounded; out [M', N] is room for the product."""
+    for group in prange(out.shape[1] // GROUP):
+        _bend_group(x, matrix, rows, out, into, group)

@@ -1,0 +1,139 @@
+"""Rows of float32 rounded to 8 bits, in groups of 64 that share a scale: what matrices multiply.
+
+A group's largest magnitude becomes 127. Nothing crosses rows. A row that is not finite keeps a
+scale that is not, and so do all products with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+
+from toccata.kernels.compiling import compiled, in_parallel
+from toccata.kernels.vectors import (
+    larger,
+    largest,
+    load,
+    magnitude,
+    rounded,
+    splat,
+    store,
+    to_ints,
+    total,
+    total_int,
+)
+
+GROUP = 64
+HALF_GROUP = GROUP // 2
+ROWS = 8
+"""Kernels take up to so many rows at a time; rows are padded to whole multiples."""
+
+FULL, NOTHING, NORM_EPS = np.float32(127), np.float32(0), np.float32(1e-5)
+
+
+class Rounded(NamedTuple):
+    """Rows [M, D] as numbers [M', D] int8 times scales [M', D / 64], M' >= M.
+
+    offsets [M', D / 64] hold -128 times the sum of a group, and totals [M', D / 32] the sums of
+    half groups: for weights that lie as unsigned integers.
+    """
+
+    numbers: NDArray[np.int8]
+    scales: NDArray[np.float32]
+    offsets: NDArray[np.int32]
+    totals: NDArray[np.float32]
+
+    @classmethod
+    def empty(cls, rows: int, width: int) -> Rounded:
+        padded = padded_rows(rows)
+        return cls(
+            np.zeros((padded, width), np.int8),
+            np.zeros((padded, width // GROUP), np.float32),
+            np.zeros((padded, width // GROUP), np.int32),
+            np.zeros((padded, width // HALF_GROUP), np.float32),
+        )
+
+    def first(self, rows: int) -> Rounded:
+        """The same memory for fewer rows, a whole multiple of ROWS."""
+        numbers, scales, offsets, totals = self
+        return Rounded(numbers[:rows], scales[:rows], offsets[:rows], totals[:rows])
+
+
+def padded_rows(rows: int) -> int:
+    return -(-rows // ROWS) * ROWS
+
+
+@compiled
+def round_group(a: Any, b: Any, c: Any, d: Any, into: Rounded, row: int, group: int) -> None:
+    """The 64 numbers of a, b, c, d become a group of `row`."""
+    top = largest(larger(larger(magnitude(a), magnitude(b)), larger(magnitude(c), magnitude(d))))
+    finer = splat(FULL / top if top > NOTHING else NOTHING)
+    groups = into.scales.shape[1]
+    at = (row * groups + group) * GROUP
+    na, nb = to_ints(rounded(a * finer)), to_ints(rounded(b * finer))
+    nc, nd = to_ints(rounded(c * finer)), to_ints(rounded(d * finer))
+    store(into.numbers, at, na)
+    store(into.numbers, at + 16, nb)
+    store(into.numbers, at + 32, nc)
+    store(into.numbers, at + 48, nd)
+    first, second = total_int(na) + total_int(nb), total_int(nc) + total_int(nd)
+    into.scales[row, group] = top / FULL
+    into.offsets[row, group] = -128 * (first + second)
+    into.totals[row, 2 * group] = first
+    into.totals[row, 2 * group + 1] = second
+
+
+@compiled
+def round_row(x: NDArray[np.float32], into: Rounded, row: int) -> None:
+    width = x.shape[1]
+    for group in range(width // GROUP):
+        at = row * width + group * GROUP
+        round_group(
+            load(x, at), load(x, at + 16), load(x, at + 32), load(x, at + 48), into, row, group
+        )
+
+
+@in_parallel
+def round_rows(x: NDArray[np.float32], into: Rounded) -> None:
+    """x [M, D] as it is."""
+    for row in prange(x.shape[0]):
+        round_row(x, into, row)
+
+
+@compiled
+def _normalise_row(
+    x: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32], into: Rounded,
+    row: int,
+) -> None:  # fmt: skip
+    width = x.shape[1]
+    start = row * width
+    sums = splat(NOTHING)
+    for at in range(start, start + width, 16):
+        sums = sums + load(x, at)
+    mean = splat(total(sums) / np.float32(width))
+    squares = splat(NOTHING)
+    for at in range(start, start + width, 16):
+        away = load(x, at) - mean
+        squares = squares + away * away
+    spread = total(squares) / np.float32(width) + NORM_EPS
+    scale = splat(np.float32(1) / np.sqrt(spread))
+    for group in range(width // GROUP):
+        at = group * GROUP
+        a = (load(x, start + at) - mean) * scale * load(weight, at) + load(bias, at)
+        b = (load(x, start + at + 16) - mean) * scale * load(weight, at + 16) + load(bias, at + 16)
+        c = (load(x, start + at + 32) - mean) * scale * load(weight, at + 32) + load(bias, at + 32)
+        d = (load(x, start + at + 48) - mean) * scale * load(weight, at + 48) + load(bias, at + 48)
+        round_group(a, b, c, d, into, row, group)
+
+
+@in_parallel
+def normalise(
+    x: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32], rows: int,
+    into: Rounded,
+) -> None:  # fmt: skip
+    """The layer norm of the first `rows` of x [M', D], rounded."""
+    for row in prange(rows):
+        _normalise_row(x, weight, bias, into, row)

@@ -1,0 +1,260 @@
+"""Vectors of 512 bits in compiled kernels: what numba's own vectorising cannot promise.
+
+A kernel is a numba function that computes with three types: BYTES (64 unsigned of 8 bits), INTS
+(16 signed of 32 bits) and FLOATS (16 float32). Where registers are narrower, LLVM splits them,
+with the same results. No operation is reordered or fused unless its name says so, hence a sum has
+the same bits on every call. Arrays are contiguous, and places in them count elements, unchecked.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import models, register_model
+
+from toccata.kernels.compiling import instruction, overload
+
+LANES = 16
+I8, I16, I32, F32 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.FloatType()
+
+
+class Vector(types.Type):  # type: ignore[misc]
+    """A numba type: `count` elements of an LLVM type, held in registers."""
+
+    def __init__(self, name: str, element: ir.Type, count: int) -> None:
+        self.ir = ir.VectorType(element, count)
+        super().__init__(name=name)
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        super().__init__(manager, kind, kind.ir)
+
+
+BYTES = Vector("bytes_x64", I8, 4 * LANES)
+INTS = Vector("ints_x16", I32, LANES)
+FLOATS = Vector("floats_x16", F32, LANES)
+SHORTS = ir.VectorType(I16, LANES)
+
+Emit = Callable[..., Any]
+
+
+def vector_ir(element: ir.Type) -> ir.VectorType:
+    return ir.VectorType(element, LANES)
+
+
+def call(builder: Any, name: str, result: ir.Type, *args: Any) -> Any:
+    """Call the LLVM intrinsic of that full name."""
+    kind = ir.FunctionType(result, [arg.type for arg in args])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+
+def constant(value: float | int, kind: ir.VectorType) -> ir.Constant:
+    return ir.Constant(kind, [value] * kind.count)
+
+
+def broadcast(builder: Any, scalar: Any) -> Any:
+    """A vector with `scalar` in all lanes."""
+    kind = vector_ir(scalar.type)
+    one = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(I32, 0))
+    zeros = ir.Constant(vector_ir(I32), [0] * LANES)
+    return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), zeros)
+
+
+def pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any, to: ir.Type) -> Any:
+    """Where element `at` of an array of any shape lies, seen as a `to`."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [at]), to.as_pointer())
+
+
+def plain(emit: Emit) -> Emit:
+    """Code generation that needs nothing but the builder and the arguments."""
+    return lambda context, builder, signature, args: emit(builder, *args)
+
+
+@instruction
+def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
+    """a * b + c, rounded once."""
+    return FLOATS(a, b, c), plain(
+        lambda builder, *v: call(builder, "llvm.fma.v16f32", FLOATS.ir, *v)
+    )
+
+
+@instruction
+def larger(_: Any, a: Any, b: Any) -> Any:
+    """Lane by lane; nan where either is."""
+    return FLOATS(a, b), plain(
+        lambda builder, *v: call(builder, "llvm.maximum.v16f32", FLOATS.ir, *v)
+    )
+
+
+@instruction
+def smaller(_: Any, a: Any, b: Any) -> Any:
+    """Lane by lane; nan where either is."""
+    return FLOATS(a, b), plain(
+        lambda builder, *v: call(builder, "llvm.minimum.v16f32", FLOATS.ir, *v)
+    )
+
+
+@instruction
+def magnitude(_: Any, a: Any) -> Any:
+    return FLOATS(a), plain(lambda builder, v: call(builder, "llvm.fabs.v16f32", FLOATS.ir, v))
+
+
+@instruction
+def rounded(_: Any, a: Any) -> Any:
+    """To the nearest whole number, halves to the even one."""
+    return FLOATS(a), plain(lambda builder, v: call(builder, "llvm.rint.v16f32", FLOATS.ir, v))
+
+
+@instruction
+def to_ints(_: Any, a: Any) -> Any:
+    """Truncated; 0 for nan."""
+    name = "llvm.fptosi.sat.v16i32.v16f32"
+    return INTS(a), plain(lambda builder, v: call(builder, name, INTS.ir, v))
+
+
+@instruction
+def to_floats(_: Any, a: Any) -> Any:
+    return FLOATS(a), plain(lambda builder, v: builder.sitofp(v, FLOATS.ir))
+
+
+@instruction
+def power_of_two(_: Any, a: Any) -> Any:
+    """2^a for whole numbers from -126 to 127."""
+
+    def emit(builder: Any, v: Any) -> Any:
+        whole = call(builder, "llvm.fptosi.sat.v16i32.v16f32", INTS.ir, v)
+        exponent = builder.add(whole, constant(127, INTS.ir))
+        return builder.bitcast(builder.shl(exponent, constant(23, INTS.ir)), FLOATS.ir)
+
+    return FLOATS(a), plain(emit)
+
+
+@instruction
+def splat(_: Any, number: Any) -> Any:
+    """`number` float32 in all lanes."""
+    return FLOATS(types.float32), plain(broadcast)
+
+
+@instruction
+def first_lanes(_: Any, a: Any, count: Any, other: Any) -> Any:
+    """Lanes 0 .. count - 1 of `a`, those of `other` beyond."""
+
+    def emit(builder: Any, a: Any, count: Any, other: Any) -> Any:
+        lanes = ir.Constant(vector_ir(I32), list(range(LANES)))
+        within = builder.icmp_signed("<", lanes, broadcast(builder, count))
+        return builder.select(within, a, other)
+
+    return FLOATS(a, types.int32, other), plain(emit)
+
+
+@instruction
+def total(_: Any, a: Any) -> Any:
+    """The sum of all lanes, float32: halves are added to halves."""
+
+    def emit(builder: Any, v: Any) -> Any:
+        return builder.extract_element(_fold(builder, v, builder.fadd), ir.Constant(I32, 0))
+
+    return types.float32(a), plain(emit)
+
+
+@instruction
+def largest(_: Any, a: Any) -> Any:
+    """The largest of all lanes, float32; nan if any is."""
+
+    def emit(builder: Any, v: Any) -> Any:
+        def pick(a: Any, b: Any) -> Any:
+            return call(builder, "llvm.maximum.v16f32", FLOATS.ir, a, b)
+
+        return builder.extract_element(_fold(builder, v, pick), ir.Constant(I32, 0))
+
+    return types.float32(a), plain(emit)
+
+
+def _fold(builder: Any, v: Any, join: Emit) -> Any:
+    for half in (8, 4, 2, 1):
+        moved = [(lane + half) % LANES for lane in range(LANES)]
+        v = join(v, builder.shuffle_vector(v, v, ir.Constant(vector_ir(I32), moved)))
+    return v
+
+
+@instruction
+def total_int(_: Any, a: Any) -> Any:
+    """The sum of all lanes of INTS, int32."""
+    name = "llvm.vector.reduce.add.v16i32"
+    return types.int32(a), plain(lambda builder, v: call(builder, name, I32, v))
+
+
+@instruction
+def load(_: Any, array: Any, at: Any) -> Any:
+    """16 numbers from place `at` on: float32, or bfloat16 that lie as uint16."""
+    halves = array.dtype == types.uint16
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = SHORTS if halves else FLOATS.ir
+        place = pointer(context, builder, signature.args[0], args[0], args[1], kind)
+        loaded = builder.load(place, align=2 if halves else 4)
+        return widened(builder, loaded) if halves else loaded
+
+    return FLOATS(array, types.intp), generate
+
+
+def widened(builder: Any, shorts: Any) -> Any:
+    """bfloat16 to float32."""
+    high = builder.shl(builder.zext(shorts, INTS.ir), constant(16, INTS.ir))
+    return builder.bitcast(high, FLOATS.ir)
+
+
+@instruction
+def load_bytes(_: Any, array: Any, at: Any) -> Any:
+    """64 bytes from place `at` on."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load(
+            pointer(context, builder, signature.args[0], args[0], args[1], BYTES.ir), align=1
+        )
+
+    return BYTES(array, types.intp), generate
+
+
+@instruction
+def store(_: Any, array: Any, at: Any, value: Any) -> Any:
+    """16 numbers to place `at` on: FLOATS to float32, or INTS from -128 to 127 to int8."""
+    small = value == INTS
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = vector_ir(I8) if small else FLOATS.ir
+        written = builder.trunc(args[2], kind) if small else args[2]
+        place = pointer(context, builder, signature.args[0], args[0], args[1], kind)
+        builder.store(written, place, align=1 if small else 4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), generate
+
+
+def _operator(function: Emit, name: str) -> None:
+    """Let `function` (of two FLOATS) be written as an operator in kernels."""
+
+    @instruction
+    def apply(_: Any, a: Any, b: Any) -> Any:
+        return FLOATS(a, b), plain(lambda builder, *v: getattr(builder, name)(*v))
+
+    @overload(function)
+    def typed(a: Any, b: Any) -> Any:
+        def run(a: Any, b: Any) -> Any:
+            return apply(a, b)
+
+        return run if a == FLOATS and b == FLOATS else None
+
+
+_operator(operator.add, "fadd")
+_operator(operator.sub, "fsub")
+_operator(operator.mul, "fmul")
+_operator(operator.truediv, "fdiv")

@@ -1,0 +1,53 @@
+"""Compiled kernels are kept between processes, and told apart by their sources."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from toccata.kernels import compiling
+
+PROGRAM = """
+import numpy as np
+from toccata.kernels import packing
+from toccata.kernels.layer import product
+from toccata.kernels.rounding import Rounded
+product(np.ones((1, 64), np.float32), packing.int8(np.ones((16, 64), np.float32)),
+        Rounded.empty(1, 64), np.zeros((8, 16), np.float32))
+print(sum(product.stats.cache_hits.values()), sum(product.stats.cache_misses.values()))
+"""
+
+
+def run_with(cache: Path) -> str:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="caches lie elsewhere on other systems")
+def test_the_second_process_compiles_nothing(tmp_path: Path) -> None:
+    assert [run_with(tmp_path), run_with(tmp_path)] == ["0 1", "1 0"]
+    assert list((tmp_path / "toccata" / "kernels").glob("*/*"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="caches lie elsewhere on other systems")
+def test_a_folder_that_cannot_be_written_to_costs_time_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "toccata").write_text("in the way")
+    assert [run_with(tmp_path), run_with(tmp_path)] == ["0 1", "0 1"]
+
+
+def test_a_first_start_says_what_takes_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    compiling.cache_folder.cache_clear()
+    with caplog.at_level(logging.INFO, "toccata"):
+        compiling.cache_folder()
+    compiling.cache_folder.cache_clear()
+    assert "compiling kernels" in caplog.text
