@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -17,7 +19,7 @@ DIM = 128
 KINDS = list(COMPRESSED)
 
 
-def packed(kind: str, **config: bool) -> Decoder:
+def packed(kind: str, **config: Any) -> Decoder:
     decoder = fake_decoder(dim=DIM, **config)
     compress(COMPRESSED[kind], decoder)
     return decoder
