@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toccata.engine.cpu_sampling import CpuSampling
 from toccata.engine.sampling import SamplingBatch, sample
 from toccata.engine.sequence import Codes, Sequence
 
@@ -32,6 +33,13 @@ class Batch:
         self._beta = torch.tensor([p.cfg_beta for p in params], device=device).view(-1, 1, 1)
         self._sampling = SamplingBatch.of(params, card, device)
         self._device = device
+        self._cpu = (
+            CpuSampling(
+                params, (self._cond.tolist(), self._style.tolist(), self._null.tolist()), card
+            )
+            if device.type == "cpu"
+            else None
+        )
 
     def codes(self) -> Tensor:
         """The last known codes, [rows, K]."""
@@ -42,6 +50,16 @@ class Batch:
         """Where those codes stand in their rows."""
         places = [m.prefix + m.step - 1 for m in self.members]
         return [places[owner] for owner in self._owners]
+
+    def choose(self, logits: Tensor) -> tuple[Codes, list[bool]]:
+        """logits [rows, K, card] -> codes [N, K], and whether each request's were all finite."""
+        uniform = np.stack([member.uniform for member in self.members])
+        if self._cpu is not None:
+            return self._cpu(logits.to(self._device), uniform)
+        guided = self.guide(logits)
+        finite = guided.sum(dim=(1, 2)).isfinite()
+        codes = sample(guided, self._sampling, torch.from_numpy(uniform).to(self._device))
+        return codes.cpu().numpy(), finite.tolist()
 
     def guide(self, logits: Tensor) -> Tensor:
         """logits [rows, K, card] -> [N, K, card] = null + cfg * (cond - null).
@@ -56,10 +74,3 @@ class Batch:
             style = logits[self._style]
             cond = style + self._beta * (cond - style)
         return null + self._cfg * (cond - null)
-
-    def sample(self, logits: Tensor) -> tuple[Codes, list[bool]]:
-        """Codes [N, K], and whether each request's logits were all finite."""
-        finite = logits.sum(dim=(1, 2)).isfinite()
-        uniform = torch.from_numpy(np.stack([m.uniform for m in self.members]))
-        codes = sample(logits, self._sampling, uniform.to(self._device))
-        return codes.cpu().numpy(), finite.tolist()

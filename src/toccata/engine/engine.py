@@ -141,7 +141,7 @@ class Engine:
             return
         batch = self._current_batch()
         logits = self._backend.step(batch.rows, batch.positions(), batch.codes())
-        codes, finite = batch.sample(batch.guide(logits))
+        codes, finite = batch.choose(logits)
         for sequence, sampled, fine in zip(batch.members, codes, finite, strict=True):
             if not fine:
                 self._end(sequence, "failed", _not_finite(sequence))

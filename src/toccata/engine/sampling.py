@@ -34,8 +34,8 @@ class SamplingBatch:
     @classmethod
     def of(cls, params: Sequence[SamplingParams], card: int, device: torch.device) -> SamplingBatch:
         cold = [p.temperature == 0 for p in params]
-        limits = [_k_of(p, card) for p in params]
-        nucleus = [p.top_p if p.top_p > 0 else 1.0 for p in params]
+        limits = [k_of(p, card) for p in params]
+        nucleus = [p_of(p) for p in params]
 
         def column(values: Sequence[float], dtype: torch.dtype) -> Tensor:
             return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
@@ -49,7 +49,13 @@ class SamplingBatch:
         )
 
 
-def _k_of(params: SamplingParams, card: int) -> int:
+def p_of(params: SamplingParams) -> float:
+    """top_p, 1 where it does not limit."""
+    return params.top_p if params.top_p > 0 else 1.0
+
+
+def k_of(params: SamplingParams, card: int) -> int:
+    """top_k, the whole card where it does not limit."""
     limited = params.top_k > 0 and not params.top_p > 0 and params.temperature > 0
     return min(params.top_k, card) if limited else card
 

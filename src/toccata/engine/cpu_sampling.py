@@ -1,0 +1,58 @@
+"""Guidance and sampling of a batch on a CPU, in one compiled call for all codebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from toccata.engine.sampling import k_of, p_of
+from toccata.kernels.compiling import use_threads
+from toccata.kernels.sampling import Halves, Limits, choose
+from toccata.types import SamplingParams
+
+
+class CpuSampling:
+    """The same codes as `sampling.sample` draws of guided logits; see there for the rules."""
+
+    def __init__(
+        self,
+        params: Sequence[SamplingParams],
+        rows: tuple[Sequence[int], Sequence[int], Sequence[int]],
+        card: int,
+    ) -> None:
+        """rows: those of the logits that are each request's cond, style and null half."""
+        cond, style, null = (np.array(half, np.int64) for half in rows)
+        self._halves = Halves(
+            cond,
+            style,
+            null,
+            np.array([p.cfg for p in params], np.float32),
+            np.array([p.cfg_beta for p in params], np.float32),
+        )
+        self._limits = Limits(
+            np.array([p.temperature for p in params], np.float64),
+            np.array([k_of(p, card) for p in params], np.int64),
+            np.array([p_of(p) for p in params], np.float64),
+        )
+        self._guided = np.zeros((0, card), np.float32)
+        self._weights = np.zeros((0, card), np.float64)
+
+    def __call__(
+        self, logits: Tensor, uniform: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], list[bool]]:
+        """logits [rows, K, card] float32, uniform [N, K] -> codes [N, K], which are finite [N]."""
+        codes = np.empty(uniform.shape, np.int64)
+        finite = np.empty(uniform.shape, np.bool_)
+        if len(self._guided) != codes.size:
+            self._guided = np.empty((codes.size, self._guided.shape[1]), np.float32)
+            self._weights = np.empty(self._guided.shape, np.float64)
+        use_threads(torch.get_num_threads())
+        choose(
+            logits.contiguous().numpy(), self._halves, self._limits, uniform,
+            codes, finite, self._guided, self._weights,
+        )  # fmt: skip
+        return codes, [bool(fine) for fine in finite.all(1)]
