@@ -55,4 +55,4 @@ class CpuSampling:
             logits.contiguous().numpy(), self._halves, self._limits, uniform,
             codes, finite, self._guided, self._weights,
         )  # fmt: skip
-        return codes, [bool(fine) for fine in finite.all(1)]
+        return codes, [bool(request.all()) for request in finite]
