@@ -14,11 +14,12 @@ from toccata.kernels import compiling
 
 PROGRAM = """
 import numpy as np
-from toccata.kernels import packing
-from toccata.kernels.layer import product
+from toccata.kernels import packing, team
+from toccata.kernels.layers import PRODUCT_LOOPS, product
 from toccata.kernels.rounding import Rounded
-product(np.ones((1, 64), np.float32), packing.int8(np.ones((16, 64), np.float32)),
-        Rounded.empty(1, 64), np.zeros((8, 16), np.float32))
+matrix = packing.int8(np.ones((16, 64), np.float32))
+team.run(product, PRODUCT_LOOPS, 1, np.ones((1, 64), np.float32), matrix, 1,
+         Rounded.empty(1, 64), np.zeros((8, 16), np.float32))
 print(sum(product.stats.cache_hits.values()), sum(product.stats.cache_misses.values()))
 """
 

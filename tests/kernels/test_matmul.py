@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from toccata.kernels import dots, packing
+from toccata.kernels import dots, packing, team
 from toccata.kernels.compiling import compiled
-from toccata.kernels.layer import product
+from toccata.kernels.layers import PRODUCT_LOOPS, product
 from toccata.kernels.matmul import INT4_GROUP, Int4Matrix, Int8Matrix, Matrix
-from toccata.kernels.rounding import GROUP, Rounded, padded_rows, round_rows
+from toccata.kernels.rounding import GROUP, Rounded, padded_rows
 from toccata.kernels.vectors import load_bytes
 
 Floats = NDArray[np.float32]
@@ -47,7 +47,7 @@ def unrounded(rows: Rounded) -> NDArray[np.float64]:
 def multiplied(x: Floats, matrix: Matrix, outputs: int) -> tuple[Floats, Rounded]:
     rounded = Rounded.empty(*x.shape)
     out = np.zeros((padded_rows(len(x)), outputs), np.float32)
-    product(x, matrix, rounded, out)
+    team.run(product, PRODUCT_LOOPS, 2, x, matrix, len(x), rounded, out)
     return out[: len(x)], rounded
 
 
@@ -72,16 +72,14 @@ def test_a_weight_is_off_by_half_a_step_at_most(pack: Pack, steps: int) -> None:
 
 def test_a_row_is_off_by_half_a_step_of_its_group_at_most() -> None:
     x = normal(5, 256) * np.array([1, 100, 1e-6, 1e6, 0], np.float32)[:, None]
-    rounded = Rounded.empty(5, 256)
-    round_rows(x, rounded)
+    _, rounded = multiplied(x, packing.int8(normal(16, 256)), 16)
     largest = np.abs(x).reshape(5, -1, GROUP).max(-1)
     off = np.abs(unrounded(rounded)[:5] - x).reshape(5, -1, GROUP).max(-1)
     assert (off <= largest / 127 * 0.501).all()
 
 
 def test_what_stands_beside_a_group_holds_its_sums() -> None:
-    rounded = Rounded.empty(3, 128)
-    round_rows(normal(3, 128), rounded)
+    _, rounded = multiplied(normal(3, 128), packing.int8(normal(16, 128)), 16)
     numbers = rounded.numbers.astype(np.int64)
     assert (rounded.offsets == -128 * numbers.reshape(-1, 2, 64).sum(-1)).all()
     assert (rounded.totals == numbers.reshape(-1, 4, 32).sum(-1)).all()

@@ -1,4 +1,4 @@
-"""Packed matrices on a CPU: a step is a few calls of compiled kernels per layer.
+"""Packed matrices on a CPU: all layers of a step are one call of compiled kernels.
 
 Steps and prefill are the same computation: M rows of x, of which each kernel treats a row by
 itself. Keys and values are kept in bfloat16.
@@ -7,32 +7,32 @@ itself. Keys and values are kept in bfloat16.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from toccata.backends.base import Backend
 from toccata.backends.step_inputs import StepInputs
+from toccata.kernels import tables, team
 from toccata.kernels.attention import HEAD, Cache, Places
-from toccata.kernels.compiling import use_threads
-from toccata.kernels.layer import (
-    Norm,
-    Scratch,
-    add_cross_attention,
-    add_feed_forward,
-    add_self_attention,
+from toccata.kernels.layers import (
+    HEADS_LOOPS,
+    LAYER_LOOPS,
+    MEMORY_LOOPS,
+    Room,
+    Sizes,
     keep_memory,
-    normalised_product,
+    run_heads,
+    run_layers,
 )
-from toccata.kernels.matmul import BLOCK, Floats, Matrix
+from toccata.kernels.matmul import BLOCK, Floats
 from toccata.kernels.rounding import GROUP, padded_rows
 from toccata.lm.compressed import Int8, Packed, is_compressed, joined
 from toccata.lm.decoder import Decoder
-from toccata.lm.layers import Layer
-from toccata.lm.layers import Norm as NormModule
+from toccata.lm.layers import Layer, Norm
 
 
 def fits(decoder: Decoder) -> bool:
@@ -42,25 +42,6 @@ def fits(decoder: Decoder) -> bool:
     return is_compressed(decoder) and whole and config.dim == HEAD * config.heads
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _CrossWeights:
-    norm: Norm
-    q: Matrix
-    kv: Packed
-    out: Matrix
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _LayerWeights:
-    norm_self: Norm
-    qkv: Matrix
-    out: Matrix
-    norm_ffn: Norm
-    ffn_in: Matrix
-    ffn_out: Matrix
-    cross: _CrossWeights | None
-
-
 class PackedCpu(Backend):
     """Runs a decoder for which `fits` is true."""
 
@@ -68,13 +49,17 @@ class PackedCpu(Backend):
         config = decoder.config
         self._config = config
         self._inputs = StepInputs(decoder)
-        self._layers = [_weights(layer) for layer in decoder.layers]  # type: ignore[arg-type]
+        layers = [cast(Layer, layer) for layer in decoder.layers]
+        self._cross = [_cross_keys(layer) for layer in layers] if config.cross_attention else []
+        self._arrays = [_arrays(layer) for layer in layers]
+        self._like = _packed(layers[0].ffn_in).matrix
         self._out_norm = _norm(decoder.out_norm)
         self._heads = joined([cast(Int8, head) for head in decoder.heads]).matrix
         self._caches = [Cache.empty(0, config.heads, 0)] * config.layers
         self._memories = self._caches.copy()
-        self._memory_lengths: Places = np.zeros(0, np.int64)
-        self._room = _Room(config.dim, config.ffn_dim, config.codebooks * config.card)
+        self._lengths: Places = np.zeros(0, np.int64)
+        self._table = np.zeros((config.layers, tables.COLUMNS), np.int64)
+        self._rooms = _Rooms(config.dim, config.ffn_dim)
 
     def open(
         self,
@@ -84,21 +69,30 @@ class PackedCpu(Backend):
         step_sums: Sequence[Tensor | None] = (),
     ) -> None:
         rows = row + len(memories)
+        longest = max((len(memory) for memory in memories if memory is not None), default=0)
         _grow(self._caches, rows, positions)
+        _grow(self._memories, rows, longest)
+        self._lengths = np.pad(self._lengths, (0, len(self._memories[0].keys) - len(self._lengths)))
+        self._tabulate()
         self._inputs.open(row, len(memories), positions, step_sums)
-        if self._config.cross_attention:
-            longest = max((len(memory) for memory in memories if memory is not None), default=0)
-            _grow(self._memories, rows, longest)
-            missing = max(rows - len(self._memory_lengths), 0)
-            self._memory_lengths = np.pad(self._memory_lengths, (0, missing))
-            for index, memory in enumerate(memories, start=row):
-                self._remember(index, memory)
+        for index, memory in enumerate(memories, start=row):
+            self._remember(index, memory)
+
+    def _tabulate(self) -> None:
+        for number, arrays in enumerate(self._arrays):
+            caches = (*self._caches[number], *self._memories[number])
+            self._table[number] = tables.addresses([*arrays, *caches])
+        if not self._config.cross_attention:
+            self._table[:, tables.QUERY] = 0
 
     def _remember(self, row: int, memory: Tensor | None) -> None:
-        self._memory_lengths[row] = 0 if memory is None else len(memory)
-        for weights, cache in zip(self._layers, self._memories, strict=True):
-            if weights.cross is not None and memory is not None:
-                keep_memory(weights.cross.kv(memory).numpy(), row, len(memory), cache)
+        self._lengths[row] = 0 if memory is None else len(memory)
+        if memory is None:
+            return
+        for keys_and_values, cache in zip(self._cross, self._memories, strict=True):
+            both = keys_and_values(memory).numpy()
+            threads = torch.get_num_threads()
+            team.run(keep_memory, MEMORY_LOOPS, threads, both, row, len(memory), cache)
 
     @torch.inference_mode()
     def embed(self, codes: Tensor) -> Tensor:
@@ -112,77 +106,48 @@ class PackedCpu(Backend):
 
     @torch.inference_mode()
     def step(self, rows: Sequence[int], positions: Sequence[int], codes: Tensor) -> Tensor:
+        count, config = len(rows), self._config
         row_index, starts = np.array(rows), np.array(positions)
         x = self._inputs.step(torch.from_numpy(row_index), torch.from_numpy(starts), codes)
         room = self._run(x, row_index, starts, 1)
-        count = len(rows)
-        normalised_product(
-            room.x, self._out_norm, self._heads, count, room.scratch.narrow, room.logits
-        )
-        logits = torch.from_numpy(room.logits[:count].copy())
-        return logits.view(count, self._config.codebooks, self._config.card)
+        logits = np.empty((len(room.x), config.codebooks * config.card), np.float32)
+        threads = torch.get_num_threads()
+        team.run(run_heads, HEADS_LOOPS, threads, *self._out_norm, self._heads, count, room, logits)
+        return torch.from_numpy(logits[:count]).view(count, config.codebooks, config.card)
 
-    def _run(self, x: Tensor, rows: Places, starts: Places, steps: int) -> _Rows:
+    def _run(self, x: Tensor, rows: Places, starts: Places, steps: int) -> Room:
         """All layers over x [R * steps, D]; what comes out is in the `x` of what is returned."""
-        count = len(x)
-        room = self._room.of(count)
-        room.x[:count] = x.numpy()
-        use_threads(torch.get_num_threads())
-        for w, cache, memory in zip(self._layers, self._caches, self._memories, strict=True):
-            add_self_attention(
-                room.x, w.norm_self, w.qkv, w.out, rows, starts, steps, cache, room.scratch
-            )
-            if w.cross is not None:
-                add_cross_attention(
-                    room.x, w.cross.norm, w.cross.q, w.cross.out, rows, self._memory_lengths,
-                    steps, memory, room.queries, room.scratch,
-                )  # fmt: skip
-            add_feed_forward(room.x, w.norm_ffn, w.ffn_in, w.ffn_out, count, room.scratch)
+        room = self._rooms.of(len(x))
+        room.x[: len(x)] = x.numpy()
+        loops, threads = LAYER_LOOPS * len(self._table), torch.get_num_threads()
+        team.run(
+            run_layers, loops, threads, self._table, self._like, self._sizes(), rows, starts,
+            steps, self._lengths, room,
+        )  # fmt: skip
         return room
 
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Rows:
-    """Room for M rows: x and queries [M', D], logits [M', K * card]."""
-
-    x: Floats
-    queries: Floats
-    logits: Floats
-    scratch: Scratch
+    def _sizes(self) -> Sizes:
+        cache, memory = self._caches[0], self._memories[0]
+        rows, heads = cache.keys.shape[:2]
+        return Sizes(rows, heads, cache.positions, len(memory.keys), memory.positions)
 
 
-class _Room:
+class _Rooms:
     """One block of memory for the largest batch yet, and views of it for smaller ones."""
 
-    def __init__(self, dim: int, ffn_dim: int, logits: int) -> None:
-        self._widths = dim, ffn_dim, logits
-        self._views: dict[int, _Rows] = {}
-        self._most = 0
+    def __init__(self, dim: int, ffn_dim: int) -> None:
+        self._dim, self._ffn_dim = dim, ffn_dim
+        self._largest = 0
+        self._views: dict[int, Room] = {}
 
-    def of(self, rows: int) -> _Rows:
+    def of(self, rows: int) -> Room:
         padded = padded_rows(rows)
-        if padded > self._most:
-            self._most = padded
-            self._views = {padded: self._made(padded)}
+        if padded > self._largest:
+            self._largest = padded
+            self._views = {padded: Room.empty(padded, self._dim, self._ffn_dim)}
         if padded not in self._views:
-            self._views[padded] = _first(self._views[self._most], padded)
+            self._views[padded] = self._views[self._largest].first(padded)
         return self._views[padded]
-
-    def _made(self, rows: int) -> _Rows:
-        dim, ffn_dim, logits = self._widths
-        x, queries = np.zeros((rows, dim), np.float32), np.zeros((rows, dim), np.float32)
-        return _Rows(
-            x, queries, np.zeros((rows, logits), np.float32), Scratch.empty(rows, dim, ffn_dim)
-        )
-
-
-def _first(room: _Rows, rows: int) -> _Rows:
-    return _Rows(
-        room.x[:rows],
-        room.queries[:rows],
-        room.logits[:rows],
-        room.scratch.first(rows),
-    )
 
 
 def _grow(caches: list[Cache], rows: int, positions: int) -> None:
@@ -197,30 +162,30 @@ def _grow(caches: list[Cache], rows: int, positions: int) -> None:
         new.values[:old_rows, :, : old.positions] = old.values
 
 
-def _norm(norm: NormModule) -> Norm:
-    return Norm(norm.weight.detach().float().numpy(), norm.bias.detach().float().numpy())
+def _packed(module: nn.Module) -> Packed:
+    return cast(Packed, module)
 
 
-def _matrix(module: torch.nn.Module) -> Matrix:
-    return cast(Packed, module).matrix
+def _norm(norm: Norm) -> tuple[Floats, Floats]:
+    return norm.weight.detach().float().numpy(), norm.bias.detach().float().numpy()
 
 
-def _weights(layer: Layer) -> _LayerWeights:
-    return _LayerWeights(
-        norm_self=_norm(layer.norm_self),
-        qkv=_matrix(layer.self_attn.qkv),
-        out=_matrix(layer.self_attn.out),
-        norm_ffn=_norm(layer.norm_ffn),
-        ffn_in=_matrix(layer.ffn_in),
-        ffn_out=_matrix(layer.ffn_out),
-        cross=_cross_weights(layer) if hasattr(layer, "cross_attn") else None,
-    )
+def _arrays(layer: Layer) -> list[NDArray[Any]]:
+    """In the order of a table's columns; what stands for a missing cross-attention is not read."""
+    attn, crossed = layer.self_attn, hasattr(layer, "cross_attn")
+    cross = layer.cross_attn if crossed else None
+    return [
+        *_norm(layer.norm_self),
+        *_packed(attn.qkv).matrix,
+        *_packed(attn.out).matrix,
+        *_norm(layer.norm_cross if crossed else layer.norm_self),
+        *_packed(cross.q if cross else attn.out).matrix,
+        *_packed(cross.out if cross else attn.out).matrix,
+        *_norm(layer.norm_ffn),
+        *_packed(layer.ffn_in).matrix,
+        *_packed(layer.ffn_out).matrix,
+    ]
 
 
-def _cross_weights(layer: Layer) -> _CrossWeights:
-    return _CrossWeights(
-        norm=_norm(layer.norm_cross),
-        q=_matrix(layer.cross_attn.q),
-        kv=cast(Packed, layer.cross_attn.kv),
-        out=_matrix(layer.cross_attn.out),
-    )
+def _cross_keys(layer: Layer) -> Packed:
+    return _packed(layer.cross_attn.kv)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toccata.engine.sampling import k_of, p_of
-from toccata.kernels.compiling import use_threads
-from toccata.kernels.sampling import Halves, Limits, choose
+from toccata.kernels import team
+from toccata.kernels.sampling import CHOOSE_LOOPS, Halves, Limits, choose
 from toccata.types import SamplingParams
 
 
@@ -50,9 +50,8 @@ class CpuSampling:
         if len(self._guided) != codes.size:
             self._guided = np.empty((codes.size, self._guided.shape[1]), np.float32)
             self._weights = np.empty(self._guided.shape, np.float64)
-        use_threads(torch.get_num_threads())
-        choose(
-            logits.contiguous().numpy(), self._halves, self._limits, uniform,
-            codes, finite, self._guided, self._weights,
+        team.run(
+            choose, CHOOSE_LOOPS, torch.get_num_threads(), logits.contiguous().numpy(),
+            self._halves, self._limits, uniform, codes, finite, self._guided, self._weights,
         )  # fmt: skip
         return codes, [bool(request.all()) for request in finite]

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import prange, types
+from numba import types
 from numpy.typing import NDArray
 
-from toccata.kernels.compiling import compiled, in_parallel, instruction
+from toccata.kernels.compiling import compiled, instruction
 from toccata.kernels.functions import exp
 from toccata.kernels.rounding import Rounded, round_group
+from toccata.kernels.team import Team, shared
 from toccata.kernels.vectors import (
     FLOATS,
     I16,
@@ -171,17 +172,24 @@ def _self_head(
         _attend_one(flat, at, cache, place, start + step + 1, into, m, head)
 
 
-@in_parallel
+@compiled
 def attend_self(
-    qkv: Floats, rows: Places, starts: Places, steps: int, cache: Cache, into: Rounded
+    team: Team,
+    loop: int,
+    qkv: Floats,
+    rows: Places,
+    starts: Places,
+    steps: int,
+    cache: Cache,
+    into: Rounded,
 ) -> None:
     """Query, key and value of every head [R * steps, 3 D], causal; keys and values are stored.
 
     Row rows[i] of the cache gets `steps` positions from starts[i] on. What each query finds is
     rounded to a row of `into`.
     """
-    for task in prange(len(rows) * cache.keys.shape[1]):
-        _self_head(qkv, rows, starts, steps, cache, into, int(task))
+    for task in shared(team, loop, len(rows) * cache.keys.shape[1]):
+        _self_head(qkv, rows, starts, steps, cache, into, task)
 
 
 @compiled
@@ -197,24 +205,25 @@ def _memory_head(
     _attend_one(query.reshape(-1), at, cache, place, lengths[row], into, m, head)
 
 
-@in_parallel
+@compiled
 def attend_memory(
-    query: Floats, rows: Places, lengths: Places, steps: int, cache: Cache, into: Rounded
+    team: Team,
+    loop: int,
+    query: Floats,
+    rows: Places,
+    lengths: Places,
+    steps: int,
+    cache: Cache,
+    into: Rounded,
 ) -> None:
     """query [R * steps, D] to the first lengths[row] positions of each row; zeros where 0."""
-    for task in prange(len(rows) * steps * cache.keys.shape[1]):
-        _memory_head(query, rows, lengths, steps, cache, into, int(task))
-
-
-@in_parallel
-def remember_memory(both: Floats, row: int, length: int, cache: Cache) -> None:
-    """Keys and values [L, 2 D] of what `row` cross-attends to."""
-    for head in prange(cache.keys.shape[1]):
-        _remember_head(both, row, length, cache, int(head))
+    for task in shared(team, loop, len(rows) * steps * cache.keys.shape[1]):
+        _memory_head(query, rows, lengths, steps, cache, into, task)
 
 
 @compiled
-def _remember_head(both: Floats, row: int, length: int, cache: Cache, head: int) -> None:
+def remember_head(both: Floats, row: int, length: int, cache: Cache, head: int) -> None:
+    """One head's keys and values of both [L', 2 D], what `row` cross-attends to."""
     heads = cache.keys.shape[1]
     width = heads * HEAD
     place = (row * heads + head) * cache.values.shape[2] * HEAD

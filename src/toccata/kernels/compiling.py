@@ -29,14 +29,6 @@ def compiled(function: F) -> F:
     return made
 
 
-def in_parallel(function: F) -> F:
-    """The same; its `prange` is spread over threads. The body of that is one call: numba loses
-    writes to the arrays of tuples in it.
-    """
-    made: F = numba.njit(parallel=True)(function)
-    return made
-
-
 def instruction(function: Callable[..., Any]) -> Callable[..., Any]:
     """One that writes LLVM's instructions: of types, it makes a signature and a generator.
 
@@ -62,11 +54,11 @@ def entry(function: F) -> F:
     """`function` compiled on its first call; a cache on disk spares the next process that."""
     folder, before = cache_folder(), config.CACHE_DIR
     if folder is None:
-        made: F = numba.njit(function)
+        made: F = numba.njit(nogil=True)(function)
         return made
     config.CACHE_DIR = str(folder)
     try:
-        made = numba.njit(cache=True)(function)
+        made = numba.njit(cache=True, nogil=True)(function)
     finally:
         config.CACHE_DIR = before
     return made
@@ -84,11 +76,6 @@ def cache_folder() -> Path | None:
     if not any(folder.iterdir()):
         logger.info("compiling kernels for this processor, once; they are kept in %s", folder)
     return folder
-
-
-def use_threads(count: int) -> None:
-    """How many threads kernels called from this thread take, at most what the machine has."""
-    numba.set_num_threads(min(count, config.NUMBA_NUM_THREADS))
 
 
 def _digest() -> str:

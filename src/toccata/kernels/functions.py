@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 
 from toccata.kernels.compiling import compiled
-from toccata.kernels.vectors import fma, larger, magnitude, power_of_two, rounded, smaller, splat
+from toccata.kernels.vectors import (
+    at_least,
+    at_most,
+    fma,
+    magnitude,
+    nearest,
+    power_of_two,
+    splat,
+    to_floats,
+)
 
 LOG2_E = np.float32(math.log2(math.e))
 # ln 2 in two parts, so that n * ln 2 loses nothing for the n of a float32.
@@ -28,14 +37,15 @@ ERF_A = tuple(
 @compiled
 def exp(x: Any) -> Any:
     """e^x, x cut to -87 .. 88; nan stays. Reduced to |r| <= ln 2 / 2, then the series."""
-    x = larger(smaller(x, splat(HIGHEST)), splat(LOWEST))
-    n = rounded(x * splat(LOG2_E))
+    x = at_least(at_most(x, splat(HIGHEST)), splat(LOWEST))
+    whole = nearest(x * splat(LOG2_E))
+    n = to_floats(whole)
     r = fma(n, splat(-LN2_HIGH), x)
     r = fma(n, splat(-LN2_LOW), r)
     p = splat(SERIES[0])
     for k in range(1, 8):
         p = fma(p, r, splat(SERIES[k]))
-    return p * power_of_two(n)
+    return p * power_of_two(whole)
 
 
 @compiled

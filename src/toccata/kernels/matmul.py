@@ -16,10 +16,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
-from toccata.kernels.compiling import compiled, in_parallel, overload
+from toccata.kernels.compiling import compiled, overload
 from toccata.kernels.dots import (
     add_scaled,
     dots,
@@ -34,7 +33,8 @@ from toccata.kernels.dots import (
 )
 from toccata.kernels.functions import gelu
 from toccata.kernels.rounding import GROUP, Rounded, round_group
-from toccata.kernels.vectors import load, load_bytes
+from toccata.kernels.team import Team, shared
+from toccata.kernels.vectors import load, load_bytes, prefetch
 
 BLOCK = 16
 WORD = 4
@@ -64,13 +64,15 @@ def _int8_tile(count: int) -> Any:
     def tile(x: Rounded, matrix: Int8Matrix, row: int, block: int) -> Any:
         groups = x.scales.shape[1]
         width = groups * GROUP
-        line = block * (width // WORD) * LINE
+        size = width // WORD * LINE
+        line = block * size
         sums = zeros(count)
         for group in range(groups):
             accs = spread(x.offsets, row * groups + group, groups, count)
             first = row * width + group * GROUP
             for at in range(first, first + GROUP, WORD):
                 accs = dots(accs, load_bytes(matrix.weight, line), x.numbers, at, width)
+                prefetch(matrix.weight, line + size)
                 line += LINE
             sums = add_scaled(sums, accs, x.scales, row * groups + group, groups)
         return times(sums, load(matrix.scales, block * BLOCK))
@@ -85,13 +87,15 @@ def _int4_tile(count: int) -> Any:
     def tile(x: Rounded, matrix: Int4Matrix, row: int, block: int) -> Any:
         groups = x.scales.shape[1]
         width, halves = groups * GROUP, groups * 2
-        line = block * (width // WORD // 2) * LINE
+        size = width // WORD // 2 * LINE
+        line = block * size
         sums = zeros(count)
         for half in range(halves):
             accs = no_ints(count)
             first = row * width + half * INT4_GROUP
             for at in range(first, first + INT4_GROUP, 2 * WORD):
                 packed = load_bytes(matrix.weight, line)
+                prefetch(matrix.weight, line + size)
                 accs = dots(accs, even_nibbles(packed), x.numbers, at, width)
                 accs = dots(accs, odd_nibbles(packed), x.numbers, at + WORD, width)
                 line += LINE
@@ -135,10 +139,12 @@ def _typed(x: Any, matrix: Any, block: Any, rows: Any, out: Any, add: Any) -> An
     return run
 
 
-@in_parallel
-def multiply(x: Rounded, matrix: Matrix, rows: int, out: Floats, add: bool) -> None:
+@compiled
+def multiply(
+    team: Team, loop: int, x: Rounded, matrix: Matrix, rows: int, out: Floats, add: bool
+) -> None:
     """`rows` of x, written to (or added to) out [M', N]; what lies beyond them there is spoilt."""
-    for block in prange(out.shape[1] // BLOCK):
+    for block in shared(team, loop, out.shape[1] // BLOCK):
         _multiply_block(x, matrix, block, rows, out, add)
 
 
@@ -156,8 +162,10 @@ def _bend_group(
         round_group(a, b, c, d, into, row, group)
 
 
-@in_parallel
-def multiply_and_bend(x: Rounded, matrix: Matrix, rows: int, out: Floats, into: Rounded) -> None:
+@compiled
+def multiply_and_bend(
+    team: Team, loop: int, x: Rounded, matrix: Matrix, rows: int, out: Floats, into: Rounded
+) -> None:
     """GELU of the product, rounded; out [M', N] is room for the product."""
-    for group in prange(out.shape[1] // GROUP):
+    for group in shared(team, loop, out.shape[1] // GROUP):
         _bend_group(x, matrix, rows, out, into, group)

@@ -9,19 +9,16 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
-from toccata.kernels.compiling import compiled, in_parallel
+from toccata.kernels.compiling import compiled
+from toccata.kernels.team import Team, shared
 from toccata.kernels.vectors import (
-    larger,
-    largest,
     load,
-    magnitude,
-    rounded,
+    nearest,
+    peak,
     splat,
     store,
-    to_ints,
     total,
     total_int,
 )
@@ -69,12 +66,12 @@ def padded_rows(rows: int) -> int:
 @compiled
 def round_group(a: Any, b: Any, c: Any, d: Any, into: Rounded, row: int, group: int) -> None:
     """The 64 numbers of a, b, c, d become a group of `row`."""
-    top = largest(larger(larger(magnitude(a), magnitude(b)), larger(magnitude(c), magnitude(d))))
+    top = peak(a, b, c, d)
     finer = splat(FULL / top if top > NOTHING else NOTHING)
     groups = into.scales.shape[1]
     at = (row * groups + group) * GROUP
-    na, nb = to_ints(rounded(a * finer)), to_ints(rounded(b * finer))
-    nc, nd = to_ints(rounded(c * finer)), to_ints(rounded(d * finer))
+    na, nb = nearest(a * finer), nearest(b * finer)
+    nc, nd = nearest(c * finer), nearest(d * finer)
     store(into.numbers, at, na)
     store(into.numbers, at + 16, nb)
     store(into.numbers, at + 32, nc)
@@ -87,7 +84,7 @@ def round_group(a: Any, b: Any, c: Any, d: Any, into: Rounded, row: int, group: 
 
 
 @compiled
-def round_row(x: NDArray[np.float32], into: Rounded, row: int) -> None:
+def _round_row(x: NDArray[np.float32], into: Rounded, row: int) -> None:
     width = x.shape[1]
     for group in range(width // GROUP):
         at = row * width + group * GROUP
@@ -96,11 +93,11 @@ def round_row(x: NDArray[np.float32], into: Rounded, row: int) -> None:
         )
 
 
-@in_parallel
-def round_rows(x: NDArray[np.float32], into: Rounded) -> None:
-    """x [M, D] as it is."""
-    for row in prange(x.shape[0]):
-        round_row(x, into, row)
+@compiled
+def round_rows(team: Team, loop: int, x: NDArray[np.float32], rows: int, into: Rounded) -> None:
+    """The first `rows` of x [M', D] as they are."""
+    for row in shared(team, loop, rows):
+        _round_row(x, into, row)
 
 
 @compiled
@@ -129,11 +126,11 @@ def _normalise_row(
         round_group(a, b, c, d, into, row, group)
 
 
-@in_parallel
+@compiled
 def normalise(
-    x: NDArray[np.float32], weight: NDArray[np.float32], bias: NDArray[np.float32], rows: int,
-    into: Rounded,
+    team: Team, loop: int, x: NDArray[np.float32], weight: NDArray[np.float32],
+    bias: NDArray[np.float32], rows: int, into: Rounded,
 ) -> None:  # fmt: skip
     """The layer norm of the first `rows` of x [M', D], rounded."""
-    for row in prange(rows):
+    for row in shared(team, loop, rows):
         _normalise_row(x, weight, bias, into, row)

@@ -6,10 +6,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
-from toccata.kernels.compiling import compiled, entry, in_parallel
+from toccata.kernels.compiling import compiled, entry
+from toccata.kernels.team import Team, shared
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -132,18 +132,12 @@ def _choose_one(
     codes[request, book] = _draw(chances, uniform[request, book])
 
 
-@in_parallel
-def _choose_all(
-    logits: Floats, halves: Halves, limits: Limits, uniform: Doubles,
-    codes: Numbers, finite: NDArray[np.bool_], guided: Floats, weights: Doubles,
-) -> None:  # fmt: skip
-    for task in prange(codes.size):
-        _choose_one(logits, halves, limits, uniform, int(task), codes, finite, guided, weights)
+CHOOSE_LOOPS = 1
 
 
 @entry
 def choose(
-    logits: Floats, halves: Halves, limits: Limits, uniform: Doubles,
+    team: Team, logits: Floats, halves: Halves, limits: Limits, uniform: Doubles,
     codes: Numbers, finite: NDArray[np.bool_], guided: Floats, weights: Doubles,
 ) -> None:  # fmt: skip
     """logits [rows, K, card] and uniform [N, K] in [0, 1) -> codes [N, K], finite [N, K].
@@ -151,4 +145,5 @@ def choose(
     guided [N * K, card] and weights [N * K, card] are room. A code whose logits are not finite
     means nothing.
     """
-    _choose_all(logits, halves, limits, uniform, codes, finite, guided, weights)
+    for task in shared(team, 0, codes.size):
+        _choose_one(logits, halves, limits, uniform, task, codes, finite, guided, weights)

@@ -20,6 +20,7 @@ from numba.extending import models, register_model
 from toccata.kernels.compiling import instruction, overload
 
 LANES = 16
+WHOLE, WHOLE_BITS = 1.5 * 2.0**23, 0x4B400000
 I8, I16, I32, F32 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.FloatType()
 
 
@@ -87,19 +88,19 @@ def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
 
 
 @instruction
-def larger(_: Any, a: Any, b: Any) -> Any:
-    """Lane by lane; nan where either is."""
-    return FLOATS(a, b), plain(
-        lambda builder, *v: call(builder, "llvm.maximum.v16f32", FLOATS.ir, *v)
-    )
+def at_least(_: Any, a: Any, bound: Any) -> Any:
+    """`a`, raised to a bound that is not nan; nan stays."""
+    return FLOATS(a, bound), plain(lambda builder, *v: _bounded(builder, "<", *v))
 
 
 @instruction
-def smaller(_: Any, a: Any, b: Any) -> Any:
-    """Lane by lane; nan where either is."""
-    return FLOATS(a, b), plain(
-        lambda builder, *v: call(builder, "llvm.minimum.v16f32", FLOATS.ir, *v)
-    )
+def at_most(_: Any, a: Any, bound: Any) -> Any:
+    """`a`, lowered to a bound that is not nan; nan stays."""
+    return FLOATS(a, bound), plain(lambda builder, *v: _bounded(builder, ">", *v))
+
+
+def _bounded(builder: Any, beyond: str, a: Any, bound: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(beyond, a, bound), bound, a)
 
 
 @instruction
@@ -108,33 +109,33 @@ def magnitude(_: Any, a: Any) -> Any:
 
 
 @instruction
-def rounded(_: Any, a: Any) -> Any:
-    """To the nearest whole number, halves to the even one."""
-    return FLOATS(a), plain(lambda builder, v: call(builder, "llvm.rint.v16f32", FLOATS.ir, v))
+def nearest(_: Any, a: Any) -> Any:
+    """INTS nearest to numbers below 2^22, halves to the even one; anything for nan.
+
+    Added to a number so large that its last bit is worth 1, they are rounded to whole ones.
+    """
+
+    def emit(builder: Any, v: Any) -> Any:
+        moved = builder.bitcast(builder.fadd(v, constant(WHOLE, FLOATS.ir)), INTS.ir)
+        return builder.sub(moved, constant(WHOLE_BITS, INTS.ir))
+
+    return INTS(a), plain(emit)
 
 
 @instruction
-def to_ints(_: Any, a: Any) -> Any:
-    """Truncated; 0 for nan."""
-    name = "llvm.fptosi.sat.v16i32.v16f32"
-    return INTS(a), plain(lambda builder, v: call(builder, name, INTS.ir, v))
+def power_of_two(_: Any, a: Any) -> Any:
+    """2^a of INTS from -126 to 127."""
+
+    def emit(builder: Any, v: Any) -> Any:
+        exponent = builder.shl(builder.add(v, constant(127, INTS.ir)), constant(23, INTS.ir))
+        return builder.bitcast(exponent, FLOATS.ir)
+
+    return FLOATS(a), plain(emit)
 
 
 @instruction
 def to_floats(_: Any, a: Any) -> Any:
     return FLOATS(a), plain(lambda builder, v: builder.sitofp(v, FLOATS.ir))
-
-
-@instruction
-def power_of_two(_: Any, a: Any) -> Any:
-    """2^a for whole numbers from -126 to 127."""
-
-    def emit(builder: Any, v: Any) -> Any:
-        whole = call(builder, "llvm.fptosi.sat.v16i32.v16f32", INTS.ir, v)
-        exponent = builder.add(whole, constant(127, INTS.ir))
-        return builder.bitcast(builder.shl(exponent, constant(23, INTS.ir)), FLOATS.ir)
-
-    return FLOATS(a), plain(emit)
 
 
 @instruction
@@ -176,6 +177,25 @@ def largest(_: Any, a: Any) -> Any:
         return builder.extract_element(_fold(builder, v, pick), ir.Constant(I32, 0))
 
     return types.float32(a), plain(emit)
+
+
+@instruction
+def peak(_: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """The largest magnitude of all lanes, float32; nan if any is.
+
+    Without the sign, floats are in the order of their bits, and nan comes last.
+    """
+
+    def emit(builder: Any, *vectors: Any) -> Any:
+        def pick(a: Any, b: Any) -> Any:
+            return builder.select(builder.icmp_signed(">", a, b), a, b)
+
+        without_sign = constant(0x7FFFFFFF, INTS.ir)
+        a, b, c, d = (builder.and_(builder.bitcast(v, INTS.ir), without_sign) for v in vectors)
+        highest = _fold(builder, pick(pick(a, b), pick(c, d)), pick)
+        return builder.bitcast(builder.extract_element(highest, ir.Constant(I32, 0)), F32)
+
+    return types.float32(a, b, c, d), plain(emit)
 
 
 def _fold(builder: Any, v: Any, join: Emit) -> Any:
@@ -222,6 +242,21 @@ def load_bytes(_: Any, array: Any, at: Any) -> Any:
         )
 
     return BYTES(array, types.intp), generate
+
+
+@instruction
+def prefetch(_: Any, array: Any, at: Any) -> Any:
+    """Have the line of place `at` brought near; nothing happens for one that does not exist."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = pointer(context, builder, signature.args[0], args[0], args[1], I8)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, I32, I32, I32])
+        name = "llvm.prefetch.p0"
+        fetch = cgutils.get_or_insert_function(builder.module, kind, name)
+        builder.call(fetch, [place, *(ir.Constant(I32, flag) for flag in (0, 2, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
 
 
 @instruction

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toccata.kernels import packing
-from toccata.kernels.compiling import use_threads
-from toccata.kernels.layer import product
+from toccata.kernels import packing, team
+from toccata.kernels.layers import PRODUCT_LOOPS, product
 from toccata.kernels.matmul import Floats, Int4Matrix, Int8Matrix, Matrix
 from toccata.kernels.rounding import Rounded, padded_rows
 from toccata.lm.decoder import Decoder
@@ -44,8 +43,9 @@ class Packed(nn.Module):
         rows = x.detach().reshape(-1, self.inputs).float().numpy()
         rows = np.pad(rows, ((0, 0), (0, padded_inputs - self.inputs)))
         out = np.empty((padded_rows(len(rows)), padded_outputs), np.float32)
-        use_threads(torch.get_num_threads())
-        product(rows, self.matrix, Rounded.empty(len(rows), padded_inputs), out)
+        rounded = Rounded.empty(*rows.shape)
+        threads = torch.get_num_threads()
+        team.run(product, PRODUCT_LOOPS, threads, rows, self.matrix, len(rows), rounded, out)
         return torch.from_numpy(out[: len(rows), : self.outputs]).view(*x.shape[:-1], -1)
 
 

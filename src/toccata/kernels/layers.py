@@ -1,0 +1,178 @@
+"""What Python calls: the layers of a step, the heads, one product. All take a `Team` first.
+
+M rows are R rows of the cache times `steps` positions of each; M' is padded, see `rounding`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from toccata.kernels.attention import Cache, Places, attend_memory, attend_self, remember_head
+from toccata.kernels.compiling import compiled, entry
+from toccata.kernels.matmul import Floats, Matrix, multiply, multiply_and_bend
+from toccata.kernels.rounding import Rounded, normalise, padded_rows, round_rows
+from toccata.kernels.tables import (
+    CACHE,
+    CROSS_OUT,
+    FROM,
+    INTO,
+    MEMORY,
+    NORM_CROSS,
+    NORM_FFN,
+    NORM_SELF,
+    OUT,
+    QKV,
+    QUERY,
+    Table,
+    cache_at,
+    floats_at,
+    matrix_at,
+)
+from toccata.kernels.team import Team, shared
+
+LAYER_LOOPS = 12
+
+
+class Room(NamedTuple):
+    """Room for M rows: x, queries [M', D], their rounded rows, products [M', 3 D] and [M', F]."""
+
+    x: Floats
+    queries: Floats
+    narrow: Rounded
+    wide: Rounded
+    triple: Floats
+    inner: Floats
+
+    @classmethod
+    def empty(cls, rows: int, dim: int, ffn_dim: int) -> Room:
+        rows = padded_rows(rows)
+        x, queries, triple, inner = (
+            np.zeros((rows, width), np.float32) for width in (dim, dim, 3 * dim, ffn_dim)
+        )
+        narrow, wide = Rounded.empty(rows, dim), Rounded.empty(rows, ffn_dim)
+        return cls(x, queries, narrow, wide, triple, inner)
+
+    def first(self, rows: int) -> Room:
+        """The same memory for fewer rows, a whole multiple of the padding."""
+        return Room(
+            self.x[:rows],
+            self.queries[:rows],
+            self.narrow.first(rows),
+            self.wide.first(rows),
+            self.triple[:rows],
+            self.inner[:rows],
+        )
+
+
+class Sizes(NamedTuple):
+    """Of the caches: rows, heads, positions, and positions of memory."""
+
+    rows: int
+    heads: int
+    positions: int
+    memory_rows: int
+    memory_positions: int
+
+
+@entry
+def run_layers(
+    team: Team, table: Table, like: Matrix, sizes: Sizes, rows: Places, starts: Places, steps: int,
+    lengths: Places, room: Room,
+) -> None:  # fmt: skip
+    """All layers over room.x: `steps` positions from starts[i] on of each rows[i].
+
+    like: any matrix of theirs. lengths: of the memory of each row there is.
+    """
+    count = len(rows) * steps
+    for number in range(len(table)):
+        layer, loop = table[number], number * LAYER_LOOPS
+        _add_self_attention(team, loop, layer, like, sizes, rows, starts, steps, room)
+        if layer[QUERY]:
+            _add_cross_attention(team, loop + 4, layer, like, sizes, rows, lengths, steps, room)
+        _add_feed_forward(team, loop + 8, layer, like, count, room)
+
+
+@compiled
+def _normalise(team: Team, loop: int, layer: Places, at: int, count: int, room: Room) -> None:
+    dim = room.x.shape[1]
+    weight, bias = floats_at(layer[at], dim), floats_at(layer[at + 1], dim)
+    normalise(team, loop, room.x, weight, bias, count, room.narrow)
+
+
+@compiled
+def _add_self_attention(
+    team: Team, loop: int, layer: Places, like: Matrix, sizes: Sizes, rows: Places,
+    starts: Places, steps: int, room: Room,
+) -> None:  # fmt: skip
+    count = len(rows) * steps
+    cache = cache_at(layer[CACHE], layer[CACHE + 1], sizes.rows, sizes.heads, sizes.positions)
+    qkv = matrix_at(like, layer[QKV], layer[QKV + 1])
+    out = matrix_at(like, layer[OUT], layer[OUT + 1])
+    _normalise(team, loop, layer, NORM_SELF, count, room)
+    multiply(team, loop + 1, room.narrow, qkv, count, room.triple, False)
+    attend_self(team, loop + 2, room.triple, rows, starts, steps, cache, room.narrow)
+    multiply(team, loop + 3, room.narrow, out, count, room.x, True)
+
+
+@compiled
+def _add_cross_attention(
+    team: Team, loop: int, layer: Places, like: Matrix, sizes: Sizes, rows: Places,
+    lengths: Places, steps: int, room: Room,
+) -> None:  # fmt: skip
+    count = len(rows) * steps
+    memory = cache_at(
+        layer[MEMORY], layer[MEMORY + 1], sizes.memory_rows, sizes.heads, sizes.memory_positions
+    )
+    query = matrix_at(like, layer[QUERY], layer[QUERY + 1])
+    out = matrix_at(like, layer[CROSS_OUT], layer[CROSS_OUT + 1])
+    _normalise(team, loop, layer, NORM_CROSS, count, room)
+    multiply(team, loop + 1, room.narrow, query, count, room.queries, False)
+    attend_memory(team, loop + 2, room.queries, rows, lengths, steps, memory, room.narrow)
+    multiply(team, loop + 3, room.narrow, out, count, room.x, True)
+
+
+@compiled
+def _add_feed_forward(
+    team: Team, loop: int, layer: Places, like: Matrix, count: int, room: Room
+) -> None:
+    into = matrix_at(like, layer[INTO], layer[INTO + 1])
+    out = matrix_at(like, layer[FROM], layer[FROM + 1])
+    _normalise(team, loop, layer, NORM_FFN, count, room)
+    multiply_and_bend(team, loop + 1, room.narrow, into, count, room.inner, room.wide)
+    multiply(team, loop + 2, room.wide, out, count, room.x, True)
+
+
+HEADS_LOOPS = 2
+
+
+@entry
+def run_heads(
+    team: Team, weight: Floats, bias: Floats, heads: Matrix, count: int, room: Room, out: Floats
+) -> None:
+    """heads times the norm of room.x -> out [M', K * card]."""
+    normalise(team, 0, room.x, weight, bias, count, room.narrow)
+    multiply(team, 1, room.narrow, heads, count, out, False)
+
+
+PRODUCT_LOOPS = 2
+
+
+@entry
+def product(
+    team: Team, x: Floats, matrix: Matrix, rows: int, rounded: Rounded, out: Floats
+) -> None:
+    """matrix times the first `rows` of x [M', D] -> out [M', N]."""
+    round_rows(team, 0, x, rows, rounded)
+    multiply(team, 1, rounded, matrix, rows, out, False)
+
+
+MEMORY_LOOPS = 1
+
+
+@entry
+def keep_memory(team: Team, both: Floats, row: int, length: int, memory: Cache) -> None:
+    """both [L', 2 D]: keys and values of what `row` cross-attends to."""
+    for head in shared(team, 0, memory.keys.shape[1]):
+        remember_head(both, row, length, memory, head)

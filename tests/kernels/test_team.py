@@ -1,0 +1,60 @@
+"""Each task of a shared loop is done once, whoever is late or gone."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from toccata.kernels import team
+from toccata.kernels.compiling import entry
+from toccata.kernels.team import Team, shared
+
+LOOPS = 3
+Counts = NDArray[np.int64]
+
+
+@entry
+def count_tasks(crew: Team, done: Counts, wrong: Counts) -> None:
+    """done [LOOPS, N]: each loop sees what the loop before it has done, all of it."""
+    for loop in range(LOOPS):
+        for task in shared(crew, loop, done.shape[1]):
+            done[loop, task] += 1
+            if loop > 0 and done[loop - 1].sum() != done.shape[1]:
+                wrong[0] += 1
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("tasks", [0, 1, 7, 1000])
+def test_every_task_is_done_once_and_loops_follow_each_other(threads: int, tasks: int) -> None:
+    done, wrong = np.zeros((LOOPS, tasks), np.int64), np.zeros(1, np.int64)
+    team.run(count_tasks, LOOPS, threads, done, wrong)
+    assert (done == 1).all()
+    assert not wrong.any()
+
+
+def test_helpers_that_never_come_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team._Helpers, "ask", lambda *_: None)
+    test_every_task_is_done_once_and_loops_follow_each_other(4, 100)
+
+
+def test_one_that_comes_late_finds_nothing_left() -> None:
+    done, wrong = np.zeros((LOOPS, 50), np.int64), np.zeros(1, np.int64)
+    crew = Team(np.zeros(LOOPS * 2 * team.APART, np.int64), 2)
+    count_tasks(crew, done, wrong)
+    late = threading.Thread(target=count_tasks, args=(crew, done, wrong))
+    late.start()
+    late.join()
+    assert (done == 1).all()
+
+
+def test_many_may_lead_at_the_same_time() -> None:
+    with ThreadPoolExecutor(6) as pool:
+        for future in [
+            pool.submit(test_every_task_is_done_once_and_loops_follow_each_other, 2, 300)
+            for _ in range(60)
+        ]:
+            future.result()
