@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,8 +39,7 @@ class CpuSampling:
             np.array([k_of(p, card) for p in params], np.int64),
             np.array([p_of(p) for p in params], np.float64),
         )
-        self._guided = np.zeros((0, card), np.float32)
-        self._weights = np.zeros((0, card), np.float64)
+        self._room = _room(0, card)
 
     def __call__(
         self, logits: Tensor, uniform: NDArray[np.float64]
@@ -47,11 +47,15 @@ class CpuSampling:
         """logits [rows, K, card] float32, uniform [N, K] -> codes [N, K], which are finite [N]."""
         codes = np.empty(uniform.shape, np.int64)
         finite = np.empty(uniform.shape, np.bool_)
-        if len(self._guided) != codes.size:
-            self._guided = np.empty((codes.size, self._guided.shape[1]), np.float32)
-            self._weights = np.empty(self._guided.shape, np.float64)
+        if len(self._room[0]) != codes.size:
+            self._room = _room(codes.size, logits.shape[2])
         team.run(
             choose, CHOOSE_LOOPS, torch.get_num_threads(), logits.contiguous().numpy(),
-            self._halves, self._limits, uniform, codes, finite, self._guided, self._weights,
+            self._halves, self._limits, uniform, codes, finite, *self._room,
         )  # fmt: skip
         return codes, [bool(request.all()) for request in finite]
+
+
+def _room(tasks: int, card: int) -> tuple[NDArray[Any], ...]:
+    """For guided logits, weights and heaps."""
+    return tuple(np.empty((tasks, card), kind) for kind in (np.float32, np.float64, np.int64))

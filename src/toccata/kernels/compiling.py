@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 def compiled(function: F) -> F:
     """For kernels alone to call."""
-    made: F = numba.njit(function)
+    made: F = numba.njit(error_model="numpy")(function)
     return made
 
 
@@ -54,11 +54,11 @@ def entry(function: F) -> F:
     """`function` compiled on its first call; a cache on disk spares the next process that."""
     folder, before = cache_folder(), config.CACHE_DIR
     if folder is None:
-        made: F = numba.njit(nogil=True)(function)
+        made: F = numba.njit(nogil=True, error_model="numpy")(function)
         return made
     config.CACHE_DIR = str(folder)
     try:
-        made = numba.njit(cache=True, nogil=True)(function)
+        made = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     finally:
         config.CACHE_DIR = before
     return made

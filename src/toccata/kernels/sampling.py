@@ -14,9 +14,7 @@ from toccata.kernels.team import Team, shared
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
-
-
-FEW = 256
+Values = Floats | Doubles
 
 
 class Halves(NamedTuple):
@@ -72,30 +70,61 @@ def _weigh(logits: Floats, temperature: float, lowest: float, weights: Doubles) 
 
 
 @compiled
-def _keep_nucleus(weights: Doubles, top_p: float) -> None:
+def _keep_nucleus(weights: Doubles, top_p: float, heap: Numbers) -> None:
     """Drop what comes after more than top_p of the whole, from the likeliest on."""
-    limit = top_p * weights.sum()
-    likely = _likeliest(weights, limit)
-    before = 0.0
-    for index in np.argsort(-weights[likely], kind="mergesort"):
-        weight = weights[likely[index]]
-        if before > limit:
-            weights[likely[index]] = 0.0
-        before += weight
+    limit, before, left = top_p * weights.sum(), 0.0, len(weights)
+    _heap_up(weights, heap)
+    while left > 0 and before <= limit:
+        before += weights[heap[0]]
+        left = _without_first(weights, heap, left)
+    for place in range(left):
+        weights[heap[place]] = 0.0
 
 
 @compiled
-def _likeliest(weights: Doubles, limit: float) -> Numbers:
-    """Codes that hold more than `limit` together, of which few must be sorted; the others lose
-    their weight. All of them where it takes more.
-    """
-    if len(weights) > FEW:
-        lowest = np.partition(weights, len(weights) - FEW)[len(weights) - FEW]
-        likely = np.nonzero(weights >= lowest)[0]
-        if weights[likely].sum() > limit:
-            weights[weights < lowest] = 0.0
-            return likely
-    return np.arange(len(weights))
+def _kth_largest(values: Floats, k: int, heap: Numbers) -> float:
+    _heap_up(values, heap)
+    left = len(values)
+    for _ in range(k - 1):
+        left = _without_first(values, heap, left)
+    largest: float = values[heap[0]]
+    return largest
+
+
+@compiled
+def _heap_up(values: Values, heap: Numbers) -> None:
+    """All places of `values` as a heap, with the largest first and of equals the first."""
+    for place in range(len(values)):
+        heap[place] = place
+    for place in range(len(values) // 2 - 1, -1, -1):
+        _sink(values, heap, len(values), place)
+
+
+@compiled
+def _without_first(values: Values, heap: Numbers, size: int) -> int:
+    """Take the first one out of a heap; its new size."""
+    heap[0] = heap[size - 1]
+    _sink(values, heap, size - 1, 0)
+    return size - 1
+
+
+@compiled
+def _sink(values: Values, heap: Numbers, size: int, place: int) -> None:
+    moved = heap[place]
+    while 2 * place + 1 < size:
+        below = 2 * place + 1
+        if below + 1 < size and _comes_first(values, heap[below + 1], heap[below]):
+            below += 1
+        if not _comes_first(values, heap[below], moved):
+            break
+        heap[place] = heap[below]
+        place = below
+    heap[place] = moved
+
+
+@compiled
+def _comes_first(values: Values, a: int, b: int) -> bool:
+    return values[a] > values[b] or (values[a] == values[b] and a < b)
 
 
 @compiled
@@ -115,20 +144,20 @@ def _draw(weights: Doubles, uniform: float) -> int:
 @compiled
 def _choose_one(
     logits: Floats, halves: Halves, limits: Limits, uniform: Doubles, task: int,
-    codes: Numbers, finite: NDArray[np.bool_], guided: Floats, weights: Doubles,
+    codes: Numbers, finite: NDArray[np.bool_], guided: Floats, weights: Doubles, heaps: Numbers,
 ) -> None:  # fmt: skip
     books, card = logits.shape[1:]
     request, book = task // books, task % books
-    mine, chances = guided[task], weights[task]
+    mine, chances, heap = guided[task], weights[task], heaps[task]
     finite[request, book] = _guided(logits, halves, request, book, mine)
     temperature, top_k = limits.temperature[request], limits.top_k[request]
     if temperature == 0:
         codes[request, book] = np.argmax(mine)
         return
-    lowest = -np.inf if top_k >= card else np.partition(mine, card - top_k)[card - top_k]
+    lowest = -np.inf if top_k >= card else _kth_largest(mine, top_k, heap)
     _weigh(mine, temperature, lowest, chances)
     if limits.top_p[request] < 1:
-        _keep_nucleus(chances, limits.top_p[request])
+        _keep_nucleus(chances, limits.top_p[request], heap)
     codes[request, book] = _draw(chances, uniform[request, book])
 
 
@@ -138,12 +167,12 @@ CHOOSE_LOOPS = 1
 @entry
 def choose(
     team: Team, logits: Floats, halves: Halves, limits: Limits, uniform: Doubles,
-    codes: Numbers, finite: NDArray[np.bool_], guided: Floats, weights: Doubles,
+    codes: Numbers, finite: NDArray[np.bool_], guided: Floats, weights: Doubles, heaps: Numbers,
 ) -> None:  # fmt: skip
     """logits [rows, K, card] and uniform [N, K] in [0, 1) -> codes [N, K], finite [N, K].
 
-    guided [N * K, card] and weights [N * K, card] are room. A code whose logits are not finite
-    means nothing.
+    guided, weights and heaps [N * K, card] are room. A code whose logits are not finite means
+    nothing.
     """
     for task in shared(team, 0, codes.size):
-        _choose_one(logits, halves, limits, uniform, task, codes, finite, guided, weights)
+        _choose_one(logits, halves, limits, uniform, task, codes, finite, guided, weights, heaps)
