@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from toccata.codecs.base import Codec
 from toccata.codecs.quantizer import ResidualQuantizer
-from toccata.codecs.seanet import Decoder, Encoder, LstmState, SeanetConfig
+from toccata.codecs.seanet import Decoder, Encoder, SeanetConfig
 from toccata.codecs.streaming import Windowed, blocks
+
+if TYPE_CHECKING:
+    from toccata.codecs.quick import Networks, QuickEncoder
 
 ENCODE_BLOCK_FRAMES = 250
 DECODE_BLOCK_FRAMES = 250
@@ -42,10 +46,21 @@ class Encodec(Codec, nn.Module):
         self.encoder = Encoder(cfg.seanet)
         self.decoder = Decoder(cfg.seanet)
         self.quantizer = ResidualQuantizer(cfg.codebooks, cfg.card, cfg.seanet.dimension)
+        self.quick: Networks | None = None
+
+    def quicken(self, *, half: bool) -> None:
+        """Compute on the CPU by compiled kernels where they fit; weights must not change any more.
+
+        half: may the decoder round to bfloat16? Its audio is then 50 dB and more above its error.
+        """
+        from toccata.codecs.quick import Networks
+
+        self.quick = Networks.of(self.encoder, self.decoder, self.cfg.seanet, half)
 
     @torch.inference_mode()
     def encode(self, audio: Tensor) -> Tensor:
-        return self.quantizer.encode(self.encoder.summarize(self._analyze(audio)))
+        encoder = self.encoder if self.quick is None else self.quick.encoder
+        return self.quantizer.encode(encoder.summarize(self._analyze(encoder, audio)))
 
     @torch.inference_mode()
     def decode(self, codes: Tensor) -> Tensor:
@@ -58,14 +73,14 @@ class Encodec(Codec, nn.Module):
     def stream(self) -> EncodecStream:
         return EncodecStream(self)
 
-    def _analyze(self, audio: Tensor) -> Tensor:
+    def _analyze(self, encoder: Encoder | QuickEncoder, audio: Tensor) -> Tensor:
         context = ANALYSIS_CONTEXT_FRAMES
         frames = -(-audio.shape[-1] // self.hop)
         pieces = []
         for part in blocks(frames, ENCODE_BLOCK_FRAMES):
             first = max(part.start - context, 0)
             window = audio[..., first * self.hop : (part.stop + context) * self.hop]
-            pieces.append(self.encoder.analyze(window)[..., part.start - first : part.stop - first])
+            pieces.append(encoder.analyze(window)[..., part.start - first : part.stop - first])
         return torch.cat(pieces, -1)
 
 
@@ -74,12 +89,13 @@ class EncodecStream:
 
     def __init__(self, codec: Encodec) -> None:
         self._codec = codec
-        decoder, shape = codec.decoder, codec.cfg.seanet
+        self._decoder: Any = codec.decoder if codec.quick is None else codec.quick.decoder
+        decoder, shape = self._decoder, codec.cfg.seanet
         self._enter = Windowed(decoder.enter, shape.kernel // 2, shape.inner_width)
         self._synthesize = Windowed(
             decoder.synthesize, SYNTHESIS_CONTEXT_FRAMES, codec.channels, codec.hop
         )
-        self._state: LstmState | None = None
+        self._state: Any = None
 
     def push(self, codes: Tensor) -> Tensor:
         return self.run(codes[None])[0]
@@ -99,5 +115,5 @@ class EncodecStream:
 
     def _advance(self, features: Tensor) -> Tensor:
         if features.shape[-1] > 0:
-            features, self._state = self._codec.decoder.lstm.step(features, self._state)
+            features, self._state = self._decoder.lstm.step(features, self._state)
         return self._synthesize.push(features)

@@ -140,6 +140,10 @@ class Encoder(nn.Module):
     def forward(self, audio: Tensor) -> Tensor:
         return self.summarize(self.analyze(audio))
 
+    @property
+    def lstm(self) -> SkipLstm:
+        return cast(SkipLstm, self.layers[self.lstm_index])
+
     def analyze(self, audio: Tensor) -> Tensor:
         """The local part: everything before the LSTM."""
         latents: Tensor = self.layers[: self.lstm_index](audio)

@@ -73,8 +73,10 @@ def assemble(
     text_dtype: torch.dtype,
     offline: bool,
 ) -> Model:
-    """Read the tensors. The codec is always float32: lower precision there is audible."""
+    """Read the tensors. On CPUs the codec is packed for compiled kernels, elsewhere float32."""
     codec = load_codec(checkpoint.codec_config, checkpoint.codec, device)
+    if device.type == "cpu":
+        codec.quicken(half=precision.name != "fp32")
     return Model(
         name=checkpoint.name,
         lm=load_lm(checkpoint, device, precision),
