@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from toccata.kernels.convolution import WIDTH, Numbers, multiply
+from toccata.kernels import team
+from toccata.kernels.convolution import LOOPS, WIDTH, Numbers, multiply
 from toccata.kernels.vectors import LANES
 
 NOWHERE = np.zeros(0, np.float32)
@@ -77,8 +78,8 @@ class Product:
         # What only the row group's unwanted rows look at must be finite: it is multiplied with 0.
         first, beyond = start + self.inputs - self.step, rows * self.step // self.rows
         x[first + beyond : first + count * self.step] = 0
-        multiply(
-            x, start, self.step, self.weight, self.inputs, self.bias, count,
+        team.run(
+            multiply, LOOPS, torch.get_num_threads(), x, start, self.step, self.weight, self.inputs, self.bias, count,
             skip, skip_start, raw, x[:0] if elu is None else elu, elu_start,
         )  # fmt: skip
 

@@ -29,7 +29,6 @@ from toccata.codecs.seanet import (
     pad,
 )
 from toccata.kernels.bending import processor_has
-from toccata.kernels.compiling import use_threads
 from toccata.kernels.convolution import ROWS
 from toccata.kernels.vectors import LANES
 
@@ -45,7 +44,6 @@ def fits(cfg: SeanetConfig) -> bool:
 
 def each(one: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """`one` of every clip of a batch."""
-    use_threads(torch.get_num_threads())
     return torch.stack([one(clip) for clip in x])
 
 
@@ -56,7 +54,6 @@ class QuickLstm:
         self._recurrence = Recurrence(lstm.lstm)
 
     def step(self, x: Tensor, state: list[State] | None) -> tuple[Tensor, list[State]]:
-        use_threads(torch.get_num_threads())
         before: Sequence[State | None] = state or [None] * len(x)
         frames = x.transpose(1, 2).contiguous()
         made = [self._recurrence.run(*one) for one in zip(frames, before, strict=True)]

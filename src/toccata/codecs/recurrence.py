@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from toccata.codecs.products import packed, to_half
+from toccata.kernels import team
 from toccata.kernels.convolution import Numbers
-from toccata.kernels.recurrence import CHUNK, GATES, advance
+from toccata.kernels.recurrence import CHUNK, GATES, advance, loops
 from toccata.kernels.vectors import LANES
 
 
@@ -40,7 +41,10 @@ class Recurrence:
             hidden[1:, 0], cell[:] = state
         gates = np.empty((layers, CHUNK, GATES * width), np.float32)
         out = np.empty((frames, width), np.float32)
-        advance(self._entering, self._returning, self._bias, hidden, cell, gates, out)
+        team.run(
+            advance, loops(layers, frames), torch.get_num_threads(), self._entering,
+            self._returning, self._bias, hidden, cell, gates, out,
+        )  # fmt: skip
         return torch.from_numpy(out), State(hidden[1:, frames].copy(), cell)
 
     def _matrices(self, lstm: nn.LSTM, layer: int) -> tuple[Numbers, Numbers, Numbers]:

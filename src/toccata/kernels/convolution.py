@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import prange
 from numpy.typing import NDArray
 
-from toccata.kernels.compiling import compiled, entry, in_parallel
+from toccata.kernels.compiling import compiled, entry
+from toccata.kernels.team import Team, shared
 from toccata.kernels.tiles import add_rows, bent, multiply_add, put_rows, repeated
 from toccata.kernels.vectors import LANES
 
@@ -57,27 +57,21 @@ def _finish(
         put_rows(bent(tile), elu, elu_start + at, outputs, COLUMNS)
 
 
-@in_parallel
-def _spread(
-    x: Numbers, start: int, step: int, weight: Numbers, inputs: int, bias: Numbers, rows: int,
-    skip: Numbers, skip_start: int, raw: Numbers, elu: Numbers, elu_start: int,
+LOOPS = 1
+
+
+@entry
+def multiply(
+    team: Team, x: Numbers, start: int, step: int, weight: Numbers, inputs: int, bias: Numbers,
+    rows: int, skip: Numbers, skip_start: int, raw: Numbers, elu: Numbers, elu_start: int,
 ) -> None:  # fmt: skip
+    """`rows` rows of output, plus `skip`, to `raw` and after an ELU to `elu`, where not empty."""
     outputs = bias.size
     columns, blocks = outputs // WIDTH, (rows + _BLOCK - 1) // _BLOCK
     large = weight.size > _LARGE
-    for task in prange(columns * blocks):
+    for task in shared(team, 0, columns * blocks):
         block = task % blocks if large else task // columns
         column = (task // blocks if large else task % columns) * WIDTH
         for row in range(block * _BLOCK, min(rows, (block + 1) * _BLOCK), ROWS):
             tile = multiply_tile(x, start + row * step, step, weight, inputs, bias, column)
             _finish(tile, row * outputs + column, outputs, skip, skip_start, raw, elu, elu_start)
-
-
-@entry
-def multiply(
-    x: Numbers, start: int, step: int, weight: Numbers, inputs: int, bias: Numbers, rows: int,
-    skip: Numbers, skip_start: int, raw: Numbers, elu: Numbers, elu_start: int,
-) -> None:  # fmt: skip
-    _spread(
-        x, start, step, weight, inputs, bias, rows, skip, skip_start, raw, elu, elu_start
-    )  # fmt: skip

@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import prange
-
 from toccata.kernels.bending import sigmoid, store_rounded, tanh
-from toccata.kernels.compiling import compiled, entry, in_parallel
+from toccata.kernels.compiling import compiled, entry
 from toccata.kernels.convolution import COLUMNS, ROWS, WIDTH, Numbers, multiply_tile
+from toccata.kernels.team import Team, shared
 from toccata.kernels.tiles import multiply_add, no_tile, pick, put_rows
 from toccata.kernels.vectors import LANES, load, store
 
@@ -82,22 +81,20 @@ def _chunk(
         _frame(above, first + row, matrix, gates[layer], row, cell[layer], out)
 
 
-@in_parallel
-def _wave(
-    wave: int, entering: Numbers, returning: Numbers, bias: Numbers, hidden: Numbers, cell: Numbers,
-    gates: Numbers, out: Numbers,
-) -> None:  # fmt: skip
-    for layer in prange(cell.shape[0]):
-        first = (wave - layer) * CHUNK
-        if 0 <= first < out.shape[0]:
-            _chunk(layer, first, entering, returning, bias, hidden, cell, gates, out)
+def loops(layers: int, frames: int) -> int:
+    """How many shared loops `advance` has: in each, every layer has one chunk of frames."""
+    return -(-frames // CHUNK) + layers - 1
 
 
 @entry
 def advance(
-    entering: Numbers, returning: Numbers, bias: Numbers, hidden: Numbers, cell: Numbers,
-    gates: Numbers, out: Numbers,
+    team: Team, entering: Numbers, returning: Numbers, bias: Numbers, hidden: Numbers,
+    cell: Numbers, gates: Numbers, out: Numbers,
 ) -> None:  # fmt: skip
-    chunks = (out.shape[0] + CHUNK - 1) // CHUNK
-    for wave in range(chunks + cell.shape[0] - 1):
-        _wave(wave, entering, returning, bias, hidden, cell, gates, out)
+    """hidden and cell are as after the last frame then; out [T, H] is what the last layer says."""
+    layers, frames = cell.shape[0], out.shape[0]
+    for wave in range((frames + CHUNK - 1) // CHUNK + layers - 1):
+        for layer in shared(team, wave, layers):
+            first = (wave - layer) * CHUNK
+            if 0 <= first < frames:
+                _chunk(layer, first, entering, returning, bias, hidden, cell, gates, out)
