@@ -79,8 +79,8 @@ class Product:
         first, beyond = start + self.inputs - self.step, rows * self.step // self.rows
         x[first + beyond : first + count * self.step] = 0
         team.run(
-            multiply, LOOPS, torch.get_num_threads(), x, start, self.step, self.weight, self.inputs, self.bias, count,
-            skip, skip_start, raw, x[:0] if elu is None else elu, elu_start,
+            multiply, LOOPS, torch.get_num_threads(), x, start, self.step, self.weight,
+            self.inputs, self.bias, count, skip, skip_start, raw, x[:0] if elu is None else elu, elu_start,
         )  # fmt: skip
 
 
