@@ -1,4 +1,4 @@
-"""Where a decoder runs: one interface (base), the reference (torch_eager), later fast paths."""
+"""Where a decoder runs: one interface (base), the reference (torch_eager), the fast paths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from toccata.backends.base import Backend
     from toccata.lm.decoder import Decoder
 
-BACKENDS = {"torch_eager": ("toccata.backends.torch_eager", "TorchEager")}
+BACKENDS = {
+    "torch_eager": ("toccata.backends.torch_eager", "TorchEager"),
+    "cuda_graphs": ("toccata.backends.cuda_graphs", "CudaGraphs"),
+}
+
+
+def best(decoder: Decoder) -> str:
+    """The name of the fastest backend for `decoder`, where it is and as it is."""
+    device = decoder.embed[0].get_parameter("weight").device
+    return "cuda_graphs" if device.type == "cuda" else "torch_eager"
 
 
 def create(name: str, decoder: Decoder) -> Backend:

@@ -25,6 +25,10 @@ class KVCache:
         return -(-length // self.bucket) * self.bucket
 
     @property
+    def rows(self) -> int:
+        return self.layers[0].shape[1]
+
+    @property
     def positions(self) -> int:
         return self.layers[0].shape[3]
 
@@ -34,10 +38,9 @@ class KVCache:
         Zeros matter: a masked key counts for nothing only if its value is finite, and the row's
         last owner may have ended on nan.
         """
-        positions = self.round_up(positions)
-        self._grow(row + rows, positions)
+        self.reserve(row + rows, positions)
         for layer in self.layers:
-            layer[:, row : row + rows, :, :positions] = 0
+            layer[:, row : row + rows, :, : self.round_up(positions)] = 0
 
     def write(self, layer: int, rows: slice, start: int, keys: Tensor, values: Tensor) -> None:
         """Store keys and values [R, heads, S, head_dim] at positions start .. start + S - 1."""
@@ -45,7 +48,9 @@ class KVCache:
         self.layers[layer][0, rows, :, start:end] = keys
         self.layers[layer][1, rows, :, start:end] = values
 
-    def _grow(self, rows: int, positions: int) -> None:
+    def reserve(self, rows: int, positions: int) -> None:
+        """Make room for `positions` in the first `rows`, at least; what is stored stays."""
+        positions = self.round_up(positions)
         _, old_rows, heads, old_positions, head_dim = self.layers[0].shape
         if rows <= old_rows and positions <= old_positions:
             return

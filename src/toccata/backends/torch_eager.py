@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toccata.backends.attention import ChunkAttention, Run, StepAttention, runs_of
+from toccata.backends.attention import Attention, ChunkAttention, Run, StepAttention, runs_of
 from toccata.backends.base import Backend
 from toccata.backends.kv_cache import KVCache
 from toccata.backends.step_sums import StepSums
@@ -84,11 +84,14 @@ class TorchEager(Backend):
     ) -> None:
         self._cache.open(row, len(memories), positions)
         self._step_sums.open(row, len(memories), positions, step_sums)
+        self._know_positions()
+        if self._config.cross_attention:
+            self._remember(row, memories)
+
+    def _know_positions(self) -> None:
         if self._cache.positions > len(self._sinusoids):
             steps = torch.arange(self._cache.positions, device=self._device)
             self._sinusoids = sinusoidal_positions(steps, self._config.dim)
-        if self._config.cross_attention:
-            self._remember(row, memories)
 
     def _remember(self, row: int, memories: Sequence[Tensor | None]) -> None:
         # A row without memory keeps values of zero, so attention adds exactly nothing to it. It
@@ -147,7 +150,7 @@ class TorchEager(Backend):
             runs=runs_of(rows, [position + 1 for position in positions], self._cache),
             memory_runs=self._runs_of_memory(tuple(rows)),
         )
-        hidden = _norm(self._run(x, attention), self._out_norm).to(self._dtype)
+        hidden = norm(self._run(x, attention), self._out_norm).to(self._dtype)
         logits = self._heads(hidden).float()
         return logits[:count].view(count, self._config.codebooks, self._config.card)
 
@@ -159,21 +162,21 @@ class TorchEager(Backend):
             self._memory_runs[rows] = runs_of(rows, lengths, self._memory)
         return self._memory_runs[rows]
 
-    def _run(self, x: Tensor, attention: StepAttention | ChunkAttention) -> Tensor:
+    def _run(self, x: Tensor, attention: Attention) -> Tensor:
         """All layers over x [..., D] float32, which is overwritten."""
         dtype = self._dtype
         for index, w in enumerate(self._layers):
-            qkv = w.qkv(_norm(x, w.norm_self).to(dtype))
+            qkv = w.qkv(norm(x, w.norm_self).to(dtype))
             x += w.out(attention.to_self(index, qkv))
             if w.cross is not None:
-                query = w.cross.q(_norm(x, w.cross.norm).to(dtype))
+                query = w.cross.q(norm(x, w.cross.norm).to(dtype))
                 x += w.cross.out(attention.to_memory(index, query))
-            hidden = F.gelu(w.ffn_in(_norm(x, w.norm_ffn).to(dtype)))
+            hidden = F.gelu(w.ffn_in(norm(x, w.norm_ffn).to(dtype)))
             x += w.ffn_out(hidden)
         return x
 
 
-def _norm(x: Tensor, weights: NormWeights) -> Tensor:
+def norm(x: Tensor, weights: NormWeights) -> Tensor:
     return F.layer_norm(x, (x.shape[-1],), *weights, NORM_EPS)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toccata.engine.sampling import SamplingBatch, sample
+from toccata.engine.sampling import SamplingBatch, guide, sample
 from toccata.engine.sequence import Codes, Sequence
 
 
@@ -53,9 +53,8 @@ class Batch:
             return logits
         null, cond = logits[self._null], logits[self._cond]
         if self._styled:
-            style = logits[self._style]
-            cond = style + self._beta * (cond - style)
-        return null + self._cfg * (cond - null)
+            cond = guide(cond, logits[self._style], self._beta)
+        return guide(cond, null, self._cfg)
 
     def sample(self, logits: Tensor) -> tuple[Codes, list[bool]]:
         """Codes [N, K], and whether each request's logits were all finite."""

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from toccata.backends import create
-from toccata.engine.batch import Batch
+from toccata.backends import best, create
+from toccata.backends.base import Recordable
+from toccata.engine.ahead import Ahead
 from toccata.engine.scheduler import Scheduler
 from toccata.engine.sequence import Request, Sequence
-from toccata.errors import GenerationError, ToccataError
+from toccata.engine.stepper import InTurn, Stepper
+from toccata.errors import GenerationError, InputError, ToccataError
 from toccata.lm.delay import steps_of
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 PREFILL_CHUNK = 128
 """Positions per step: counted from a request's own start, so the same whoever else is there."""
+PREFIX_ROOM = 320
+"""Positions that are made ready for what goes before the codes: 235 of a melody, and words."""
 
 
 @dataclass(eq=False)
@@ -36,20 +40,49 @@ class _Prefill:
 
 
 class Engine:
-    """Runs up to `slots` requests at once over one model; the others wait in order of arrival."""
+    """Runs up to `slots` requests at once over one model; the others wait in order of arrival.
 
-    def __init__(self, model: Model, slots: int = 8, backend: str = "torch_eager") -> None:
+    backend: by name; None: the fastest.
+    """
+
+    def __init__(self, model: Model, slots: int = 8, backend: str | None = None) -> None:
         self._config = model.lm.config
-        self._backend = create(backend, model.lm)
+        self._slots = slots
+        self._backend = create(backend or best(model.lm), model.lm)
         self._segment_frames = int(model.segment_s * model.codec.frame_rate_hz)
         self._rows_per_slot = 2 if model.style is None else 3
-        # Sampling is in float64, which Apple's GPUs have not.
-        self._sampling_device = torch.device("cpu") if model.device.type == "mps" else model.device
+        self._stepper = self._new_stepper(model.device)
         self._scheduler = Scheduler(slots)
         self._prefills: dict[Sequence, _Prefill] = {}
-        self._batch: Batch | None = None
-        self._batch_of = -1
         self._lock = threading.Lock()
+
+    def _new_stepper(self, device: torch.device) -> Stepper:
+        if isinstance(self._backend, Recordable):
+            return Ahead(
+                self._backend, self._config, self._slots, self._rows_per_slot, self._longest
+            )
+        # Sampling is in float64, which Apple's GPUs have not.
+        sampling = torch.device("cpu") if device.type == "mps" else device
+        return InTurn(self._backend, self._rows_per_slot, self._config.card, sampling)
+
+    @property
+    def _longest(self) -> int:
+        """Steps of a window that fills a segment."""
+        return steps_of(self._segment_frames, self._config.delays)
+
+    @torch.inference_mode()
+    def warm_up(self) -> None:
+        """Do now what the first requests would wait for, with room for all slots.
+
+        Raises InputError if the device has no room for so many.
+        """
+        prefix = 0 if self._config.cross_attention else PREFIX_ROOM
+        try:
+            with self._lock:
+                self._stepper.warm_up(self._slots, prefix + self._longest)
+        except torch.OutOfMemoryError as failure:
+            cure = f"the device's memory does not hold that many: {failure}; use fewer"
+            raise InputError("slots", self._slots, cure) from failure
 
     def submit(self, request: Request) -> Sequence:
         """Queue `request`. The handle fills with codes as somebody calls `step`."""
@@ -134,23 +167,11 @@ class Engine:
             self._scheduler.run(sequence)
 
     def _step_running(self) -> None:
-        if not self._scheduler.running:
-            return
-        batch = self._current_batch()
-        logits = self._backend.step(batch.rows, batch.positions(), batch.codes())
-        codes, finite = batch.sample(batch.guide(logits))
-        for sequence, sampled, fine in zip(batch.members, codes, finite, strict=True):
-            if not fine:
+        for sequence, codes, finite in self._stepper.step(self._scheduler.running):
+            if not finite:
                 self._end(sequence, "failed", _not_finite(sequence))
-            elif sequence.advance(sampled):
+            elif sequence.advance(codes):
                 self._open_window(sequence)
-
-    def _current_batch(self) -> Batch:
-        if self._batch is None or self._batch_of != self._scheduler.changed:
-            members, card = self._scheduler.running, self._config.card
-            self._batch = Batch(members, self._rows_per_slot, card, self._sampling_device)
-            self._batch_of = self._scheduler.changed
-        return self._batch
 
     def _end_holders(self, failure: RuntimeError) -> None:
         """The device failed, mostly for want of memory: no slot can be trusted any more."""
@@ -164,7 +185,7 @@ class Engine:
         self._scheduler.remove(sequence)
         sequence.finish(reason, error)
         if not self._scheduler.running:
-            self._batch, self._batch_of = None, -1  # do not keep the ended requests alive
+            self._stepper.forget()
 
 
 def _not_finite(sequence: Sequence) -> GenerationError:
