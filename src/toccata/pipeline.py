@@ -56,6 +56,14 @@ class Toccata:
         self.model = model
         self._engine = Engine(model, slots)
 
+    def warm_up(self) -> None:
+        """Do now what the first clips would wait for, with room for all slots at full length.
+
+        On CUDA that is seconds, and memory that would be taken later, or not at all. Raises
+        InputError if the device's memory does not hold so many slots.
+        """
+        self._engine.warm_up()
+
     def generate(
         self,
         prompt: str | None = None,
