@@ -15,12 +15,12 @@ from tests.fakes import fake_decoder
 from tests.recorder import PlainRecorder, StrictRecorder, recorded
 from toccata.backends import best, create
 from toccata.backends.agreement import agreeing, agreeing_lengths, agreeing_products, agreeing_rows
-from toccata.backends.cuda_graphs import CudaGraphs
+from toccata.backends.cuda_graphs import HEADROOM_BYTES, CudaGraphs
 from toccata.backends.devices import pick_precision
 from toccata.backends.recorder import CudaRecorder
 from toccata.backends.static_attention import Size
 from toccata.engine.ahead import Ahead
-from toccata.errors import InputError
+from toccata.errors import GenerationError, InputError
 
 LIKE = torch.zeros(0)
 
@@ -115,6 +115,33 @@ def test_it_is_said_if_even_the_place_in_a_batch_matters(caplog: pytest.LogCaptu
     with caplog.at_level(logging.WARNING):
         assert agreeing([2, 4], lambda count: torch.arange(count)[:, None]) == [4]
     assert "its place among 4" in caplog.text
+
+
+def test_too_little_memory_is_an_error_that_changes_nothing() -> None:
+    decoder, recorder = fake_decoder(), PlainRecorder()
+    backend = CudaGraphs(decoder, recorder)
+    backend.open(0, 200, [None])
+    before, recorder.free = backend.layout, HEADROOM_BYTES
+    with pytest.raises(GenerationError, match="fewer slots"):
+        backend.open(1, 800, [None])
+    assert backend.layout == before
+    backend.open(1, 200, [None])
+
+
+def test_too_many_slots_are_refused_and_too_long_ones_announced(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    decoder, recorder = fake_decoder(), PlainRecorder()
+    ahead = Ahead(CudaGraphs(decoder, recorder), decoder.config, 4, rows_per_slot=2, steps=900)
+    position = 3 * 8 * 2 * 32 * 4  # layers and one more; rows; keys and values [32]; float32
+    recorder.free = HEADROOM_BYTES + 300 * position
+    with pytest.raises(InputError, match="slots: 4"):
+        ahead.warm_up(4, 900)
+    recorder.free = HEADROOM_BYTES + 700 * position
+    with caplog.at_level(logging.WARNING), torch.inference_mode():
+        ahead.warm_up(4, 900)
+    assert "holds 4 requests of 512 steps, not of 900" in caplog.text
+    assert max(size.length for size in ahead._backend.sizes) == 512
 
 
 def test_products_are_padded_to_where_they_agree(monkeypatch: pytest.MonkeyPatch) -> None:

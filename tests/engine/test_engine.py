@@ -169,6 +169,22 @@ def test_a_device_that_fails_ends_those_who_run_not_the_engine(
     assert np.array_equal(waiting.codes, run(Engine(model), request(model, seed=2)))
 
 
+def test_a_clip_that_the_device_has_no_room_for_fails_alone(each_backend: str) -> None:
+    if each_backend == "torch_eager":
+        pytest.skip("it asks the system for memory as it goes")
+    model = fake_model(segment_s=12.0)
+    engine = Engine(model, slots=2)
+    alone = run(Engine(model), request(model, frames=30))
+    kept = engine.submit(request(model, frames=30))
+    engine.step()
+    engine._backend.recorder.free = 0  # type: ignore[attr-defined]
+    long = engine.submit(request(model, frames=600))
+    finish(engine, kept, long)
+    with pytest.raises(GenerationError, match="shorter clips"):
+        raise long.error or AssertionError
+    assert np.array_equal(kept.codes, alone)
+
+
 def test_more_requests_than_slots_all_finish_in_order_of_arrival() -> None:
     model = fake_model()
     engine = Engine(model, slots=2)

@@ -77,7 +77,14 @@ class Recordable(Backend):
 
     @abstractmethod
     def reserve(self, rows: int, positions: int) -> None:
-        """Make room now for `rows` of so many positions; otherwise `open` does, as needed."""
+        """Make room now for `rows` of so many positions; otherwise `open` does, as needed.
+
+        Both raise GenerationError, and change nothing, if the device has too little memory.
+        """
+
+    @abstractmethod
+    def room(self, rows: int) -> int:
+        """How many positions of `rows` the device has memory for."""
 
     @property
     @abstractmethod

@@ -10,21 +10,22 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from toccata.backends.agreement import agreeing_lengths, agreeing_products, agreeing_rows
 from toccata.backends.base import Recordable
 from toccata.backends.recorder import CudaRecorder, Recorder
-from toccata.backends.static_attention import Size, StaticAttention, mask_beyond
+from toccata.backends.static_attention import Size, StaticAttention, mask_beyond, pad_rows
 from toccata.backends.torch_eager import TorchEager, norm
-from toccata.errors import InputError
+from toccata.errors import GenerationError, InputError
 from toccata.lm.decoder import Decoder
 
 LENGTH_STEP = 256
 """Positions attended to are whole multiples of this: fewer recordings, at the cost of reading some
 masked keys."""
 MEMORY_STEP = 64
+HEADROOM_BYTES = 2**30
+"""Left free for whatever else there is to compute."""
 ROWS_ALONE = 16
 """Rows of a step outside a recording, which is for tests and for trying things."""
 
@@ -66,10 +67,10 @@ class CudaGraphs(TorchEager, Recordable):
             more = _whole(rows, ROWS_ALONE)
             self.prepare([*(count for count, _ in self._sizes), more], more)
         longest = max(_whole(positions, LENGTH_STEP), *self._lengths, 0)
+        self._grow(self._size_of(rows)[0], longest + 1)
         if [longest] != self._lengths[-1:]:
             lengths = range(LENGTH_STEP, longest + 1, LENGTH_STEP)
             self._lengths = agreeing_lengths(lengths, *self._heads_and_width, self._embed)
-        self._cache.reserve(self._size_of(rows)[0], longest + 1)
         self._step_sums.reserve(self._cache.rows, self._cache.positions)
         self._know_positions()
         if len(self._numbers) < max(self._cache.positions, self._cache.rows):
@@ -77,6 +78,31 @@ class CudaGraphs(TorchEager, Recordable):
             self._numbers = torch.arange(most, device=self._device)
         if self._config.cross_attention:
             self._reserve_memory(1)
+
+    def _grow(self, rows: int, positions: int) -> None:
+        cache = self._cache
+        rows, positions = max(rows, cache.rows), max(cache.round_up(positions), cache.positions)
+        layer, layers = cache.bytes_for(rows, positions), self._config.layers
+        # While a layer grows, it is there twice.
+        more = (layers + 1) * layer - layers * cache.bytes_for(cache.rows, cache.positions)
+        if (rows, positions) != (cache.rows, cache.positions) and more > self._free_bytes:
+            raise GenerationError(
+                f"the device has {self._free_bytes / 1e9:.1f} GB left, and {rows} rows of "
+                f"{positions} positions need {more / 1e9:.1f} GB more; use fewer slots, or make "
+                "shorter clips"
+            )
+        cache.reserve(rows, positions)
+
+    @property
+    def _free_bytes(self) -> int:
+        return max(0, self.recorder.free_bytes() - HEADROOM_BYTES)
+
+    def room(self, rows: int) -> int:
+        cache, layers = self._cache, self._config.layers
+        free = self._free_bytes + layers * cache.bytes_for(cache.rows, cache.positions)
+        each = (layers + 1) * cache.bytes_for(self._size_of(rows)[0], 1)
+        others = cache.bucket + (MEMORY_STEP if self._config.cross_attention else 0)
+        return max(0, free // each - others) // LENGTH_STEP * LENGTH_STEP
 
     def _reserve_memory(self, positions: int) -> None:
         self._memory.reserve(self._cache.rows, _whole(positions, MEMORY_STEP))
@@ -113,7 +139,7 @@ class CudaGraphs(TorchEager, Recordable):
 
     @property
     def layout(self) -> Hashable:
-        return (self._cache.layers[0].shape, self._memory_mask.shape, self._step_sums.shape)
+        return (self._cache.moves, self._memory.moves, self._step_sums.shape)
 
     def size_for(self, rows: int, positions: int) -> Size:
         count, batch = self._size_of(rows)
@@ -142,7 +168,7 @@ class CudaGraphs(TorchEager, Recordable):
             mask=mask_beyond(positions + 1, self._numbers[: size.length], self._dtype),
             memory_mask=self._memory_mask[: size.rows],
         )
-        x = self._run(F.pad(x, (0, 0, 0, size.batch - size.rows)), attention)
+        x = self._run(pad_rows(x, size.batch), attention)
         logits = self._heads(norm(x, self._out_norm).to(self._dtype)).float()
         return logits.view(-1, self._config.codebooks, self._config.card)
 

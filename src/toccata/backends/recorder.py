@@ -39,6 +39,10 @@ class Recorder(ABC):
         """Begin to copy `values` to the host; calling the result waits for them."""
 
     @abstractmethod
+    def free_bytes(self) -> int:
+        """Memory of the device that could be had."""
+
+    @abstractmethod
     def clear(self) -> None:
         """Wait until all is done: recordings may be dropped now, and their memory is free then."""
 
@@ -82,6 +86,11 @@ class CudaRecorder(Recorder):
             return host
 
         return wait
+
+    def free_bytes(self) -> int:
+        # What torch has set aside and does not use, it gives back when memory is short.
+        kept = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+        return int(torch.cuda.mem_get_info(self._device)[0]) + kept
 
     def clear(self) -> None:
         torch.cuda.synchronize(self._device)

@@ -66,7 +66,12 @@ class StaticAttention:
         return cache[0, :rows, :, :length], cache[1, :rows, :, :length]
 
     def _padded(self, x: Tensor) -> Tensor:
-        return F.pad(x, (0, 0, 0, self.size.batch - self.size.rows))
+        return pad_rows(x, self.size.batch)
+
+
+def pad_rows(x: Tensor, rows: int) -> Tensor:
+    """x [R, D] -> [rows, D], zeros behind. As it is where nothing is missing: F.pad would copy."""
+    return x if len(x) == rows else F.pad(x, (0, 0, 0, rows - len(x)))
 
 
 def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from toccata.engine.sequence import Sequence
 from toccata.engine.step_table import StepTable
 from toccata.engine.stepper import Outcome, Stepper
 from toccata.engine.windows import Window
+from toccata.errors import InputError
 from toccata.lm.decoder import LMConfig
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,19 @@ class Ahead(Stepper):
         self._launched = None
 
     def warm_up(self, slots: int, positions: int) -> None:
-        self._backend.reserve(slots * self._rows_per_slot, positions)
+        rows = slots * self._rows_per_slot
+        fitting = min(positions, self._backend.room(rows))
+        if fitting == 0:
+            raise InputError("slots", slots, "the device has no memory for so many; use fewer")
+        if fitting < positions:
+            log.warning(
+                "the device holds %d requests of %d steps, not of %d: longer ones will fail; "
+                "use fewer slots",
+                slots,
+                fitting,
+                positions,
+            )
+        self._backend.reserve(rows, fitting)
         for size in self._backend.sizes:
             self._recording(size, nucleus=False)
 

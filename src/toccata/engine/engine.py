@@ -20,7 +20,8 @@ from toccata.engine.ahead import Ahead
 from toccata.engine.scheduler import Scheduler
 from toccata.engine.sequence import Request, Sequence
 from toccata.engine.stepper import InTurn, Stepper
-from toccata.errors import GenerationError, InputError, ToccataError
+from toccata.engine.windows import Window
+from toccata.errors import GenerationError, ToccataError
 from toccata.lm.delay import steps_of
 
 if TYPE_CHECKING:
@@ -77,12 +78,8 @@ class Engine:
         Raises InputError if the device has no room for so many.
         """
         prefix = 0 if self._config.cross_attention else PREFIX_ROOM
-        try:
-            with self._lock:
-                self._stepper.warm_up(self._slots, prefix + self._longest)
-        except torch.OutOfMemoryError as failure:
-            cure = f"the device's memory does not hold that many: {failure}; use fewer"
-            raise InputError("slots", self._slots, cure) from failure
+        with self._lock:
+            self._stepper.warm_up(self._slots, prefix + self._longest)
 
     def submit(self, request: Request) -> Sequence:
         """Queue `request`. The handle fills with codes as somebody calls `step`."""
@@ -119,10 +116,11 @@ class Engine:
             self._end(sequence, "done")
             return
         try:
-            conditions = sequence.request.conditions(window.offset)
+            self._open(sequence, window, sequence.request.conditions(window.offset))
         except ToccataError as error:
             self._end(sequence, "failed", error)
-            return
+
+    def _open(self, sequence: Sequence, window: Window, conditions: Conditions) -> None:
         sequence.choose_halves(conditions)
         embedded = self._embed_known(sequence, conditions)
         sequence.prefix = embedded.shape[1] - sequence.step + 1
