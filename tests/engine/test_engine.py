@@ -6,9 +6,12 @@ import torch
 
 from tests.engine.helpers import finish, full_forward, random_codes, request, run
 from tests.fakes import fake_model
+from toccata.conditioners.base import Conditions
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Codes, Request
 from toccata.errors import GenerationError, InputError
+from toccata.families.model import Model
+from toccata.types import SamplingParams
 
 pytestmark = pytest.mark.usefixtures("each_backend")
 
@@ -57,6 +60,42 @@ def test_cfg_1_equals_the_conditioned_half_alone() -> None:
     text = wanted.conditions(0).text
     assert text is not None
     assert np.array_equal(codes, full_forward(model, codes, memory=text[None]).argmax(-1))
+
+
+def styled(model: Model, frames: int, **params: float) -> Request:
+    prefix, style, null = torch.randn(3, 5, 32, generator=torch.Generator().manual_seed(4))
+    conditions = Conditions(prefix=prefix, style_prefix=style, null_prefix=null)
+    sampling = SamplingParams(**params)  # type: ignore[arg-type]
+    return Request(lambda frame: conditions, frames, sampling, 3, 30)
+
+
+def test_text_is_told_apart_from_style_in_a_third_half() -> None:
+    model = fake_model(melody=True)
+    model.style = object()  # type: ignore[assignment]
+    wanted = styled(model, 20, temperature=0.0, cfg=3.0, cfg_beta=5.0)
+    codes = run(Engine(model), wanted)
+    given = wanted.conditions(0)
+    cond, style, null = (
+        full_forward(model, codes, prefix=None if prefix is None else prefix[None])
+        for prefix in (given.prefix, given.style_prefix, given.null_prefix)
+    )
+    best = (null + 3.0 * (style + 5.0 * (cond - style) - null)).argmax(-1)
+    assert np.array_equal(codes, best)
+
+
+def test_requests_of_one_two_and_three_halves_share_a_step() -> None:
+    model = fake_model(melody=True)
+    model.style = object()  # type: ignore[assignment]
+    params = [{"cfg_beta": 5.0}, {}, {"cfg": 1.0}, {"cfg_beta": 2.0, "top_p": 0.9}]
+    wanted = [styled(model, 15 + n, **one) for n, one in enumerate(params)]
+    engine = Engine(model)
+    sequences = []
+    for one in wanted:
+        sequences.append(engine.submit(one))
+        engine.step()
+    finish(engine, *sequences)
+    for n, one in enumerate(wanted):
+        assert np.array_equal(run(Engine(model), one), sequences[n].codes)
 
 
 def test_a_frame_is_ready_once_all_its_codebooks_are(each_backend: str) -> None:

@@ -30,7 +30,10 @@ def agreeing(sizes: Sequence[int], run: Callable[[int], Tensor]) -> list[int]:
     last = run(sizes[-1])
     if not (last == last[:1]).all():
         log.warning("on this device a row's result depends on its place among %d", sizes[-1])
-    return [size for size in sizes[:-1] if bool((run(size) == last[:1]).all())] + [sizes[-1]]
+    found = [size for size in sizes[:-1] if bool((run(size) == last[:1]).all())] + [sizes[-1]]
+    if len(found) < len(sizes):
+        log.info("of the sizes %s, those that give the same bits are %s", list(sizes), found)
+    return found
 
 
 def agreeing_products(
