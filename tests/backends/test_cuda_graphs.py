@@ -15,7 +15,7 @@ from tests.fakes import fake_decoder
 from tests.recorder import PlainRecorder, StrictRecorder, recorded
 from toccata.backends import best, create
 from toccata.backends.agreement import agreeing, agreeing_lengths, agreeing_products, agreeing_rows
-from toccata.backends.cuda_graphs import HEADROOM_BYTES, CudaGraphs
+from toccata.backends.cuda_graphs import HEADROOM_BYTES, HEADROOM_SHARE, CudaGraphs
 from toccata.backends.devices import pick_precision
 from toccata.backends.recorder import CudaRecorder
 from toccata.backends.static_attention import Size
@@ -117,11 +117,15 @@ def test_it_is_said_if_even_the_place_in_a_batch_matters(caplog: pytest.LogCaptu
     assert "its place among 4" in caplog.text
 
 
+def memory_with_room_for(size: int) -> int:
+    return int((HEADROOM_BYTES + size) / (1 - HEADROOM_SHARE)) + 1
+
+
 def test_too_little_memory_is_an_error_that_changes_nothing() -> None:
     decoder, recorder = fake_decoder(), PlainRecorder()
     backend = CudaGraphs(decoder, recorder)
     backend.open(0, 200, [None])
-    before, recorder.free = backend.layout, HEADROOM_BYTES
+    before, recorder.free = backend.layout, memory_with_room_for(0)
     with pytest.raises(GenerationError, match="fewer slots"):
         backend.open(1, 800, [None])
     assert backend.layout == before
@@ -134,10 +138,10 @@ def test_too_many_slots_are_refused_and_too_long_ones_announced(
     decoder, recorder = fake_decoder(), PlainRecorder()
     ahead = Ahead(CudaGraphs(decoder, recorder), decoder.config, 4, rows_per_slot=2, steps=900)
     position = 3 * 8 * 2 * 32 * 4  # layers and one more; rows; keys and values [32]; float32
-    recorder.free = HEADROOM_BYTES + 300 * position
+    recorder.free = memory_with_room_for(300 * position)
     with pytest.raises(InputError, match="slots: 4"):
         ahead.warm_up(4, 900)
-    recorder.free = HEADROOM_BYTES + 700 * position
+    recorder.free = memory_with_room_for(700 * position)
     with caplog.at_level(logging.WARNING), torch.inference_mode():
         ahead.warm_up(4, 900)
     assert "holds 4 requests of 512 steps, not of 900" in caplog.text

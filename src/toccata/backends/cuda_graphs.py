@@ -24,8 +24,8 @@ LENGTH_STEP = 256
 """Positions attended to are whole multiples of this: fewer recordings, at the cost of reading some
 masked keys."""
 MEMORY_STEP = 64
-HEADROOM_BYTES = 2**30
-"""Left free for whatever else there is to compute."""
+HEADROOM_BYTES, HEADROOM_SHARE = 2**30, 0.05
+"""Left free for text encoder and codec, and for the workspace that libraries keep by thread."""
 ROWS_ALONE = 16
 """Rows of a step outside a recording, which is for tests and for trying things."""
 
@@ -95,7 +95,8 @@ class CudaGraphs(TorchEager, Recordable):
 
     @property
     def _free_bytes(self) -> int:
-        return max(0, self.recorder.free_bytes() - HEADROOM_BYTES)
+        free = int((1 - HEADROOM_SHARE) * self.recorder.free_bytes())
+        return max(0, free - HEADROOM_BYTES)
 
     def room(self, rows: int) -> int:
         cache, layers = self._cache, self._config.layers
