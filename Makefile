@@ -1,6 +1,6 @@
 # make song    music from the model that ships     make test    all tests
 # make serve   the server, on this machine         make bench   speed, beside the peers
-# make lint    ruff, mypy, stale documents
+# make lint    ruff, mypy, stale documents         make test-gpu, make bench-gpu   the same on a GPU
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := song
@@ -16,7 +16,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 
-.PHONY: song serve test lint bench docs clean
+.PHONY: song serve test test-gpu lint bench bench-gpu docs clean
 
 song: $(VENV)/.installed
 	$(VENV)/bin/toccata generate "$$PROMPT" --model mini --duration $(DURATION) --output $(OUTPUT)
@@ -27,6 +27,13 @@ serve: $(VENV)/.server
 
 test: $(VENV)/.dev $(VENV)/.synth $(VENV)/.clients $(VENV)/.postgres $(VENV)/.browser
 	$(VENV)/bin/python -m pytest
+
+# Without a GPU these two say what they need, and are done.
+test-gpu: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest tests/gpu
+
+bench-gpu: $(VENV)/.dev
+	$(VENV)/bin/python -m bench.gpu
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

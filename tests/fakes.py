@@ -120,6 +120,7 @@ def fake_model(
     channels: int = 1,
     segment_s: float = 1.0,
     card: int = 16,
+    dim: int = 32,
 ) -> Model:
     """50 frames a second at 1600 Hz; `melody` makes it a prefix model that follows one, `beats`
     one that keeps a tempo too, and hears words and melody at every step.
@@ -133,6 +134,7 @@ def fake_model(
             cross_attention=cross_attention and not melody,
             delays=delays,
             card=card,
+            dim=dim,
             melody=melody,
             beats=beats,
         ),

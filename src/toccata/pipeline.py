@@ -24,6 +24,7 @@ from toccata.types import Clip, Progress, Waveform
 
 DECODE_FRAMES = 250
 LISTENER_FRAMES = 50  # somebody listens meanwhile: smaller pieces come sooner
+WARM_UP_S = 0.1
 
 OnProgress = Callable[[Progress], None]
 OnAudio = Callable[[Waveform], None]
@@ -55,6 +56,16 @@ class Toccata:
     def __init__(self, model: Model, slots: int = 8) -> None:
         self.model = model
         self._engine = Engine(model, slots)
+
+    def warm_up(self) -> None:
+        """Do now what the first clips would wait for, with room for all slots at full length.
+
+        On CUDA that is seconds, and memory that would be taken later, or not at all; on a CPU it
+        compiles kernels if none are kept from an earlier start. Raises InputError if the device's
+        memory does not hold so many slots.
+        """
+        self._engine.warm_up()
+        self.generate("music", duration_s=WARM_UP_S, seed=0)
 
     def generate(
         self,

@@ -1,13 +1,20 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 
 from tests.fakes import fake_decoder
+from tests.recorder import recorded
 from toccata.backends import create
 from toccata.backends.devices import pick_device, pick_precision
 from toccata.backends.torch_eager import ROW_MULTIPLE, TorchEager
 from toccata.errors import InputError
 from toccata.lm.compressed import COMPRESSED, Compressed, compress
+from toccata.lm.decoder import Decoder
+
+Make = Callable[[Decoder], TorchEager]
+each_backend = pytest.mark.parametrize("make", [TorchEager, recorded])
 
 
 def stepped(backend: TorchEager, row: int, codes: Tensor, start: int = 0) -> Tensor:
@@ -29,11 +36,12 @@ def test_a_row_of_a_product_does_not_depend_on_the_rows_beside_it(dim: int) -> N
                 assert torch.equal(part, whole[start : start + size])
 
 
+@each_backend
 @pytest.mark.parametrize("length", [1, 63, 64, 65])
-def test_cached_steps_equal_the_full_forward(length: int) -> None:
+def test_cached_steps_equal_the_full_forward(make: Make, length: int) -> None:
     decoder = fake_decoder()
     codes, memory = torch.randint(0, 17, (4, length)), torch.randn(5, 32)
-    backend = TorchEager(decoder)
+    backend = make(decoder)
     backend.open(3, length, [memory, None])
     cond, null = stepped(backend, 3, codes), stepped(backend, 4, codes)
     torch.testing.assert_close(
@@ -42,11 +50,12 @@ def test_cached_steps_equal_the_full_forward(length: int) -> None:
     torch.testing.assert_close(null, decoder(codes[None])[0], atol=1e-4, rtol=1e-4)
 
 
+@each_backend
 @pytest.mark.parametrize("cut", [1, 7, 19])
-def test_prefill_then_steps_equal_the_full_forward(cut: int) -> None:
+def test_prefill_then_steps_equal_the_full_forward(make: Make, cut: int) -> None:
     decoder = fake_decoder(cross_attention=False)
     codes, prefix = torch.randint(0, 17, (4, 20)), torch.randn(9, 32)
-    backend = TorchEager(decoder)
+    backend = make(decoder)
     backend.open(0, 40, [None])
     embedded = torch.cat([prefix, backend.embed(codes[:, :cut])])[None]
     backend.prefill(0, 0, embedded[:, :6])
@@ -56,9 +65,10 @@ def test_prefill_then_steps_equal_the_full_forward(cut: int) -> None:
     torch.testing.assert_close(logits, want, atol=1e-4, rtol=1e-4)
 
 
-def test_rows_far_apart_and_of_different_lengths_share_a_step() -> None:
+@each_backend
+def test_rows_far_apart_and_of_different_lengths_share_a_step(make: Make) -> None:
     decoder = fake_decoder()
-    backend = TorchEager(decoder)
+    backend = make(decoder)
     codes = torch.randint(0, 17, (4, 70))
     lengths = {0: 3, 1: 66, 5: 65, 9: 1}
     for row, length in lengths.items():
@@ -73,11 +83,12 @@ def test_rows_far_apart_and_of_different_lengths_share_a_step() -> None:
         torch.testing.assert_close(logits[index], want, atol=1e-4, rtol=1e-4)
 
 
-def test_what_is_added_to_a_row_is_added_to_that_row_alone() -> None:
+@each_backend
+def test_what_is_added_to_a_row_is_added_to_that_row_alone(make: Make) -> None:
     decoder = fake_decoder(cross_attention=False, beats=True)
     codes, step_sums = torch.randint(0, 17, (4, 20)), torch.randn(22, 32)
     prefix = torch.randn(9, 32)
-    backend = TorchEager(decoder)
+    backend = make(decoder)
     backend.open(6, 50, [None])  # before there is anything to add to any row
     backend.open(2, 31, [None, None], [step_sums, None])
     embedded = torch.cat([prefix, backend.embed(codes[:, :7])])
@@ -92,10 +103,11 @@ def test_what_is_added_to_a_row_is_added_to_that_row_alone() -> None:
     torch.testing.assert_close(before, decoder(codes[None, :, :3])[0], atol=1e-4, rtol=1e-4)
 
 
-def test_the_next_owner_of_a_row_inherits_nothing_that_was_added() -> None:
+@each_backend
+def test_the_next_owner_of_a_row_inherits_nothing_that_was_added(make: Make) -> None:
     decoder = fake_decoder(cross_attention=False, beats=True)
     codes = torch.randint(0, 17, (4, 5))
-    backend = TorchEager(decoder)
+    backend = make(decoder)
     backend.open(0, 20, [None, None], [torch.randn(20, 32)] * 2)
     backend.open(0, 20, [None, None])
     torch.testing.assert_close(
@@ -103,10 +115,11 @@ def test_the_next_owner_of_a_row_inherits_nothing_that_was_added() -> None:
     )
 
 
-def test_growing_keeps_what_is_cached() -> None:
+@each_backend
+def test_growing_keeps_what_is_cached(make: Make) -> None:
     decoder = fake_decoder()
     codes = torch.randint(0, 17, (4, 10))
-    backend = TorchEager(decoder)
+    backend = make(decoder)
     backend.open(0, 10, [None])
     first = stepped(backend, 0, codes[:, :5])
     backend.open(6, 500, [torch.randn(40, 32)])
@@ -115,23 +128,25 @@ def test_growing_keeps_what_is_cached() -> None:
     torch.testing.assert_close(torch.cat([first, rest], 1), want, atol=1e-4, rtol=1e-4)
 
 
-def test_a_row_is_clean_after_an_owner_that_ended_on_nan() -> None:
+@each_backend
+def test_a_row_is_clean_after_an_owner_that_ended_on_nan(make: Make) -> None:
     decoder = fake_decoder()
     codes = torch.randint(0, 17, (4, 3))
-    backend = TorchEager(decoder)
+    backend = make(decoder)
     backend.open(0, 20, [None])
     backend.prefill(0, 0, torch.full((1, 20, 32), torch.nan))
     backend.open(0, 20, [None])
     assert stepped(backend, 0, codes).isfinite().all()
 
 
-def test_bfloat16_gives_float32_logits_near_the_float32_ones() -> None:
+@each_backend
+def test_bfloat16_gives_float32_logits_near_the_float32_ones(make: Make) -> None:
     decoder = fake_decoder()
     codes = torch.randint(0, 17, (4, 10))
-    backend = TorchEager(decoder)
+    backend = make(decoder)
     backend.open(0, 10, [None])
     want = stepped(backend, 0, codes)
-    low = TorchEager(decoder.to(torch.bfloat16))
+    low = make(decoder.to(torch.bfloat16))
     low.open(0, 10, [None])
     logits = stepped(low, 0, codes)
     assert logits.dtype is torch.float32

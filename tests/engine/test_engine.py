@@ -4,15 +4,27 @@ import numpy as np
 import pytest
 import torch
 
+from tests.engine.conftest import AHEAD
 from tests.engine.helpers import finish, full_forward, random_codes, request, run
 from tests.fakes import fake_model
+from toccata.conditioners.base import Conditions
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Codes, Request
 from toccata.errors import GenerationError, InputError
+from toccata.families.model import Model
+from toccata.types import SamplingParams
+
+pytestmark = pytest.mark.usefixtures("each_backend")
+
+
+def assert_same(codes: Codes, likeliest: torch.Tensor, backend: str) -> None:
+    """With packed matrices, keys and values are in bfloat16 as well, which tips near ties."""
+    same = float((codes == likeliest.numpy()).mean())
+    assert same > 0.8 if backend == "packed_cpu" else same == 1.0
 
 
 @pytest.mark.parametrize("prefix_kind", [False, True])
-def test_greedy_codes_follow_the_uncached_forward(prefix_kind: bool) -> None:
+def test_greedy_codes_follow_the_uncached_forward(prefix_kind: bool, each_backend: str) -> None:
     model = fake_model(melody=prefix_kind)
     wanted = request(model, frames=20, temperature=0.0, continued=random_codes(5))
     codes = run(Engine(model), wanted)
@@ -27,7 +39,7 @@ def test_greedy_codes_follow_the_uncached_forward(prefix_kind: bool) -> None:
     null = full_forward(model, codes, prefix=None if null_prefix is None else null_prefix[None])
     best = (null + 3.0 * (cond - null)).argmax(-1)
     assert np.array_equal(codes[:, :5], random_codes(5))
-    assert np.array_equal(codes[:, 5:], best[:, 5:])
+    assert_same(codes[:, 5:], best[:, 5:], each_backend)
 
 
 def test_prefill_in_many_chunks_equals_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,17 +60,56 @@ def test_what_is_asked_for_matters(change: dict[str, object]) -> None:
     )
 
 
-def test_cfg_1_equals_the_conditioned_half_alone() -> None:
+def test_cfg_1_equals_the_conditioned_half_alone(each_backend: str) -> None:
     model = fake_model()
     wanted = request(model, frames=10, cfg=1.0, temperature=0.0)
     codes = run(Engine(model), wanted)
     text = wanted.conditions(0).text
     assert text is not None
-    assert np.array_equal(codes, full_forward(model, codes, memory=text[None]).argmax(-1))
+    assert_same(codes, full_forward(model, codes, memory=text[None]).argmax(-1), each_backend)
 
 
-def test_a_frame_is_ready_once_all_its_codebooks_are() -> None:
+def styled(model: Model, frames: int, **params: float) -> Request:
+    prefix, style, null = torch.randn(
+        3, 5, model.lm.config.dim, generator=torch.Generator().manual_seed(4)
+    )
+    conditions = Conditions(prefix=prefix, style_prefix=style, null_prefix=null)
+    sampling = SamplingParams(**params)  # type: ignore[arg-type]
+    return Request(lambda frame: conditions, frames, sampling, 3, 30)
+
+
+def test_text_is_told_apart_from_style_in_a_third_half(each_backend: str) -> None:
+    model = fake_model(melody=True)
+    model.style = object()  # type: ignore[assignment]
+    wanted = styled(model, 20, temperature=0.0, cfg=3.0, cfg_beta=5.0)
+    codes = run(Engine(model), wanted)
+    given = wanted.conditions(0)
+    cond, style, null = (
+        full_forward(model, codes, prefix=None if prefix is None else prefix[None])
+        for prefix in (given.prefix, given.style_prefix, given.null_prefix)
+    )
+    best = (null + 3.0 * (style + 5.0 * (cond - style) - null)).argmax(-1)
+    assert_same(codes, best, each_backend)
+
+
+def test_requests_of_one_two_and_three_halves_share_a_step() -> None:
+    model = fake_model(melody=True)
+    model.style = object()  # type: ignore[assignment]
+    params = [{"cfg_beta": 5.0}, {}, {"cfg": 1.0}, {"cfg_beta": 2.0, "top_p": 0.9}]
+    wanted = [styled(model, 15 + n, **one) for n, one in enumerate(params)]
+    engine = Engine(model)
+    sequences = []
+    for one in wanted:
+        sequences.append(engine.submit(one))
+        engine.step()
+    finish(engine, *sequences)
+    for n, one in enumerate(wanted):
+        assert np.array_equal(run(Engine(model), one), sequences[n].codes)
+
+
+def test_a_frame_is_ready_once_all_its_codebooks_are(each_backend: str) -> None:
     model = fake_model()
+    late = 1 if each_backend in AHEAD else 0
     engine = Engine(model)
     sequence = engine.submit(request(model, frames=6))
     seen = []
@@ -66,7 +117,7 @@ def test_a_frame_is_ready_once_all_its_codebooks_are() -> None:
         ready = sequence.ready
         seen.append((ready, sequence.codes[:, :ready].copy()))
     counts = [ready for ready, _ in seen]
-    assert counts == [0, 0, 0, 1, 2, 3, 4, 5]
+    assert counts == [0] * late + [0, 0, 0, 1, 2, 3, 4, 5]
     assert sequence.ready == 6
     assert all(np.array_equal(codes, sequence.codes[:, :ready]) for ready, codes in seen)
 
@@ -119,7 +170,7 @@ def test_logits_that_are_not_finite_end_one_request_only(poison: float) -> None:
     wanted = request(model, frames=12)
     alone = run(Engine(model), wanted)
     text = wanted.conditions(0)
-    sick = type(text)(text=torch.full((3, 32), poison))
+    sick = type(text)(text=torch.full((3, model.lm.config.dim), poison))
     engine = Engine(model, slots=2)
     bad = engine.submit(Request(lambda frame: sick, 12, wanted.params, 1, 30))
     good = engine.submit(wanted)
@@ -157,13 +208,29 @@ def test_a_device_that_fails_ends_those_who_run_not_the_engine(
         raise torch.OutOfMemoryError("out of memory")
 
     with monkeypatch.context() as broken:
-        broken.setattr(engine._backend, "step", fail)
+        broken.setattr(engine._stepper, "step", fail)
         engine.step()
     assert [one.finish_reason for one in unlucky] == ["failed", "failed"]
     with pytest.raises(GenerationError, match="slots"):
         raise unlucky[0].error or AssertionError
     finish(engine, waiting)
     assert np.array_equal(waiting.codes, run(Engine(model), request(model, seed=2)))
+
+
+def test_a_clip_that_the_device_has_no_room_for_fails_alone(each_backend: str) -> None:
+    if each_backend not in AHEAD:
+        pytest.skip("it asks the system for memory as it goes")
+    model = fake_model(segment_s=12.0)
+    engine = Engine(model, slots=2)
+    alone = run(Engine(model), request(model, frames=30))
+    kept = engine.submit(request(model, frames=30))
+    engine.step()
+    engine._backend.recorder.free = 0  # type: ignore[attr-defined]
+    long = engine.submit(request(model, frames=600))
+    finish(engine, kept, long)
+    with pytest.raises(GenerationError, match="shorter clips"):
+        raise long.error or AssertionError
+    assert np.array_equal(kept.codes, alone)
 
 
 def test_more_requests_than_slots_all_finish_in_order_of_arrival() -> None:

@@ -11,6 +11,8 @@ from tests.golden_lm import expected, golden_decoder
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Request
 
+pytestmark = pytest.mark.usefixtures("each_full_backend")
+
 CASES = [("text", ""), ("stereo", ""), ("melody", ""), ("melody", "_melody")]
 
 

@@ -1,8 +1,11 @@
 """The promise: a request's codes are its own, whoever else is there."""
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +15,8 @@ from toccata.engine.engine import Engine
 from toccata.engine.sequence import Sequence
 from toccata.families.model import Model
 from toccata.lm.compressed import COMPRESSED, compress
+
+pytestmark = pytest.mark.usefixtures("each_full_backend")
 
 
 def compressed(name: str, model: Model) -> Model:
@@ -26,6 +31,8 @@ MODELS = [
     fake_model(channels=2),
     compressed("int8", fake_model(segment_s=2.0)),
     compressed("int4", fake_model(melody=True)),
+    compressed("int8", fake_model(dim=128, segment_s=2.0)),
+    compressed("int4", fake_model(dim=128, melody=True, beats=True)),
 ]
 
 PROMPTS = [None, "piano", "slow piano, 70 bpm", "a b c d e f g h i j k l m n o p q, 133 bpm"]
@@ -102,8 +109,13 @@ def test_memory_does_not_grow_with_the_number_of_requests() -> None:
     run(engine, request(model, frames=40))
     cache = engine._backend._cache  # type: ignore[attr-defined]
     before = [layer.data_ptr() for layer in cache.layers]
+    ended = []
     for seed in range(20):
-        run(engine, request(model, frames=5 + seed, seed=seed))
+        sequence = engine.submit(request(model, frames=5 + seed, seed=seed))
+        finish(engine, sequence)
+        ended.append(weakref.ref(sequence))
+        del sequence
     assert [layer.data_ptr() for layer in cache.layers] == before
     assert not engine._prefills
-    assert engine._batch is None
+    gc.collect()
+    assert not any(one() for one in ended)

@@ -80,6 +80,8 @@ def test_each_request_by_its_own_parameters(params: list[SamplingParams], seed: 
     logits = (torch.randn(len(params), 3, 32, generator=generator) * 4).round() / 2
     uniform = torch.rand(len(params), 3, generator=generator, dtype=torch.float64)
     together = sample(logits, SamplingBatch.of(params, 32, CPU), uniform)
+    whole = SamplingBatch.whole(params, 32, CPU)
+    assert torch.equal(sample(logits, whole, uniform), together)
     for n, one in enumerate(params):
         batch = SamplingBatch.of([one], 32, CPU)
         assert torch.equal(sample(logits[n : n + 1], batch, uniform[n : n + 1])[0], together[n])

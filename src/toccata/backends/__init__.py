@@ -1,4 +1,4 @@
-"""Where a decoder runs: one interface (base), the reference (torch_eager), later fast paths."""
+"""Where a decoder runs: one interface (base), the reference (torch_eager), the fast paths."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 BACKENDS = {
     "torch_eager": ("toccata.backends.torch_eager", "TorchEager"),
     "packed_cpu": ("toccata.backends.packed_cpu", "PackedCpu"),
+    "cuda_graphs": ("toccata.backends.cuda_graphs", "CudaGraphs"),
 }
 
 
 def best(decoder: Decoder) -> str:
-    """The fastest backend that can run `decoder` where its weights are."""
+    """The name of the fastest backend for `decoder`, where it is and as it is."""
     from toccata.backends.packed_cpu import fits
 
+    if decoder.out_norm.weight.device.type == "cuda":
+        return "cuda_graphs"
     return "packed_cpu" if fits(decoder) else "torch_eager"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,18 @@ from torch import Tensor
 
 from toccata.backends.kv_cache import KVCache
 from toccata.lm.layers import merge_heads, split_heads
+
+
+class Attention(Protocol):
+    """What a layer attends to: the cache, and what is remembered of the text."""
+
+    def to_self(self, layer: int, qkv: Tensor) -> Tensor:
+        """qkv [..., 3 D] -> [..., D]; the new keys and values are stored."""
+        ...
+
+    def to_memory(self, layer: int, query: Tensor) -> Tensor:
+        """query [..., D] -> [..., D]."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

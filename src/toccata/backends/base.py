@@ -12,9 +12,15 @@ compile one program per number of rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from toccata.backends.recorder import Recorder
+    from toccata.backends.static_attention import Size
 
 
 class Backend(ABC):
@@ -49,3 +55,58 @@ class Backend(ABC):
     @abstractmethod
     def step(self, rows: Sequence[int], positions: Sequence[int], codes: Tensor) -> Tensor:
         """codes [R, K] at `positions` of `rows` (ascending) -> logits [R, K, card] float32."""
+
+
+class Recordable(Backend):
+    """A backend whose step can be recorded with all its inputs on the device.
+
+    The engine then samples on the device too, and runs a step ahead of what it knows. Order of
+    calls: prepare once; then as for a Backend, with `forward`, inside of what is recorded for a
+    `Size`, in place of `step`.
+    """
+
+    device: torch.device
+    recorder: Recorder
+
+    @abstractmethod
+    def prepare(self, rows: Sequence[int], batch: int) -> None:
+        """Steps will be over the first n rows, n one of `rows` (ascending).
+
+        Each row's results are to have the bits that they have among `batch` of them.
+        """
+
+    @abstractmethod
+    def reserve(self, rows: int, positions: int) -> None:
+        """Make room now for `rows` of so many positions; otherwise `open` does, as needed.
+
+        Both raise GenerationError, and change nothing, if the device has too little memory.
+        """
+
+    @abstractmethod
+    def room(self, rows: int) -> int:
+        """How many positions of `rows` the device has memory for."""
+
+    @property
+    @abstractmethod
+    def layout(self) -> Hashable:
+        """What is recorded is void once this is another: tensors that it reads have moved."""
+
+    @property
+    @abstractmethod
+    def spare(self) -> int:
+        """The position where rows write that are not to be stepped. Fixed for a `layout`."""
+
+    @property
+    @abstractmethod
+    def sizes(self) -> Sequence[Size]:
+        """All that `size_for` may give, with the room that there is."""
+
+    @abstractmethod
+    def size_for(self, rows: int, positions: int) -> Size:
+        """The smallest that holds the first `rows`, none of them with more than `positions`."""
+
+    @abstractmethod
+    def forward(self, size: Size, codes: Tensor, positions: Tensor) -> Tensor:
+        """codes [R, K] at positions [R] of the first R = size.rows rows, int64, on the device ->
+        logits [size.batch, K, card] float32, those of the first R rows first.
+        """

@@ -66,7 +66,8 @@ def pick_precision(device: torch.device, name: str | None = None) -> Precision:
 
 def _default(device: torch.device) -> str:
     name = DEFAULTS[device.type]
-    if name == "bf16" and not torch.cuda.is_bf16_supported():
+    # GPUs before Ampere emulate it: slowly, and without kernels for attention.
+    if name == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return "fp16"
     if name == "int8" and platform.machine().lower() not in X86:
         return "fp32"

@@ -17,8 +17,7 @@ class StepSums:
 
     def open(self, row: int, rows: int, positions: int, step_sums: Sequence[Tensor | None]) -> None:
         """Set the last positions of each row to its `step_sums` [S, D], all else to nothing."""
-        self._rows = max(self._rows, row + rows)
-        self._positions = max(self._positions, positions)
+        self.reserve(row + rows, positions)
         given = {row + n: sums for n, sums in enumerate(step_sums) if sums is not None}
         if not given and not len(self._table):
             return
@@ -26,6 +25,16 @@ class StepSums:
         self._table[row : row + rows] = 0
         for at, sums in given.items():
             self._table[at, positions - len(sums) : positions] = sums
+
+    def reserve(self, rows: int, positions: int) -> None:
+        """Once there is a table, let it be at least so large."""
+        self._rows = max(self._rows, rows)
+        self._positions = max(self._positions, positions)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what is added; its first size is 0 as long as that is nothing."""
+        return tuple(self._table.shape)
 
     def add_chunk(self, x: Tensor, row: int, start: int) -> None:
         """Add to x [R, S, D], positions `start` on of rows row .. row + R - 1."""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toccata.backends.attention import ChunkAttention, Run, StepAttention, runs_of
+from toccata.backends.attention import Attention, ChunkAttention, Run, StepAttention, runs_of
 from toccata.backends.base import Backend
 from toccata.backends.kv_cache import KVCache
 from toccata.backends.step_inputs import StepInputs
@@ -63,11 +63,11 @@ class TorchEager(Backend):
         self._heads = _each_head(decoder) if compressed else _all_heads(decoder)
         self._row_multiple = 1 if compressed else ROW_MULTIPLE
         self._out_norm = _norm_weights(decoder.out_norm)
-        like = decoder.out_norm.weight.detach()
-        self._device, self._dtype = like.device, like.dtype
+        self._like = decoder.out_norm.weight.detach()
+        self._device, self._dtype = self._like.device, self._like.dtype
         sizes = (config.layers, config.heads, config.dim // config.heads)
-        self._cache = KVCache(*sizes, BUCKET, like=like)
-        self._memory = KVCache(*sizes, MEMORY_BUCKET, like=like)
+        self._cache = KVCache(*sizes, BUCKET, like=self._like)
+        self._memory = KVCache(*sizes, MEMORY_BUCKET, like=self._like)
         self._memory_lengths: dict[int, int] = {}
         self._memory_runs: dict[tuple[int, ...], list[Run]] = {}
 
@@ -135,7 +135,7 @@ class TorchEager(Backend):
             runs=runs_of(rows, [position + 1 for position in positions], self._cache),
             memory_runs=self._runs_of_memory(tuple(rows)),
         )
-        hidden = _norm(self._run(x, attention), self._out_norm).to(self._dtype)
+        hidden = norm(self._run(x, attention), self._out_norm).to(self._dtype)
         logits = self._heads(hidden).float()
         return logits[:count].view(count, self._config.codebooks, self._config.card)
 
@@ -147,21 +147,21 @@ class TorchEager(Backend):
             self._memory_runs[rows] = runs_of(rows, lengths, self._memory)
         return self._memory_runs[rows]
 
-    def _run(self, x: Tensor, attention: StepAttention | ChunkAttention) -> Tensor:
+    def _run(self, x: Tensor, attention: Attention) -> Tensor:
         """All layers over x [..., D] float32, which is overwritten."""
         dtype = self._dtype
         for index, w in enumerate(self._layers):
-            qkv = w.qkv(_norm(x, w.norm_self).to(dtype))
+            qkv = w.qkv(norm(x, w.norm_self).to(dtype))
             x += w.out(attention.to_self(index, qkv))
             if w.cross is not None:
-                query = w.cross.q(_norm(x, w.cross.norm).to(dtype))
+                query = w.cross.q(norm(x, w.cross.norm).to(dtype))
                 x += w.cross.out(attention.to_memory(index, query))
-            hidden = F.gelu(w.ffn_in(_norm(x, w.norm_ffn).to(dtype)))
+            hidden = F.gelu(w.ffn_in(norm(x, w.norm_ffn).to(dtype)))
             x += w.ffn_out(hidden)
         return x
 
 
-def _norm(x: Tensor, weights: NormWeights) -> Tensor:
+def norm(x: Tensor, weights: NormWeights) -> Tensor:
     return F.layer_norm(x, (x.shape[-1],), *weights, NORM_EPS)
 
 

@@ -25,13 +25,25 @@ def open_model(machine: Settings, name: str) -> Toccata:
 
     name = machine.model if name == ENCODE_DECODE else name
     with working(f"loading {name}"):
-        return toccata.load(
+        model = toccata.load(
             name,
             device=machine.device,
             precision=machine.precision,
             slots=machine.slots,
             offline=machine.offline or None,
         )
+    _compile(model)
+    return model
+
+
+def _compile(model: Toccata) -> None:
+    """Let a first start on this machine say what takes so long."""
+    from toccata.kernels.compiling import cache_folder, is_cold
+
+    if model.model.device.type == "cpu" and is_cold(cache_folder()):
+        say("compiling kernels for this processor: once, for half a minute at most")
+        with working("compiling"):
+            model.warm_up()
 
 
 @dataclass(frozen=True)

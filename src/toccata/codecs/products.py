@@ -80,7 +80,8 @@ class Product:
         x[first + beyond : first + count * self.step] = 0
         team.run(
             multiply, LOOPS, torch.get_num_threads(), x, start, self.step, self.weight,
-            self.inputs, self.bias, count, skip, skip_start, raw, x[:0] if elu is None else elu, elu_start,
+            self.inputs, self.bias, count, skip, skip_start, raw,
+            x[:0] if elu is None else elu, elu_start,
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from toccata.engine.cpu_sampling import CpuSampling
-from toccata.engine.sampling import SamplingBatch, sample
+from toccata.engine.sampling import SamplingBatch, guide, sample
 from toccata.engine.sequence import Codes, Sequence
 
 
@@ -71,6 +71,5 @@ class Batch:
             return logits
         null, cond = logits[self._null], logits[self._cond]
         if self._styled:
-            style = logits[self._style]
-            cond = style + self._beta * (cond - style)
-        return null + self._cfg * (cond - null)
+            cond = guide(cond, logits[self._style], self._beta)
+        return guide(cond, null, self._cfg)

@@ -15,9 +15,12 @@ import torch
 from torch import Tensor
 
 from toccata.backends import best, create
-from toccata.engine.batch import Batch
+from toccata.backends.base import Recordable
+from toccata.engine.ahead import Ahead
 from toccata.engine.scheduler import Scheduler
 from toccata.engine.sequence import Request, Sequence
+from toccata.engine.stepper import InTurn, Stepper
+from toccata.engine.windows import Window
 from toccata.errors import GenerationError, ToccataError
 from toccata.lm.delay import steps_of
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 PREFILL_CHUNK = 32
 """Positions per step: counted from a request's own start, so the same whoever else is there."""
+PREFIX_ROOM = 320
+"""Positions that are made ready for what goes before the codes: 235 of a melody, and words."""
 
 
 @dataclass(eq=False)
@@ -38,21 +43,43 @@ class _Prefill:
 class Engine:
     """Runs up to `slots` requests at once over one model; the others wait in order of arrival.
 
-    backend: a name in `toccata.backends`, the fastest that fits by default.
+    backend: by name; None: the fastest.
     """
 
     def __init__(self, model: Model, slots: int = 8, backend: str | None = None) -> None:
         self._config = model.lm.config
+        self._slots = slots
         self._backend = create(backend or best(model.lm), model.lm)
         self._segment_frames = int(model.segment_s * model.codec.frame_rate_hz)
         self._rows_per_slot = 2 if model.style is None else 3
-        # Sampling is in float64, which Apple's GPUs have not.
-        self._sampling_device = torch.device("cpu") if model.device.type == "mps" else model.device
+        self._stepper = self._new_stepper(model.device)
         self._scheduler = Scheduler(slots)
         self._prefills: dict[Sequence, _Prefill] = {}
-        self._batch: Batch | None = None
-        self._batch_of = -1
         self._lock = threading.Lock()
+
+    def _new_stepper(self, device: torch.device) -> Stepper:
+        if isinstance(self._backend, Recordable):
+            return Ahead(
+                self._backend, self._config, self._slots, self._rows_per_slot, self._longest
+            )
+        # Sampling is in float64, which Apple's GPUs have not.
+        sampling = torch.device("cpu") if device.type == "mps" else device
+        return InTurn(self._backend, self._rows_per_slot, self._config.card, sampling)
+
+    @property
+    def _longest(self) -> int:
+        """Steps of a window that fills a segment."""
+        return steps_of(self._segment_frames, self._config.delays)
+
+    @torch.inference_mode()
+    def warm_up(self) -> None:
+        """Do now what the first requests would wait for, with room for all slots.
+
+        Raises InputError if the device has no room for so many.
+        """
+        prefix = 0 if self._config.cross_attention else PREFIX_ROOM
+        with self._lock:
+            self._stepper.warm_up(self._slots, prefix + self._longest)
 
     def submit(self, request: Request) -> Sequence:
         """Queue `request`. The handle fills with codes as somebody calls `step`."""
@@ -89,10 +116,11 @@ class Engine:
             self._end(sequence, "done")
             return
         try:
-            conditions = sequence.request.conditions(window.offset)
+            self._open(sequence, window, sequence.request.conditions(window.offset))
         except ToccataError as error:
             self._end(sequence, "failed", error)
-            return
+
+    def _open(self, sequence: Sequence, window: Window, conditions: Conditions) -> None:
         sequence.choose_halves(conditions)
         embedded = self._embed_known(sequence, conditions)
         sequence.prefix = embedded.shape[1] - sequence.step + 1
@@ -137,23 +165,11 @@ class Engine:
             self._scheduler.run(sequence)
 
     def _step_running(self) -> None:
-        if not self._scheduler.running:
-            return
-        batch = self._current_batch()
-        logits = self._backend.step(batch.rows, batch.positions(), batch.codes())
-        codes, finite = batch.choose(logits)
-        for sequence, sampled, fine in zip(batch.members, codes, finite, strict=True):
-            if not fine:
+        for sequence, codes, finite in self._stepper.step(self._scheduler.running):
+            if not finite:
                 self._end(sequence, "failed", _not_finite(sequence))
-            elif sequence.advance(sampled):
+            elif sequence.advance(codes):
                 self._open_window(sequence)
-
-    def _current_batch(self) -> Batch:
-        if self._batch is None or self._batch_of != self._scheduler.changed:
-            members, card = self._scheduler.running, self._config.card
-            self._batch = Batch(members, self._rows_per_slot, card, self._sampling_device)
-            self._batch_of = self._scheduler.changed
-        return self._batch
 
     def _end_holders(self, failure: RuntimeError) -> None:
         """The device failed, mostly for want of memory: no slot can be trusted any more."""
@@ -167,7 +183,7 @@ class Engine:
         self._scheduler.remove(sequence)
         sequence.finish(reason, error)
         if not self._scheduler.running:
-            self._batch, self._batch_of = None, -1  # do not keep the ended requests alive
+            self._stepper.forget()
 
 
 def _not_finite(sequence: Sequence) -> GenerationError:

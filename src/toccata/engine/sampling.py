@@ -13,7 +13,7 @@ depend on what else is in the call.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,19 +33,31 @@ class SamplingBatch:
 
     @classmethod
     def of(cls, params: Sequence[SamplingParams], card: int, device: torch.device) -> SamplingBatch:
-        cold = [p.temperature == 0 for p in params]
         limits = [k_of(p, card) for p in params]
-        nucleus = [p_of(p) for p in params]
+        whole = cls.whole(params, card, device)
+        return replace(
+            whole,
+            greedy=whole.greedy if any(p.temperature == 0 for p in params) else None,
+            top_k=whole.top_k if min(limits) < card else None,
+            largest_k=max((k for k in limits if k < card), default=card),
+            top_p=whole.top_p if min(p_of(p) for p in params) < 1 else None,
+        )
+
+    @classmethod
+    def whole(
+        cls, params: Sequence[SamplingParams], card: int, device: torch.device
+    ) -> SamplingBatch:
+        """With all parts there, and room for any k: it draws the same codes, only slower."""
 
         def column(values: Sequence[float], dtype: torch.dtype) -> Tensor:
             return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
 
         return cls(
             temperature=column([p.temperature or 1.0 for p in params], torch.float64),
-            greedy=column(cold, torch.bool).view(-1, 1) if any(cold) else None,
-            top_k=column(limits, torch.int64) if min(limits) < card else None,
-            largest_k=max((k for k in limits if k < card), default=card),
-            top_p=column(nucleus, torch.float64) if min(nucleus) < 1 else None,
+            greedy=column([p.temperature == 0 for p in params], torch.bool).view(-1, 1),
+            top_k=column([k_of(p, card) for p in params], torch.int64),
+            largest_k=card,
+            top_p=column([p_of(p) for p in params], torch.float64),
         )
 
 
@@ -58,6 +70,11 @@ def k_of(params: SamplingParams, card: int) -> int:
     """top_k, the whole card where it does not limit."""
     limited = params.top_k > 0 and not params.top_p > 0 and params.temperature > 0
     return min(params.top_k, card) if limited else card
+
+
+def guide(cond: Tensor, null: Tensor, cfg: Tensor) -> Tensor:
+    """Logits [N, K, card] of both halves, cfg [N, 1, 1] float32 -> null + cfg * (cond - null)."""
+    return null + cfg * (cond - null)
 
 
 def sample(logits: Tensor, batch: SamplingBatch, uniform: Tensor) -> Tensor:

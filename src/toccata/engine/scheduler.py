@@ -14,7 +14,7 @@ from toccata.engine.sequence import Sequence
 
 
 class Scheduler:
-    """`holders` have a slot. `running` is ordered by slot; `changed` counts its changes."""
+    """`holders` have a slot. `running` is ordered by slot, and a new list with every change."""
 
     def __init__(self, slots: int) -> None:
         self._free = list(range(slots))
@@ -22,7 +22,6 @@ class Scheduler:
         self._prefilling: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self.holders: list[Sequence] = []
-        self.changed = 0
 
     @property
     def idle(self) -> bool:
@@ -53,7 +52,6 @@ class Scheduler:
         """Its prefill is done: step it from now on."""
         self._leave(sequence)
         self.running = sorted([*self.running, sequence], key=lambda member: member.slot)
-        self.changed += 1
 
     def remove(self, sequence: Sequence) -> None:
         """Forget it, wherever it is; its slot is free again. Unknown sequences are ignored."""
@@ -69,4 +67,3 @@ class Scheduler:
                 queue.remove(sequence)
         if sequence in self.running:
             self.running = [member for member in self.running if member is not sequence]
-            self.changed += 1

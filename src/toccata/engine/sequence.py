@@ -132,6 +132,16 @@ class Sequence:
         """Random numbers [K] for the step to come."""
         return self._uniform[self.step]  # type: ignore[no-any-return]
 
+    @property
+    def steps(self) -> int:
+        """Of the window, its first one included, which is given."""
+        return len(self._places)
+
+    @property
+    def planned(self) -> tuple[Codes, NDArray[np.float64]]:
+        """Of the window, [S, K] each: the known codes, -1 where one is sampled; random numbers."""
+        return np.where(self._open, -1, self._flat[self._places]), self._uniform
+
     def advance(self, codes: Codes) -> bool:
         """Take codes [K] sampled for this step where they are new; True once the window is full."""
         asked = self._open[self.step]
@@ -140,4 +150,4 @@ class Sequence:
         known = max(self.window.known, min(whole, self.window.frames))
         self.ready = self.window.offset + known - self.prompt_frames
         self.step += 1
-        return self.step == len(self._places)
+        return self.step == self.steps

@@ -73,9 +73,14 @@ def cache_folder() -> Path | None:
     except OSError as error:
         logger.warning("kernels are compiled at every start: %s cannot be made: %s", folder, error)
         return None
-    if not any(folder.iterdir()):
+    if is_cold(folder):
         logger.info("compiling kernels for this processor, once; they are kept in %s", folder)
     return folder
+
+
+def is_cold(folder: Path | None) -> bool:
+    """Whether the first call of a kernel has to compile it: nothing of this code is kept."""
+    return folder is None or not any(folder.iterdir())
 
 
 def _digest() -> str:

@@ -104,13 +104,15 @@ class Worker:
         with self._loading:
             if name not in self._models:
                 machine = self._machine
-                self._models[name] = toccata.load(
+                model = toccata.load(
                     name,
                     device=machine.device,
                     precision=machine.precision,
                     slots=machine.slots,
                     offline=True,
                 )
+                model.warm_up()
+                self._models[name] = model
             return self._models[name]
 
     def _reporter(self, prediction_id: str) -> Callable[[Progress], None]:

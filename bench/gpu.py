@@ -1,0 +1,295 @@
+"""Speed on a GPU, beside transformers: `python -m bench.gpu`, or `make bench-gpu`.
+
+Each measurement runs in a process of its own. Without a GPU it says what it needs, and ends well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.report import table
+from bench.shapes import SHAPES, Shape
+
+# facebook/musicgen-large is small's family with a larger decoder.
+LARGE = replace(SHAPES["small"], dim=2048, layers=48, heads=32, ffn_dim=8192)
+GPU_SHAPES: Mapping[str, Shape] = {**SHAPES, "large": LARGE}
+PRECISION = "bf16"
+SEGMENT_S = 30.0
+COPY_BYTES, COPIES = 2**30, 10
+NEED = "bench-gpu needs a CUDA device, and torch finds none: nothing was measured"
+
+Figures = dict[str, float]
+
+HEAD = """Random weights, guidance 3, top_k 250, {precision}. Each system is a process of its own.
+
+- ms per step: LM and sampling, for one frame of 20 ms; median.
+- x real time: seconds of audio made per second, from the prompt to the samples, of all streams.
+- GB/s: the bytes of weights that a step has to read, over its time.
+- first request: of a process that has just loaded the model; second: the same once more. What
+  they differ by is, for the greater part, recording CUDA graphs, which a server does at its start.
+- first audio: until the first second of audio is there; a peer that does not stream gives it all
+  at the end. Of many streams, which start together: the median and the last.
+"""
+COLUMNS = {
+    "ms_per_step": ("ms per step", "{:.2f}"),
+    "times_real_time": ("x real time", "{:.1f}"),
+    "gb_per_s": ("GB/s", "{:.0f}"),
+    "first_request_s": ("first request, s", "{:.2f}"),
+    "second_request_s": ("second, s", "{:.2f}"),
+    "first_audio_s": ("first audio, s", "{:.2f}"),
+    "last_first_audio_s": ("the last's, s", "{:.2f}"),
+    "peak_gb": ("GPU memory, GB", "{:.1f}"),
+}
+
+
+def bandwidth(*, device: str = "cuda", size: int = COPY_BYTES) -> Figures:
+    """Bytes read and written per second by a copy of 1 GiB on the device: the best of 10."""
+    import torch
+
+    source = torch.ones(size, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    seconds = [_timed(lambda: target.copy_(source), device) for _ in range(COPIES)]
+    return {"gb_per_s": 2 * size / min(seconds) / 1e9}
+
+
+def alone(*, shape: str, seconds: float, device: str = "cuda") -> Figures:
+    """One clip, twice, in a process that has done nothing before; then one that is listened to."""
+    from bench.models import lm_config, step_bytes
+    from bench.ours import generate
+    from bench.task import StepClock
+
+    toccata = _loaded(shape, slots=8, device=device)
+    first_request_s = _timed(lambda: generate(toccata, seconds), device)
+    clock, audio_s = StepClock(), 0.0
+    start = time.perf_counter()
+    audio_s = generate(toccata, seconds, clock)
+    second_request_s = time.perf_counter() - start
+    return {
+        "ms_per_step": 1000 * clock.step_s,
+        "times_real_time": audio_s / second_request_s,
+        "gb_per_s": step_bytes(lm_config(GPU_SHAPES[shape]), PRECISION) / clock.step_s / 1e9,
+        "first_request_s": first_request_s,
+        "second_request_s": second_request_s,
+        "first_audio_s": _listen(toccata, seconds, to_the_end=False),
+        "peak_gb": _peak_gb(device),
+    }
+
+
+def many(*, shape: str, seconds: float, streams: int, device: str = "cuda") -> Figures:
+    """So many streams at once, each read by a thread, of a process that is warm as a server is."""
+    toccata = _loaded(shape, slots=streams, device=device)
+    warm_up_s = _timed(toccata.warm_up, device)
+    _listen(toccata, 1.0, to_the_end=True)
+    first_audio_s = [0.0] * streams
+
+    def listen(number: int) -> None:
+        first_audio_s[number] = _listen(toccata, seconds, to_the_end=True)
+
+    threads = [threading.Thread(target=listen, args=(number,)) for number in range(streams)]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    wall_s = time.perf_counter() - start
+    return {
+        "times_real_time": streams * seconds / wall_s,
+        "warm_up_s": warm_up_s,
+        "first_audio_s": statistics.median(first_audio_s),
+        "last_first_audio_s": max(first_audio_s),
+        "peak_gb": _peak_gb(device),
+    }
+
+
+def transformers(
+    *, shape: str, seconds: float, device: str = "cuda", compiled: bool = False
+) -> Figures:
+    """The peer, as its users run it; compiled: with a static cache and torch.compile."""
+    import torch
+
+    from bench import peer_transformers as peer
+    from bench.models import lm_config, step_bytes
+    from bench.task import StepClock
+
+    sizes = GPU_SHAPES[shape]
+    with torch.device(device):  # the peer's benchmark makes its tensors where torch does
+        model = peer.model_of(sizes, PRECISION)
+        if compiled:
+            model.generation_config.cache_implementation = "static"
+            model.decoder.forward = torch.compile(model.decoder.forward, mode="reduce-overhead")
+        first_s = _timed(lambda: peer.generate(model, sizes, seconds, StepClock()), device)
+        clock, start = StepClock(), time.perf_counter()
+        audio_s = peer.generate(model, sizes, seconds, clock)
+        _wait(device)
+        second_s = time.perf_counter() - start
+    return {
+        "ms_per_step": 1000 * clock.step_s,
+        "times_real_time": audio_s / second_s,
+        "gb_per_s": step_bytes(lm_config(sizes), PRECISION) / clock.step_s / 1e9,
+        "first_request_s": first_s,
+        "second_request_s": second_s,
+        "first_audio_s": second_s,
+        "peak_gb": _peak_gb(device),
+    }
+
+
+def _loaded(shape: str, *, slots: int, device: str) -> Any:
+    """A Toccata with random weights, drawn on the device."""
+    import torch
+
+    from bench.models import random_model
+    from toccata.pipeline import Toccata
+
+    with torch.device(device):
+        model = random_model(GPU_SHAPES[shape], PRECISION)
+    model.device = torch.device(device)
+    return Toccata(model, slots)
+
+
+def _listen(toccata: Any, seconds: float, *, to_the_end: bool) -> float:
+    """Seconds until the first audio of a stream."""
+    from bench.task import CFG, PROMPT, TOP_K
+
+    start = time.perf_counter()
+    stream = toccata.stream(PROMPT, duration_s=seconds, seed=1, cfg=CFG, top_k=TOP_K)
+    next(stream)
+    first_audio_s = time.perf_counter() - start
+    if to_the_end:
+        for _ in stream:
+            pass
+    stream.close()
+    return first_audio_s
+
+
+def _timed(work: Callable[[], object], device: str) -> float:
+    _wait(device)
+    start = time.perf_counter()
+    work()
+    _wait(device)
+    return time.perf_counter() - start
+
+
+def _wait(device: str) -> None:
+    import torch
+
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def _peak_gb(device: str) -> float:
+    import torch
+
+    return torch.cuda.max_memory_allocated(device) / 1e9 if device.startswith("cuda") else 0.0
+
+
+JOBS: Mapping[str, Callable[..., Figures]] = {
+    "bandwidth": bandwidth,
+    "alone": alone,
+    "many": many,
+    "transformers": transformers,
+}
+
+
+def in_child(job: str, **arguments: object) -> Figures | str:
+    """What the job measures, or the last line of what it said if it failed."""
+    print(f"{job} {arguments}", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", "bench.gpu", "--job", job, json.dumps(arguments)]
+    quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    done = subprocess.run(  # noqa: S603
+        command, capture_output=True, text=True, check=False, env={**os.environ, **quiet}
+    )
+    if done.returncode:
+        print(done.stderr, file=sys.stderr)
+        return (done.stderr.splitlines() or [f"exit code {done.returncode}"])[-1]
+    figures: Figures = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def systems(shape: str, seconds: float, streams: int, many_s: float) -> dict[str, Any]:
+    """The jobs of one shape, by the name of their row: ours and the peer's by turns."""
+    peer = {"job": "transformers", "shape": shape, "seconds": seconds}
+    return {
+        "toccata": {"job": "alone", "shape": shape, "seconds": seconds},
+        "transformers, eager": peer,
+        "transformers, static cache, compiled": {**peer, "compiled": True},
+        f"toccata, {streams} streams of {many_s:g} s": {
+            "job": "many", "shape": shape, "seconds": many_s, "streams": streams,
+        },
+    }  # fmt: skip
+
+
+def report(machine: Sequence[str], results: Mapping[str, Mapping[str, Figures | str]]) -> str:
+    """The tables, in Markdown; what failed is listed with its reason."""
+    lines = ["# Performance on a GPU", "", HEAD.format(precision=PRECISION), *machine]
+    for shape, rows in results.items():
+        made = {name: one for name, one in rows.items() if not isinstance(one, str)}
+        cells = [
+            [
+                name,
+                *(
+                    form.format(one[key]) if key in one else "-"
+                    for key, (_, form) in COLUMNS.items()
+                ),
+            ]
+            for name, one in made.items()
+        ]
+        heads = ["system", *(head for head, _ in COLUMNS.values())]
+        lines += ["", f"## The shape of {shape}", "", table(heads, cells), ""]
+        lines += [f"- {name} did not run: {why}" for name, why in rows.items() if name not in made]
+    return "\n".join(lines) + "\n"
+
+
+def measure(given: argparse.Namespace) -> str:
+    from importlib.metadata import version
+
+    import torch
+
+    copied = in_child("bandwidth")
+    speed = copied if isinstance(copied, str) else f"{copied['gb_per_s']:.0f} GB/s"
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "toccata"))
+    machine = [f"- device: {torch.cuda.get_device_name()}; a copy on it reads and writes {speed}"]
+    machine.append(f"- {versions}")
+    results: dict[str, dict[str, Figures | str]] = {}
+    for shape in given.shapes:
+        rows = systems(shape, given.seconds, given.streams, given.stream_seconds)
+        results[shape] = {name: in_child(**row) for name, row in rows.items()}
+    return report(machine, results)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
+    add = parser.add_argument
+    add("--shapes", nargs="+", choices=GPU_SHAPES, default=["small", "large"])
+    add("--seconds", type=float, default=SEGMENT_S, help="of a clip alone; default: 30")
+    add("--streams", type=int, default=64, help="at once; default: 64")
+    add("--stream-seconds", type=float, default=8.0, help="of each of many streams; default: 8")
+    add("--write", type=Path, metavar="FILE", help="also write the tables there")
+    add("--job", nargs=2, metavar=("NAME", "ARGUMENTS"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.job:
+        print(json.dumps(JOBS[given.job[0]](**json.loads(given.job[1]))))
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        print(f"{NEED} (torch {torch.__version__})")
+        return
+    text = measure(given)
+    print(text)
+    if given.write:
+        given.write.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
