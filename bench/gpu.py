@@ -267,16 +267,20 @@ def measure(given: argparse.Namespace) -> str:
     return report(machine, results)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
+    add = made.add_argument
     add("--shapes", nargs="+", choices=GPU_SHAPES, default=["small", "large"])
     add("--seconds", type=float, default=SEGMENT_S, help="of a clip alone; default: 30")
     add("--streams", type=int, default=64, help="at once; default: 64")
     add("--stream-seconds", type=float, default=8.0, help="of each of many streams; default: 8")
     add("--write", type=Path, metavar="FILE", help="also write the tables there")
     add("--job", nargs=2, metavar=("NAME", "ARGUMENTS"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    return made
+
+
+def main() -> None:
+    given = parser().parse_args()
     if given.job:
         print(json.dumps(JOBS[given.job[0]](**json.loads(given.job[1]))))
         return

@@ -28,6 +28,30 @@ def test_every_job_runs() -> None:
     assert many["last_first_audio_s"] >= many["first_audio_s"] > 0
 
 
+def test_jobs_run_in_processes_of_their_own_and_may_fail() -> None:
+    copied = gpu.in_child("bandwidth", device="cpu", size=2**20)
+    assert not isinstance(copied, str)
+    assert copied["gb_per_s"] > 0
+    assert "abacus" in str(gpu.in_child("bandwidth", device="abacus"))
+
+
+def test_everything_asked_for_is_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def in_child(job: str, **arguments: object) -> gpu.Figures | str:
+        asked.append((job, arguments.get("shape")))
+        return {"gb_per_s": 5.0} if "compiled" not in arguments else "no static cache"
+
+    monkeypatch.setattr(gpu, "in_child", in_child)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "a GPU")
+    given = gpu.parser().parse_args(["--streams", "3", "--shapes", "small", "large"])
+    text = gpu.measure(given)
+    assert [job for job, shape in asked if shape == "large"].count("transformers") == 2
+    assert "a GPU; a copy on it reads and writes 5 GB/s" in text
+    assert "toccata, 3 streams of 8 s" in text
+    assert "compiled did not run: no static cache" in text
+
+
 @pytest.mark.filterwarnings("ignore")  # what transformers warns of is its own affair
 def test_the_peer_runs() -> None:
     assert gpu.transformers(**SHORT)["ms_per_step"] > 0  # type: ignore[arg-type]
