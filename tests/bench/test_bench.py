@@ -7,9 +7,6 @@ from dataclasses import asdict
 
 import pytest
 import torch
-
-from bench.memory import CASES, Growth
-from bench.memory import measure as measure_memory
 from bench.models import lm_config, random_model, step_bytes
 from bench.options import plan
 from bench.ours import generate, loaded, measure
@@ -17,6 +14,9 @@ from bench.report import Results, document, table
 from bench.shapes import SHAPES
 from bench.speed import Result, Row, medians, ratios
 from bench.task import PROMPT, PROMPT_TOKENS, Measured, StepClock
+
+from bench.memory import CASES, Growth
+from bench.memory import measure as measure_memory
 
 TINY = SHAPES["tiny"]
 

@@ -12,7 +12,7 @@ compile one program per number of rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -49,3 +49,9 @@ class Backend(ABC):
     @abstractmethod
     def step(self, rows: Sequence[int], positions: Sequence[int], codes: Tensor) -> Tensor:
         """codes [R, K] at `positions` of `rows` (ascending) -> logits [R, K, card] float32."""
+
+    def parts_s(self) -> Mapping[str, float]:
+        """Seconds that all steps so far spent in each part (matrices, attention, ...), for a
+        backend that counts them; empty for one whose steps are torch's own operations.
+        """
+        return {}

@@ -22,6 +22,7 @@ from toccata.errors import GenerationError, ToccataError
 from toccata.lm.delay import steps_of
 
 if TYPE_CHECKING:
+    from toccata.backends.base import Backend
     from toccata.conditioners.base import Conditions
     from toccata.families.model import Model
 
@@ -50,6 +51,11 @@ class Engine:
         self._batch: Batch | None = None
         self._batch_of = -1
         self._lock = threading.Lock()
+
+    @property
+    def backend(self) -> Backend:
+        """What runs the model. Only for measuring: the engine calls it under its lock."""
+        return self._backend
 
     def submit(self, request: Request) -> Sequence:
         """Queue `request`. The handle fills with codes as somebody calls `step`."""
