@@ -5,6 +5,7 @@ This file imports torch where it is needed only: programs without it ask for the
 
 from __future__ import annotations
 
+import ctypes
 import resource
 import sys
 import time
@@ -93,3 +94,12 @@ def _status(field: str) -> int:
 def _max_rss_bytes() -> int:
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def give_back() -> None:
+    """Return to the system what was freed. glibc keeps it, in pieces that fit nothing else, where
+    blocks of many sizes come and go; elsewhere nothing happens.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 
 from toccata.backends.devices import PRECISIONS
+from toccata.benchmark.machine import give_back
 from toccata.benchmark.shapes import Shape
 from toccata.benchmark.task import PROMPT
 from toccata.codecs.base import Codec
@@ -137,10 +138,13 @@ def _drawn(
     kept: dict[int, nn.Parameter] = {}  # by identity: T5 holds its embedding under two names
     for name, like in wanted.items():
         weight = kept[id(like)] if id(like) in kept else _draw(name, like, dtype, device)
-        if replace is None or not replace(module, name, weight):
-            kept[id(like)] = weight
-            path, _, last = name.rpartition(".")
-            setattr(module.get_submodule(path), last, weight)
+        if replace is not None and replace(module, name, weight):
+            del weight
+            give_back()
+            continue
+        kept[id(like)] = weight
+        path, _, last = name.rpartition(".")
+        setattr(module.get_submodule(path), last, weight)
     return module.eval().requires_grad_(False)
 
 
