@@ -40,13 +40,16 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python scripts/readme.py --check
+	$(VENV)/bin/python -m bench --check
 
+# Measures for a quarter of an hour, then writes docs/performance.md; nothing else should run.
 bench: $(VENV)/.dev
 	$(VENV)/bin/python -m bench
 
-# The parts of README.md that are made from the code.
+# The parts of documents that are made from the code, and from what was measured.
 docs: $(VENV)/.dev
 	$(VENV)/bin/python scripts/readme.py
+	$(VENV)/bin/python -m bench --render
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info

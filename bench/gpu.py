@@ -14,16 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.report import table
-from bench.shapes import SHAPES, Shape
+from bench.tables import table
+from toccata.benchmark.shapes import SHAPES
 
-# facebook/musicgen-large is small's family with a larger decoder.
-LARGE = replace(SHAPES["small"], dim=2048, layers=48, heads=32, ffn_dim=8192)
-GPU_SHAPES: Mapping[str, Shape] = {**SHAPES, "large": LARGE}
 PRECISION = "bf16"
 SEGMENT_S = 30.0
 COPY_BYTES, COPIES = 2**30, 10
@@ -65,9 +61,9 @@ def bandwidth(*, device: str = "cuda", size: int = COPY_BYTES) -> Figures:
 
 def alone(*, shape: str, seconds: float, device: str = "cuda") -> Figures:
     """One clip, twice, in a process that has done nothing before; then one that is listened to."""
-    from bench.models import lm_config, step_bytes
-    from bench.ours import generate
-    from bench.task import StepClock
+    from toccata.benchmark.ours import generate
+    from toccata.benchmark.random_model import lm_config, step_bytes
+    from toccata.benchmark.task import StepClock
 
     toccata = _loaded(shape, slots=8, device=device)
     first_request_s = _timed(lambda: generate(toccata, seconds), device)
@@ -78,7 +74,7 @@ def alone(*, shape: str, seconds: float, device: str = "cuda") -> Figures:
     return {
         "ms_per_step": 1000 * clock.step_s,
         "times_real_time": audio_s / second_request_s,
-        "gb_per_s": step_bytes(lm_config(GPU_SHAPES[shape]), PRECISION) / clock.step_s / 1e9,
+        "gb_per_s": step_bytes(lm_config(SHAPES[shape]), PRECISION) / clock.step_s / 1e9,
         "first_request_s": first_request_s,
         "second_request_s": second_request_s,
         "first_audio_s": _listen(toccata, seconds, to_the_end=False),
@@ -118,21 +114,20 @@ def transformers(
     """The peer, as its users run it; compiled: with a static cache and torch.compile."""
     import torch
 
-    from bench import peer_transformers as peer
-    from bench.models import lm_config, step_bytes
-    from bench.task import StepClock
+    from toccata.benchmark import peer_transformers as peer
+    from toccata.benchmark.random_model import lm_config, step_bytes
+    from toccata.benchmark.task import StepClock
 
-    sizes = GPU_SHAPES[shape]
-    with torch.device(device):  # the peer's benchmark makes its tensors where torch does
-        model = peer.model_of(sizes, PRECISION)
-        if compiled:
-            model.generation_config.cache_implementation = "static"
-            model.decoder.forward = torch.compile(model.decoder.forward, mode="reduce-overhead")
-        first_s = _timed(lambda: peer.generate(model, sizes, seconds, StepClock()), device)
-        clock, start = StepClock(), time.perf_counter()
-        audio_s = peer.generate(model, sizes, seconds, clock)
-        _wait(device)
-        second_s = time.perf_counter() - start
+    sizes = SHAPES[shape]
+    model = peer.model_of(sizes, PRECISION, device)
+    if compiled:
+        model.generation_config.cache_implementation = "static"
+        model.decoder.forward = torch.compile(model.decoder.forward, mode="reduce-overhead")
+    first_s = _timed(lambda: peer.generate(model, sizes, seconds, StepClock()), device)
+    clock, start = StepClock(), time.perf_counter()
+    audio_s = peer.generate(model, sizes, seconds, clock)
+    _wait(device)
+    second_s = time.perf_counter() - start
     return {
         "ms_per_step": 1000 * clock.step_s,
         "times_real_time": audio_s / second_s,
@@ -146,20 +141,15 @@ def transformers(
 
 def _loaded(shape: str, *, slots: int, device: str) -> Any:
     """A Toccata with random weights, drawn on the device."""
-    import torch
-
-    from bench.models import random_model
+    from toccata.benchmark.random_model import random_model
     from toccata.pipeline import Toccata
 
-    with torch.device(device):
-        model = random_model(GPU_SHAPES[shape], PRECISION)
-    model.device = torch.device(device)
-    return Toccata(model, slots)
+    return Toccata(random_model(SHAPES[shape], PRECISION, device), slots)
 
 
 def _listen(toccata: Any, seconds: float, *, to_the_end: bool) -> float:
     """Seconds until the first audio of a stream."""
-    from bench.task import CFG, PROMPT, TOP_K
+    from toccata.benchmark.task import CFG, PROMPT, TOP_K
 
     start = time.perf_counter()
     stream = toccata.stream(PROMPT, duration_s=seconds, seed=1, cfg=CFG, top_k=TOP_K)
@@ -270,7 +260,7 @@ def measure(given: argparse.Namespace) -> str:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
     add = made.add_argument
-    add("--shapes", nargs="+", choices=GPU_SHAPES, default=["small", "large"])
+    add("--shapes", nargs="+", choices=SHAPES, default=["small", "large"])
     add("--seconds", type=float, default=SEGMENT_S, help="of a clip alone; default: 30")
     add("--streams", type=int, default=64, help="at once; default: 64")
     add("--stream-seconds", type=float, default=8.0, help="of each of many streams; default: 8")

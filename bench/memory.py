@@ -13,8 +13,8 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from bench.machine import rss_bytes
-from bench.ours import loaded
+from toccata.benchmark.machine import rss_bytes
+from toccata.benchmark.ours import loaded
 from toccata.pipeline import Toccata
 from toccata.types import Waveform
 

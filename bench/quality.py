@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bench.models import random_model
-from bench.shapes import SHAPES
+from toccata.benchmark.random_model import random_model
+from toccata.benchmark.shapes import SHAPES
 from toccata.families.model import Model
 from toccata.lm import delay
 from toccata.pipeline import Toccata, load

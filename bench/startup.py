@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TypedDict
 
-from bench.task import PROMPT
+from toccata.benchmark.task import PROMPT
 
 CLIP_S = 8
 HELP_RUNS = 5

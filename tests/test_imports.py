@@ -29,6 +29,7 @@ LAYERS = (
     {"pipeline"},
     {"training"},
     {"evaluation"},
+    {"benchmark"},
     {"__init__"},
     {"server"},
     {"cli"},

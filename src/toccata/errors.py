@@ -8,6 +8,7 @@ ToccataError
 │   └── UnknownModelError no model of that name
 ├── MissingExtraError     an optional part is not installed             exit 5, HTTP 501
 ├── GenerationError       a request failed while it ran                 exit 6, HTTP 500
+├── MeasurementError      a benchmark could not be run to its end       exit of its process
 └── CancelledError        the user stopped it                           exit 130, HTTP 499
 
 Those that only the server raises are beside the code that does.
@@ -80,6 +81,14 @@ class GenerationError(ToccataError):
 
     exit_code = 6
     http_status = 500
+
+
+class MeasurementError(ToccataError):
+    """A benchmark could not be run to its end; the message is what its process said."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.exit_code = max(code, 1)  # of a process that was killed it is negative
 
 
 class CancelledError(ToccataError):

@@ -1,84 +1,32 @@
-"""That the benchmarks measure the same work on both sides, and say what they found."""
+"""That the benchmarks of the repository measure what they say, and that the document shows it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
-import torch
 
-from bench.memory import CASES, Growth
+from bench import concurrency, duration, fairness, render, tables
+from bench.memory import CASES
 from bench.memory import measure as measure_memory
-from bench.models import lm_config, random_model, step_bytes
-from bench.options import plan
-from bench.ours import generate, loaded, measure
-from bench.report import Results, document, table
-from bench.shapes import SHAPES
-from bench.speed import Result, Row, medians, ratios
-from bench.task import PROMPT, PROMPT_TOKENS, Measured, StepClock
+from bench.plots import Chart, nice_top, svg
+from bench.sections import SECTIONS
 
-TINY = SHAPES["tiny"]
-
-
-def figures(ms_per_step: float) -> Measured:
-    return Measured(
-        ms_per_step=ms_per_step,
-        times_real_time=2.0,
-        gb_per_s=10.0,
-        first_audio_s=0.5,
-        peak_rss_mb=400.0,
-    )
-
-
-def row(system: str, *ms_per_step: float) -> Row:
-    runs = [figures(ms) for ms in ms_per_step]
-    return Row(system, "fp32", medians(runs, bandwidth_gb_per_s=20.0), runs)
-
-
-def test_the_figures_of_a_run_are_sane() -> None:
-    found = measure(precision="fp32", seconds=0.6, shape="tiny")
-    assert min(json.loads(json.dumps(found)).values()) > 0
-
-
-@pytest.mark.filterwarnings("ignore")  # what transformers warns of is its own affair
-def test_both_sides_make_the_same_audio_in_the_same_steps() -> None:
-    from bench import peer_transformers
-
-    seconds, ticks = 0.5, (StepClock(), StepClock())
-    toccata = loaded(precision="fp32", shape="tiny")
-    model = peer_transformers.model_of(TINY, "fp32")
-    our_audio_s = generate(toccata, seconds, ticks[0])
-    peer_audio_s = peer_transformers.generate(model, TINY, seconds, ticks[1])
-    assert our_audio_s == pytest.approx(peer_audio_s) == pytest.approx(seconds)
-    assert abs(ticks[0].steps - ticks[1].steps) <= 1
-    heads = sum(p.numel() for p in toccata.model.lm.heads.parameters())
-    assert heads == sum(p.numel() for p in model.decoder.lm_heads.parameters())
-    layers = sum(p.numel() for p in toccata.model.lm.layers.parameters())
-    assert layers == sum(p.numel() for p in model.decoder.model.decoder.layers.parameters())
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("shape", SHAPES)
-def test_the_peer_has_the_codebooks_of_the_shape(shape: str) -> None:
-    from bench import peer_transformers
-
-    with torch.device("meta"):
-        codec = peer_transformers.model_of(SHAPES[shape], "bf16").audio_encoder
-    assert len(codec.quantizer.layers) == SHAPES[shape].codebooks
-
-
-def test_the_bytes_of_a_step_are_the_matrices_that_it_multiplies() -> None:
-    lm = random_model(TINY, "bf16").lm
-    once = ("embed.", "projections.", "cross_attn.kv")
-    matrices = [
-        p for name, p in lm.named_parameters() if p.dim() == 2 and not any(o in name for o in once)
-    ]
-    assert step_bytes(lm_config(TINY), "bf16") == sum(p.nbytes for p in matrices)
-
-
-def test_the_prompt_has_as_many_tokens_as_the_peers_are_given() -> None:
-    assert len(random_model(TINY, "fp32").text_encoder.encode(PROMPT)) == PROMPT_TOKENS
+MACHINE = {
+    "processor": "an abacus",
+    "cores": "2",
+    "torch": "2.0",
+    "transformers": "5.0",
+    "commit": "abc",
+}
+POINTS = [
+    {"clips": clips, "clip_s": 8.0, "ms_per_step": 3.25, "times_real_time": 1.5 * clips}
+    for clips in (1, 2, 4)
+]
 
 
 def test_memory_is_measured_over_every_kind_of_request() -> None:
@@ -87,56 +35,85 @@ def test_memory_is_measured_over_every_kind_of_request() -> None:
     assert grown["growth_percent"] == 0  # the warm-up is all there is
 
 
-def test_medians_and_ratios() -> None:
-    our, peer = row("toccata", 10.0, 90.0, 20.0), row("transformers", 40.0, 41.0, 30.0)
-    assert our.medians["ms_per_step"] == 20.0
-    assert our.medians["bandwidth_share"] == 0.5
-    (ratio,) = ratios([our, peer])
-    assert ratio.figures["ms_per_step"] == 0.5
-    assert ratio.figures["peak_rss_mb"] == 1.0
+def test_more_clips_at_once_are_more_audio() -> None:
+    one, four = concurrency.measure(shape="tiny", precision="fp32", clips_s=[(1, 0.4), (4, 0.4)])
+    assert (one["clips"], four["clips"], four["clip_s"]) == (1, 4, 0.4)
+    assert min(one["ms_per_step"], four["ms_per_step"], one["times_real_time"]) > 0
 
 
-def test_the_document_has_machine_figures_and_ratios() -> None:
-    rows = [row("toccata", 20.0), row("transformers", 40.0)]
-    result = Result("The shape of tiny", 20.0, 2, rows, list(ratios(rows)))
-    growth = Growth(generations=100, after_warm_up_mb=500.0, at_end_mb=510.0, growth_percent=2.0)
-    results = Results({"processor": "abacus"}, [result], {"help_s": 0.1, "generate_s": 9.0}, growth)
-    text = document(results)
-    for expected in ("abacus", "The shape of tiny", "20.0", "0.50x", "50%", "9.00", "100", "2.0"):
-        assert expected in text
-    json.dumps(asdict(results))
+def test_latency_and_gap_are_measured() -> None:
+    found = fairness.latency(clip_s=0.2, clips=1, precision="fp32")
+    assert min(found["alone_s"], found["beside_long_s"]) > 0
+    waited = fairness.gap(known_s=4, precision="fp32", shape="tiny")
+    assert min(waited["longest_ms"], waited["usual_ms"], waited["chunk"]) > 0
+
+
+def test_a_long_clip_is_measured() -> None:
+    found = duration.measure(duration_s=0.5, precision="fp32")
+    assert found["duration_s"] == 0.5
+    assert found["steps_per_s"] > 0
+    assert found["peak_rss_mb"] > 100
 
 
 def test_a_table_is_aligned() -> None:
-    assert table(["a", "long"], [["wider", "1"]]).splitlines() == [
+    assert tables.table(["a", "long"], [["wider", "1"]]).splitlines() == [
         "| a     | long |",
         "| ----- | ---- |",
         "| wider | 1    |",
     ]
 
 
-def test_without_options_everything_is_measured() -> None:
-    wanted = plan([])
-    assert [speed.subject for speed in wanted.speeds] == [{"shape": "small"}, {"model": "mini"}]
-    assert wanted.speeds[0].systems == [("toccata", "fp32"), ("transformers", "fp32")]
-    assert wanted.model == "mini"
+def test_what_was_measured_is_in_the_part_with_its_machine() -> None:
+    results = {"concurrency": {"machine": MACHINE, "found": {"mini": POINTS}}}
+    part = render.part("concurrency", results)
+    for expected in ("`mini`", "8 s", "3.2", "6.00", "an abacus", "at abc", "concurrency.svg"):
+        assert expected in part
+    assert "python -m bench server" in render.part("server", results)
 
 
-def test_options_choose() -> None:
-    arguments = "--shape tiny --compare transformers --precision bf16 --seconds 2 --runs 1"
-    wanted = plan(arguments.split())
-    (speed,) = wanted.speeds
-    assert speed.subject == {"shape": "tiny"}
-    assert speed.systems == [("toccata", "bf16"), ("transformers", "bf16")]
-    assert (speed.seconds, speed.runs, wanted.model) == (2.0, 1, None)
+def test_rendering_changes_the_parts_alone_and_twice_is_once() -> None:
+    text = "by hand\n" + "".join(f"<!-- {n} -->\nold\n<!-- /{n} -->\nkept {n}\n" for n in SECTIONS)
+    once = render.filled(text, {})
+    assert "old" not in once
+    assert once.startswith("by hand\n")
+    assert all(f"kept {name}" in once for name in SECTIONS)
+    assert render.filled(once, {}) == once
+    with pytest.raises(SystemExit, match="needs <!-- small -->"):
+        render.filled("no markers", {})
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    ["--model mini --compare transformers", "--shape tiny --seconds 0", "--runs 0", "--shape huge"],
-)
-def test_wrong_options_are_refused(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as error:
-        plan(arguments.split())
-    assert error.value.code == 2
-    assert "--" in capsys.readouterr().err
+def test_a_chart_shows_every_line_and_is_the_same_each_time() -> None:
+    chart = Chart("clips", "speed", {"mini": [(1, 2.0), (32, 9.0)], "small": [(1, 0.5), (32, 3)]})
+    drawn = svg(chart)
+    assert svg(chart) == drawn
+    root = ET.fromstring(drawn)  # noqa: S314 - our own
+    words = {element.text for element in root.iter() if element.text}
+    assert {"mini", "small", "clips", "speed", "1", "32", "10", "0"} <= words
+    assert len([element for element in root.iter() if element.tag.endswith("circle")]) == 4
+
+
+@pytest.mark.parametrize(("highest", "top"), [(9.0, 10.0), (3.0, 4.0), (0.05, 0.06), (1.0, 1.0)])
+def test_the_scale_ends_at_a_round_number(highest: float, top: float) -> None:
+    assert nice_top(highest) == pytest.approx(top)
+
+
+def test_a_document_that_is_not_as_its_results_is_stale(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    parts = "".join(f"<!-- {name} -->\n<!-- /{name} -->\n" for name in SECTIONS)
+    (tmp_path / "performance.md").write_text(parts)
+    monkeypatch.setattr(render, "DOCUMENT", tmp_path / "performance.md")
+    monkeypatch.setattr(render, "FOLDER", tmp_path)
+    results = {"concurrency": {"machine": MACHINE, "found": {"mini": POINTS}}}
+    stale = {path.name for path in render.stale(results)}
+    assert stale == {"performance.md", "concurrency.svg"}
+    render.write(results)
+    assert render.stale(results) == []
+
+
+def test_the_document_is_up_to_date() -> None:
+    command = [sys.executable, "-m", "bench", "--check"]
+    root = Path(__file__).parent.parent.parent
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    json.loads(render.RESULTS.read_text())

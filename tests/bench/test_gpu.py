@@ -66,9 +66,10 @@ def test_the_report_lists_what_ran_and_what_did_not() -> None:
 
 
 def test_large_has_the_size_of_the_published_one() -> None:
-    from bench.models import lm_config
+    from toccata.benchmark.random_model import lm_config
+    from toccata.benchmark.shapes import SHAPES
     from toccata.lm.decoder import Decoder
 
     with torch.device("meta"):
-        decoder = Decoder(lm_config(gpu.GPU_SHAPES["large"]))
+        decoder = Decoder(lm_config(SHAPES["large"]))
     assert 3.2e9 < sum(p.numel() for p in decoder.parameters()) < 3.4e9

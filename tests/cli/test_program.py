@@ -20,7 +20,7 @@ from toccata.schema import EXTENDED
 
 Run = Callable[..., Result]
 
-COMMANDS = ["generate", "encode-decode", "models", "convert", "info", "train", "eval"]
+COMMANDS = ["generate", "encode-decode", "models", "convert", "info", "train", "eval", "bench"]
 
 
 def test_help_names_every_command_and_shows_examples(run: Run) -> None:

@@ -12,7 +12,7 @@ compile one program per number of rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -55,6 +55,12 @@ class Backend(ABC):
     @abstractmethod
     def step(self, rows: Sequence[int], positions: Sequence[int], codes: Tensor) -> Tensor:
         """codes [R, K] at `positions` of `rows` (ascending) -> logits [R, K, card] float32."""
+
+    def parts_s(self) -> Mapping[str, float]:
+        """Seconds that all steps so far spent in each part (matrices, attention, ...), for a
+        backend that counts them; empty for one whose steps are torch's own operations.
+        """
+        return {}
 
 
 class Recordable(Backend):

@@ -6,7 +6,8 @@ itself. Keys and values are kept in bfloat16.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -21,6 +22,7 @@ from toccata.kernels.attention import HEAD, Cache, Places
 from toccata.kernels.layers import (
     HEADS_LOOPS,
     LAYER_LOOPS,
+    LOOP_PARTS,
     MEMORY_LOOPS,
     Room,
     Sizes,
@@ -60,6 +62,13 @@ class PackedCpu(Backend):
         self._lengths: Places = np.zeros(0, np.int64)
         self._table = np.zeros((config.layers, tables.COLUMNS), np.int64)
         self._rooms = _Rooms(config.dim, config.ffn_dim)
+        self._parts_s: dict[str, float] | None = None
+
+    def parts_s(self) -> Mapping[str, float]:
+        """Counted from the first call on."""
+        if self._parts_s is None:
+            self._parts_s = dict.fromkeys(LOOP_PARTS, 0.0)
+        return self._parts_s
 
     def open(
         self,
@@ -120,10 +129,13 @@ class PackedCpu(Backend):
         room = self._rooms.of(len(x))
         room.x[: len(x)] = x.numpy()
         loops, threads = LAYER_LOOPS * len(self._table), torch.get_num_threads()
-        team.run(
+        start = time.perf_counter()
+        crew = team.run(
             run_layers, loops, threads, self._table, self._like, self._sizes(), rows, starts,
             steps, self._lengths, room,
         )  # fmt: skip
+        if self._parts_s is not None:
+            _count(team.ends(crew), time.perf_counter() - start, self._parts_s)
         return room
 
     def _sizes(self) -> Sizes:
@@ -189,3 +201,10 @@ def _arrays(layer: Layer) -> list[NDArray[Any]]:
 
 def _cross_keys(layer: Layer) -> Packed:
     return _packed(layer.cross_attn.kv)
+
+
+def _count(ends: Places, seconds: float, parts_s: dict[str, float]) -> None:
+    """Share the time of a step among its parts, by when its loops ended."""
+    spent = np.diff(ends[ends > 0])
+    for loop, share in zip(np.flatnonzero(ends)[1:], spent / spent.sum(), strict=True):
+        parts_s[LOOP_PARTS[loop % LAYER_LOOPS]] += float(share) * seconds

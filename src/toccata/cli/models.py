@@ -10,6 +10,7 @@ import typer
 
 from toccata import settings
 from toccata.cli import flags, session
+from toccata.cli.fetch import fetch
 from toccata.cli.report import say, show, show_json, working
 
 models = typer.Typer(no_args_is_help=True, help="Find, fetch and remove the weights of models.")
@@ -47,16 +48,7 @@ def info(model: Name, *, json: flags.Json = False) -> None:
 @models.command()
 def pull(model: Name) -> None:
     """Fetch all that a model needs from the hub; an interrupted download goes on."""
-    from toccata import hub
-    from toccata.families import resolve
-    from toccata.families.musicgen import parts_elsewhere
-
-    offline = settings.read().offline
-    with working(f"fetching {model}") as advance:
-        folder = hub.fetch(resolve(model).hub_id, offline=offline, on_bytes=advance)
-        for part in parts_elsewhere(folder):
-            hub.fetch(part, offline=offline, on_bytes=advance)
-    show(str(folder))
+    show(str(fetch(model, offline=settings.read().offline)))
 
 
 @models.command()

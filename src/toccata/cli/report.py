@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import typer
 
 from toccata.errors import CancelledError
 
-Advance = Callable[[int, int], None]  # how much is done, of how much in all
+
+class Advance(Protocol):
+    """Told how much is done, of how much in all, and what is done now if that changes."""
+
+    def __call__(self, done: int, total: int, doing: str | None = None) -> None: ...
 
 
 def say(text: str) -> None:
@@ -24,8 +29,8 @@ def show(text: str) -> None:
     typer.echo(text)
 
 
-def show_json(result: Mapping[str, object]) -> None:
-    """One result as one line of JSON."""
+def show_json(result: Mapping[str, object] | Sequence[Mapping[str, object]]) -> None:
+    """One result, or a list of them that belong together, as one line of JSON."""
     typer.echo(json.dumps(result, ensure_ascii=False))
 
 
@@ -46,10 +51,14 @@ def working(doing: str) -> Iterator[Advance]:
     """
     with interruptible(doing):
         if not sys.stderr.isatty():
-            yield lambda _done, _total: None
+            yield _unseen
             return
         with _bar(doing) as advance:
             yield advance
+
+
+def _unseen(done: int, total: int, doing: str | None = None) -> None:
+    """Nobody is watching."""
 
 
 @contextmanager
@@ -68,7 +77,7 @@ def _bar(label: str) -> Iterator[Advance]:
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
         task = bars.add_task(label, total=None)
 
-        def advance(done: int, total: int) -> None:
-            bars.update(task, completed=done, total=total)
+        def advance(done: int, total: int, doing: str | None = None) -> None:
+            bars.update(task, completed=done, total=total, description=doing)
 
         yield advance

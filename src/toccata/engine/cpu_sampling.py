@@ -15,6 +15,9 @@ from toccata.kernels import team
 from toccata.kernels.sampling import CHOOSE_LOOPS, Halves, Limits, choose
 from toccata.types import SamplingParams
 
+TASKS_PER_THREAD = 8
+"""Codebooks of requests. Fewer are drawn before a second thread has woken up."""
+
 
 class CpuSampling:
     """The same codes as `sampling.sample` draws of guided logits; see there for the rules."""
@@ -47,10 +50,12 @@ class CpuSampling:
         """logits [rows, K, card] float32, uniform [N, K] -> codes [N, K], which are finite [N]."""
         codes = np.empty(uniform.shape, np.int64)
         finite = np.empty(uniform.shape, np.bool_)
-        if len(self._room[0]) != codes.size:
-            self._room = _room(codes.size, logits.shape[2])
+        threads = max(1, min(torch.get_num_threads(), codes.size // TASKS_PER_THREAD))
+        rooms = codes.size if threads > 1 else 1
+        if len(self._room[0]) != rooms:
+            self._room = _room(rooms, logits.shape[2])
         team.run(
-            choose, CHOOSE_LOOPS, torch.get_num_threads(), logits.contiguous().numpy(),
+            choose, CHOOSE_LOOPS, threads, logits.contiguous().numpy(),
             self._halves, self._limits, uniform, codes, finite, *self._room,
         )  # fmt: skip
         return codes, [bool(request.all()) for request in finite]
@@ -58,4 +63,4 @@ class CpuSampling:
 
 def _room(tasks: int, card: int) -> tuple[NDArray[Any], ...]:
     """For guided logits, weights and heaps."""
-    return tuple(np.empty((tasks, card), kind) for kind in (np.float32, np.float64, np.int64))
+    return tuple(np.empty((tasks, card), kind) for kind in (np.float32, np.float64, np.int32))

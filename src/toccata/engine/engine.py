@@ -25,6 +25,7 @@ from toccata.errors import GenerationError, ToccataError
 from toccata.lm.delay import steps_of
 
 if TYPE_CHECKING:
+    from toccata.backends.base import Backend
     from toccata.conditioners.base import Conditions
     from toccata.families.model import Model
 
@@ -56,6 +57,11 @@ class Engine:
         self._scheduler = Scheduler(slots)
         self._prefills: dict[Sequence, _Prefill] = {}
         self._lock = threading.Lock()
+
+    @property
+    def backend(self) -> Backend:
+        """What runs the model. Only for measuring: the engine calls it under its lock."""
+        return self._backend
 
     def _new_stepper(self, device: torch.device) -> Stepper:
         if isinstance(self._backend, Recordable):

@@ -33,6 +33,12 @@ from toccata.kernels.tables import (
 from toccata.kernels.team import Team, shared
 
 LAYER_LOOPS = 12
+LOOP_PARTS = (
+    "norms", "matrices", "attention", "matrices",
+    "norms", "matrices", "attention", "matrices",
+    "norms", "matrices", "matrices", "norms",
+)  # fmt: skip
+"""What each loop of a layer belongs to."""
 
 
 class Room(NamedTuple):

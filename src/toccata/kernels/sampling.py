@@ -15,6 +15,7 @@ Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 Values = Floats | Doubles
+Heap = NDArray[np.int32]
 
 
 class Halves(NamedTuple):
@@ -70,7 +71,7 @@ def _weigh(logits: Floats, temperature: float, lowest: float, weights: Doubles) 
 
 
 @compiled
-def _keep_nucleus(weights: Doubles, top_p: float, heap: Numbers) -> None:
+def _keep_nucleus(weights: Doubles, top_p: float, heap: Heap) -> None:
     """Drop what comes after more than top_p of the whole, from the likeliest on."""
     limit, before, left = top_p * weights.sum(), 0.0, len(weights)
     _heap_up(weights, heap)
@@ -82,7 +83,7 @@ def _keep_nucleus(weights: Doubles, top_p: float, heap: Numbers) -> None:
 
 
 @compiled
-def _kth_largest(values: Floats, k: int, heap: Numbers) -> float:
+def _kth_largest(values: Floats, k: int, heap: Heap) -> float:
     _heap_up(values, heap)
     left = len(values)
     for _ in range(k - 1):
@@ -92,7 +93,7 @@ def _kth_largest(values: Floats, k: int, heap: Numbers) -> float:
 
 
 @compiled
-def _heap_up(values: Values, heap: Numbers) -> None:
+def _heap_up(values: Values, heap: Heap) -> None:
     """All places of `values` as a heap, with the largest first and of equals the first."""
     for place in range(len(values)):
         heap[place] = place
@@ -101,7 +102,7 @@ def _heap_up(values: Values, heap: Numbers) -> None:
 
 
 @compiled
-def _without_first(values: Values, heap: Numbers, size: int) -> int:
+def _without_first(values: Values, heap: Heap, size: int) -> int:
     """Take the first one out of a heap; its new size."""
     heap[0] = heap[size - 1]
     _sink(values, heap, size - 1, 0)
@@ -109,7 +110,7 @@ def _without_first(values: Values, heap: Numbers, size: int) -> int:
 
 
 @compiled
-def _sink(values: Values, heap: Numbers, size: int, place: int) -> None:
+def _sink(values: Values, heap: Heap, size: int, place: int) -> None:
     moved = heap[place]
     while 2 * place + 1 < size:
         below = 2 * place + 1
@@ -144,11 +145,12 @@ def _draw(weights: Doubles, uniform: float) -> int:
 @compiled
 def _choose_one(
     logits: Floats, halves: Halves, limits: Limits, uniform: Doubles, task: int,
-    codes: Numbers, finite: NDArray[np.bool_], guided: Floats, weights: Doubles, heaps: Numbers,
+    codes: Numbers, finite: NDArray[np.bool_], guided: Floats, weights: Doubles, heaps: Heap,
 ) -> None:  # fmt: skip
     books, card = logits.shape[1:]
     request, book = task // books, task % books
-    mine, chances, heap = guided[task], weights[task], heaps[task]
+    room = task % len(guided)
+    mine, chances, heap = guided[room], weights[room], heaps[room]
     finite[request, book] = _guided(logits, halves, request, book, mine)
     temperature, top_k = limits.temperature[request], limits.top_k[request]
     if temperature == 0:
@@ -167,12 +169,12 @@ CHOOSE_LOOPS = 1
 @entry
 def choose(
     team: Team, logits: Floats, halves: Halves, limits: Limits, uniform: Doubles,
-    codes: Numbers, finite: NDArray[np.bool_], guided: Floats, weights: Doubles, heaps: Numbers,
+    codes: Numbers, finite: NDArray[np.bool_], guided: Floats, weights: Doubles, heaps: Heap,
 ) -> None:  # fmt: skip
     """logits [rows, K, card] and uniform [N, K] in [0, 1) -> codes [N, K], finite [N, K].
 
-    guided, weights and heaps [N * K, card] are room. A code whose logits are not finite means
-    nothing.
+    guided, weights and heaps [R, card] are room: R is 1 for a single thread, which then finds it
+    in its caches, else N * K. A code whose logits are not finite means nothing.
     """
     for task in shared(team, 0, codes.size):
         _choose_one(logits, halves, limits, uniform, task, codes, finite, guided, weights, heaps)

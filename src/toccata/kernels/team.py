@@ -23,7 +23,7 @@ from numba import types
 from numpy.typing import NDArray
 
 from toccata.kernels.compiling import compiled, instruction
-from toccata.kernels.vectors import pointer
+from toccata.kernels.vectors import call, pointer
 
 I64 = ir.IntType(64)
 APART = 8  # numbers of a cache line: what several threads write to lies on lines of its own
@@ -32,7 +32,9 @@ PARTS = 4
 
 
 class Team(NamedTuple):
-    """turns [loops * 2 * APART]: of each loop, how many tasks are taken, and how many done."""
+    """turns [loops * 2 * APART]: of each loop, how many tasks are taken, and on a line of its own
+    how many are done, and by the processor's clock when the last one was.
+    """
 
     turns: NDArray[np.int64]
     threads: int
@@ -70,12 +72,18 @@ if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's
     os.register_at_fork(after_in_child=_helpers.cache_clear)
 
 
-def run(kernel: Kernel, loops: int, threads: int, *args: Any) -> None:
+def run(kernel: Kernel, loops: int, threads: int, *args: Any) -> Team:
     """kernel(team, *args), with `threads` in all; it has at most `loops` shared loops."""
     team = Team(np.zeros(loops * 2 * APART, np.int64), threads)
     if threads > 1:
         _helpers(threads - 1).ask(kernel, (team, *args))
     kernel(team, *args)
+    return team
+
+
+def ends(team: Team) -> NDArray[np.int64]:
+    """By the processor's clock, when each loop ended; 0 for one that had no tasks."""
+    return team.turns.reshape(-1, 2, APART)[:, 1, 1]
 
 
 @instruction
@@ -113,6 +121,16 @@ def _pause(_: Any) -> Any:
     return types.void(), generate
 
 
+@instruction
+def _clock(_: Any) -> Any:
+    """The processor's own, in its own unit."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return call(builder, "llvm.readcyclecounter", I64)
+
+    return types.int64(), generate
+
+
 @compiled
 def shared(team: Team, loop: int, count: int) -> Iterator[int]:
     """Tasks 0 .. count - 1 of a kernel's loop of that number, some of them for this thread."""
@@ -123,7 +141,8 @@ def shared(team: Team, loop: int, count: int) -> Iterator[int]:
         last = min(first + part, count)
         for task in range(first, last):  # noqa: UP028 - numba has no `yield from`
             yield task
-        _add(team.turns, done, last - first)
+        if _add(team.turns, done, last - first) + last - first == count:
+            team.turns[done + 1] = _clock()
         first = _add(team.turns, taken, part)
     while _read(team.turns, done) < count:
         _pause()

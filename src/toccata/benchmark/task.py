@@ -10,6 +10,7 @@ PROMPT = "slow warm piano with soft strings and a quiet round bass, calm"
 PROMPT_TOKENS = len(PROMPT.replace(",", " ,").split())
 CFG = 3.0
 TOP_K = 250
+SEED = 1
 WARM_UP_S = 0.5
 FRAME_RATE_HZ = 50
 
@@ -18,15 +19,30 @@ class Measured(TypedDict):
     """Of one run in one process.
 
     ms_per_step: LM and sampling, the median of all steps. times_real_time: seconds of audio made
-    per second, from the prompt to the samples. gb_per_s: weights read per step, over its time.
-    first_audio_s: until the first samples are there. peak_rss_mb: of the process, weights and all.
+    per second, from the prompt to the written file. gb_per_s: weights read per step, over its
+    time. first_audio_s: until the first samples are there. peak_rss_mb: of the process while it
+    loads and generates; on a GPU, of the GPU's memory. weights_mb: of the weights in it.
+    MB and GB are 10^6 and 10^9 bytes.
     """
 
+    precision: str
+    device: str
     ms_per_step: float
     times_real_time: float
     gb_per_s: float
     first_audio_s: float
     peak_rss_mb: float
+    weights_mb: float
+
+
+class Profile(TypedDict):
+    """Where the time of one clip goes, in ms: by stage of all of it, by part of one LM step.
+
+    What no stage or part has is `rest`.
+    """
+
+    clip: dict[str, float]
+    step: dict[str, float]
 
 
 class StepClock:
@@ -48,16 +64,6 @@ class StepClock:
         return statistics.median(gaps)
 
 
-def measured(
-    clock: StepClock, audio_s: float, wall_s: float, first_audio_s: float, step_bytes: int
-) -> Measured:
-    """The figures of a run that has just ended in this process."""
-    from bench.machine import peak_rss_bytes
-
-    return Measured(
-        ms_per_step=1000 * clock.step_s,
-        times_real_time=audio_s / wall_s,
-        gb_per_s=step_bytes / clock.step_s / 1e9,
-        first_audio_s=first_audio_s,
-        peak_rss_mb=peak_rss_bytes() / 1e6,
-    )
+def rounded(value: float) -> float:
+    """To four digits: the others are noise."""
+    return float(f"{value:.4g}")

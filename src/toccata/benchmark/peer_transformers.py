@@ -1,25 +1,35 @@
-"""transformers' MusicGen of the same shape, with random weights and no downloads."""
+"""transformers' MusicGen of the same shape, with random weights and no downloads.
+
+Its names for the sizes of a model are known here and nowhere else.
+"""
 
 from __future__ import annotations
 
 import math
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
+import soundfile
 import torch
 from transformers import (
     AutoModelForTextToWaveform,
     EncodecConfig,
     MusicgenConfig,
     MusicgenDecoderConfig,
+    MusicgenMelodyConfig,
+    MusicgenMelodyDecoderConfig,
     StoppingCriteria,
     StoppingCriteriaList,
     T5Config,
 )
 
-from bench.models import lm_config, step_bytes, text_shape
-from bench.shapes import SHAPES, Shape
-from bench.task import (
+from toccata.backends.devices import PRECISIONS, pick_device
+from toccata.benchmark.machine import peak_bytes
+from toccata.benchmark.random_model import lm_config, step_bytes, text_shape
+from toccata.benchmark.shapes import Shape, shape_of
+from toccata.benchmark.task import (
     CFG,
     FRAME_RATE_HZ,
     PROMPT_TOKENS,
@@ -27,34 +37,41 @@ from bench.task import (
     WARM_UP_S,
     Measured,
     StepClock,
-    measured,
 )
-from toccata.backends.devices import PRECISIONS
 
 SAMPLE_RATE_HZ = 32000
 
 
-def measure(*, precision: str, seconds: float, shape: str) -> Measured:
-    """One generation after a short warm-up. It cannot stream: first audio is the whole clip."""
-    sizes = SHAPES[shape]
-    model = model_of(sizes, precision)
+def measure(*, precision: str, seconds: float, shape: str, device: str | None = None) -> Measured:
+    """One file after a short warm-up. It cannot stream: first audio is the whole clip."""
+    sizes, place = shape_of(shape), pick_device(device)
+    model = model_of(sizes, precision, str(place))
     generate(model, sizes, WARM_UP_S, StepClock())
     clock, start = StepClock(), time.perf_counter()
     audio_s = generate(model, sizes, seconds, clock)
     wall_s = time.perf_counter() - start
-    return measured(clock, audio_s, wall_s, wall_s, step_bytes(lm_config(sizes), precision))
+    weights = {t.data_ptr(): t.nbytes for t in model.state_dict().values()}
+    return Measured(
+        precision=precision,
+        device=str(place),
+        ms_per_step=1000 * clock.step_s,
+        times_real_time=audio_s / wall_s,
+        gb_per_s=step_bytes(lm_config(sizes), precision) / clock.step_s / 1e9,
+        first_audio_s=wall_s,
+        peak_rss_mb=peak_bytes(place) / 1e6,
+        weights_mb=sum(weights.values()) / 1e6,
+    )
 
 
-def model_of(shape: Shape, precision: str) -> Any:
+def model_of(shape: Shape, precision: str, device: str = "cpu") -> Any:
     """All of it in `precision`, the codec too, as its users load it."""
-    return AutoModelForTextToWaveform.from_config(
-        _config(shape), dtype=PRECISIONS[precision].dtype
-    ).eval()
+    made = AutoModelForTextToWaveform.from_config(_config(shape), dtype=PRECISIONS[precision].dtype)
+    return made.to(device).eval()
 
 
 def generate(model: Any, sizes: Shape, seconds: float, clock: StepClock) -> float:
-    """Seconds of audio that came out."""
-    prompt = torch.arange(PROMPT_TOKENS)[None] + 2
+    """Write a clip to a file that is then removed. Returns the seconds of audio in it."""
+    prompt = torch.arange(PROMPT_TOKENS, device=model.device)[None] + 2
     # The delay pattern takes a step more per codebook after the first, here as in ours.
     steps = round(seconds * FRAME_RATE_HZ) + sizes.codebooks - 1
     audio = model.generate(
@@ -66,7 +83,10 @@ def generate(model: Any, sizes: Shape, seconds: float, clock: StepClock) -> floa
         top_k=TOP_K,
         stopping_criteria=StoppingCriteriaList([_StepEnd(clock)]),
     )
-    return float(audio.shape[-1] / SAMPLE_RATE_HZ)
+    samples = audio[0].float().T.cpu().numpy()
+    with tempfile.TemporaryDirectory() as folder:
+        soundfile.write(Path(folder) / "clip.wav", samples, SAMPLE_RATE_HZ)
+    return float(len(samples) / SAMPLE_RATE_HZ)
 
 
 class _StepEnd(StoppingCriteria):  # type: ignore[misc]
@@ -77,11 +97,12 @@ class _StepEnd(StoppingCriteria):  # type: ignore[misc]
 
     def __call__(self, input_ids: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
         self._clock.tick()
-        return torch.zeros(len(input_ids), dtype=torch.bool)
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
 def _config(shape: Shape) -> Any:
-    return MusicgenConfig(
+    kind = MusicgenMelodyConfig if shape.melody else MusicgenConfig
+    return kind(
         text_encoder=T5Config(**vars(text_shape(shape))),
         audio_encoder=_codec(shape),
         decoder=_decoder(shape),
@@ -105,13 +126,15 @@ def _codec(shape: Shape) -> Any:
 
 
 def _decoder(shape: Shape) -> Any:
-    return MusicgenDecoderConfig(
+    kind = MusicgenMelodyDecoderConfig if shape.melody else MusicgenDecoderConfig
+    return kind(
         vocab_size=shape.card,
         num_hidden_layers=shape.layers,
         ffn_dim=shape.ffn_dim,
         num_attention_heads=shape.heads,
         hidden_size=shape.dim,
-        num_codebooks=shape.codebooks,
+        num_codebooks=len(shape.delays),
+        audio_channels=shape.channels,
         pad_token_id=shape.card,
         bos_token_id=shape.card,
     )

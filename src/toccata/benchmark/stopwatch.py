@@ -1,0 +1,53 @@
+"""How long calls of some methods take, while they are watched."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+Watched = tuple[str, object, str]
+"""A stage, and the class or module and the name of a function that belongs to it."""
+
+
+class Stopwatch:
+    """`spent_s` by stage. A stage within another one counts for itself alone, so they add up.
+
+    wait: returns once the device is done with what it was given.
+    """
+
+    def __init__(self, wait: Callable[[], None]) -> None:
+        self.spent_s: dict[str, float] = defaultdict(float)
+        self._wait = wait
+        self._inner_s = [0.0]  # for each call under way, what those within it took
+
+    @contextmanager
+    def watching(self, watched: Sequence[Watched]) -> Iterator[None]:
+        """Time the calls of these functions, of whoever makes them, while the block runs."""
+        originals = [(owner, name, getattr(owner, name)) for _, owner, name in watched]
+        try:
+            for (stage, owner, name), (_, _, function) in zip(watched, originals, strict=True):
+                setattr(owner, name, self._timed(stage, function))
+            yield
+        finally:
+            for owner, name, function in originals:
+                setattr(owner, name, function)
+
+    def _timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            self._inner_s.append(0.0)
+            try:
+                result = function(*args, **kwargs)
+                self._wait()
+                return result
+            finally:
+                took_s = time.perf_counter() - start
+                self.spent_s[stage] += took_s - self._inner_s.pop()
+                self._inner_s[-1] += took_s
+
+        return timed

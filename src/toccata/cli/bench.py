@@ -1,0 +1,114 @@
+"""`toccata bench`: how fast a model is on this machine, beside its peers if wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from toccata import settings
+from toccata.cli import flags
+from toccata.cli.fetch import fetch
+from toccata.cli.report import show_json, working
+
+if TYPE_CHECKING:
+    from toccata.benchmark.speed import Plan, Result
+
+EXAMPLES = """
+Examples:
+
+  toccata bench
+
+  toccata bench --model melody --device cuda --profile
+
+  toccata bench --shape small --precision int8,bf16 --compare transformers --json
+
+  toccata bench --shape small --compare transformers:bf16,transformers:fp32 --runs 3
+"""
+
+Model = Annotated[
+    str | None, typer.Option("--model", "-m", help="Name, hub id or folder. Default: mini.")
+]
+Shape = Annotated[
+    str | None,
+    typer.Option(help="Instead of a model: random weights of this checkpoint's shape, like small."),
+]
+Precisions = Annotated[
+    str | None,
+    typer.Option(metavar="NAME,NAME", help="fp32, bf16, fp16, int8, int4. Default: by machine."),
+]
+Compare = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PEER,PEER",
+        help="With --shape: also run transformers, in fp32 (its default) and bf16, or "
+        "transformers:PRECISION.",
+    ),
+]
+Seconds = Annotated[float, typer.Option(help="Of audio, 0.5 to 600; beside a peer at most 30.")]
+Runs = Annotated[int, typer.Option(help="Of each system, by turns; figures are medians.")]
+Profile = Annotated[bool, typer.Option("--profile", help="Also show where the time goes.")]
+Json = Annotated[bool, typer.Option("--json", help="One list of objects on stdout.")]
+
+
+def bench(
+    *,
+    model: Model = None,
+    shape: Shape = None,
+    precision: Precisions = None,
+    compare: Compare = None,
+    seconds: Seconds = 10.0,
+    runs: Runs = 1,
+    profile: Profile = False,
+    device: flags.Device = None,
+    json: Json = False,
+    offline: flags.Offline = None,
+) -> None:
+    """Measure speed and memory, each system in a process of its own.
+
+    ms per step: language model and sampling, for one frame of 20 ms. x real time: seconds of
+    audio made per second, from the prompt to the written file. GB/s: weights that a step reads,
+    over its time, and as a share of the memory's speed. First audio: until playback can start.
+    Peak: memory of the process (on a GPU: of the GPU) while it loads and generates.
+    """
+    from toccata.benchmark.peers import chosen
+    from toccata.benchmark.speed import Plan
+
+    given = settings.read(model=model, device=device, offline=offline)
+    precisions = [None] if precision is None else precision.split(",")
+    asked = [settings.read(precision=one).precision for one in precisions]
+    plan = Plan(
+        seconds=seconds,
+        shape=shape,
+        model=model if shape else given.model,
+        precisions=asked,
+        peers=chosen(compare) if compare else (),
+        runs=runs,
+        device=given.device,
+        profile=profile,
+    )
+    if plan.model and not Path(plan.model).is_dir():
+        fetch(plan.model, offline=given.offline)
+    result = _measured(plan)
+    if json:
+        show_json(result.to_json())
+    else:
+        _show(plan, result)
+
+
+def _measured(plan: Plan) -> Result:
+    from toccata.benchmark import speed
+
+    with working("measuring") as advance:
+        return speed.run(plan, lambda label, done, total: advance(done, total, label))
+
+
+def _show(plan: Plan, result: Result) -> None:
+    from rich.console import Console
+
+    from toccata.benchmark.report import report
+
+    console = Console()
+    for piece in report(plan, result):
+        console.print(piece)

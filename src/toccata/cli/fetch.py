@@ -1,0 +1,22 @@
+"""Weights from the hub, with progress."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from toccata.cli.report import working
+
+
+def fetch(model: str, *, offline: bool) -> Path:
+    """The folder with all that `model`, a short name or a hub id, needs; an interrupted download
+    goes on. Raises UnknownModelError, CheckpointError.
+    """
+    from toccata import hub
+    from toccata.families import resolve
+    from toccata.families.musicgen import parts_elsewhere
+
+    with working(f"fetching {model}") as advance:
+        folder = hub.fetch(resolve(model).hub_id, offline=offline, on_bytes=advance)
+        for part in parts_elsewhere(folder):
+            hub.fetch(part, offline=offline, on_bytes=advance)
+    return folder
