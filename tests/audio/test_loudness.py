@@ -1,9 +1,11 @@
 import numpy as np
+import pyloudnorm
 import pytest
 
 from tests.audio.sounds import RATE_HZ, noise, sine
 from toccata.audio import loudness
 from toccata.audio.loudness import STRATEGIES, level, loudness_lufs
+from toccata.audio.meter import GATE_S, integrated_lufs
 from toccata.audio.waveform import peak, rms, to_db
 from toccata.errors import InputError
 from toccata.types import Clip, Waveform
@@ -28,6 +30,18 @@ def test_the_meter_reads_what_the_standard_says() -> None:
     assert loudness_lufs(Waveform(tone[None].astype(np.float32), 48000)) == pytest.approx(
         -3.01, abs=0.01
     )
+
+
+@pytest.mark.parametrize("rate_hz", [16000, 32000, 48000, 96000])
+@pytest.mark.parametrize(("channels", "duration_s"), [(1, 0.1), (1, 0.4), (2, 1.33), (5, 9.0)])
+def test_the_meter_agrees_with_pyloudnorm(rate_hz: int, channels: int, duration_s: float) -> None:
+    length = int(duration_s * rate_hz)
+    sound = np.random.default_rng(0).standard_normal((channels, length))
+    sound *= np.linspace(0, 0.5, length)
+    block_s = min(GATE_S, length / rate_hz)
+    meter = pyloudnorm.Meter(rate_hz, filter_class="DeMan", block_size=block_s)
+    wanted = meter.integrated_loudness(sound.T)
+    assert integrated_lufs(sound, rate_hz, block_s) == pytest.approx(wanted, abs=1e-6)
 
 
 @pytest.mark.parametrize("gain", [0.01, 0.1, 0.5])

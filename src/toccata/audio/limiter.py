@@ -27,14 +27,12 @@ def limit(samples: Samples, sample_rate_hz: int, ceiling_db: float) -> Samples:
 def _gain_db(samples: Samples, sample_rate_hz: int, ceiling_db: float) -> NDArray[np.float64]:
     """[N], at most 0. The mean over a window of minima over the same window is nowhere above
     what its middle needs, and has no corner: that is the whole trick."""
-    from scipy.ndimage import convolve1d, minimum_filter1d
-
     loudest = np.abs(samples).max(axis=0).astype(np.float64)
     needed = np.minimum(0.0, ceiling_db - 20.0 * np.log10(np.maximum(loudest, 1e-12)))
     half = max(1, round(LOOKAHEAD_S * sample_rate_hz / 2))
     window = np.hanning(2 * half + 3)[1:-1]
-    lowest = minimum_filter1d(_released(needed, sample_rate_hz), window.size, mode="nearest")
-    smooth = convolve1d(lowest, window / window.sum(), mode="nearest")
+    lowest = _sliding_minimum(np.pad(_released(needed, sample_rate_hz), half, "edge"), window.size)
+    smooth = np.convolve(np.pad(lowest, half, "edge"), window / window.sum(), "valid")
     return np.where(smooth > -_NOTHING_DB, 0.0, smooth)
 
 
@@ -43,3 +41,13 @@ def _released(needed_db: NDArray[np.float64], sample_rate_hz: int) -> NDArray[np
     recovery = np.arange(needed_db.size) * (RELEASE_DB_PER_S / sample_rate_hz)
     released = np.minimum.accumulate(needed_db - recovery) + recovery
     return np.asarray(np.minimum(0.0, released))
+
+
+def _sliding_minimum(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """The minimum of each `size` neighbours: of twice as many in every round."""
+    known = 1
+    while known < size:
+        more = min(known, size - known)
+        values = np.minimum(values[:-more], values[more:])
+        known += more
+    return values

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from toccata.audio.limiter import limit
+from toccata.audio.meter import GATE_S, integrated_lufs
 from toccata.audio.waveform import Samples, W, peak, rms, to_channels, to_db, to_gain
 from toccata.errors import InputError
 from toccata.types import Waveform
@@ -17,7 +18,6 @@ TARGET_LUFS = -14.0
 PEAK_DBFS = -1.0  # also the ceiling of the limiter
 RMS_DBFS = -18.0
 CLIP_DBFS = -0.5
-_GATE_S = 0.4  # the block of BS.1770: what is shorter has no gated loudness
 _QUIET_RMS = 2e-3  # below it `loudness` leaves a clip alone
 _SILENCE = 1e-4  # -80 dBFS: below it there is nothing to bring up but noise
 
@@ -39,16 +39,11 @@ def level(waveform: W, strategy: str = "loudness") -> W:
 
 def loudness_lufs(waveform: Waveform) -> float:
     """Integrated loudness; minus infinity for silence. Over 5 channels: of the stereo mix."""
-    import pyloudnorm
-
     if waveform.samples.size == 0:
         return -math.inf
     heard = to_channels(waveform, 2) if waveform.channels > 5 else waveform
-    # "DeMan" are the filters of the standard itself at any rate; the default is 0.05 dB off.
-    block_s = min(_GATE_S, waveform.duration_s)
-    meter = pyloudnorm.Meter(waveform.sample_rate_hz, filter_class="DeMan", block_size=block_s)
-    found = float(meter.integrated_loudness(heard.samples.T.astype(np.float64)))
-    return -math.inf if math.isnan(found) else found
+    block_s = min(GATE_S, waveform.duration_s)
+    return integrated_lufs(heard.samples.astype(np.float64), waveform.sample_rate_hz, block_s)
 
 
 def _loudness(waveform: Waveform) -> Samples:
