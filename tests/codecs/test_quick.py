@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 INAUDIBLE_DB = 45.0
+HAS_HALVES = processor_has("avx512bf16")
 half_or_not = pytest.mark.parametrize("half", [False, True])
 
 
@@ -44,6 +45,11 @@ def quickened(codec: Encodec, half: bool) -> Encodec:
 
 def snr_db(found: Tensor, wanted: Tensor) -> float:
     return float(10 * torch.log10(wanted.pow(2).mean() / (found - wanted).pow(2).mean()))
+
+
+def _rounding(half: bool) -> float:
+    """Compiled sums have one order; in float32 the LSTM is torch's."""
+    return 0.0 if half and HAS_HALVES else 1e-6
 
 
 @settings(max_examples=10, deadline=None)
@@ -80,14 +86,14 @@ def test_a_stream_cut_anywhere_gives_the_audio_of_the_whole(
     parts = [stream.push(codes[:, a:b]) for a, b in itertools.pairwise(edges)]
     whole = fast.decode(codes[None])[0]
     streamed = torch.cat([*parts, stream.finish()], -1)
-    torch.testing.assert_close(streamed, whole, rtol=0, atol=0 if half else 1e-6)
+    torch.testing.assert_close(streamed, whole, rtol=0, atol=_rounding(half))
 
 
 @half_or_not
 def test_a_clip_comes_out_the_same_beside_others(codec: Encodec, half: bool) -> None:
     fast, codes = quickened(codec, half), torch.randint(0, 32, (3, 4, 20))
     alone = torch.cat([fast.decode(one[None]) for one in codes])
-    torch.testing.assert_close(fast.decode(codes), alone, rtol=0, atol=0 if half else 1e-6)
+    torch.testing.assert_close(fast.decode(codes), alone, rtol=0, atol=_rounding(half))
 
 
 def test_what_does_not_fit_is_left_to_the_modules(monkeypatch: pytest.MonkeyPatch) -> None:
