@@ -17,7 +17,6 @@ import numpy as np
 from toccata.benchmark.child import in_child
 from toccata.benchmark.ours import loaded
 from toccata.benchmark.task import FRAME_RATE_HZ, PROMPT, rounded
-from toccata.engine import engine as engine_module
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Request
 from toccata.families.model import Model
@@ -77,7 +76,7 @@ def gap(*, known_s: float = KNOWN_S, precision: str = "int8", shape: str = "smal
         beside_ms.append(1000 * _timed_s(engine.step))
     return Gap(
         known_s=known_s,
-        chunk=engine_module.PREFILL_CHUNK,
+        chunk=engine.backend.prefill_positions,
         usual_ms=rounded(statistics.median(alone_ms)),
         longest_ms=rounded(max(beside_ms)),
     )

@@ -29,6 +29,10 @@ class FakeToccata:
     loaded: dict[str, Any] = field(default_factory=dict)
     requests: list[Mapping[str, Any]] = field(default_factory=list)
     interrupt: bool = False
+    warmed_up: int = 0
+
+    def warm_up(self) -> None:
+        self.warmed_up += 1
 
     def load(self, name: str, **options: Any) -> FakeToccata:
         self.loaded = {"name": name, **options}

@@ -13,6 +13,7 @@ import pytest
 from tests.cli.conftest import RATE_HZ, FakeToccata, Result, tone
 from toccata.audio.files import read, write
 from toccata.audio.tags import read_tags
+from toccata.kernels.compiling import cache_folder
 
 Run = Callable[..., Result]
 
@@ -23,6 +24,23 @@ def test_a_prompt_makes_a_file_and_says_where(fake: FakeToccata, run: Run) -> No
     assert read(Path("waltz.wav")).duration_s == pytest.approx(0.5)
     assert fake.loaded["name"] == "mini"
     assert fake.requests[0]["prompt"] == "a waltz"
+
+
+def test_a_first_start_says_what_takes_so_long(
+    fake: FakeToccata, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none yet"))
+    cache_folder.cache_clear()
+    first = run("generate", "a waltz", "--duration", "0.5", "--device", "cpu")
+    assert "compiling kernels" in first.err
+    assert fake.warmed_up == 1
+    compiled = cache_folder()
+    assert compiled is not None
+    (compiled / "kernel").touch()
+    second = run("generate", "a waltz", "--duration", "0.5", "--device", "cpu")
+    cache_folder.cache_clear()
+    assert "compiling" not in second.err
+    assert fake.warmed_up == 1
 
 
 def test_every_input_has_a_flag(fake: FakeToccata, run: Run) -> None:

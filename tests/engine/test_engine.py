@@ -42,12 +42,13 @@ def test_greedy_codes_follow_the_uncached_forward(prefix_kind: bool, each_backen
     assert_same(codes[:, 5:], best[:, 5:], each_backend)
 
 
-def test_prefill_in_many_chunks_equals_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prefill_in_many_chunks_equals_one() -> None:
     model = fake_model(melody=True)
     wanted = request(model, frames=6, temperature=0.0, continued=random_codes(17))
     whole = run(Engine(model), wanted)
-    monkeypatch.setattr("toccata.engine.engine.PREFILL_CHUNK", 5)
-    assert np.array_equal(run(Engine(model), wanted), whole)
+    engine = Engine(model)
+    engine.backend.prefill_positions = 5
+    assert np.array_equal(run(engine, wanted), whole)
 
 
 @pytest.mark.parametrize("change", [{"prompt": "fast drums"}, {"seed": 2}, {"cfg": 1.0}])

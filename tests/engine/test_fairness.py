@@ -17,7 +17,7 @@ CHUNK = 5
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toccata.engine.engine.PREFILL_CHUNK", CHUNK)
+    monkeypatch.setattr("toccata.backends.base.Backend.prefill_positions", CHUNK)
 
 
 def steps_until(engine: Engine, done: Callable[[], bool]) -> int:

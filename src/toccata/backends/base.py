@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 class Backend(ABC):
     """Cached execution of one decoder. Not thread-safe: the engine calls it under its lock."""
 
+    prefill_positions = 128
+    """How many positions the engine prefills between two steps of those who run: few enough that
+    nobody's music falters. Counted from a request's own start, so the same whoever else is there.
+    """
+
     @abstractmethod
     def open(
         self,

@@ -1,4 +1,4 @@
-"""Packed matrices on a CPU: all layers of a step are one call of compiled kernels.
+"""Packed matrices on a CPU: a step is one call of compiled kernels.
 
 Steps and prefill are the same computation: M rows of x, of which each kernel treats a row by
 itself. Keys and values are kept in bfloat16.
@@ -24,10 +24,10 @@ from toccata.kernels.layers import (
     LAYER_LOOPS,
     LOOP_PARTS,
     MEMORY_LOOPS,
+    Heads,
     Room,
     Sizes,
     keep_memory,
-    run_heads,
     run_layers,
 )
 from toccata.kernels.matmul import BLOCK, Floats
@@ -47,6 +47,8 @@ def fits(decoder: Decoder) -> bool:
 class PackedCpu(Backend):
     """Runs a decoder for which `fits` is true."""
 
+    prefill_positions = 16
+
     def __init__(self, decoder: Decoder) -> None:
         config = decoder.config
         self._config = config
@@ -55,8 +57,9 @@ class PackedCpu(Backend):
         self._cross = [_cross_keys(layer) for layer in layers] if config.cross_attention else []
         self._arrays = [_arrays(layer) for layer in layers]
         self._like = _packed(layers[0].ffn_in).matrix
-        self._out_norm = _norm(decoder.out_norm)
-        self._heads = joined([cast(Int8, head) for head in decoder.heads]).matrix
+        matrix = joined([cast(Int8, head) for head in decoder.heads]).matrix
+        self._heads = Heads(*_norm(decoder.out_norm), matrix)
+        self._no_logits = np.empty((0, config.codebooks * config.card), np.float32)
         self._caches = [Cache.empty(0, config.heads, 0)] * config.layers
         self._memories = self._caches.copy()
         self._lengths: Places = np.zeros(0, np.int64)
@@ -111,32 +114,29 @@ class PackedCpu(Backend):
     def prefill(self, row: int, start: int, chunk: Tensor) -> None:
         rows, size, _ = chunk.shape
         x = self._inputs.chunk(row, start, chunk).flatten(0, 1)
-        self._run(x, np.arange(row, row + rows), np.full(rows, start), size)
+        self._run(x, np.arange(row, row + rows), np.full(rows, start), size, self._no_logits)
 
     @torch.inference_mode()
     def step(self, rows: Sequence[int], positions: Sequence[int], codes: Tensor) -> Tensor:
         count, config = len(rows), self._config
         row_index, starts = np.array(rows), np.array(positions)
         x = self._inputs.step(torch.from_numpy(row_index), torch.from_numpy(starts), codes)
-        room = self._run(x, row_index, starts, 1)
-        logits = np.empty((len(room.x), config.codebooks * config.card), np.float32)
-        threads = torch.get_num_threads()
-        team.run(run_heads, HEADS_LOOPS, threads, *self._out_norm, self._heads, count, room, logits)
+        logits = np.empty((padded_rows(count), config.codebooks * config.card), np.float32)
+        self._run(x, row_index, starts, 1, logits)
         return torch.from_numpy(logits[:count]).view(count, config.codebooks, config.card)
 
-    def _run(self, x: Tensor, rows: Places, starts: Places, steps: int) -> Room:
-        """All layers over x [R * steps, D]; what comes out is in the `x` of what is returned."""
+    def _run(self, x: Tensor, rows: Places, starts: Places, steps: int, logits: Floats) -> None:
+        """All layers over x [R * steps, D], and the heads over that unless `logits` is empty."""
         room = self._rooms.of(len(x))
         room.x[: len(x)] = x.numpy()
-        loops, threads = LAYER_LOOPS * len(self._table), torch.get_num_threads()
+        loops, threads = LAYER_LOOPS * len(self._table) + HEADS_LOOPS, torch.get_num_threads()
         start = time.perf_counter()
         crew = team.run(
             run_layers, loops, threads, self._table, self._like, self._sizes(), rows, starts,
-            steps, self._lengths, room,
+            steps, self._lengths, room, self._heads, logits,
         )  # fmt: skip
         if self._parts_s is not None:
             _count(team.ends(crew), time.perf_counter() - start, self._parts_s)
-        return room
 
     def _sizes(self) -> Sizes:
         cache, memory = self._caches[0], self._memories[0]

@@ -32,15 +32,16 @@ def open_model(machine: Settings, name: str) -> Toccata:
             slots=machine.slots,
             offline=machine.offline or None,
         )
-    _compile(model)
+    _compile(model, machine.device)
     return model
 
 
-def _compile(model: Toccata) -> None:
+def _compile(model: Toccata, device: str | None) -> None:
     """Let a first start on this machine say what takes so long."""
+    from toccata.backends.devices import pick_device
     from toccata.kernels.compiling import cache_folder, is_cold
 
-    if model.model.device.type == "cpu" and is_cold(cache_folder()):
+    if pick_device(device).type == "cpu" and is_cold(cache_folder()):
         say("compiling kernels for this processor: once, for half a minute at most")
         with working("compiling"):
             model.warm_up()

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from toccata.conditioners.base import Conditions
     from toccata.families.model import Model
 
-PREFILL_CHUNK = 32
-"""Positions per step: counted from a request's own start, so the same whoever else is there."""
 PREFIX_ROOM = 320
 """Positions that are made ready for what goes before the codes: 235 of a melody, and words."""
 
@@ -138,7 +136,8 @@ class Engine:
         if embedded.shape[1] == 0:
             self._scheduler.run(sequence)
         else:
-            self._prefills[sequence] = _Prefill(deque(torch.split(embedded, PREFILL_CHUNK, dim=1)))
+            chunks = torch.split(embedded, self._backend.prefill_positions, dim=1)
+            self._prefills[sequence] = _Prefill(deque(chunks))
             self._scheduler.prefill(sequence)
 
     def _embed_known(self, sequence: Sequence, conditions: Conditions) -> Tensor:

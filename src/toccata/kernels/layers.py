@@ -11,7 +11,7 @@ import numpy as np
 
 from toccata.kernels.attention import Cache, Places, attend_memory, attend_self, remember_head
 from toccata.kernels.compiling import compiled, entry
-from toccata.kernels.matmul import Floats, Matrix, multiply, multiply_and_bend
+from toccata.kernels.matmul import Floats, Int8Matrix, Matrix, multiply, multiply_and_bend
 from toccata.kernels.rounding import Rounded, normalise, padded_rows, round_rows
 from toccata.kernels.tables import (
     CACHE,
@@ -32,7 +32,7 @@ from toccata.kernels.tables import (
 )
 from toccata.kernels.team import Team, shared
 
-LAYER_LOOPS = 12
+LAYER_LOOPS, HEADS_LOOPS = 12, 2
 LOOP_PARTS = (
     "norms", "matrices", "attention", "matrices",
     "norms", "matrices", "attention", "matrices",
@@ -82,14 +82,23 @@ class Sizes(NamedTuple):
     memory_positions: int
 
 
+class Heads(NamedTuple):
+    """All heads as one matrix, and the norm before it."""
+
+    norm: Floats
+    bias: Floats
+    matrix: Int8Matrix
+
+
 @entry
 def run_layers(
     team: Team, table: Table, like: Matrix, sizes: Sizes, rows: Places, starts: Places, steps: int,
-    lengths: Places, room: Room,
+    lengths: Places, room: Room, heads: Heads, logits: Floats,
 ) -> None:  # fmt: skip
     """All layers over room.x: `steps` positions from starts[i] on of each rows[i].
 
-    like: any matrix of theirs. lengths: of the memory of each row there is.
+    like: any matrix of theirs. lengths: of the memory of each row there is. logits [M', K * card],
+    or nothing if none are wanted.
     """
     count = len(rows) * steps
     for number in range(len(table)):
@@ -98,6 +107,10 @@ def run_layers(
         if layer[QUERY]:
             _add_cross_attention(team, loop + 4, layer, like, sizes, rows, lengths, steps, room)
         _add_feed_forward(team, loop + 8, layer, like, count, room)
+    if len(logits) > 0:
+        loop = len(table) * LAYER_LOOPS
+        normalise(team, loop, room.x, heads.norm, heads.bias, count, room.narrow)
+        multiply(team, loop + 1, room.narrow, heads.matrix, count, logits, False)
 
 
 @compiled
@@ -148,18 +161,6 @@ def _add_feed_forward(
     _normalise(team, loop, layer, NORM_FFN, count, room)
     multiply_and_bend(team, loop + 1, room.narrow, into, count, room.inner, room.wide)
     multiply(team, loop + 2, room.wide, out, count, room.x, True)
-
-
-HEADS_LOOPS = 2
-
-
-@entry
-def run_heads(
-    team: Team, weight: Floats, bias: Floats, heads: Matrix, count: int, room: Room, out: Floats
-) -> None:
-    """heads times the norm of room.x -> out [M', K * card]."""
-    normalise(team, 0, room.x, weight, bias, count, room.narrow)
-    multiply(team, 1, room.narrow, heads, count, out, False)
 
 
 PRODUCT_LOOPS = 2
