@@ -86,7 +86,7 @@ def _duration_charts(found: Any) -> dict[str, Chart]:
 
 
 SECTIONS = {
-    "small": Section(lambda: _small(4), lambda: _small(0.5), tables.speed),
+    "small": Section(lambda: _small(10), lambda: _small(0.5), tables.speed),
     "mini": Section(lambda: _mini(8, 3), lambda: _mini(0.5, 1), tables.speed),
     "quality": Section(lambda: _quality(8), lambda: _quality(2), tables.quality),
     "startup": Section(startup.measure, lambda: startup.measure(runs=1), tables.startup),
