@@ -117,6 +117,19 @@ def test_growing_keeps_what_is_cached() -> None:
     assert torch.equal(torch.cat([first, rest], 1), steps(undisturbed, 0, codes))
 
 
+def test_a_reserve_changes_nothing_but_when_room_is_made() -> None:
+    decoder = packed("int8")
+    codes = torch.randint(0, 17, (4, 10))
+    backend, plain = PackedCpu(decoder), PackedCpu(decoder)
+    for each in (backend, plain):
+        each.open(0, 10, [torch.full((3, DIM), 0.1)])
+    first = steps(backend, 0, codes[:, :5])
+    backend.reserve(40, 3000)
+    backend.open(9, 2000, [None])
+    rest = steps(backend, 0, codes[:, 5:], start=5)
+    assert torch.equal(torch.cat([first, rest], 1), steps(plain, 0, codes))
+
+
 def test_a_row_is_clean_after_an_owner_that_ended_on_nan() -> None:
     backend = PackedCpu(packed("int8"))
     backend.open(0, 20, [None])

@@ -46,6 +46,13 @@ class Backend(ABC):
         [S, D], S <= positions, one per row or none at all, are added to its last S positions.
         """
 
+    def reserve(self, rows: int, positions: int) -> None:  # noqa: B027 - doing nothing is right
+        """Make room now for `rows` of so many positions; otherwise `open` does, as needed.
+
+        On a GPU it raises GenerationError, and changes nothing, if there is too little memory, as
+        `open` does.
+        """
+
     @abstractmethod
     def embed(self, codes: Tensor) -> Tensor:
         """codes [K, S] (special id allowed) -> [S, D] float32 on the device, for `prefill`."""
@@ -84,13 +91,6 @@ class Recordable(Backend):
         """Steps will be over the first n rows, n one of `rows` (ascending).
 
         Each row's results are to have the bits that they have among `batch` of them.
-        """
-
-    @abstractmethod
-    def reserve(self, rows: int, positions: int) -> None:
-        """Make room now for `rows` of so many positions; otherwise `open` does, as needed.
-
-        Both raise GenerationError, and change nothing, if the device has too little memory.
         """
 
     @abstractmethod

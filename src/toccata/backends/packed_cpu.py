@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from toccata.backends.base import Backend
 from toccata.backends.step_inputs import StepInputs
 from toccata.kernels import tables, team
+from toccata.kernels.attention import BLOCK as POSITIONS
 from toccata.kernels.attention import HEAD, Cache, Places
 from toccata.kernels.layers import (
     HEADS_LOOPS,
@@ -63,6 +64,7 @@ class PackedCpu(Backend):
         self._caches = [Cache.empty(0, config.heads, 0)] * config.layers
         self._memories = self._caches.copy()
         self._lengths: Places = np.zeros(0, np.int64)
+        self._filled = 0  # positions of which any row may hold something
         self._table = np.zeros((config.layers, tables.COLUMNS), np.int64)
         self._rooms = _Rooms(config.dim, config.ffn_dim)
         self._parts_s: dict[str, float] | None = None
@@ -82,13 +84,20 @@ class PackedCpu(Backend):
     ) -> None:
         rows = row + len(memories)
         longest = max((len(memory) for memory in memories if memory is not None), default=0)
-        _grow(self._caches, rows, positions)
-        _grow(self._memories, rows, longest)
+        self._grow(rows, positions)
+        _grow(self._memories, rows, longest, self._memories[0].positions)
         self._lengths = np.pad(self._lengths, (0, len(self._memories[0].keys) - len(self._lengths)))
         self._tabulate()
         self._inputs.open(row, len(memories), positions, step_sums)
         for index, memory in enumerate(memories, start=row):
             self._remember(index, memory)
+
+    def reserve(self, rows: int, positions: int) -> None:
+        self._grow(rows, positions)
+        self._tabulate()
+
+    def _grow(self, rows: int, positions: int) -> None:
+        _grow(self._caches, rows, positions, self._filled)
 
     def _tabulate(self) -> None:
         for number, arrays in enumerate(self._arrays):
@@ -127,6 +136,7 @@ class PackedCpu(Backend):
 
     def _run(self, x: Tensor, rows: Places, starts: Places, steps: int, logits: Floats) -> None:
         """All layers over x [R * steps, D], and the heads over that unless `logits` is empty."""
+        self._filled = max(self._filled, int(starts.max()) + steps)
         room = self._rooms.of(len(x))
         room.x[: len(x)] = x.numpy()
         loops, threads = LAYER_LOOPS * len(self._table) + HEADS_LOOPS, torch.get_num_threads()
@@ -162,16 +172,20 @@ class _Rooms:
         return self._views[padded]
 
 
-def _grow(caches: list[Cache], rows: int, positions: int) -> None:
-    """Let each hold so many rows and positions; memory that is not written to costs nothing."""
+def _grow(caches: list[Cache], rows: int, positions: int, filled: int) -> None:
+    """Let each hold so many rows and positions; only what is `filled` is copied.
+
+    Memory that is not written to costs nothing, so a cache may be far larger than what it holds.
+    """
     old_rows, heads = caches[0].keys.shape[:2]
     if rows <= old_rows and positions <= caches[0].positions:
         return
     rows, positions = max(rows, old_rows), max(positions, caches[0].positions)
+    blocks = -(-filled // POSITIONS)
     for index, old in enumerate(caches):
         caches[index] = new = Cache.empty(rows, heads, positions)
-        new.keys[:old_rows, :, : old.keys.shape[2]] = old.keys
-        new.values[:old_rows, :, : old.positions] = old.values
+        new.keys[:old_rows, :, :blocks] = old.keys[:, :, :blocks]
+        new.values[:old_rows, :, : blocks * POSITIONS] = old.values[:, :, : blocks * POSITIONS]
 
 
 def _packed(module: nn.Module) -> Packed:

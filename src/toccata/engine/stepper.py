@@ -58,4 +58,4 @@ class InTurn(Stepper):
         self._batch = None
 
     def warm_up(self, slots: int, positions: int) -> None:
-        """There is nothing to prepare."""
+        self._backend.reserve(slots * self._rows_per_slot, positions)
