@@ -68,6 +68,7 @@ def gap(*, known_s: float = KNOWN_S, precision: str = "int8", shape: str = "smal
     """In this process. The codes to carry on are random: their codec is not the engine's work."""
     model = loaded(precision=precision, shape=shape).model
     engine = Engine(model, slots=2)
+    engine.warm_up()  # as a server does
     engine.submit(_request(model, frames=1200))
     alone_ms = [1000 * _timed_s(engine.step) for _ in range(SETTLED_STEPS)]
     other = engine.submit(_request(model, frames=50, known=round(known_s * FRAME_RATE_HZ)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.fakes import fake_decoder
 from toccata.backends import best, create
 from toccata.backends.packed_cpu import PackedCpu
 from toccata.backends.torch_eager import TorchEager
+from toccata.kernels import team
 from toccata.lm.compressed import COMPRESSED, compress
 from toccata.lm.decoder import Decoder
 
@@ -156,3 +158,20 @@ def test_it_is_taken_where_it_fits() -> None:
     compress(COMPRESSED["int8"], narrow)
     assert best(narrow) == "torch_eager"
     assert isinstance(create("packed_cpu", packed("int4")), PackedCpu)
+
+
+def test_helpers_survive_requests_that_come_and_go() -> None:
+    """A late one must not see the table of another request, or it waits for tasks without end."""
+    backend = PackedCpu(packed("int8", cross_attention=False))
+    before, codes = torch.get_num_threads(), torch.randint(0, 17, (1, 4))
+    try:
+        torch.set_num_threads(2)
+        for _ in range(200):
+            backend.open(0, 20, [None])
+            backend.step([0], [0], codes)
+    finally:
+        torch.set_num_threads(before)
+    helpers, until = team._helpers(1), time.monotonic() + 30
+    while not helpers._jobs.empty() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert helpers._jobs.empty()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -43,7 +46,8 @@ def test_helpers_that_never_come_hold_nobody_up(monkeypatch: pytest.MonkeyPatch)
 
 def test_one_that_comes_late_finds_nothing_left() -> None:
     done, wrong = np.zeros((LOOPS, 50), np.int64), np.zeros(1, np.int64)
-    crew = Team(np.zeros(LOOPS * 2 * team.APART, np.int64), 2)
+    turns = np.zeros((LOOPS, 2, team.APART), np.int64)
+    crew = Team(turns.ctypes.data, 2)
     count_tasks(crew, done, wrong)
     late = threading.Thread(target=count_tasks, args=(crew, done, wrong))
     late.start()
@@ -58,3 +62,22 @@ def test_many_may_lead_at_the_same_time() -> None:
             for _ in range(60)
         ]:
             future.result()
+
+
+def test_helpers_keep_up() -> None:
+    """None is lost in a kernel that it came late to, and what it was given is let go."""
+    for _ in range(300):
+        test_every_task_is_done_once_and_loops_follow_each_other(2, 5)
+    helpers = team._helpers(1)
+    until = time.monotonic() + 30
+    while not helpers._jobs.empty() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert helpers._jobs.empty()
+
+
+def test_nothing_is_kept_of_what_was_given() -> None:
+    done, wrong = np.zeros((LOOPS, 20), np.int64), np.zeros(1, np.int64)
+    given = weakref.ref(done), weakref.ref(team.run(count_tasks, LOOPS, 1, done, wrong))
+    del done
+    gc.collect()
+    assert [kept() for kept in given] == [None, None]

@@ -48,7 +48,7 @@ def fits(decoder: Decoder) -> bool:
 class PackedCpu(Backend):
     """Runs a decoder for which `fits` is true."""
 
-    prefill_positions = 16
+    prefill_positions = 12
 
     def __init__(self, decoder: Decoder) -> None:
         config = decoder.config
@@ -100,11 +100,17 @@ class PackedCpu(Backend):
         _grow(self._caches, rows, positions, self._filled)
 
     def _tabulate(self) -> None:
-        for number, arrays in enumerate(self._arrays):
-            caches = (*self._caches[number], *self._memories[number])
-            self._table[number] = tables.addresses([*arrays, *caches])
+        # A new table: a helper that comes late to a step still reads the old one.
+        rows = [
+            tables.addresses([*arrays, *cache, *memory])
+            for arrays, cache, memory in zip(
+                self._arrays, self._caches, self._memories, strict=True
+            )
+        ]
+        table = np.array(rows, np.int64)
         if not self._config.cross_attention:
-            self._table[:, tables.QUERY] = 0
+            table[:, tables.QUERY] = 0
+        self._table = table
 
     def _remember(self, row: int, memory: Tensor | None) -> None:
         self._lengths[row] = 0 if memory is None else len(memory)
@@ -141,12 +147,12 @@ class PackedCpu(Backend):
         room.x[: len(x)] = x.numpy()
         loops, threads = LAYER_LOOPS * len(self._table) + HEADS_LOOPS, torch.get_num_threads()
         start = time.perf_counter()
-        crew = team.run(
+        turns = team.run(
             run_layers, loops, threads, self._table, self._like, self._sizes(), rows, starts,
             steps, self._lengths, room, self._heads, logits,
         )  # fmt: skip
         if self._parts_s is not None:
-            _count(team.ends(crew), time.perf_counter() - start, self._parts_s)
+            _count(team.ends(turns), time.perf_counter() - start, self._parts_s)
 
     def _sizes(self) -> Sizes:
         cache, memory = self._caches[0], self._memories[0]
