@@ -9,6 +9,7 @@ taken in order, by one thread: its result depends on its own row alone.
 from __future__ import annotations
 
 import math
+from mmap import mmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,13 +60,24 @@ class Cache(NamedTuple):
         """Room for `positions`, rounded up to whole blocks."""
         blocks = -(-positions // BLOCK)
         return cls(
-            np.zeros((rows, heads, blocks, HEAD, BLOCK), np.uint16),
-            np.zeros((rows, heads, blocks * BLOCK, HEAD), np.uint16),
+            _lazy_zeros(rows, heads, blocks, HEAD, BLOCK),
+            _lazy_zeros(rows, heads, blocks * BLOCK, HEAD),
         )
 
     @property
     def positions(self) -> int:
         return int(self.values.shape[2])
+
+
+def _lazy_zeros(*shape: int) -> NDArray[np.uint16]:
+    """Zeros that take memory page by page, as they are written to.
+
+    numpy's own are given in pages of 2 MB: the first step of a row would wait for all of them.
+    """
+    count = math.prod(shape)
+    if count == 0:
+        return np.zeros(shape, np.uint16)
+    return np.frombuffer(mmap(-1, 2 * count), np.uint16).reshape(shape)
 
 
 @instruction

@@ -7,7 +7,8 @@ its part, and it finds nothing left. Hence there is no pool that must be awake, 
 there is nothing to do, and any thread of Python may lead.
 
 One that comes late may run a kernel after everybody else is done with it. It then has no task, but
-it counts them, so what a loop's number of tasks follows from must never change: sizes, not contents.
+it counts them, so what a loop's number of tasks follows from must never change: sizes, not
+contents.
 """
 
 from __future__ import annotations
