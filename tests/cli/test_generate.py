@@ -36,7 +36,7 @@ def test_a_first_start_says_what_takes_so_long(
     assert fake.warmed_up == 1
     compiled = cache_folder()
     assert compiled is not None
-    (compiled / "kernel").touch()
+    (compiled / "kernel.nbi").touch()
     second = run("generate", "a waltz", "--duration", "0.5", "--device", "cpu")
     cache_folder.cache_clear()
     assert "compiling" not in second.err
