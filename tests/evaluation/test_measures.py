@@ -9,15 +9,9 @@ from numpy.typing import NDArray
 
 from toccata.errors import InputError
 from toccata.evaluation.drums import has_drums
-from toccata.evaluation.harmony import (
-    SILENT,
-    chroma_agreement,
-    estimate_key,
-    loudest_classes,
-    parse_key,
-    same_scale,
-)
+from toccata.evaluation.harmony import SILENT, chroma_agreement, loudest_classes
 from toccata.evaluation.health import examine
+from toccata.hearing.key import estimate_key, parse_key, same_scale
 
 RATE_HZ = 32_000
 Audio = NDArray[np.float32]

@@ -17,14 +17,9 @@ import torch
 from toccata.conditioners.beats import named_beats
 from toccata.evaluation import material
 from toccata.evaluation.drums import has_drums
-from toccata.evaluation.harmony import (
-    chroma_agreement,
-    estimate_key,
-    loudest_classes,
-    parse_key,
-    same_scale,
-)
+from toccata.evaluation.harmony import chroma_agreement, loudest_classes
 from toccata.evaluation.health import examine
+from toccata.hearing.key import estimate_key, parse_key, same_scale
 from toccata.hearing.spectrum import RATE_HZ, Samples
 from toccata.hearing.tempo import estimate_bpm, tempo_agrees
 from toccata.lm import delay
