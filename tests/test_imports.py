@@ -24,7 +24,7 @@ LAYERS = (
     {"backends", "hub"},
     {"families"},
     {"engine", "brief"},
-    {"continuation", "beat_matching"},
+    {"continuation", "matching"},
     {"song"},
     {"pipeline"},
     {"training"},

@@ -9,17 +9,19 @@ from pathlib import Path
 import torch
 
 from toccata.audio.waveform import Samples
-from toccata.beat_matching import match_beats
 from toccata.brief import Audio, Brief
 from toccata.conditioners.base import Conditions
 from toccata.conditioners.beats import Beats, named_beats
+from toccata.conditioners.key import named_key
 from toccata.continuation import SEAM_S, Given, join, prepare
 from toccata.engine.engine import Engine
-from toccata.engine.random_stream import tempo_uniform
+from toccata.engine.random_stream import key_uniform, tempo_uniform
 from toccata.engine.sequence import Request
 from toccata.engine.windows import usable_prompt
 from toccata.errors import CancelledError
 from toccata.families.model import Model
+from toccata.hearing.key import Key
+from toccata.matching import match_beats, match_key
 from toccata.types import Waveform
 
 Tick = Callable[[], None]
@@ -80,26 +82,32 @@ class Song:
         """The conditions of the window that starts at a frame."""
         brief, model = self.brief, self._model
         melody = None if brief.melody is None else read_audio(brief.melody)
-        beats = self._beats()
-        first = model.conditions(brief.prompt, melody, beats=beats)
+        beats, key = self._time_and_tune()
+        first = model.conditions(brief.prompt, melody, beats=beats, key=key)
 
         def of_window(frame: int) -> Conditions:
             if frame == 0 or (beats is None and not (melody and model.chroma)):
                 return first
-            return model.conditions(brief.prompt, melody, frame / model.codec.frame_rate_hz, beats)
+            start_s = frame / model.codec.frame_rate_hz
+            return model.conditions(brief.prompt, melody, start_s, beats, key)
 
         return of_window
 
-    def _beats(self) -> Beats | None:
+    def _time_and_tune(self) -> tuple[Beats | None, Key | None]:
         """Those of the clip to carry on, those the prompt names, or some that go with its words."""
         brief, model, given = self.brief, self._model, self._given
         if given is not None:
             coded = given.samples[:, -given.codes.shape[1] * model.codec.hop :]
             clip = Waveform(coded, model.codec.sample_rate_hz)
-            return match_beats(model, brief.prompt, clip, given.codes)
-        if brief.melody is not None:
-            return named_beats(brief.prompt)  # a drawn tempo would not be the melody's
-        return model.beats(brief.prompt, tempo_uniform(brief.seed or 0))
+            beats = match_beats(model, brief.prompt, clip, given.codes)
+            return beats, match_key(model, brief.prompt, clip, given.codes, beats)
+        if brief.melody is not None:  # what would be drawn is not the melody's
+            return named_beats(brief.prompt), named_key(brief.prompt)
+        seed = brief.seed or 0
+        return (
+            model.beats(brief.prompt, tempo_uniform(seed)),
+            model.key(brief.prompt, key_uniform(seed)),
+        )
 
     def _decoded(self, chunk_frames: int, tick: Tick) -> Iterator[Samples]:
         """The audio of all codes, those of a continued clip included."""

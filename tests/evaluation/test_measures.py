@@ -11,7 +11,7 @@ from toccata.errors import InputError
 from toccata.evaluation.drums import has_drums
 from toccata.evaluation.harmony import SILENT, chroma_agreement, loudest_classes
 from toccata.evaluation.health import examine
-from toccata.hearing.key import estimate_key, parse_key, same_scale
+from toccata.hearing.key import estimate_key, key_scores, parse_key, same_scale
 
 RATE_HZ = 32_000
 Audio = NDArray[np.float32]
@@ -33,6 +33,10 @@ def test_the_key_of_a_cadence_is_heard() -> None:
         [chord(60, 64, 67), chord(65, 69, 72), chord(67, 71, 74), chord(60, 64, 67)]
     )
     assert same_scale(estimate_key(cadence, RATE_HZ), (0, "major"))
+    scores = key_scores(cadence, RATE_HZ)
+    assert len(scores) == 24
+    assert np.exp(list(scores.values())).sum() == pytest.approx(1.0, abs=1e-4)
+    assert max(scores, key=lambda key: scores[key]) == estimate_key(cadence, RATE_HZ)
 
 
 def test_keys_have_names() -> None:

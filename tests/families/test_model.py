@@ -125,6 +125,12 @@ def test_beats_are_added_step_by_step_and_counted_on_in_later_windows() -> None:
 
 def test_a_tempo_is_named_or_goes_with_the_words() -> None:
     class Guesses(HashTextEncoder):
+        def likely_key(self, prompt: str, uniform: float) -> Key | None:
+            return None
+
+        def named(self, prompt: str) -> Mapping[str, torch.Tensor]:
+            return {}
+
         def likely_bpm(self, prompt: str, uniform: float) -> float | None:
             return 100 + 50 * uniform
 

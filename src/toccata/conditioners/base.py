@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
+
+from toccata.hearing.key import Key
 
 
 @runtime_checkable
@@ -18,11 +21,22 @@ class TextEncoder(Protocol):
 
 
 @runtime_checkable
-class KnowsTempo(Protocol):
-    """A text encoder that knows which tempi go with words that name none."""
+class KnowsMusic(Protocol):
+    """A text encoder that knows what goes with words."""
 
     def likely_bpm(self, prompt: str, uniform: float) -> float | None:
         """Of all tempi that go with `prompt`, slow to fast, the one at `uniform` (0 to 1)."""
+        ...
+
+    def likely_key(self, prompt: str, uniform: float) -> Key | None:
+        """Of all keys that go with `prompt`, the one at `uniform` (0 to 1)."""
+        ...
+
+    def named(self, prompt: str) -> Mapping[str, Tensor]:
+        """By kind (genre, lead), how likely each of what is known is the one that is named [N].
+
+        A kind of which nothing is named is left out.
+        """
         ...
 
 

@@ -3,7 +3,8 @@
 A word is the sum of hashed pieces (the word itself and its letter trigrams, as in Bojanowski et
 al. 2017), so that unseen and misspelt words land near known ones. A number also carries its
 value, so that 93 bpm lies between 92 and 94. Two transformer layers let words see each other
-("no" and "drums", "92" and "bpm"). It also learns which tempi go with the words ("happy rock").
+("no" and "drums", "92" and "bpm"). It also learns what goes with the words ("happy rock"): which
+tempi, which mode, and the genre and the leading instrument if they are named.
 """
 
 from __future__ import annotations
@@ -12,20 +13,27 @@ import math
 import re
 import unicodedata
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from toccata.hearing.key import Key, Mode
+
 SLOWEST_BPM, BPM_PER_CLASS = 40, 2
 WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+#?")
 NUMBER_WAVES = 16
+MODES: tuple[Mode, Mode] = ("major", "minor")
+NOT_NAMED = 0.5  # from this likelihood on
 
 
 @dataclass(frozen=True)
 class WordsConfig:
-    """tempo_classes: 90 tell 40, 42, ... 218 bpm apart; with none, no tempo is known of words."""
+    """tempo_classes: 90 tell 40, 42, ... 218 bpm apart; with none, no tempo is known of words.
+
+    genres, leads: names of what may be named; with none, no genre, no lead and no mode is known.
+    """
 
     dim: int = 192
     layers: int = 2
@@ -33,6 +41,13 @@ class WordsConfig:
     buckets: int = 4096
     max_words: int = 24
     tempo_classes: int = 0
+    genres: tuple[str, ...] = ()
+    leads: tuple[str, ...] = ()
+
+    @property
+    def tags(self) -> Mapping[str, tuple[str, ...]]:
+        """What words may name, by kind."""
+        return {"genre": self.genres, "lead": self.leads}
 
 
 def words_of(prompt: str) -> list[str]:
@@ -88,6 +103,13 @@ class WordsTextEncoder(nn.Module):
         )  # fmt: skip
         self.norm = nn.LayerNorm(config.dim)
         self.tempo = nn.Linear(config.dim, config.tempo_classes) if config.tempo_classes else None
+        # Of each kind the zeroth class is "not named".
+        self.tags = nn.ModuleDict(
+            {kind: nn.Linear(config.dim, 1 + len(known)) for kind, known in config.tags.items()}
+            if config.genres
+            else {}
+        )
+        self.mode = nn.Linear(config.dim, len(MODES)) if config.genres else None
 
     @torch.inference_mode()
     def encode(self, prompt: str) -> Tensor:
@@ -103,6 +125,26 @@ class WordsTextEncoder(nn.Module):
         shares = self.tempo(mean_of_words(self([prompt])))[0].float().softmax(-1)
         index = int((shares.cumsum(-1) < uniform).sum())
         return float(SLOWEST_BPM + BPM_PER_CLASS * min(index, len(shares) - 1))
+
+    @torch.inference_mode()
+    def likely_key(self, prompt: str, uniform: float) -> Key | None:
+        """A key that goes with the words: any tonic, in a mode of theirs."""
+        if self.mode is None:
+            return None
+        tonic, rest = divmod(12 * uniform, 1.0)
+        major = float(self.mode(mean_of_words(self([prompt])))[0].float().softmax(-1)[0])
+        return int(tonic), MODES[0] if rest < major else MODES[1]
+
+    @torch.inference_mode()
+    def named(self, prompt: str) -> dict[str, Tensor]:
+        """By kind, how likely each of what is known is named [N]; without kinds not named."""
+        mean = mean_of_words(self([prompt]))
+        likely = {kind: head(mean)[0].float().softmax(-1) for kind, head in self.tags.items()}
+        return {
+            kind: shares[1:] / shares[1:].sum()
+            for kind, shares in likely.items()
+            if shares[0] < NOT_NAMED
+        }
 
     def forward(self, prompts: Sequence[str]) -> Tensor:
         words = [words_of(prompt)[: self.config.max_words] for prompt in prompts]

@@ -25,8 +25,17 @@ def uniforms(seed: int, first_frame: int, frames: int, codebooks: int) -> NDArra
 
 def tempo_uniform(seed: int) -> float:
     """The number in [0, 1) that chooses the tempo of a request which names none."""
-    words = np.random.Philox(key=seed, counter=BEYOND_ALL_FRAMES).random_raw(1)
-    return float(_to_unit(words)[0])
+    return _beyond(seed)[0]
+
+
+def key_uniform(seed: int) -> float:
+    """The number in [0, 1) that chooses the key of a request which names none."""
+    return _beyond(seed)[1]
+
+
+def _beyond(seed: int) -> list[float]:
+    words = np.random.Philox(key=seed, counter=BEYOND_ALL_FRAMES).random_raw(WORDS_PER_COUNT)
+    return [float(number) for number in _to_unit(words)]
 
 
 def _to_unit(words: NDArray[np.uint64]) -> NDArray[np.float64]:

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from toccata.codecs.base import Codec
-from toccata.conditioners.base import Conditions, KnowsTempo, TextEncoder, is_blank
-from toccata.conditioners.beats import Beats, beat_rows, named_beats
+from toccata.conditioners.base import Conditions, KnowsMusic, TextEncoder, is_blank
+from toccata.conditioners.beats import Beats, named_beats
 from toccata.conditioners.chroma import (
     ChromaConfig,
     cut,
     melody_rows,
     mono,
     null_rows,
-    step_rows,
 )
-from toccata.conditioners.drums import drum_row, named_drums
+from toccata.conditioners.drums import named_drums
+from toccata.conditioners.key import named_key
 from toccata.conditioners.stems import MelodyStems
 from toccata.conditioners.style import StyleEncoder
-from toccata.conditioners.words import mean_of_words
 from toccata.errors import CheckpointError, InputError
+from toccata.families.step_conditions import BEATS, KEY, StepConditions
+from toccata.hearing.key import Key
 from toccata.lm.decoder import Decoder
 from toccata.lm.delay import steps_of
 from toccata.types import SamplingParams, Waveform
 
-TEXT, MELODY, BEATS, DRUMS = "description", "self_wav", "beats", "drums"
-# Words and melody once more, added to every step.
-TEXT_STEPS, MELODY_STEPS = "description_steps", "self_wav_steps"
+TEXT, MELODY = "description", "self_wav"
 
 
 @dataclass(eq=False)
@@ -61,12 +61,14 @@ class Model:
         melody: Waveform | None = None,
         start_s: float = 0.0,
         beats: Beats | None = None,
+        key: Key | None = None,
     ) -> Conditions:
         """What one request is conditioned on, projected to the LM's width.
 
         The melody may have any rate and channels; its first training segment counts, and a
         shorter one is repeated. `start_s` > 0 is for later windows of a long clip: the melody is
-        read from there on, around its end, and `beats` are counted on.
+        read from there on, around its end, and `beats` are counted on. A model that does not take
+        beats or a key leaves them out.
         Raises InputError for a melody that this model cannot follow.
         """
         states = None if is_blank(prompt) else self.text_encoder.encode(prompt or "")
@@ -81,15 +83,16 @@ class Model:
             self._refuse(melody)
             return Conditions(prefix=text, null_prefix=null_text)
         nothing, drums = null_rows(self.chroma), named_drums(prompt)
-        opposite = None if drums is None else not drums
         rows = None if melody is None else self._melody(self.chroma, melody, start_s)
+        told = StepConditions(
+            beats=beats, start_s=start_s, drums=drums, key=key, melody=rows,
+            words=states, named=self._named(prompt),
+        )  # fmt: skip
         return Conditions(
             prefix=torch.cat([self._project(MELODY, nothing if rows is None else rows), text]),
             null_prefix=torch.cat([self._project(MELODY, nothing), null_text]),
-            step_sums=self._step_sums(states, rows, beats, start_s, drums),
-            # Guidance is to raise what words and melody ask for, not that there is a beat; and it
-            # leads away from drums where there are to be none.
-            null_step_sums=self._step_sums(None, None, beats, start_s, opposite),
+            step_sums=self.step_sums(told),
+            null_step_sums=self.step_sums(told.withheld()),
         )
 
     def _styled(self, style: StyleEncoder, text: Tensor, audio: Waveform | None) -> Conditions:
@@ -117,10 +120,31 @@ class Model:
         if prompt is None or is_blank(prompt) or not self.follows_beats:
             return None
         named = named_beats(prompt)
-        if named is not None or not isinstance(self.text_encoder, KnowsTempo):
+        if named is not None or not isinstance(self.text_encoder, KnowsMusic):
             return named
         bpm = self.text_encoder.likely_bpm(prompt, uniform)
         return None if bpm is None else Beats(bpm)
+
+    @property
+    def follows_key(self) -> bool:
+        return KEY in self.lm.config.cond_dims
+
+    def key(self, prompt: str | None, uniform: float) -> Key | None:
+        """The key that the prompt names, or else one that goes with it, chosen by `uniform`.
+
+        None for a model that is told no key, and without a prompt.
+        """
+        if prompt is None or is_blank(prompt) or not self.follows_key:
+            return None
+        named = named_key(prompt)
+        if named is not None or not isinstance(self.text_encoder, KnowsMusic):
+            return named
+        return self.text_encoder.likely_key(prompt, uniform)
+
+    def _named(self, prompt: str | None) -> Mapping[str, Tensor]:
+        if prompt is None or is_blank(prompt) or not isinstance(self.text_encoder, KnowsMusic):
+            return {}
+        return self.text_encoder.named(prompt)
 
     def _text(self, states: Tensor | None) -> Tensor:
         if states is None:
@@ -129,26 +153,14 @@ class Model:
             return torch.zeros(rows, device=self.device, dtype=self.dtype)
         return self._project(TEXT, states)
 
-    def _step_sums(
-        self,
-        states: Tensor | None,
-        melody: Tensor | None,
-        beats: Beats | None,
-        start_s: float,
-        drums: bool | None = None,
-    ) -> Tensor | None:
-        """A row for each step of a segment; a step predicts the frame of its number."""
+    def step_sums(self, told: StepConditions) -> Tensor | None:
+        """What is added to each step of a segment [S, D]; a step predicts the frame of its number.
+
+        None if the model takes nothing of what is told.
+        """
         rate = self.codec.frame_rate_hz
         steps = steps_of(int(self.segment_s * rate), self.lm.config.delays)
-        rows: dict[str, Tensor] = {}
-        if beats is not None:
-            rows[BEATS] = beat_rows(beats, round(start_s * rate), steps, rate)
-        if states is not None:
-            rows[TEXT_STEPS] = mean_of_words(states[None]).expand(steps, -1)
-        if melody is not None and self.chroma is not None:
-            rows[MELODY_STEPS] = step_rows(melody, self.chroma, steps, rate)
-        if drums is not None:
-            rows[DRUMS] = drum_row(drums).expand(steps, -1)
+        rows = told.rows(steps, rate, self.chroma)
         taken = [name for name in rows if name in self.lm.config.cond_dims]
         sums = [self._project(name, rows[name]) for name in taken]
         return torch.stack(sums).sum(0) if sums else None

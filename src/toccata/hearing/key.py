@@ -14,6 +14,8 @@ from toccata.hearing.spectrum import RATE_HZ, Samples, heard
 Mode = Literal["major", "minor"]
 Key = tuple[int, Mode]
 """The pitch class of the tonic, C being 0, and the mode."""
+MODES: tuple[Mode, Mode] = ("major", "minor")
+KEYS: tuple[Key, ...] = tuple((tonic, mode) for mode in MODES for tonic in range(12))
 
 _NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ACCIDENTALS = {"": 0, "#": 1, "b": -1}
@@ -33,13 +35,20 @@ _RARE = 0.01  # the share below which a pitch class counts as absent
 
 def estimate_key(samples: Samples, sample_rate_hz: int) -> Key:
     """The most likely key of samples [N] or [C, N]."""
-    heights = (pitch_profile(samples, sample_rate_hz) + _RARE).log()
-    scores = {
-        (tonic, mode): float(heights @ torch.tensor(profile).roll(tonic))
-        for mode, profile in _PROFILES.items()
-        for tonic in range(12)
-    }
+    scores = key_scores(samples, sample_rate_hz)
     return max(scores, key=lambda key: scores[key])
+
+
+def key_scores(samples: Samples, sample_rate_hz: int) -> dict[Key, float]:
+    """How likely each of the 24 keys is, as the log of a probability, for samples [N] or [C, N]."""
+    return dict(zip(KEYS, profile_scores(samples, sample_rate_hz).tolist(), strict=True))
+
+
+def profile_scores(samples: Samples, sample_rate_hz: int) -> Tensor:
+    """The log probabilities [24], in the order of KEYS, by how often each pitch class is heard."""
+    heights = (pitch_profile(samples, sample_rate_hz) + _RARE).log()
+    profiles = [torch.tensor(_PROFILES[mode]).roll(tonic) for tonic, mode in KEYS]
+    return (torch.stack(profiles) @ heights).log_softmax(0)
 
 
 def pitch_profile(samples: Samples, sample_rate_hz: int) -> Tensor:

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from toccata.codecs.encodec import Encodec, EncodecConfig
+from toccata.errors import InputError
+from toccata.families.musicgen import load_model
 from toccata.training import checkpoint
 from toccata.training.config import from_mapping, load_config
 from toccata.training.corpus.stream import VALIDATION_SEED
@@ -33,9 +35,13 @@ KMEANS_POINTS_PER_CODE = 16
 
 @dataclass(frozen=True)
 class CodecRun:
-    """One training run; the defaults are those of the shipped model's config."""
+    """One training run; the defaults are those of the shipped model's config.
+
+    start: a model's name or folder, whose codec this run goes on from; it has no warm-up then.
+    """
 
     out: str
+    start: str = ""
     codec: EncodecConfig = field(default_factory=EncodecConfig)
     seed: int = 1
     steps: int = 5000
@@ -103,6 +109,16 @@ class CodecTrainer:
                 part.load_state_dict(state[name])
             self.step = state["step"]
             torch.set_rng_state(state["rng"])
+        elif self.run.start:
+            self.start_from(self.run.start)
+
+    def start_from(self, name: str) -> None:
+        """Take the codec of a finished model. Raises InputError if it is of another shape."""
+        codec = load_model(name, device="cpu", precision="fp32").codec
+        if not isinstance(codec, Encodec) or codec.cfg != self.run.codec:
+            raise InputError("start", name, "its codec must be of the shape of this run's")
+        self.codec.load_state_dict(codec.state_dict())
+        self.learner.follow(self.run.batch * self.run.crop_s * codec.frame_rate_hz)
 
     def save(self) -> None:
         state: dict[str, object] = {name: part.state_dict() for name, part in self.parts().items()}
@@ -121,7 +137,7 @@ class CodecTrainer:
         batches = in_background(self.step, maker)
         began, first = time.monotonic(), self.step
         for audio in itertools.islice(batches, run.steps - self.step):
-            if self.step == run.warmup_steps:
+            if self.step == run.warmup_steps and not run.start:
                 self.start_codebooks(maker)
             losses = self.update(audio)
             self.step += 1

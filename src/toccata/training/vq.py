@@ -42,6 +42,12 @@ class CodebookLearner(nn.Module):
             sums.copy_(centres * usage[:, None])
             residual = residual - book[squared_distances(residual, book).argmin(-1)]
 
+    @torch.no_grad()
+    def follow(self, vectors: float) -> None:
+        """Go on from the codebooks as they are, in batches of so many vectors."""
+        self.usage.fill_(vectors / self.books.shape[1])
+        self.sums.copy_(self.books * self.usage[..., None])
+
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         """Latents [B, D, T] to (quantised, with straight-through gradient; commitment loss)."""
         residual = latents.transpose(1, 2).flatten(0, 1)

@@ -8,11 +8,11 @@ import torch
 
 from tests.engine.helpers import run
 from tests.fakes import SAMPLE_RATE_HZ, fake_model
-from toccata.beat_matching import match_beats
 from toccata.conditioners.beats import PERIODS, Beats
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Codes, Request
 from toccata.families.model import Model
+from toccata.matching import match_beats
 from toccata.types import SamplingParams, Waveform
 
 SECONDS = 4.0

@@ -1,9 +1,10 @@
-"""Carrying on in time: which beats does the clip have that is to be carried on?
+"""Carrying on in time and in tune: which beats and which key has the clip to be carried on?
 
 onsets -> a few likely pulses -> the pulse, the bar and the phrase under which the model finds the
 clip's codes likeliest
+pitch classes -> a few likely keys -> the key under which it does
 
-The ear proposes and the model decides: it has learnt what bars and phrases are.
+The ear proposes and the model decides: it has learnt what bars, phrases and keys are.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from toccata.conditioners.base import Conditions
-from toccata.conditioners.beats import Beats, beat_rows, named_beats
+from toccata.conditioners.beats import Beats, named_beats
+from toccata.conditioners.key import named_key
 from toccata.engine.sequence import Codes
-from toccata.families.model import BEATS, Model
+from toccata.families.model import Model
+from toccata.families.step_conditions import StepConditions
+from toccata.hearing.key import Key, key_scores
 from toccata.hearing.tempo import Pulse, likely_pulses
 from toccata.lm import delay
 from toccata.types import Waveform
 
 PHRASE_BEATS = 16
+LIKELY_KEYS = 6
 
 
 @torch.inference_mode()
@@ -36,15 +40,35 @@ def match_beats(model: Model, prompt: str | None, clip: Waveform, codes: Codes) 
     pulses = likely_pulses(clip.samples, clip.sample_rate_hz, None if named is None else named.bpm)
     if not pulses:
         return None
-    said = model.conditions(prompt)
     phrases = [beats for pulse in pulses for beats in _starts(pulse)]
     choices: list[Beats | None] = [*phrases, None]
-    best = choices[_likeliest(model, said, codes, choices)]
+    told = [StepConditions(beats=beats) for beats in choices]
+    best = choices[_likeliest(model, prompt, codes, told)]
     if best is None:
         return None
     frame_s = 1 / model.codec.frame_rate_hz
     nudged = [Beats(best.bpm, best.bar_s + frames * frame_s) for frames in (0, -1, 1)]
-    return nudged[_likeliest(model, said, codes, nudged)]
+    told = [StepConditions(beats=beats) for beats in nudged]
+    return nudged[_likeliest(model, prompt, codes, told)]
+
+
+@torch.inference_mode()
+def match_key(
+    model: Model, prompt: str | None, clip: Waveform, codes: Codes, beats: Beats | None
+) -> Key | None:
+    """The key of `clip`, whose codes [K, P] and beats are given.
+
+    A key that the prompt names is believed. None if the model is told no key.
+    """
+    if not model.follows_key:
+        return None
+    named = named_key(prompt)
+    if named is not None:
+        return named
+    heard = key_scores(clip.samples, clip.sample_rate_hz)
+    keys = sorted(heard, key=lambda key: heard[key], reverse=True)[:LIKELY_KEYS]
+    told = [StepConditions(beats=beats, key=key) for key in keys]
+    return keys[_likeliest(model, prompt, codes, told)]
 
 
 def _starts(pulse: Pulse) -> Iterator[Beats]:
@@ -54,24 +78,19 @@ def _starts(pulse: Pulse) -> Iterator[Beats]:
 
 
 def _likeliest(
-    model: Model, said: Conditions, codes: Codes, choices: Sequence[Beats | None]
+    model: Model, prompt: str | None, codes: Codes, choices: Sequence[StepConditions]
 ) -> int:
-    """Under which of `choices` the codes have the greatest likelihood."""
+    """Under which of `choices`, told besides the prompt, the codes have the greatest likelihood."""
     config, size = model.lm.config, len(choices)
     given = torch.from_numpy(codes).to(model.device)[None].expand(size, -1, -1)
     steps = delay.apply(given, config.delays, config.special_id)[..., :-1]
-    step_sums = torch.stack([_beat_sums(model, beats, steps.shape[2]) for beats in choices])
-    if said.step_sums is not None:
-        step_sums = step_sums + said.step_sums[: steps.shape[2]].float()
+    said = model.conditions(prompt)
+    step_sums = torch.zeros(size, steps.shape[2], config.dim, device=model.device)
+    for row, told in enumerate(choices):
+        for sums in (said.step_sums, model.step_sums(told)):
+            if sums is not None:
+                step_sums[row] += sums[: steps.shape[2]]
     rows = None if said.prefix is None else said.prefix.expand(size, -1, -1)
     logits = model.lm(steps, prefix=rows, step_sums=step_sums)
     by_frame = delay.undo_logits(logits, config.delays).log_softmax(-1)
     return int(by_frame.gather(-1, given[..., None]).sum((1, 2, 3)).argmax())
-
-
-def _beat_sums(model: Model, beats: Beats | None, steps: int) -> torch.Tensor:
-    if beats is None:
-        return torch.zeros(steps, model.lm.config.dim, device=model.device)
-    rows = beat_rows(beats, 0, steps, model.codec.frame_rate_hz)
-    sums: torch.Tensor = model.lm.projections[BEATS](rows.to(model.device, model.dtype))
-    return sums.float()
