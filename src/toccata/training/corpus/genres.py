@@ -19,7 +19,7 @@ class Genre:
     minor_share: float
     major_moods: tuple[str, ...]
     minor_moods: tuple[str, ...]
-    major_chords: tuple[str, ...]  # degrees, one a bar, separated by spaces
+    major_chords: tuple[str, ...]  # degrees, one a bar: 4, 8 or 12
     minor_chords: tuple[str, ...]
     chord_instruments: tuple[str, ...]
     chord_patterns: Patterns
@@ -34,17 +34,23 @@ class Genre:
     fills: tuple[DrumPattern, ...] = field(default=())
     drum_share: float = 0.0
     pad_share: float = 0.0
-    lead_share: float = 0.8
+    lead_share: float = 0.85
     solo_share: float = 0.0
     beats_per_bar: int = 4
     swing: str = "straight"
     sevenths: bool = False
     pentatonic: bool = False
+    voicing: str = "close"  # one of harmony.VOICINGS
+    late: tuple[str, ...] = ()  # strokes that may come a frame late
+    crash: bool = False
 
 
 def all_genres() -> tuple[Genre, ...]:
     """Every genre, in the order in which `compose` draws from them."""
     from toccata.training.corpus.genres_acoustic import ACOUSTIC
+    from toccata.training.corpus.genres_band import BAND
+    from toccata.training.corpus.genres_dance import DANCE
     from toccata.training.corpus.genres_electric import ELECTRIC
+    from toccata.training.corpus.genres_world import WORLD
 
-    return ELECTRIC + ACOUSTIC
+    return ELECTRIC + DANCE + BAND + WORLD + ACOUSTIC

@@ -1,9 +1,9 @@
 """The pattern notation: one character per sixteenth.
 
 "." is silence, "-" holds what sounds, spaces are for the eye, anything else strikes:
-drums    "X" accent, "x" normal, "o" ghost
+drums    "X" accent, "x" normal, "o" ghost, "r" two quick strikes within the step
 chords   "x" the whole chord, "0".."9" one of its tones counted from below
-bass     "1" root, "3" third, "5" fifth, "8" octave, ">" a scale step below the next root
+bass     "1" root, "3" third, "5" fifth, "6" sixth, "8" octave, ">" a step below the next root
 melody   "x"
 """
 
@@ -38,3 +38,10 @@ def bar_of(pattern: str, bar: int, steps_per_bar: int) -> str:
     dense = pattern.replace(" ", "")
     start = bar * steps_per_bar % len(dense)
     return dense[start : start + steps_per_bar]
+
+
+def by_density(patterns: tuple[str, ...], density: int) -> tuple[str, ...]:
+    """The sparser half of the patterns for -1, the denser half for 1, all for 0."""
+    ordered = sorted(patterns, key=lambda pattern: sum(1 for _ in strikes(pattern)))
+    half = (len(ordered) + 1) // 2
+    return {-1: tuple(ordered[:half]), 0: patterns, 1: tuple(ordered[-half:])}[density]
