@@ -1,8 +1,7 @@
-"""Songs to sound, through a General MIDI soundfont."""
+"""Songs to sound, through a General MIDI soundfont and the effects of their genre."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from toccata.errors import InputError, MissingExtraError
+from toccata.training.corpus.effects.studio import Studio
 from toccata.training.corpus.instruments import INSTRUMENT_OF_PROGRAM, KIT_OF_PROGRAM, STROKES
 from toccata.training.corpus.song import (
     BASS,
@@ -39,11 +39,6 @@ _PART_DB = {LEAD: 2.0, CHORDS: -3.0, BASS: -1.0, PAD: -5.0, DRUMS: -3.0}
 _VOICES = 256
 _FLUSH_FRAMES = 4  # cut voices fade for some milliseconds
 
-_TARGET_RMS_DB = -17.0
-_GAIN_STEP_DB = 2.0  # few gains: the same drum in two songs is often the same sound
-_KNEE, _CEILING = 0.6, 0.9
-_MOST_OVER_CEILING = 2.0
-
 
 def find_soundfont(soundfont: Path | None = None) -> Path:
     """The file given, or the first of SOUNDFONT_PLACES. Raises InputError when there is none."""
@@ -62,6 +57,7 @@ class Renderer:
 
     def __init__(self, soundfont: Path | None = None) -> None:
         place = find_soundfont(soundfont)
+        self._studio = Studio()
         self._synth = _load_synth()(samplerate=SAMPLE_RATE_HZ)
         self._font = self._synth.soundfonts[self._synth.sfload(str(place), max_voices=_VOICES)]
 
@@ -77,7 +73,7 @@ class Renderer:
             for switch_on, note in switches:
                 self._switch(switch_on, note)
         self._generate(buffer, position, song.frames)
-        return _level(audio.mean(axis=1))
+        return self._studio.master(audio.mean(axis=1), song.facts)
 
     def _reset(self, programs: Mapping[int, int]) -> None:
         self._font.reset()
@@ -134,22 +130,3 @@ def _schedule(notes: Iterable[Note], frames: int) -> list[tuple[int, list[tuple[
         if frame < frames:
             by_frame.setdefault(frame, []).append((switch_on, note))
     return list(by_frame.items())
-
-
-def _level(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Near the target loudness, peaks bent below the ceiling; silence stays silence."""
-    peak = float(np.abs(audio).max())
-    if peak == 0.0:
-        return audio
-    rms_db = 10 * math.log10(float(np.mean(np.square(audio))))
-    room_db = 20 * math.log10(_MOST_OVER_CEILING / peak)
-    steps = math.floor(min(_TARGET_RMS_DB - rms_db, room_db) / _GAIN_STEP_DB + 0.5)
-    return _limit(audio * np.float32(10 ** (steps * _GAIN_STEP_DB / 20)))
-
-
-def _limit(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Unchanged up to the knee, then bent towards the ceiling."""
-    size = np.abs(audio)
-    room = _CEILING - _KNEE
-    bent = _KNEE + room * np.tanh((size - _KNEE) / room)
-    return np.where(size > _KNEE, np.copysign(bent, audio), audio).astype(np.float32)

@@ -1,0 +1,7 @@
+"""What makes notes of a soundfont a recording: a chain of effects for each genre.
+
+saturate -> compress -> chorus -> equalise and reverberate -> level
+
+Effects are light: the language model learns codes, and the same stroke should give nearly the same
+codes each time.
+"""
