@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from toccata.conditioners.base import Conditions
 from toccata.conditioners.beats import Beats
 from toccata.errors import CheckpointError, InputError
 from toccata.families.model import Model
+from toccata.hearing.key import Key
 from toccata.types import Waveform
 
 RATE_HZ = 8000

@@ -11,16 +11,21 @@ import yaml
 
 from toccata.conditioners.beats import Beats, beat_rows
 from toccata.conditioners.chroma import melody_rows
-from toccata.conditioners.drums import drum_row
 from toccata.errors import InputError
+from toccata.families import layout_toccata
 from toccata.families.model import Model
 from toccata.lm.decoder import Decoder
 from toccata.training import codec_run, corpus_run, lm_run, pack
 from toccata.training.config import load_config
+from toccata.training.corpus.song import Facts
 from toccata.training.corpus_run import read_shards
-from toccata.training.lm_data import Batch
+from toccata.training.lm_data import Batch, Row, steady_rows
 from toccata.types import Waveform
 
+TEXT = {
+    "dim": 8, "layers": 1, "heads": 2, "buckets": 64, "tempo_classes": 90,
+    "genres": ["jazz", "waltz"], "leads": ["piano", "flute"],
+}  # fmt: skip
 SEANET = {"filters": 2, "dimension": 8, "pad_mode": "constant"}
 
 
@@ -61,7 +66,7 @@ def lm_config(folder: Path, name: str, steps: int) -> Path:
     values: dict[str, object] = {
         "out": str(folder / name), "corpus": str(folder / "train"),
         "validation": str(folder / "valid"), "dim": 16, "layers": 1, "heads": 2, "ffn_dim": 32,
-        "card": 16, "text": {"dim": 8, "layers": 1, "heads": 2, "buckets": 64}, "segment_s": 2.0,
+        "card": 16, "text": TEXT, "segment_s": 2.0,
         "steps": steps, "batch": 2, "warmup_steps": 2, "save_every": 3, "lr": 0.01,
     }  # fmt: skip
     return write(folder / f"{name}.yaml", values)
@@ -135,17 +140,52 @@ def test_a_run_goes_on_from_the_weights_of_another(trained: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("other", [{"layers": 2}, {"ffn_dim": 64}])
-def test_a_run_of_another_shape_is_no_start(trained: Path, other: dict[str, int]) -> None:
-    lm_run.main(lm_config(trained, "shallow", 1))
+def test_a_deeper_decoder_begins_as_good_as_the_one_it_starts_from(trained: Path) -> None:
+    lm_run.main(lm_config(trained, "shallow", 3))
     config = lm_config(trained, "deep", 6)
-    values = {"start": str(trained / "shallow"), **other}
+    longer = {**TEXT, "genres": ["jazz", "waltz", "rock"], "max_words": 30}
+    values = {"start": str(trained / "shallow"), "layers": 3, "text": longer}
     config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | values))
-    with pytest.raises(InputError, match="layers and sizes"):
+    deep = lm_run.LMTrainer(load_config(config, lm_run.LMRun))
+    deep.resume()
+    _, shallow = lm_run.load_trained(trained / "shallow")
+    codes = torch.randint(16, (1, 4, 40), generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(deep.model.lm(codes), shallow.lm(codes))
+    assert deep.update(deep.batches(0)).isfinite().all()
+    grown = deep.model.lm.layers[0].self_attn.out.weight
+    assert grown.abs().max() > 0, "what is new must learn too"
+
+
+@pytest.mark.parametrize("other", [{"layers": 0}, {"ffn_dim": 64}])
+def test_a_run_of_another_shape_is_no_start(trained: Path, other: dict[str, int]) -> None:
+    lm_run.main(lm_config(trained, "other", 1))
+    config = lm_config(trained, "no_start", 6)
+    values = {"start": str(trained / "other"), **other}
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | values))
+    with pytest.raises(InputError, match="give this run"):
         lm_run.LMTrainer(load_config(config, lm_run.LMRun)).resume()
 
 
-def test_conditions_are_the_same_in_training_and_in_use(trained: Path) -> None:
+def test_a_finished_model_is_a_start_without_its_emphasis(trained: Path) -> None:
+    lm_run.main(lm_config(trained, "for_pack", 2))
+    packed = pack.PackRun(
+        out="", codec=str(trained / "codec"), lm=str(trained / "for_pack"), name="toy",
+        emphasis={"drums": 4.0},
+    )  # fmt: skip
+    layout_toccata.write(pack.trained_model(packed), trained / "start_model")
+    config = lm_config(trained, "from_model", 6)
+    values = {"start": str(trained / "start_model"), "start_emphasis": {"drums": 4.0}}
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | values))
+    trainer = lm_run.LMTrainer(load_config(config, lm_run.LMRun))
+    trainer.resume()
+    _, parts = lm_run.load_trained(trained / "for_pack")
+    for name, weight in parts.state_dict().items():
+        torch.testing.assert_close(trainer.model.state_dict()[name], weight, msg=name)
+
+
+def test_conditions_are_the_same_in_training_and_in_use(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lm_run.main(lm_config(trained, "same", 3))
     run, parts = lm_run.load_trained(trained / "same")
     parts.requires_grad_(False)
@@ -159,13 +199,19 @@ def test_conditions_are_the_same_in_training_and_in_use(trained: Path) -> None:
     melody = Waveform(np.sin(np.arange(64000, dtype=np.float32) / 12)[None], 32000)
     rows = melody_rows(torch.from_numpy(melody.samples[0]), run.chroma)
     beats = beat_rows(Beats(97), 0, 102, 50)
-    batch = Batch(
-        torch.zeros(1, 4, 100, dtype=torch.int64), rows.argmax(-1)[None], ["slow, no drums"],
-        beats[None], torch.zeros(1, dtype=torch.int64), torch.ones(1, 102, dtype=torch.bool),
-        drum_row(False)[None],
+    facts = Facts("jazz", 97, "D minor", "", ("flute",), drums=False, meter="4/4")
+    told = steady_rows(facts, run.text)
+    caption = "slow jazz, no drums"
+    named = {"genre": torch.tensor([1.0, 0.0]), "lead": torch.tensor([0.0, 1.0])}
+    monkeypatch.setattr(parts.text, "named", lambda _: named)
+    row = Row(
+        codes=torch.zeros(4, 100, dtype=torch.int64), pitch=rows.argmax(-1), beats=beats,
+        heard=torch.ones(102, dtype=torch.bool), words=torch.zeros(4, dtype=torch.int64),
+        caption=caption, **told,
     )  # fmt: skip
+    batch = Batch.of([row])
     text = parts.text(batch.captions)
-    used = model.conditions("slow, no drums", melody, beats=Beats(97))
+    used = model.conditions(caption, melody, beats=Beats(97), key=(2, "minor"))
     assert used.step_sums is not None
     assert used.prefix is not None
     torch.testing.assert_close(parts.step_sums(batch, text)[0], used.step_sums[:102])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +13,16 @@ from torch import Tensor
 
 from toccata.conditioners.beats import Beats, beat_rows
 from toccata.conditioners.drums import drum_row
-from toccata.conditioners.words import tempo_class
+from toccata.conditioners.key import FEATURES as KEY_FEATURES
+from toccata.conditioners.key import key_row
+from toccata.conditioners.words import MODES, WordsConfig, tempo_class
 from toccata.errors import InputError
-from toccata.training.corpus.captions import caption
-from toccata.training.corpus.song import FRAMES_PER_SECOND
+from toccata.hearing.key import parse_key
+from toccata.training.corpus.captions import Told, worded
+from toccata.training.corpus.song import FRAMES_PER_SECOND, Facts
 from toccata.training.corpus_run import Shard, read_shards
+
+NO_CLASS = -100  # what torch's cross-entropy leaves out
 
 
 @dataclass(frozen=True)
@@ -31,36 +38,53 @@ class Dropout:
     melody: float = 0.5
     beats: float = 0.2
     drums: float = 0.4
+    key: float = 0.3
+    genre: float = 0.4
+    lead: float = 0.4
     history: float = 0.4
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
-    """codes [B, K, T]; pitch [B, P], 0 (the null melody) where withheld; captions, "" likewise;
-    beats [B, S, FEATURES], zeros likewise. tempo [B]: the class of tempo. heard [B, S]: which
-    steps' codes are not withheld. drums [B, 2], zeros likewise.
+class Row:
+    """What one crop is trained on; a condition that is withheld is all zeros, or "".
+
+    codes [K, T]; pitch [P], 0 being the null melody too; beats [S, FEATURES]; drums, key, genre,
+    lead: rows that are told at every step. heard [S]: which steps' codes are not withheld.
+    words: classes that the text encoder is to know of the caption, NO_CLASS where none is due.
     """
 
     codes: Tensor
     pitch: Tensor
-    captions: list[str]
     beats: Tensor
-    tempo: Tensor
-    heard: Tensor
     drums: Tensor
+    key: Tensor
+    genre: Tensor
+    lead: Tensor
+    heard: Tensor
+    words: Tensor
+    caption: str
 
 
 @dataclass(frozen=True, eq=False)
-class Crop:
-    """One row of a batch."""
+class Batch:
+    """Rows: every tensor with a dimension [B] before its own."""
 
-    codes: np.ndarray[tuple[int, int], np.dtype[np.uint16]]
-    pitch: np.ndarray[tuple[int], np.dtype[np.uint8]]
-    caption: str
+    codes: Tensor
+    pitch: Tensor
     beats: Tensor
-    tempo: int
-    heard: np.ndarray[tuple[int], np.dtype[np.bool_]]
     drums: Tensor
+    key: Tensor
+    genre: Tensor
+    lead: Tensor
+    heard: Tensor
+    words: Tensor
+    captions: list[str]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Batch:
+        names = [field.name for field in fields(cls) if field.name != "captions"]
+        stacked = {name: torch.stack([getattr(row, name) for row in rows]) for name in names}
+        return cls(**stacked, captions=[row.caption for row in rows])
 
 
 class CropBatches:
@@ -68,12 +92,12 @@ class CropBatches:
 
     def __init__(
         self, *, folder: Path, seed: int, batch: int, frames: int, steps: int, pitch_frames: int,
-        pitch_stride: float, from_start: float, dropout: Dropout,
+        pitch_stride: float, from_start: float, dropout: Dropout, words: WordsConfig,
     ) -> None:  # fmt: skip
         self.folder, self.seed, self.batch = folder, seed, batch
         self.frames, self.steps = frames, steps
         self.pitch_offsets = (np.arange(pitch_frames) * pitch_stride).round().astype(int)
-        self.from_start, self.dropout = from_start, dropout
+        self.from_start, self.dropout, self.words = from_start, dropout, words
         self.shards: list[Shard] = []
         self.reload()
 
@@ -89,35 +113,69 @@ class CropBatches:
 
     def __call__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, step])
-        crops = [self._crop(rng) for _ in range(self.batch)]
-        codes = torch.from_numpy(np.stack([crop.codes for crop in crops]).astype(np.int64))
-        pitch = torch.from_numpy(np.stack([crop.pitch for crop in crops]).astype(np.int64))
-        beats = torch.stack([crop.beats for crop in crops])
-        tempo = torch.tensor([crop.tempo for crop in crops])
-        heard = torch.from_numpy(np.stack([crop.heard for crop in crops]))
-        drums = torch.stack([crop.drums for crop in crops])
-        captions = [crop.caption for crop in crops]
-        return Batch(codes, pitch, captions, beats, tempo, heard, drums)
+        return Batch.of([self._row(rng) for _ in range(self.batch)])
 
-    def _crop(self, rng: np.random.Generator) -> Crop:
+    def _row(self, rng: np.random.Generator) -> Row:
         shard = self.shards[int(rng.integers(len(self.shards)))]
         song = int(rng.integers(len(shard.facts)))
         last = shard.codes.shape[2] - self.frames
         start = 0 if rng.random() < self.from_start else int(rng.integers(last + 1))
-        pitch = shard.pitch[song, np.minimum(start + self.pitch_offsets, start + self.frames - 1)]
-        facts = shard.facts[song]
-        text = caption(facts, rng)
-        beats = beat_rows(Beats(facts.bpm), start, self.steps, FRAMES_PER_SECOND)
-        if (nothing := rng.random() < self.dropout.all) or rng.random() < self.dropout.melody:
-            pitch = np.zeros_like(pitch)
-        if nothing or rng.random() < self.dropout.text:
-            text = ""
-        if nothing or rng.random() < self.dropout.beats:
-            beats = torch.zeros_like(beats)
-        drums = drum_row(facts.drums)
-        if nothing or rng.random() < self.dropout.drums:
-            drums = torch.zeros_like(drums)
-        codes = shard.codes[song, :, start : start + self.frames]
+        at = np.minimum(start + self.pitch_offsets, start + self.frames - 1)
+        said = worded(shard.facts[song], rng)
+        codes = shard.codes[song, :, start : start + self.frames].astype(np.int64)
+        row = Row(
+            codes=torch.from_numpy(codes),
+            pitch=torch.from_numpy(shard.pitch[song, at].astype(np.int64)),
+            **steady_rows(shard.facts[song], self.words),
+            beats=beat_rows(Beats(shard.facts[song].bpm), start, self.steps, FRAMES_PER_SECOND),
+            heard=torch.from_numpy(self._heard(rng)),
+            words=word_classes(shard.facts[song], said.told, self.words),
+            caption=said.text,
+        )
+        return self._withhold(row, rng)
+
+    def _heard(self, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         withheld = rng.random() if rng.random() < self.dropout.history else 0.0
-        heard = rng.random(self.steps) >= withheld
-        return Crop(codes, pitch, text, beats, tempo_class(facts.bpm), heard, drums)
+        return rng.random(self.steps) >= withheld
+
+    def _withhold(self, row: Row, rng: np.random.Generator) -> Row:
+        dropout = self.dropout
+        nothing = rng.random() < dropout.all
+        shares = {
+            "pitch": dropout.melody, "beats": dropout.beats, "drums": dropout.drums,
+            "key": dropout.key, "genre": dropout.genre, "lead": dropout.lead,
+        }  # fmt: skip
+        taken: dict[str, Any] = {
+            name: torch.zeros_like(getattr(row, name))
+            for name, share in shares.items()
+            if rng.random() < share or nothing
+        }
+        if rng.random() < dropout.text or nothing:
+            # Nothing is due of words that are not there.
+            taken |= {"caption": "", "words": torch.full_like(row.words, NO_CLASS)}
+        return replace(row, **taken)
+
+
+def steady_rows(facts: Facts, words: WordsConfig) -> dict[str, Tensor]:
+    """The rows that are told at every step of a song; zeros for what it does not have."""
+    lead = facts.instruments[0] if facts.instruments else ""
+    return {
+        "drums": drum_row(facts.drums),
+        "key": key_row(parse_key(facts.key)) if facts.key else torch.zeros(KEY_FEATURES),
+        "genre": _one_hot(facts.genre, words.genres),
+        "lead": _one_hot(lead, words.leads),
+    }
+
+
+def word_classes(facts: Facts, told: Told, words: WordsConfig) -> Tensor:
+    """[4] int64: classes of the tempo and the mode that go with a caption, and of the genre and the
+    lead that it names, 0 for none.
+    """
+    mode = MODES.index(parse_key(facts.key)[1]) if facts.key else NO_CLASS
+    genre = 1 + words.genres.index(told.genre) if told.genre in words.genres else 0
+    lead = 1 + words.leads.index(told.lead) if told.lead in words.leads else 0
+    return torch.tensor([tempo_class(facts.bpm), mode, genre, lead])
+
+
+def _one_hot(name: str, known: Sequence[str]) -> Tensor:
+    return torch.tensor([float(name == one) for one in known])

@@ -6,49 +6,72 @@ import json
 import logging
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toccata.conditioners import beats, drums
-from toccata.conditioners.chroma import ChromaConfig, step_rows
-from toccata.conditioners.words import WordsConfig, WordsTextEncoder, mean_of_words
-from toccata.errors import InputError
-from toccata.families.model import BEATS, DRUMS, MELODY, MELODY_STEPS, TEXT, TEXT_STEPS
+from toccata.conditioners import beats, drums, key
+from toccata.conditioners.chroma import ChromaConfig
+from toccata.conditioners.words import WordsConfig
+from toccata.families.model import MELODY, TEXT
+from toccata.families.step_conditions import (
+    BEATS,
+    DRUMS,
+    GENRE,
+    KEY,
+    LEAD,
+    MELODY_STEPS,
+    TEXT_STEPS,
+)  # fmt: skip
 from toccata.lm import delay
-from toccata.lm.decoder import Decoder, LMConfig
-from toccata.lm.init import init_weights
+from toccata.lm.decoder import LMConfig
 from toccata.training import checkpoint
 from toccata.training.config import from_mapping, load_config
+from toccata.training.corpus.genres import all_genres
+from toccata.training.corpus.instruments import INSTRUMENTS
 from toccata.training.corpus.song import FRAMES_PER_SECOND
+from toccata.training.ema import MovingAverage
 from toccata.training.lm_data import Batch, CropBatches, Dropout
+from toccata.training.lm_model import Conditioned, book_losses
+from toccata.training.lm_start import STATE, begin
 
 log = logging.getLogger(__name__)
 # What validation losses were always measured with.
-HELD_OUT = Dropout(all=0.0, text=0.0, melody=0.5, beats=0.2, drums=0.0, history=0.0)
+HELD_OUT = Dropout(
+    all=0.0, text=0.0, melody=0.5, beats=0.2, drums=0.0, key=0.0, genre=0.0, lead=0.0, history=0.0
+)
+
+
+def all_words() -> WordsConfig:
+    """A text encoder that knows all that the corpus does."""
+    genres = tuple(genre.name for genre in all_genres())
+    return WordsConfig(max_words=40, tempo_classes=90, genres=genres, leads=tuple(INSTRUMENTS))
 
 
 @dataclass(frozen=True)
 class LMRun:
     """One training run; the decoder is of the prefix kind with delays 0 1 2 3.
 
-    start: the folder of an earlier run whose weights this one goes on from.
+    start: the folder of an earlier run, or a model's name or folder, whose weights this one goes on
+    from; a deeper decoder keeps what that one had learned. start_emphasis: what it was packed with.
+    average: how slowly the moving average of the weights moves, which is what is kept in the end.
     """
 
     out: str
     corpus: str
     validation: str
     start: str = ""
+    start_emphasis: Mapping[str, float] = field(default_factory=dict)
     dim: int = 256
     layers: int = 8
     heads: int = 4
     ffn_dim: int = 1024
     card: int = 1024
     codebooks: int = 4
-    text: WordsConfig = field(default_factory=lambda: WordsConfig(tempo_classes=90))
+    text: WordsConfig = field(default_factory=all_words)
     segment_s: float = 10.0
     seed: int = 1
     steps: int = 10000
@@ -59,7 +82,8 @@ class LMRun:
     weight_decay: float = 0.05
     from_start: float = 0.5
     book_weights: tuple[float, ...] = (1.5, 1.0, 0.8, 0.7)
-    tempo_weight: float = 0.05
+    words_weight: float = 0.05
+    average: float = 0.998
     dropout: Dropout = field(default_factory=Dropout)
     bf16: bool = True
     save_every: int = 250
@@ -79,80 +103,10 @@ class LMRun:
             cond_dims={
                 TEXT: self.text.dim, MELODY: self.chroma.bins, BEATS: beats.FEATURES,
                 TEXT_STEPS: self.text.dim, MELODY_STEPS: self.chroma.step_features,
-                DRUMS: drums.FEATURES,
+                DRUMS: drums.FEATURES, KEY: key.FEATURES, GENRE: len(self.text.genres),
+                LEAD: len(self.text.leads),
             },
         )  # fmt: skip
-
-
-class Conditioned(nn.Module):
-    """What is trained: the decoder and the text encoder that goes with it."""
-
-    def __init__(self, run: LMRun) -> None:
-        super().__init__()
-        self.lm = Decoder(run.lm)
-        self.text = WordsTextEncoder(run.text)
-        self.chroma = run.chroma
-        init_weights(self.lm)
-        for name in (BEATS, DRUMS, TEXT_STEPS, MELODY_STEPS):
-            nn.init.zeros_(self.lm.projections[name].get_parameter("weight"))
-
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits [B, K, S, card]; their targets [B, K, S], the special id where none is due; and
-        how little the words tell of the tempo, in nats.
-        """
-        text = self.text(batch.captions)
-        config = self.lm.config
-        steps = delay.apply(batch.codes, config.delays, config.special_id)
-        heard = steps[..., :-1].masked_fill(~batch.heard[:, None], config.special_id)
-        step_sums = self.step_sums(batch, text)
-        logits = self.lm(heard, prefix=self.prefix(batch, text), step_sums=step_sums)
-        return logits, steps[..., 1:], self.tempo_loss(text, batch.tempo)
-
-    def tempo_loss(self, text: Tensor, tempo: Tensor) -> Tensor:
-        """Cross-entropy of the tempo's class; 0 for a text encoder that tells none apart."""
-        if self.text.tempo is None:
-            return text.new_zeros(())
-        return F.cross_entropy(self.text.tempo(mean_of_words(text)).float(), tempo)
-
-    def prefix(self, batch: Batch, text: Tensor) -> Tensor:
-        """Melody rows, then text rows; a withheld text is zeros, as when sampling."""
-        words = self.lm.projections[TEXT](text) * _said(batch)
-        return torch.cat([self.lm.projections[MELODY](self.melody(batch)), words], 1)
-
-    def step_sums(self, batch: Batch, text: Tensor) -> Tensor:
-        """What is added to each step [B, S, D]; nothing for what is withheld."""
-        steps = batch.beats.shape[1]
-        followed = batch.pitch.any(1)[:, None, None]
-        near = step_rows(self.melody(batch), self.chroma, steps, FRAMES_PER_SECOND)
-        sums: Tensor = (
-            self.lm.projections[BEATS](batch.beats) * batch.beats[..., :1]
-            + self.lm.projections[TEXT_STEPS](mean_of_words(text))[:, None] * _said(batch)
-            + self.lm.projections[MELODY_STEPS](near) * followed
-            + self.drums(batch)
-        )
-        return sums
-
-    def drums(self, batch: Batch) -> Tensor:
-        """What is added to all steps [B, 1, D]."""
-        sums: Tensor = self.lm.projections[DRUMS](batch.drums)
-        return (sums * batch.drums.any(1, keepdim=True))[:, None]
-
-    def melody(self, batch: Batch) -> Tensor:
-        return F.one_hot(batch.pitch, self.chroma.bins).float()
-
-
-def _said(batch: Batch) -> Tensor:
-    """Which captions are not withheld [B, 1, 1]."""
-    return torch.tensor([bool(text) for text in batch.captions])[:, None, None]
-
-
-def book_losses(logits: Tensor, targets: Tensor, card: int) -> Tensor:
-    """Cross-entropy of each codebook [K] in nats."""
-    losses = [
-        F.cross_entropy(book.flatten(0, 1), target.flatten(), ignore_index=card)
-        for book, target in zip(logits.unbind(1), targets.unbind(1), strict=True)
-    ]
-    return torch.stack(losses)
 
 
 def main(config: Path) -> Path:
@@ -166,10 +120,10 @@ def main(config: Path) -> Path:
 
 def load_trained(path: Path) -> tuple[LMRun, Conditioned]:
     """The model of a training run, from its folder."""
-    state = checkpoint.load(path / "lm.pt")
+    state = checkpoint.load(path / STATE)
     run = from_mapping(LMRun, json.loads(state["config"]), "config")
-    model = Conditioned(run)
-    model.load_state_dict(state["model"])
+    model = Conditioned(run.lm, run.text, run.chroma)
+    model.load_state_dict(state["weights"])
     return run, model.eval()
 
 
@@ -177,11 +131,12 @@ class LMTrainer:
     def __init__(self, run: LMRun) -> None:
         torch.manual_seed(run.seed)
         self.run = run
-        self.path = Path(run.out) / "lm.pt"
-        self.model = Conditioned(run)
+        self.path = Path(run.out) / STATE
+        self.model = Conditioned(run.lm, run.text, run.chroma)
         self.optimizers = optimizers(self.model, run)
         self.batches = self._batches(Path(run.corpus), run.dropout)
         self.held_out = self._batches(Path(run.validation), HELD_OUT)
+        self.average = MovingAverage(self.model, run.average)
         self.step = 0
 
     def _batches(self, folder: Path, dropout: Dropout) -> CropBatches:
@@ -192,6 +147,7 @@ class LMTrainer:
             folder=folder, seed=run.seed, batch=run.batch, frames=frames,
             steps=delay.steps_of(frames, run.lm.delays) - 1, pitch_frames=chroma.frames,
             pitch_stride=stride, from_start=run.from_start, dropout=dropout,
+            words=run.text,
         )  # fmt: skip
 
     def resume(self) -> None:
@@ -201,21 +157,15 @@ class LMTrainer:
             for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(values)
             self.step = state["step"]
+            self.average.load_state_dict(state["average"])
         elif self.run.start:
-            self.start_from(Path(self.run.start) / "lm.pt")
-
-    def start_from(self, path: Path) -> None:
-        """Take the weights of another run; conditions that it did not know begin at nothing."""
-        weights, own = checkpoint.load(path)["model"], self.model.state_dict()
-        begins = {name: value for name, value in own.items() if "projections" in name} | weights
-        for name in {*begins, *own}:
-            if name not in begins or name not in own or begins[name].shape != own[name].shape:
-                cure = f"give this run the layers and sizes of that one: {name} differs"
-                raise InputError("start", str(path), cure)
-        self.model.load_state_dict(begins)
+            begin(self.model, self.run.start, self.run.start_emphasis)
+            self.average = MovingAverage(self.model, self.run.average)
 
     def save(self) -> None:
         state = {
+            "weights": self.average.weights,
+            "average": self.average.state_dict(),
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
@@ -244,9 +194,9 @@ class LMTrainer:
 
     def update(self, batch: Batch) -> Tensor:
         """One optimiser step; returns the losses by codebook [K]."""
-        losses, tempo_loss = self.losses(batch)
+        losses, words_loss = self.losses(batch)
         weights = torch.tensor(self.run.book_weights)
-        loss = (losses * weights / weights.sum()).sum() + self.run.tempo_weight * tempo_loss
+        loss = (losses * weights / weights.sum()).sum() + self.run.words_weight * words_loss
         self.model.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -254,21 +204,27 @@ class LMTrainer:
             for group in optimizer.param_groups:
                 group["lr"] = self.rate()
             optimizer.step()
+        self.average.update()
         return losses.detach()
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of each codebook [K], and of the tempo."""
+        """Cross-entropy of each codebook [K], and of what the words tell."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.run.bf16):
-            logits, targets, tempo_loss = self.model(batch)
-        return book_losses(logits.float(), targets, self.run.card), tempo_loss
+            logits, targets, words_loss = self.model(batch)
+        return book_losses(logits.float(), targets, self.run.card), words_loss
 
     @torch.no_grad()
     def validate(self, batches: int = 6) -> Tensor:
-        """Losses by codebook [K] on songs never trained on."""
-        self.model.eval()
+        """Losses by codebook [K] of the averaged weights, on songs never trained on."""
+        model, self.model = self.model, self._averaged()
         losses = [self.losses(self.held_out(step))[0] for step in range(batches)]
-        self.model.train()
+        self.model = model
         return torch.stack(losses).mean(0)
+
+    def _averaged(self) -> Conditioned:
+        model = Conditioned(self.run.lm, self.run.text, self.run.chroma)
+        model.load_state_dict(self.average.weights)
+        return model.eval()
 
     def rate(self) -> float:
         """Linear warm-up, then a cosine down to `lr_end`."""

@@ -1,0 +1,102 @@
+"""Where a run begins: the weights of another run or of a finished model, in a deeper decoder maybe.
+
+New layers add nothing at first, so that the deeper decoder begins as good as the other one was
+(Chen et al. 2016, "Net2Net", section 2.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from toccata.conditioners.words import WordsTextEncoder
+from toccata.errors import InputError
+from toccata.families.musicgen import load_model
+from toccata.training import checkpoint
+
+STATE = "lm.pt"
+LAYER = "lm.layers.{}."
+SILENT = ("self_attn.out.weight", "ffn_out.weight")
+# They may be new to a run, or longer than they were.
+GROWING = ("lm.projections.", "text.positions", "text.tags.", "text.mode.")
+
+Weights = dict[str, Tensor]
+
+
+def weights_of(start: str, emphasis: Mapping[str, float]) -> Weights:
+    """The weights of a run's folder, or of a model by name or folder.
+
+    `emphasis` is taken back: what a finished model was packed with.
+    """
+    if (state := Path(start) / STATE).is_file():
+        saved: Weights = checkpoint.load(state)["weights"]
+        return saved
+    model = load_model(start, device="cpu", precision="fp32")
+    if not isinstance(model.text_encoder, WordsTextEncoder):
+        raise InputError("start", start, "its text encoder is not of the kind that is trained here")
+    weights = {f"lm.{name}": value for name, value in model.lm.state_dict().items()}
+    weights |= {f"text.{name}": value for name, value in model.text_encoder.state_dict().items()}
+    for name, times in emphasis.items():
+        for part in ("weight", "bias"):
+            weights[f"lm.projections.{name}.{part}"] /= times
+    return weights
+
+
+def grow(own: Weights, start: Weights, where: str) -> Weights:
+    """`own` fresh weights of a run with those of `start` in their places.
+
+    Raises InputError for weights of other sizes, or more layers than the run has.
+    """
+    weights = dict(own)
+    places = _places(_depth(start), _depth(own), where)
+    for name, value in start.items():
+        weights[name := _moved(name, places)] = _fitted(name, own, value, where)
+    for depth in set(range(_depth(own))) - set(places):
+        for part in SILENT:
+            weights[name := LAYER.format(depth) + part] = torch.zeros_like(own[name])
+    old = {_moved(name, places) for name in start}
+    for name in own:
+        new = any(name.startswith(LAYER.format(depth)) for depth in range(_depth(own)))
+        if name not in old and not new and not name.startswith(GROWING):
+            raise _differs(name, where)
+    return weights
+
+
+def _places(old: int, new: int, where: str) -> list[int]:
+    """Where each of the old layers stands among the new ones: spread evenly."""
+    if old > new:
+        raise InputError("start", where, f"it has {old} layers: give this run as many or more")
+    return [(depth * new + new - 1) // old for depth in range(old)]
+
+
+def _depth(weights: Weights) -> int:
+    return len({name.split(".")[2] for name in weights if name.startswith("lm.layers.")})
+
+
+def _moved(name: str, places: list[int]) -> str:
+    if not name.startswith("lm.layers."):
+        return name
+    depth, rest = name.removeprefix("lm.layers.").split(".", 1)
+    return LAYER.format(places[int(depth)]) + rest
+
+
+def _fitted(name: str, own: Weights, value: Tensor, where: str) -> Tensor:
+    if name not in own:
+        raise _differs(name, where)
+    if own[name].shape == value.shape:
+        return value
+    if name.startswith(GROWING) and own[name].shape[1:] == value.shape[1:]:
+        return torch.cat([value, own[name][len(value) :]])
+    raise _differs(name, where)
+
+
+def _differs(name: str, where: str) -> InputError:
+    return InputError("start", where, f"give this run the sizes of that one: {name} differs")
+
+
+def begin(model: nn.Module, start: str, emphasis: Mapping[str, float]) -> None:
+    """Give `model` the weights of `start`, as far as it has them."""
+    model.load_state_dict(grow(model.state_dict(), weights_of(start, emphasis), start))
