@@ -1,73 +1,200 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
-from toccata.training.corpus.captions import caption
+from toccata.training.corpus.captions import Told, Worded, caption, worded
+from toccata.training.corpus.captions.vocabulary import generic_word, instrument_words
 from toccata.training.corpus.compose import compose
-from toccata.training.corpus.instruments import INSTRUMENTS
+from toccata.training.corpus.instruments import KITS
 from toccata.training.corpus.song import Facts
 from toccata.training.corpus.stream import caption_rng
 
-PAIRS = [
-    (song.facts, caption(song.facts, caption_rng(seed)).lower())
-    for seed in range(600)
-    for song in [compose(seed, 8.0)]
-]
-NO_DRUMS = re.compile(r"no drums|without drums|drumless|no percussion")
-DRUMS = re.compile(r"drum|brush")
+SONGS = [compose(seed, 4.0).facts for seed in range(300)]
+PAIRS = [(facts, worded(facts, caption_rng(seed))) for facts in SONGS for seed in range(10)]
+# One place for a sound: what a caption denies, and what it asserts.
+DENIAL = re.compile(
+    r"\b(?:no|without any|without|minus the|zero|leave out the) [\w&' -]+|\b[\w -]+-free"
+    r"|drum-?less|beatless|drums off",
+    re.IGNORECASE,
+)
+
+
+def _spelt(facts: Facts, seed: int) -> Worded:
+    """A caption of which no word is misspelt, as far as the seeds go."""
+    return worded(facts, caption_rng(seed))
 
 
 def _share(told: list[bool]) -> float:
     return float(np.mean(told))
 
 
-def _sounds(facts: Facts) -> set[str]:
-    return {word for name in facts.instruments for word in INSTRUMENTS[name].words}
-
-
 def test_same_seed_same_words() -> None:
-    facts = compose(3, 8.0).facts
-    assert caption(facts, caption_rng(3)) == caption(facts, caption_rng(3))
+    facts = SONGS[3]
+    assert worded(facts, caption_rng(3)) == worded(facts, caption_rng(3))
+    assert caption(facts, caption_rng(3)) == worded(facts, caption_rng(3)).text
 
 
-def test_every_number_told_is_the_tempo() -> None:
-    for facts, text in PAIRS:
-        numbers = re.findall(r"\d+", re.sub(r"3/4|808|80s", "", text))
-        assert set(numbers) <= {str(facts.bpm)}, text
-    assert 0.5 < _share([str(facts.bpm) in text for facts, text in PAIRS]) < 0.7
+def test_told_is_true() -> None:
+    for facts, words in PAIRS:
+        told = words.told
+        assert told.genre in ("", facts.genre)
+        assert told.lead in ("", *facts.instruments[:1])
+        assert told.key in ("", facts.key)
+        assert told.mode == (told.key.split()[1] if told.key else "")
+        assert told.bpm in (None, facts.bpm)
+        assert told.drums in (None, facts.drums)
+        assert told.mood in ("", facts.mood)
 
 
-def test_drums_are_promised_only_when_there() -> None:
-    without = [text for facts, text in PAIRS if not facts.drums]
-    playing = [text for facts, text in PAIRS if facts.drums]
-    assert not any(NO_DRUMS.search(text) for text in playing)
-    assert not any(DRUMS.search(NO_DRUMS.sub("", text)) for text in without)
-    assert not any(re.search(r"beat|groove\b", text) for text in without)
-    assert 0.5 < _share([bool(NO_DRUMS.search(text)) for text in without]) < 0.75
-    assert 0.5 < _share([bool(DRUMS.search(text)) for text in playing]) < 0.75
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("genre", 0.76, 0.85), ("lead", 0.6, 0.7), ("drums", 0.56, 0.66), ("bpm", 0.5, 0.61),
+        ("key", 0.35, 0.45), ("mood", 0.56, 0.66),
+    ],
+)  # fmt: skip
+def test_each_fact_is_told_as_often_as_it_should(name: str, least: float, most: float) -> None:
+    told = [getattr(words.told, name) not in ("", None) for _, words in PAIRS]
+    assert least < _share(told) < most
+    assert 0.002 < _share([words.told == Told() for _, words in PAIRS]) < 0.04
 
 
-def test_key_told_is_the_key() -> None:
-    keys = re.compile(r"\b([a-g][b#]?) (major|minor)\b")
-    for facts, text in PAIRS:
-        assert {" ".join(k) for k in keys.findall(text)} <= {facts.key.lower()}, text
-    assert 0.2 < _share([bool(keys.search(text)) for _, text in PAIRS]) < 0.4
+def test_the_tempo_is_in_the_text_if_and_only_if_it_is_told() -> None:
+    tempo = r"(?:tempo|speed|bpm)\W{{0,3}}\b{0}\b|\b{0} ?bpm|\b{0} beats per minute|\bat {0}\b"
+    for facts, words in PAIRS:
+        found = re.search(tempo.format(facts.bpm), words.text.lower()) is not None
+        loose = re.search(rf"\b{facts.bpm}(?!\d)", words.text) is not None
+        assert loose if words.told.bpm else not found, words
 
 
-def test_instruments_told_are_played() -> None:
-    ambiguous = {"piano", "guitar", "bass", "voices", "pad", "strings"}
-    names = {word for i in INSTRUMENTS.values() for word in i.words} - ambiguous
-    for facts, text in PAIRS:
-        sounds = " | ".join(_sounds(facts))
-        assert all(name in sounds for name in names if re.search(rf"\b{name}\b", text)), text
-    named = [any(word in text for word in _sounds(facts)) for facts, text in PAIRS]
-    assert 0.55 < _share(named) < 0.75
+def test_no_other_number_is_called_a_tempo() -> None:
+    named = re.compile(r"(?:tempo|bpm)\W{1,3}(\d+)|(\d+) ?bpm|(\d+) beats per minute", re.I)
+    for facts, words in PAIRS:
+        numbers = {number for match in named.findall(words.text) for number in match if number}
+        assert numbers <= {str(facts.bpm)}, words
 
 
-def test_something_is_always_told_in_clean_words() -> None:
-    for _, text in PAIRS:
-        assert len(text) > 3
-        assert not re.search(r"  | ,|,,|^[ ,]|[ ,]$|\{|\bwith with\b", text), text
-    assert len({text for _, text in PAIRS}) > 0.95 * len(PAIRS)
+def test_the_key_is_in_the_text_if_and_only_if_it_is_told() -> None:
+    signs = {"c#": "db", "d#": "eb", "f#": "gb", "g#": "ab", "a#": "bb"}
+    same = signs | {flat: sharp for sharp, flat in signs.items()}
+    named = re.compile(
+        r"(?<![\w'])([a-g](?:#|b| sharp| flat)?) ?(major|minor|maj|min|m)(?!\w)"
+        r"|(?<!\w)(major|minor) ([a-g](?:#|b)?)(?!\w)"
+    )
+    for facts, words in PAIRS:
+        keys = set()
+        for tonic, mode, mode_first, tonic_last in named.findall(words.text.lower()):
+            sign = (tonic or tonic_last).replace(" sharp", "#").replace(" flat", "b")
+            mode = mode or mode_first
+            keys.add((sign, "major" if mode.startswith("maj") else "minor"))
+        if not words.told.key:
+            assert not keys, words
+            continue
+        tonic, mode = facts.key.lower().split()
+        right = {(tonic, mode), (same.get(tonic, tonic), mode)}
+        assert keys & right, words
+        # "in a Bb minor ..." leaves room for an article, never for another key.
+        assert keys <= right | {("a", mode)}, words
+
+
+def test_an_absent_instrument_is_named_only_to_deny_it() -> None:
+    for facts, words in PAIRS:
+        asserted = DENIAL.sub(" ", words.text.lower())
+        played = {w for name in facts.instruments for w in _names(name)}
+        allowed = " | ".join((*played, *_kit_words(facts), facts.genre))
+        for name, synonyms in instrument_words().items():
+            if name in facts.instruments:
+                continue
+            for word in synonyms:
+                if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", asserted):
+                    assert word in allowed or word in words.told.genre, (word, facts, words)
+
+
+def test_a_denied_instrument_is_absent() -> None:
+    denied = re.compile(r"\b(?:no|without any|without|minus the) ([a-z ]+)|\b([a-z ]+)-free")
+    seen = 0
+    for facts, words in PAIRS:
+        for match in denied.finditer(words.text.lower()):
+            what = (match[1] or match[2]).split(" please")[0].strip()
+            tokens = {token for name in facts.instruments for token in name.split()}
+            assert not what or what.split()[-1] not in tokens, (facts, words)
+            seen += 1
+    assert seen > 50
+
+
+def test_drums_are_told_only_as_they_are() -> None:
+    drums = re.compile(r"\bdrum|\bpercussion(?! section)|brush|\bbeats?\b(?! per)|\bgroove\b")
+    for facts, words in PAIRS:
+        text = words.text.lower()
+        if words.told.drums is None:
+            assert not drums.search(text.replace("drum and bass", "")), words
+        if not facts.drums:
+            assert not drums.search(DENIAL.sub(" ", text)), words
+    playing = [words for facts, words in PAIRS if facts.drums and words.told.drums]
+    assert all(not re.search(r"no (drum|perc|beat)|drumless|beatless", w.text) for w in playing)
+
+
+def test_the_lead_comes_first_among_the_instruments() -> None:
+    """If any is named at all, it is the lead's own name in 19 of 20 captions."""
+    named, first = 0, 0
+    for facts, words in PAIRS:
+        asserted = DENIAL.sub(" ", words.text.lower())
+        at = {name: _place(asserted, _names(name)) for name in facts.instruments}
+        here = {name: place for name, place in at.items() if place >= 0}
+        if not here:
+            continue
+        named += 1
+        first += bool(words.told.lead)
+        if words.told.lead in here:
+            assert here[words.told.lead] == min(here.values()), words
+    assert first > 0.93 * named
+
+
+def test_captions_of_one_song_differ() -> None:
+    texts = [caption(facts, caption_rng(seed)) for facts in SONGS[:10] for seed in range(600)]
+    assert len(set(texts)) > 5000
+
+
+def test_captions_are_short() -> None:
+    lengths = sorted(len(words.text.split()) for _, words in PAIRS)
+    assert lengths[int(0.95 * len(lengths))] <= 36
+
+
+def test_words_are_clean() -> None:
+    for _, words in PAIRS:
+        assert len(words.text) > 2
+        assert not re.search(r"  |,,|^[ ,.]|[{}]|\bwith with\b|\b[Aa]n? an? ", words.text), words
+
+
+def test_most_is_typed_in_lower_case_and_little_of_it_shouted() -> None:
+    counts = Counter(
+        "upper" if text.isupper() else "lower" if text.islower() else "mixed"
+        for text in (words.text for _, words in PAIRS)
+    )
+    assert counts["lower"] > 0.5 * len(PAIRS)
+    assert 0.01 * len(PAIRS) < counts["upper"] < 0.08 * len(PAIRS)
+
+
+def test_facts_the_tables_do_not_know_are_said_as_they_are() -> None:
+    facts = replace(SONGS[0], genre="polka", mood="zesty", instruments=("accordion",), kit="cans")
+    texts = " ".join(caption(facts, caption_rng(seed)).lower() for seed in range(60))
+    assert all(word in texts for word in ("polka", "zesty", "accordion"))
+
+
+def _names(instrument: str) -> tuple[str, ...]:
+    generic = generic_word(instrument)
+    return (*instrument_words()[instrument], *((generic,) if generic else ()))
+
+
+def _kit_words(facts: Facts) -> tuple[str, ...]:
+    return KITS[facts.kit].words if facts.kit else ()
+
+
+def _place(text: str, names: tuple[str, ...]) -> int:
+    places = [m.start() for n in names if (m := re.search(rf"(?<!\w){re.escape(n)}(?!\w)", text))]
+    return min(places, default=-1)

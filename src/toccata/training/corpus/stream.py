@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from toccata.training.corpus.captions import caption
+from toccata.training.corpus.captions import Told, worded
 from toccata.training.corpus.compose import compose
 from toccata.training.corpus.song import Song
 
@@ -27,12 +27,13 @@ _CAPTION_STREAM = 1
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """`audio` [N] float32, mono at 32 kHz."""
+    """`audio` [N] float32, mono at 32 kHz; `told`: what the caption tells."""
 
     seed: int
     song: Song
     caption: str
     audio: NDArray[np.float32]
+    told: Told
 
 
 def caption_rng(seed: int) -> np.random.Generator:
@@ -43,7 +44,8 @@ def caption_rng(seed: int) -> np.random.Generator:
 def example(seed: int, duration_s: float, renderer: Renderer) -> Example:
     """The example of one seed."""
     song = compose(seed, duration_s)
-    return Example(seed, song, caption(song.facts, caption_rng(seed)), renderer.render(song))
+    words = worded(song.facts, caption_rng(seed))
+    return Example(seed, song, words.text, renderer.render(song), words.told)
 
 
 def examples(seed_start: int, duration_s: float, renderer: Renderer) -> Iterator[Example]:
