@@ -31,7 +31,8 @@ def compress(audio: Floats, ratio: float, threshold_db: float, knee_db: float = 
     if audio.size == 0:
         return audio
     over_db = _smooth(_peaks_db(audio)) - threshold_db
-    return audio * _per_sample(10 ** (_gain_db(over_db, ratio, knee_db) / 20), audio.size)
+    gains = np.asarray(10 ** (_gain_db(over_db, ratio, knee_db) / 20), np.float32)
+    return np.multiply(audio, _per_sample(gains, audio.size), dtype=np.float32)
 
 
 def _peaks_db(audio: Floats) -> Floats:
