@@ -21,8 +21,8 @@ SLOWEST_BPM, FASTEST_BPM = 30.0, 300.0
 
 _NUMBER = r"(?<![\d.])(\d{2,3}(?:\.\d+)?)"
 _TEMPO = re.compile(
-    rf"{_NUMBER}\s*-?\s*(?:bpm|b\.p\.m|beats? (?:per|a) minute)"
-    rf"|\b(?:bpm|tempo)(?:\s+of|\s+is)?\s*[:=]?\s*{_NUMBER}(?![\d.])",
+    rf"{_NUMBER}\s*-?\s*(?:bpm|b\.p\.m|b\w+ (?:per|a) m\w+)"
+    rf"|\b(?:bpm|tempo)(?:\s+of|\s+is)?\s*[:=]?\s*{_NUMBER}(?!\.?\d)",
     re.IGNORECASE,
 )
 

@@ -12,10 +12,16 @@ from torch import Tensor
 
 FEATURES = 2
 
+_DRUMS = r"(?:the\s+)?(?:drum(?:s|\b|\W*kit|beat)|percussion|beats?\b)"
 _NONE = re.compile(
-    r"\b(?:no|without|minus|sans)\s+(?:any\s+)?(?:drum|percussion)|\bdrumless\b", re.IGNORECASE
+    rf"\b(?:no|zero|without|minus|sans|leave\s+out)\s+(?:any\s+)?{_DRUMS}"
+    r"|\b(?:drum|beat)-?less\b|\bdrums?\s+off\b",
+    re.IGNORECASE,
 )
-_SOME = re.compile(r"\b(?:drum|percussion)", re.IGNORECASE)
+# "Drum and bass" is a kind of music.
+_SOME = re.compile(
+    r"\b(?:drum(?!\s*(?:and|&|\+|'?n'?)\s*bass)|percussion|brushes\b)", re.IGNORECASE
+)
 
 
 def named_drums(prompt: str | None) -> bool | None:

@@ -19,24 +19,43 @@ SCALES: dict[Mode, tuple[int, ...]] = {
 }
 FEATURES = 12 + 12 + 12  # major tonics, minor tonics, notes of the scale
 
-_TONIC = r"(?<![A-Za-z#])([A-G])(?:\s*(#|♯|b|♭)|[\s-]+(sharp|flat))?"
-_MODES = r"(?:(maj(?:or)?)|(min(?:or)?))\b"
+_LETTER = r"(?<![A-Za-z#])([A-G])"
+_SIGN = r"(?:(#|♯|b|♭)|[\s-]+(sharp|flat))?"
+_END = r"(?![\w#♯♭])"
 # "a minor key change" names no key.
-_NAMED = re.compile(rf"{_TONIC}[\s-]*{_MODES}(?!\s+(?:key|mode|scale|chord|third))", re.IGNORECASE)
-# "Am" alone may be the end of "I Am": it needs a word before it.
-_SHORT = re.compile(r"\b(?:[Ii]n|[Kk]ey(?: of)?:?) ([A-G])([#♯b♭])?(m)?(?![\w#♯♭])")
+_NAMED = re.compile(
+    rf"{_LETTER}{_SIGN}[\s-]*(?:maj(?:or)?|(min(?:or)?))\b(?!\s+(?:key|mode|scale|chord|third)\b)",
+    re.IGNORECASE,
+)
+_TURNED = re.compile(
+    rf"\b(?:maj(?:or)?|(min(?:or)?))\s+([B-G]|a(?=\s*(?:$|[^\s\w]))){_SIGN}{_END}", re.I
+)
+_TURNED_SIGNED = re.compile(rf"\b(?:major|(minor))\s+([A-G])\s?(#|♯|b|♭|sharp|flat){_END}", re.I)
+_SHORT = re.compile(rf"\b(in|key(?: of| is)?\W*) ([A-G])([#♯b♭])?(m)?{_END}", re.IGNORECASE)
+# "Am" alone may be the end of "I Am".
+_ALONE = re.compile(rf"(?<!\bI )\b(?:([A-G])([#♯b♭])?|([a-g])([#♯b♭]))m{_END}")
 _ACCIDENTALS = {"#": "#", "♯": "#", "sharp": "#", "b": "b", "♭": "b", "flat": "b"}
 
 
 def named_key(prompt: str | None) -> Key | None:
-    """The first key that a prompt names: "A minor", "f# maj", "B flat major", "in Am"."""
-    if match := _NAMED.search(prompt or ""):
-        letter, sign, word, _, minor = match.groups()
+    """The key that a prompt names: "A minor", "f# maj", "B flat major", "minor eb", "in Am"."""
+    text = prompt or ""
+    if match := _TURNED_SIGNED.search(text):
+        minor, letter, sign = match.groups()
+        return _key(letter, sign, bool(minor))
+    if match := _NAMED.search(text):
+        letter, sign, word, minor = match.groups()
         return _key(letter, sign or word, bool(minor))
-    if match := _SHORT.search(prompt or ""):
-        letter, sign, minor = match.groups()
-        # "in A" is mostly an article that lost its noun.
-        return _key(letter, sign, bool(minor)) if minor or sign or letter != "A" else None
+    if match := _TURNED.search(text):
+        minor, letter, sign, word = match.groups()
+        return _key(letter, sign or word, bool(minor))
+    if match := _SHORT.search(text):
+        before, letter, sign, minor = match.groups()
+        # "in a" is mostly an article, "in D" may be one letter of anything, "key of a" never is.
+        if minor or sign or before.lower() != "in" or letter in "BCDEFG":
+            return _key(letter, sign, bool(minor))
+    if match := _ALONE.search(text):
+        return _key(match[1] or match[3], match[2] or match[4], minor=True)
     return None
 
 

@@ -4,7 +4,7 @@ A word is the sum of hashed pieces (the word itself and its letter trigrams, as 
 al. 2017), so that unseen and misspelt words land near known ones. A number also carries its
 value, so that 93 bpm lies between 92 and 94. Two transformer layers let words see each other
 ("no" and "drums", "92" and "bpm"). It also learns what goes with the words ("happy rock"): which
-tempi, which mode, and the genre and the leading instrument if they are named.
+tempi, which mode, and the genre, the leading instrument and the drums if they are named.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ SLOWEST_BPM, BPM_PER_CLASS = 40, 2
 WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+#?")
 NUMBER_WAVES = 16
 MODES: tuple[Mode, Mode] = ("major", "minor")
+DRUMS = ("none", "some")
 NOT_NAMED = 0.5  # from this likelihood on
 
 
@@ -47,7 +48,7 @@ class WordsConfig:
     @property
     def tags(self) -> Mapping[str, tuple[str, ...]]:
         """What words may name, by kind."""
-        return {"genre": self.genres, "lead": self.leads}
+        return {"genre": self.genres, "lead": self.leads, "drums": DRUMS}
 
 
 def words_of(prompt: str) -> list[str]:

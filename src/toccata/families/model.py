@@ -23,7 +23,7 @@ from toccata.conditioners.key import named_key
 from toccata.conditioners.stems import MelodyStems
 from toccata.conditioners.style import StyleEncoder
 from toccata.errors import CheckpointError, InputError
-from toccata.families.step_conditions import BEATS, KEY, StepConditions
+from toccata.families.step_conditions import BEATS, DRUMS, GENRE, KEY, LEAD, StepConditions
 from toccata.hearing.key import Key
 from toccata.lm.decoder import Decoder
 from toccata.lm.delay import steps_of
@@ -82,11 +82,11 @@ class Model:
         if self.chroma is None:
             self._refuse(melody)
             return Conditions(prefix=text, null_prefix=null_text)
-        nothing, drums = null_rows(self.chroma), named_drums(prompt)
+        nothing, named = null_rows(self.chroma), self._named(prompt)
         rows = None if melody is None else self._melody(self.chroma, melody, start_s)
         told = StepConditions(
-            beats=beats, start_s=start_s, drums=drums, key=key, melody=rows,
-            words=states, named=self._named(prompt),
+            beats=beats, start_s=start_s, drums=_drums(prompt, named), key=key, melody=rows,
+            words=states, named={kind: named[kind] for kind in (GENRE, LEAD) if kind in named},
         )  # fmt: skip
         return Conditions(
             prefix=torch.cat([self._project(MELODY, nothing if rows is None else rows), text]),
@@ -186,6 +186,15 @@ class Model:
             raise InputError(
                 "melody", self.name, "this model follows no melody; use melody or melody-large"
             )
+
+
+def _drums(prompt: str | None, named: Mapping[str, Tensor]) -> bool | None:
+    """Whether there are to be drums: in plain words, or as the text encoder understands them."""
+    plain = named_drums(prompt)
+    if plain is not None or DRUMS not in named:
+        return plain
+    none, some = named[DRUMS].tolist()
+    return bool(some > none)
 
 
 def _not_empty(melody: Waveform) -> Waveform:

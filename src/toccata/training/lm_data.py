@@ -168,13 +168,14 @@ def steady_rows(facts: Facts, words: WordsConfig) -> dict[str, Tensor]:
 
 
 def word_classes(facts: Facts, told: Told, words: WordsConfig) -> Tensor:
-    """[4] int64: classes of the tempo and the mode that go with a caption, and of the genre and the
-    lead that it names, 0 for none.
+    """[5] int64: classes of the tempo and the mode that go with a caption, and of the genre, the
+    lead and the drums that it names, 0 for none.
     """
     mode = MODES.index(parse_key(facts.key)[1]) if facts.key else NO_CLASS
     genre = 1 + words.genres.index(told.genre) if told.genre in words.genres else 0
     lead = 1 + words.leads.index(told.lead) if told.lead in words.leads else 0
-    return torch.tensor([tempo_class(facts.bpm), mode, genre, lead])
+    drums = 0 if told.drums is None else 1 + int(told.drums)
+    return torch.tensor([tempo_class(facts.bpm), mode, genre, lead, drums])
 
 
 def _one_hot(name: str, known: Sequence[str]) -> Tensor:

@@ -53,7 +53,7 @@ class Conditioned(nn.Module):
         return logits, steps[..., 1:], self.words_loss(text, batch.words)
 
     def words_loss(self, text: Tensor, classes: Tensor) -> Tensor:
-        """Cross-entropy of what goes with the words: tempo, mode, genre, lead; classes [B, 4].
+        """Cross-entropy of the classes [B, 5] of `word_classes`, given text states [B, L, W].
 
         Nothing is due of heads that the text encoder does not have.
         """

@@ -52,15 +52,15 @@ def grow(own: Weights, start: Weights, where: str) -> Weights:
     """
     weights = dict(own)
     places = _places(_depth(start), _depth(own), where)
-    for name, value in start.items():
-        weights[name := _moved(name, places)] = _fitted(name, own, value, where)
+    taken = {_moved(name, places): value for name, value in start.items()}
+    for name, value in taken.items():
+        weights[name] = _fitted(name, own, value, where)
     for depth in set(range(_depth(own))) - set(places):
-        for part in SILENT:
-            weights[name := LAYER.format(depth) + part] = torch.zeros_like(own[name])
-    old = {_moved(name, places) for name in start}
+        for name in (LAYER.format(depth) + part for part in SILENT):
+            weights[name] = torch.zeros_like(own[name])
     for name in own:
         new = any(name.startswith(LAYER.format(depth)) for depth in range(_depth(own)))
-        if name not in old and not new and not name.startswith(GROWING):
+        if name not in taken and not new and not name.startswith(GROWING):
             raise _differs(name, where)
     return weights
 
@@ -88,9 +88,12 @@ def _fitted(name: str, own: Weights, value: Tensor, where: str) -> Tensor:
         raise _differs(name, where)
     if own[name].shape == value.shape:
         return value
-    if name.startswith(GROWING) and own[name].shape[1:] == value.shape[1:]:
-        return torch.cat([value, own[name][len(value) :]])
-    raise _differs(name, where)
+    grows = all(size >= least for size, least in zip(own[name].shape, value.shape, strict=True))
+    if not name.startswith(GROWING) or not grows:
+        raise _differs(name, where)
+    grown = own[name].clone()
+    grown[tuple(slice(size) for size in value.shape)] = value
+    return grown
 
 
 def _differs(name: str, where: str) -> InputError:
