@@ -57,6 +57,8 @@ class CodecRun:
     commitment_weight: float = 1.0
     adversarial_weight: float = 0.05
     matching_weight: float = 0.1
+    judge_filters: int = 8
+    judge_every: int = 2  # steps of the codec for one of the discriminator
     bf16: bool = True
     save_every: int = 250
 
@@ -87,7 +89,7 @@ class CodecTrainer:
         self.codec = Encodec(run.codec)
         initialize_seanet(self.codec)
         self.learner = CodebookLearner(self.codec.quantizer)
-        self.judge = Discriminator()
+        self.judge = Discriminator(run.judge_filters)
         weights = [p for p in self.codec.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(weights, run.lr, betas=(0.8, 0.99))
         self.judge_optimizer = torch.optim.Adam(self.judge.parameters(), 3e-4, betas=(0.5, 0.9))
@@ -194,15 +196,15 @@ class CodecTrainer:
         return self.codec.decoder(quantized), commitment
 
     def fool(self, real: Tensor, made: Tensor) -> dict[str, Tensor]:
-        """One step of the discriminator, then its verdict on what was made."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=False):
-            loss = discriminator_loss(self.judge(real), self.judge(made.detach()))
+        """The discriminator's verdict on what was made, after a step of its own when one is due."""
+        if self.step % self.run.judge_every == 0:
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.run.bf16):
+                loss = discriminator_loss(self.judge, real, made.detach())
             self.judge_optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self.judge_optimizer.step()
-            with torch.no_grad():
-                reals = self.judge(real)
-            adversarial, matching = generator_loss(reals, self.judge(made))
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.run.bf16):
+            adversarial, matching = generator_loss(self.judge, real, made)
         return {"adversarial": adversarial, "matching": matching}
 
     def set_rate(self) -> None:

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 SCALES = ((2048, 512), (1024, 256), (512, 128))  # n_fft, hop
+# Most time goes where the map is largest: the first layer halves it.
+STRIDES = (2, 4, 4, 2)  # in frequency
 SLOPE = 0.2
 
 Verdict = tuple[Tensor, list[Tensor]]
@@ -18,12 +20,12 @@ class StftDiscriminator(nn.Module):
     def __init__(self, n_fft: int, hop: int, filters: int) -> None:
         super().__init__()
         self.n_fft, self.hop = n_fft, hop
-        shapes = [(2, filters), (filters, filters), (filters, filters), (filters, filters)]
+        channels = (2, *[filters] * (len(STRIDES) - 1))
         self.convs = nn.ModuleList(
             nn.utils.parametrizations.weight_norm(
-                nn.Conv2d(a, b, (9, 3), stride=(1 if i == 0 else 4, 1), padding=(4, 1))
+                nn.Conv2d(inputs, filters, (9, 3), stride=(stride, 1), padding=(4, 1))
             )
-            for i, (a, b) in enumerate(shapes)
+            for inputs, stride in zip(channels, STRIDES, strict=True)
         )
         self.score = nn.utils.parametrizations.weight_norm(nn.Conv2d(filters, 1, 3, padding=1))
 
@@ -41,7 +43,9 @@ class StftDiscriminator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    def __init__(self, filters: int = 16) -> None:
+    """Audio [B, N] to a verdict for each scale."""
+
+    def __init__(self, filters: int = 8) -> None:
         super().__init__()
         self.scales = nn.ModuleList(StftDiscriminator(*scale, filters) for scale in SCALES)
 
@@ -49,21 +53,25 @@ class Discriminator(nn.Module):
         return [scale(audio) for scale in self.scales]
 
 
-def discriminator_loss(real: list[Verdict], made: list[Verdict]) -> Tensor:
-    """Hinge loss: real scores above 1, made scores below -1."""
-    losses = [
-        F.relu(1 - r).mean() + F.relu(1 + m).mean()
-        for (r, _), (m, _) in zip(real, made, strict=True)
-    ]
-    return torch.stack(losses).mean()
+def discriminator_loss(judge: Discriminator, real: Tensor, made: Tensor) -> Tensor:
+    """Hinge loss: scores of real audio [B, N] above 1, of made audio below -1."""
+    # One pass over both costs less than two.
+    scores = [score.float().chunk(2) for score, _ in judge(torch.cat([real, made]))]
+    return torch.stack([F.relu(1 - r).mean() + F.relu(1 + m).mean() for r, m in scores]).mean()
 
 
-def generator_loss(real: list[Verdict], made: list[Verdict]) -> tuple[Tensor, Tensor]:
-    """(adversarial hinge loss, feature matching relative to the real features' size)."""
-    adversarial = torch.stack([F.relu(1 - score).mean() for score, _ in made]).mean()
+def generator_loss(judge: Discriminator, real: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+    """(adversarial hinge loss, feature matching relative to the real features' size).
+
+    Gradients reach `made` and no weight of the judge.
+    """
+    judge.requires_grad_(False)
+    reals, verdicts = judge(real), judge(made)
+    judge.requires_grad_(True)
+    adversarial = torch.stack([F.relu(1 - score.float()).mean() for score, _ in verdicts]).mean()
     matching = [
-        F.l1_loss(m, r.detach()) / r.detach().abs().mean().clamp(min=1e-4)
-        for (_, reals), (_, mades) in zip(real, made, strict=True)
-        for r, m in zip(reals, mades, strict=True)
+        (F.l1_loss(m, r) / r.abs().mean().clamp(min=1e-4)).float()
+        for (_, real_features), (_, features) in zip(reals, verdicts, strict=True)
+        for r, m in zip(real_features, features, strict=True)
     ]
     return adversarial, torch.stack(matching).mean()
