@@ -47,7 +47,7 @@ _MODELS = (
 _PRAISE = (
     "beautiful", "high quality", "professional", "masterpiece", "award-winning", "original",
     "amazing", "studio quality", "radio ready", "royalty free", "stereo", "unique", "creative",
-    "well produced", "4k", "hi-fi sound", "the best ever", "polished", "number one hit", "viral",
+    "well produced", "hi-fi sound", "the best ever", "polished", "number one hit", "viral",
 )  # fmt: skip
 _THINGS = (
     "purple elephant", "banana", "quantum", "lighthouse", "teapot", "velvet hammer", "sunflower",

@@ -57,9 +57,7 @@ def draft(facts: Facts, rng: np.random.Generator) -> Draft:
     return Draft(
         genre=genre,
         mood=_synonym(mood_words(facts.mood), rng) if "mood" in names else "",
-        tempo=one(rng, tables.TEMPO_WORDS[tables.tempo_class(facts.bpm)])
-        if "tempo" in names
-        else "",
+        tempo=_tempo(facts.bpm, genre, rng) if "tempo" in names else "",
         bpm=facts.bpm if "bpm" in names else None,
         key=key,
         meter=one(rng, tables.METERS) if "meter" in names else "",
@@ -113,6 +111,14 @@ def _genre(facts: Facts, playing: bool | None, rng: np.random.Generator) -> str:
     if not words:
         return ""
     return _synonym(words, rng)
+
+
+def _tempo(bpm: int, genre: str, rng: np.random.Generator) -> str:
+    """Not "medium tempo" before "80s pop": that would name 80 bpm."""
+    words = tables.TEMPO_WORDS[tables.tempo_class(bpm)]
+    if any(letter.isdigit() for letter in genre):
+        words = tuple(word for word in words if not word.endswith("tempo"))
+    return one(rng, words)
 
 
 def _players(facts: Facts, rng: np.random.Generator) -> tuple[tuple[str, ...], str]:

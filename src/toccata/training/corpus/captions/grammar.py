@@ -26,6 +26,9 @@ from toccata.training.corpus.song import Facts
 
 _TEMPLATE_SHARE = 0.2  # of captions, where the user gave templates
 _CAREFUL_SHARE = 0.95  # of captions in which genre and instruments are spelt as they are
+_NEVER_MISSPELT = (
+    "tempo", "beats", "minute", "major", "minor", "without", "minus", "zero", "leave", "free",
+)  # fmt: skip
 _PROSE = {"sentence": SENTENCE, "request": REQUEST, "brief": BRIEF, "prompt": PROMPT}
 _REGISTERS = {
     "tags": 0.36, "sentence": 0.14, "request": 0.13, "brief": 0.12, "prompt": 0.14, "form": 0.04,
@@ -69,6 +72,6 @@ def _asides(rng: np.random.Generator) -> str:
 
 
 def _kept(words: Draft, rng: np.random.Generator) -> str:
-    """What must not be misspelt: keys always, genre and instruments nearly always."""
+    """What is not misspelt: tempi, keys and denials never, genre and instruments seldom."""
     names = (words.genre, *words.players) if rng.random() < _CAREFUL_SHARE else ()
-    return " ".join((words.key, "tempo", "major", "minor", *names))
+    return " ".join((words.key, *_NEVER_MISSPELT, *names))

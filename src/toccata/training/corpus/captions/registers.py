@@ -20,10 +20,11 @@ _NOUNS = ("track", "track", "song", "piece", "tune", "loop", "number", "composit
 _MASS_NOUNS = ("music", "music", "stuff", "background music", "melodies", "")
 _BEAT_NOUNS = ("beat", "beat", "groove")  # only where drums are told
 _FEELS = (
-    " that sounds {}", " that feels {}", ", {} mood", ", {} vibes", " with a {} feel", ", {}",
+    " that sounds {}", " that feels {}", ", {} mood", ", {} vibe", " with a {} feel", ", {}",
     ", something {}", " with {} atmosphere", ". Mood: {}", " (think {})", ", very {}",
     ", kind of {}",
 )  # fmt: skip
+_MODES = ("major", "minor", "m", "maj", "min")
 _SEPARATORS = (", ", ", ", ", ", ", ", ", ", " / ", " | ", "; ", " + ", " - ", ". ")
 
 
@@ -71,7 +72,7 @@ def prose(draft: Draft, register: Register, rng: np.random.Generator) -> str:
     bpm, key = draft.bpm, draft.key
     if bpm and rng.random() < 0.3:
         head, bpm = f"{one(rng, BPM_FORMS).format(bpm)} {head}", None
-    elif key and rng.random() < 0.12:
+    elif key.endswith(_MODES) and rng.random() < 0.2:  # "a major B tune" would be in A
         head, key = f"{key} {head}", ""
     if register.article and head.split()[-1] in (*_NOUNS, *_BEAT_NOUNS) and rng.random() < 0.92:
         head = f"{_article(head)} {head}"

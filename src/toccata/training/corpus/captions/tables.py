@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 SLOW_BELOW_BPM, FAST_FROM_BPM = 85, 120
 TEMPO_WORDS: Mapping[str, tuple[str, ...]] = {
-    "slow": ("slow", "slow", "slow", "downtempo", "slow tempo", "slow-paced", "unrushed"),
+    "slow": ("slow", "slow", "slow", "downtempo", "slow tempo", "slow-paced", "leisurely"),
     "medium": ("mid-tempo", "medium tempo", "moderate", "medium-paced", "midtempo"),
     "fast": ("fast", "fast", "fast-paced", "up-tempo", "uptempo", "quick", "fast tempo"),
 }
