@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from toccata.errors import CheckpointError
 
@@ -56,7 +56,7 @@ class Fields:
         if isinstance(hint, type) and is_dataclass(hint):
             return self.section(name).record(hint)
         if get_origin(hint) is tuple:
-            return self.ints(name)
+            return self.strings(name) if str in get_args(hint) else self.ints(name)
         return self.get(name, hint if get_origin(hint) is None else dict)
 
     def make(self, kind: Callable[..., T], **values: Any) -> T:
@@ -73,6 +73,13 @@ class Fields:
         values = self.get(path, list)
         if not all(type(value) is int for value in values):
             raise CheckpointError(f"{self.file}: {path} is {values!r}, but it must be numbers")
+        return tuple(values)
+
+    def strings(self, path: str) -> tuple[str, ...]:
+        """A list of texts."""
+        values = self.get(path, list)
+        if not all(type(value) is str for value in values):
+            raise CheckpointError(f"{self.file}: {path} is {values!r}, but it must be texts")
         return tuple(values)
 
     def expect(self, path: str, allowed: object) -> None:
