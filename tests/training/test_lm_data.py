@@ -30,7 +30,8 @@ def batches(folder: Path, dropout: Dropout) -> CropBatches:
     write_shard(folder / "0.npz", Shard(codes, pitch, [FACTS, other]))
     return CropBatches(
         folder=folder, seed=0, batch=16, frames=50, steps=53, pitch_frames=4, pitch_stride=12.5,
-        from_start=0.5, dropout=dropout, words=WORDS,
+        from_start=0.5, dropout=dropout, words=WORDS, more_captions=5,
+        templates=("a {genre} that I wrote",),
     )  # fmt: skip
 
 
@@ -56,6 +57,7 @@ def test_a_batch_is_a_function_of_its_number(tmp_path: Path) -> None:
     assert one.captions == two.captions
     assert torch.equal(one.codes, two.codes)
     assert one.codes.shape == (16, 4, 50)
+    assert len(one.more_captions) == len(one.more_words) == 5
     assert one.beats.shape[:2] == one.heard.shape == (16, 53)
 
 
@@ -93,3 +95,9 @@ def test_the_text_encoder_knows_all_that_the_corpus_has() -> None:
     facts = [compose(seed, 8.0).facts for seed in range(60)]
     assert {fact.genre for fact in facts} <= set(words.genres)
     assert {fact.instruments[0] for fact in facts if fact.instruments} <= set(words.leads)
+
+
+def test_captions_of_the_users_own_join_in(tmp_path: Path) -> None:
+    many = [batches(tmp_path, Dropout())(step) for step in range(20)]
+    captions = [caption for batch in many for caption in batch.more_captions]
+    assert 0.05 < np.mean(["that I wrote" in caption for caption in captions]) < 0.4

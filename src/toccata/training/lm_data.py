@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,11 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Rows: every tensor with a dimension [B] before its own."""
+    """Rows: every tensor with a dimension [B] before its own.
+
+    more_captions, more_words [M, 5]: captions without music, for the text encoder alone. Words are
+    many, and a step hears few songs.
+    """
 
     codes: Tensor
     pitch: Tensor
@@ -79,11 +83,18 @@ class Batch:
     heard: Tensor
     words: Tensor
     captions: list[str]
+    more_captions: list[str] = field(default_factory=list)
+    more_words: Tensor = field(default_factory=lambda: torch.zeros(0, 5, dtype=torch.int64))
 
     @classmethod
-    def of(cls, rows: Sequence[Row]) -> Batch:
-        names = [field.name for field in fields(cls) if field.name != "captions"]
-        stacked = {name: torch.stack([getattr(row, name) for row in rows]) for name in names}
+    def of(cls, rows: Sequence[Row], more: Sequence[tuple[str, Tensor]] = ()) -> Batch:
+        names = [one.name for one in fields(Row) if one.name != "caption"]
+        stacked: dict[str, Any] = {
+            name: torch.stack([getattr(row, name) for row in rows]) for name in names
+        }
+        if more:
+            stacked["more_captions"] = [caption for caption, _ in more]
+            stacked["more_words"] = torch.stack([classes for _, classes in more])
         return cls(**stacked, captions=[row.caption for row in rows])
 
 
@@ -92,12 +103,14 @@ class CropBatches:
 
     def __init__(
         self, *, folder: Path, seed: int, batch: int, frames: int, steps: int, pitch_frames: int,
-        pitch_stride: float, from_start: float, dropout: Dropout, words: WordsConfig,
+        pitch_stride: float, from_start: float, dropout: Dropout, words: WordsConfig, more_captions: int = 0,
+        templates: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.folder, self.seed, self.batch = folder, seed, batch
         self.frames, self.steps = frames, steps
         self.pitch_offsets = (np.arange(pitch_frames) * pitch_stride).round().astype(int)
         self.from_start, self.dropout, self.words = from_start, dropout, words
+        self.more_captions, self.templates = more_captions, templates
         self.shards: list[Shard] = []
         self.reload()
 
@@ -113,15 +126,24 @@ class CropBatches:
 
     def __call__(self, step: int) -> Batch:
         rng = np.random.default_rng([self.seed, step])
-        return Batch.of([self._row(rng) for _ in range(self.batch)])
+        rows = [self._row(rng) for _ in range(self.batch)]
+        return Batch.of(rows, [self._caption(rng) for _ in range(self.more_captions)])
+
+    def _song(self, rng: np.random.Generator) -> tuple[Shard, int]:
+        shard = self.shards[int(rng.integers(len(self.shards)))]
+        return shard, int(rng.integers(len(shard.facts)))
+
+    def _caption(self, rng: np.random.Generator) -> tuple[str, Tensor]:
+        shard, song = self._song(rng)
+        said = worded(shard.facts[song], rng, self.templates)
+        return said.text, word_classes(shard.facts[song], said.told, self.words)
 
     def _row(self, rng: np.random.Generator) -> Row:
-        shard = self.shards[int(rng.integers(len(self.shards)))]
-        song = int(rng.integers(len(shard.facts)))
+        shard, song = self._song(rng)
         last = shard.codes.shape[2] - self.frames
         start = 0 if rng.random() < self.from_start else int(rng.integers(last + 1))
         at = np.minimum(start + self.pitch_offsets, start + self.frames - 1)
-        said = worded(shard.facts[song], rng)
+        said = worded(shard.facts[song], rng, self.templates)
         codes = shard.codes[song, :, start : start + self.frames].astype(np.int64)
         row = Row(
             codes=torch.from_numpy(codes),

@@ -50,14 +50,17 @@ class Conditioned(nn.Module):
         heard = steps[..., :-1].masked_fill(~batch.heard[:, None], config.special_id)
         step_sums = self.step_sums(batch, text)
         logits = self.lm(heard, prefix=self.prefix(batch, text), step_sums=step_sums)
-        return logits, steps[..., 1:], self.words_loss(text, batch.words)
+        return logits, steps[..., 1:], self.words_loss(batch, text)
 
-    def words_loss(self, text: Tensor, classes: Tensor) -> Tensor:
-        """Cross-entropy of the classes [B, 5] of `word_classes`, given text states [B, L, W].
+    def words_loss(self, batch: Batch, text: Tensor) -> Tensor:
+        """Cross-entropy of what goes with the captions, whose text states are [B, L, W].
 
         Nothing is due of heads that the text encoder does not have.
         """
-        mean = mean_of_words(text)
+        mean, classes = mean_of_words(text), batch.words
+        if batch.more_captions:
+            mean = torch.cat([mean, mean_of_words(self.text(batch.more_captions))])
+            classes = torch.cat([classes, batch.more_words])
         heads = (self.text.tempo, self.text.mode, *self.text.tags.values())
         losses = [
             _class_loss(head(mean).float(), due)

@@ -30,6 +30,7 @@ from toccata.lm import delay
 from toccata.lm.decoder import LMConfig
 from toccata.training import checkpoint
 from toccata.training.config import from_mapping, load_config
+from toccata.training.corpus.captions import read_templates
 from toccata.training.corpus.genres import all_genres
 from toccata.training.corpus.instruments import INSTRUMENTS
 from toccata.training.corpus.song import FRAMES_PER_SECOND
@@ -57,6 +58,8 @@ class LMRun:
 
     start: the folder of an earlier run, or a model's name or folder, whose weights this one goes on
     from; a deeper decoder keeps what that one had learned. start_emphasis: what it was packed with.
+    more_captions: how many captions the text encoder hears in each step beside those of the crops.
+    captions: a folder with captions of your own, which join those of the grammar.
     average: how slowly the moving average of the weights moves, which is what is kept in the end.
     """
 
@@ -83,6 +86,8 @@ class LMRun:
     from_start: float = 0.5
     book_weights: tuple[float, ...] = (1.5, 1.0, 0.8, 0.7)
     words_weight: float = 0.05
+    more_captions: int = 64
+    captions: str = ""
     average: float = 0.998
     dropout: Dropout = field(default_factory=Dropout)
     bf16: bool = True
@@ -147,7 +152,8 @@ class LMTrainer:
             folder=folder, seed=run.seed, batch=run.batch, frames=frames,
             steps=delay.steps_of(frames, run.lm.delays) - 1, pitch_frames=chroma.frames,
             pitch_stride=stride, from_start=run.from_start, dropout=dropout,
-            words=run.text,
+            words=run.text, more_captions=run.more_captions,
+            templates=read_templates(Path(run.captions)) if run.captions else (),
         )  # fmt: skip
 
     def resume(self) -> None:
