@@ -60,6 +60,7 @@ class CodecRun:
     judge_filters: int = 8
     judge_every: int = 2  # steps of the codec for one of the discriminator
     bf16: bool = True
+    device: str = "cpu"
     save_every: int = 250
 
 
@@ -86,10 +87,12 @@ class CodecTrainer:
         torch.manual_seed(run.seed)
         self.run, self.soundfont = run, soundfont
         self.path = Path(run.out) / "codec.pt"
+        self.device = torch.device(run.device)
         self.codec = Encodec(run.codec)
         initialize_seanet(self.codec)
-        self.learner = CodebookLearner(self.codec.quantizer)
-        self.judge = Discriminator(run.judge_filters)
+        self.codec.to(self.device)
+        self.learner = CodebookLearner(self.codec.quantizer).to(self.device)
+        self.judge = Discriminator(run.judge_filters).to(self.device)
         weights = [p for p in self.codec.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(weights, run.lr, betas=(0.8, 0.99))
         self.judge_optimizer = torch.optim.Adam(self.judge.parameters(), 3e-4, betas=(0.5, 0.9))
@@ -141,7 +144,7 @@ class CodecTrainer:
         for audio in itertools.islice(batches, run.steps - self.step):
             if self.step == run.warmup_steps and not run.start:
                 self.start_codebooks(maker)
-            losses = self.update(audio)
+            losses = self.update(audio.to(self.device))
             self.step += 1
             if self.step % 50 == 0:
                 rate = (self.step - first) / (time.monotonic() - began)
@@ -156,12 +159,12 @@ class CodecTrainer:
         points = KMEANS_POINTS_PER_CODE * self.run.codec.card
         batches = math.ceil(points / (maker.batch * maker.crop_frames))
         unseen = range(self.run.steps, self.run.steps + batches)
-        latents = [self.codec.encoder(maker(step)) for step in unseen]
+        latents = [self.codec.encoder(maker(step).to(self.device)) for step in unseen]
         self.learner.start(torch.cat(latents).transpose(1, 2).flatten(0, 1))
 
     def update(self, audio: Tensor) -> dict[str, float]:
         self.set_rate()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.run.bf16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.run.bf16):
             made, commitment = self.reconstruct(audio)
         made, real = made.float()[:, 0], audio[:, 0]
         losses = {"wave": (made - real).abs().mean(), "spectral": spectral_loss(made, real)}
@@ -198,12 +201,12 @@ class CodecTrainer:
     def fool(self, real: Tensor, made: Tensor) -> dict[str, Tensor]:
         """The discriminator's verdict on what was made, after a step of its own when one is due."""
         if self.step % self.run.judge_every == 0:
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.run.bf16):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.run.bf16):
                 loss = discriminator_loss(self.judge, real, made.detach())
             self.judge_optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self.judge_optimizer.step()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.run.bf16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.run.bf16):
             adversarial, matching = generator_loss(self.judge, real, made)
         return {"adversarial": adversarial, "matching": matching}
 
@@ -219,7 +222,7 @@ class CodecTrainer:
         """SI-SDR, log10-mel L1 and codes in use on songs that are never trained on."""
         audio = CropMaker(
             seed=VALIDATION_SEED, batch=16, crop_s=3.0, per_song=2, soundfont=self.soundfont
-        )(0)
+        )(0).to(self.device)
         self.codec.eval()
         codes = self.codec.encode(audio)
         made = (

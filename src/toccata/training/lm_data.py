@@ -86,6 +86,10 @@ class Batch:
     more_captions: list[str] = field(default_factory=list)
     more_words: Tensor = field(default_factory=lambda: torch.zeros(0, 5, dtype=torch.int64))
 
+    def to(self, device: torch.device) -> Batch:
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **{name: value.to(device) for name, value in tensors.items()})
+
     @classmethod
     def of(cls, rows: Sequence[Row], more: Sequence[tuple[str, Tensor]] = ()) -> Batch:
         names = [one.name for one in fields(Row) if one.name != "caption"]
@@ -103,8 +107,8 @@ class CropBatches:
 
     def __init__(
         self, *, folder: Path, seed: int, batch: int, frames: int, steps: int, pitch_frames: int,
-        pitch_stride: float, from_start: float, dropout: Dropout, words: WordsConfig, more_captions: int = 0,
-        templates: Sequence[str] = (),
+        pitch_stride: float, from_start: float, dropout: Dropout, words: WordsConfig,
+        more_captions: int = 0, templates: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.folder, self.seed, self.batch = folder, seed, batch
         self.frames, self.steps = frames, steps

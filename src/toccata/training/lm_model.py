@@ -89,7 +89,7 @@ class Conditioned(nn.Module):
 
     def steady_sums(self, batch: Batch) -> Tensor:
         """What is added to all steps alike [B, 1, D]."""
-        sums = torch.zeros(len(batch.codes), self.lm.config.dim)
+        sums = torch.zeros(len(batch.codes), self.lm.config.dim, device=batch.codes.device)
         for name in STEADY:
             if name in self.lm.projections:
                 row: Tensor = getattr(batch, name)
@@ -102,7 +102,8 @@ class Conditioned(nn.Module):
 
 def _said(batch: Batch) -> Tensor:
     """Which captions are not withheld [B, 1, 1]."""
-    return torch.tensor([bool(text) for text in batch.captions])[:, None, None]
+    said = [bool(text) for text in batch.captions]
+    return torch.tensor(said, device=batch.codes.device)[:, None, None]
 
 
 def _class_loss(logits: Tensor, due: Tensor) -> Tensor:

@@ -91,6 +91,7 @@ class LMRun:
     average: float = 0.998
     dropout: Dropout = field(default_factory=Dropout)
     bf16: bool = True
+    device: str = "cpu"
     save_every: int = 250
 
     @property
@@ -137,7 +138,8 @@ class LMTrainer:
         torch.manual_seed(run.seed)
         self.run = run
         self.path = Path(run.out) / STATE
-        self.model = Conditioned(run.lm, run.text, run.chroma)
+        self.device = torch.device(run.device)
+        self.model = Conditioned(run.lm, run.text, run.chroma).to(self.device)
         self.optimizers = optimizers(self.model, run)
         self.batches = self._batches(Path(run.corpus), run.dropout)
         self.held_out = self._batches(Path(run.validation), HELD_OUT)
@@ -180,7 +182,7 @@ class LMTrainer:
         checkpoint.save(self.path, state)
 
     def train(self) -> None:
-        began, first, sums = time.monotonic(), self.step, torch.zeros(self.run.codebooks)
+        began, first, sums = time.monotonic(), self.step, self._nothing()
         while self.step < self.run.steps:
             sums += self.update(self.batches(self.step))
             self.step += 1
@@ -201,7 +203,7 @@ class LMTrainer:
     def update(self, batch: Batch) -> Tensor:
         """One optimiser step; returns the losses by codebook [K]."""
         losses, words_loss = self.losses(batch)
-        weights = torch.tensor(self.run.book_weights)
+        weights = torch.tensor(self.run.book_weights, device=self.device)
         loss = (losses * weights / weights.sum()).sum() + self.run.words_weight * words_loss
         self.model.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -215,8 +217,8 @@ class LMTrainer:
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Cross-entropy of each codebook [K], and of what the words tell."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.run.bf16):
-            logits, targets, words_loss = self.model(batch)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.run.bf16):
+            logits, targets, words_loss = self.model(batch.to(self.device))
         return book_losses(logits.float(), targets, self.run.card), words_loss
 
     @torch.no_grad()
@@ -230,7 +232,10 @@ class LMTrainer:
     def _averaged(self) -> Conditioned:
         model = Conditioned(self.run.lm, self.run.text, self.run.chroma)
         model.load_state_dict(self.average.weights)
-        return model.eval()
+        return model.to(self.device).eval()
+
+    def _nothing(self) -> Tensor:
+        return torch.zeros(self.run.codebooks, device=self.device)
 
     def rate(self) -> float:
         """Linear warm-up, then a cosine down to `lr_end`."""
