@@ -41,17 +41,36 @@ def read(
     Raises AudioError, naming the file and the cure, for all that is not whole, finite audio;
     InputError for a part that is negative or turned round.
     """
+    parts = list(
+        blocks(source, max_bytes=max_bytes, max_seconds=max_seconds, start_s=start_s, end_s=end_s)
+    )
+    samples = np.concatenate([part.samples for part in parts], axis=1)
+    return Waveform(np.ascontiguousarray(samples, np.float32), parts[0].sample_rate_hz)
+
+
+def blocks(
+    source: Source,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_seconds: float | None = MAX_SECONDS,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+) -> Iterator[Waveform]:
+    """What `read` gives, a few seconds at a time: for audio that is not to be held at once.
+
+    Raises what `read` raises, some of it only when the last block is drawn.
+    """
     check_part(start_s, end_s)
     name, data = name_of(source), load(source, max_bytes)
     kind = sniff(data, name)
     try:
         check_whole(data, kind)
         with decoding(data, kind) as opened:
-            samples = np.concatenate(list(_part(opened, start_s, end_s, max_seconds)), axis=1)
-        check_samples(samples)
+            for samples in _part(opened, start_s, end_s, max_seconds):
+                check_samples(samples)
+                yield Waveform(samples, opened.sample_rate_hz)
     except AudioError as error:
         raise AudioError(f"{name}: {error}") from error
-    return Waveform(np.ascontiguousarray(samples, np.float32), opened.sample_rate_hz)
 
 
 def _part(

@@ -1,0 +1,93 @@
+"""What people wrote about their music: a file beside each song, or one table of all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from toccata.errors import InputError
+from toccata.schema import MAX_PROMPT_CHARACTERS
+from toccata.training.folder.caption_json import worded
+from toccata.training.folder.caption_table import read_table
+from toccata.training.folder.listing import Song
+from toccata.training.folder.problems import Problems
+from toccata.training.folder.texts import read_text
+
+_SUFFIXES = (".txt", ".json")
+_MOST_BYTES = 2**16
+_Given = dict[str, str | None]  # by song name; None: there is one, but it is wrong
+
+log = logging.getLogger(__name__)
+
+
+def read_captions(
+    songs: Sequence[Song], data: Path, table: Path | None, *, needed: bool
+) -> dict[str, str]:
+    """The captions by song name, from the files beside the songs or from `table`.
+
+    Raises InputErrors for all that is wrong with them and, if captions are `needed`, for every
+    song without one.
+    """
+    problems = Problems()
+    given = _beside(songs, data, problems) if table is None else _tabled(songs, table, problems)
+    place = "a .txt of the same name" if table is None else f"a row of {table.name}"
+    for song in songs:
+        if needed and song.name not in given:
+            cure = f"it has no caption: write what is heard into {place}, or use auto_tags"
+            problems.add(song.name, None, cure)
+    problems.raise_all()
+    return {name: caption for name, caption in given.items() if caption is not None}
+
+
+def _beside(songs: Sequence[Song], data: Path, problems: Problems) -> _Given:
+    _warn_of_strays(songs, data)
+    there = {song.name: paths for song in songs if (paths := _files_beside(song))}
+    given: _Given = dict.fromkeys(there)
+    for name, paths in there.items():
+        with problems.noted():
+            given[name] = _checked(name, _read_one(name, paths))
+    return given
+
+
+def _tabled(songs: Sequence[Song], table: Path, problems: Problems) -> _Given:
+    rows: dict[str, str] = {}
+    with problems.noted():
+        rows = read_table(table, {song.name for song in songs})
+    given: _Given = dict.fromkeys(rows)
+    for name, caption in rows.items():
+        with problems.noted():
+            given[name] = _checked(name, caption)
+    return given
+
+
+def _files_beside(song: Song) -> list[Path]:
+    beside = [song.path.with_suffix(suffix) for suffix in _SUFFIXES]
+    return [path for path in beside if path.is_file()]
+
+
+def _warn_of_strays(songs: Sequence[Song], data: Path) -> None:
+    """A caption without a song may be a README, or misspelt."""
+    taken = {song.path.with_suffix("") for song in songs}
+    for path in sorted(data.rglob("*")):
+        if path.suffix in _SUFFIXES and path.with_suffix("") not in taken:
+            log.warning("%s: there is no audio of that name; it is not used", path)
+
+
+def _read_one(name: str, paths: Sequence[Path]) -> str:
+    if len(paths) > 1:
+        both = " and ".join(path.name for path in paths)
+        raise InputError(name, both, "it has two captions: keep one of the files")
+    text = read_text(paths[0], _MOST_BYTES)
+    return worded(name, text) if paths[0].suffix == ".json" else text
+
+
+def _checked(name: str, caption: str) -> str:
+    """The caption on one line. Raises InputError for an empty or an endless one."""
+    words = " ".join(caption.split())
+    if not words:
+        raise InputError(name, caption, "its caption is empty: write what is heard, or delete it")
+    if len(words) > MAX_PROMPT_CHARACTERS:
+        limit = f"its caption has {len(words)} characters: use at most {MAX_PROMPT_CHARACTERS}"
+        raise InputError(name, f"{words[:40]}...", limit)
+    return words

@@ -1,0 +1,46 @@
+"""Which files of a folder are music."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from toccata.audio.sniff import READABLE
+from toccata.errors import InputError
+
+_SOUND_SUFFIXES = frozenset({
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm",
+    ".mka", ".aif", ".aiff", ".aifc",
+    # These cannot be read, which is better said than passed over.
+    ".wma", ".caf", ".w64", ".amr", ".ape", ".wv", ".mid", ".midi",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Song:
+    """One audio file; `name` is its path within the folder, with slashes on every system."""
+
+    name: str
+    path: Path
+
+
+def songs_of(data: Path) -> list[Song]:
+    """All audio in `data` and the folders in it, by name. Hidden files are passed over.
+
+    Raises InputError for what is no folder, or holds no audio.
+    """
+    if not data.is_dir():
+        raise InputError("data", str(data), "name a folder with your music in it")
+    songs = sorted(_found(data), key=lambda song: song.name)
+    if not songs:
+        raise InputError("data", str(data), f"there is no audio in it; put {READABLE} files there")
+    return songs
+
+
+def _found(data: Path) -> Iterator[Song]:
+    for path in data.rglob("*"):
+        within = path.relative_to(data)
+        hidden = any(part.startswith(".") for part in within.parts)
+        if not hidden and path.suffix.lower() in _SOUND_SUFFIXES and path.is_file():
+            yield Song(within.as_posix(), path)
