@@ -29,6 +29,10 @@ DENIAL = re.compile(
 )
 
 
+# A genre whose name sounds like instruments.
+_GENRE = re.compile(r"drum\S* ?(?:and|&|n|)\S* ?bass", re.IGNORECASE)
+
+
 def _share(told: list[bool]) -> float:
     return float(np.mean(told))
 
@@ -95,14 +99,14 @@ def test_the_key_is_in_the_text_if_and_only_if_it_is_told() -> None:
 
 def test_an_absent_instrument_is_named_only_to_deny_it() -> None:
     for facts, words in PAIRS:
-        asserted = DENIAL.sub(" ", words.text.lower())
+        asserted = _GENRE.sub(" ", DENIAL.sub(" ", words.text.lower()))
         played = {w for name in facts.instruments for w in _names(name)}
         allowed = " | ".join((*played, *_kit_words(facts), facts.genre))
         for name, synonyms in instrument_words().items():
             if name in facts.instruments:
                 continue
             for word in synonyms:
-                if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", asserted):
+                if word in asserted and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", asserted):
                     assert word in allowed or word in words.told.genre, (word, facts, words)
 
 
@@ -123,9 +127,9 @@ def test_drums_are_told_only_as_they_are() -> None:
     for facts, words in PAIRS:
         text = words.text.lower()
         if words.told.drums is None:
-            assert not drums.search(text.replace("drum and bass", "")), words
+            assert not drums.search(_GENRE.sub("", text)), words
         if not facts.drums:
-            assert not drums.search(DENIAL.sub(" ", text)), words
+            assert not drums.search(_GENRE.sub("", DENIAL.sub(" ", text))), words
     playing = [words for facts, words in PAIRS if facts.drums and words.told.drums]
     assert all(not re.search(r"\bno (drum|perc|beat)|drumless|beatless", w.text) for w in playing)
 
@@ -134,7 +138,7 @@ def test_the_lead_comes_first_among_the_instruments() -> None:
     """If any is named at all, it is the lead's own name in 19 of 20 captions."""
     named, first = 0, 0
     for facts, words in PAIRS:
-        asserted = DENIAL.sub(" ", words.text.lower())
+        asserted = _GENRE.sub(" ", DENIAL.sub(" ", words.text.lower()))
         at = {name: _place(asserted, _names(name)) for name in facts.instruments}
         here = {name: place for name, place in at.items() if place >= 0}
         if not here:

@@ -45,7 +45,7 @@ def _is_sung(facts: Facts) -> bool:
 
 
 def _family(name: str) -> str:
-    return str(getattr(INSTRUMENTS.get(name), "family", ""))
+    return INSTRUMENTS[name].family if name in INSTRUMENTS else ""
 
 
 def _tokens(facts: Facts) -> set[str]:

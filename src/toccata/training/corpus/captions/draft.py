@@ -14,10 +14,10 @@ from toccata.training.corpus.captions.denials import denials
 from toccata.training.corpus.captions.moods import mood_words
 from toccata.training.corpus.captions.told import Told
 from toccata.training.corpus.captions.vocabulary import (
-    contains,
     generic_word,
     genre_words,
     instrument_words,
+    means_something,
 )
 from toccata.training.corpus.instruments import KITS
 from toccata.training.corpus.song import Facts
@@ -27,6 +27,11 @@ _NOTHING_SHARE = 0.01
 _ASIDE_SHARE = 0.12
 _LEAD_FIRST_SHARE = 0.96
 _GENERIC_LEAD_SHARE, _GENERIC_SHARE = 0.05, 0.35
+_COLOUR_SHARE = 0.08  # of nouns
+_COLOURS = (
+    "dusty", "crisp", "big", "distant", "muted", "vintage", "lush", "reverby", "clear", "thick",
+    "old", "booming", "bassy", "twinkling", "lovely", "gorgeous", "layered", "tape-saturated",
+)  # fmt: skip
 _PLAIN_SHARE = 0.35  # of words that are the fact's own name
 
 
@@ -105,12 +110,9 @@ def _genre(facts: Facts, playing: bool | None, rng: np.random.Generator) -> str:
     words = [
         word
         for word in genre_words().get(facts.genre, (facts.genre,))
-        if not any(contains(word, beat) for beat in tables.BEAT_WORDS)
-        or (facts.drums and (playing or word == facts.genre))
+        if playing or not word.endswith(tables.BEAT_WORDS) or (facts.drums and word == facts.genre)
     ]
-    if not words:
-        return ""
-    return _synonym(words, rng)
+    return _synonym(words, rng) if words else ""
 
 
 def _tempo(bpm: int, genre: str, rng: np.random.Generator) -> str:
@@ -141,8 +143,16 @@ def _players(facts: Facts, rng: np.random.Generator) -> tuple[tuple[str, ...], s
 def _instrument(name: str, generic_share: float, rng: np.random.Generator) -> str:
     generic = generic_word(name)
     if generic and rng.random() < generic_share:
-        return generic
-    return _synonym(instrument_words().get(name, (name,)), rng)
+        return _coloured(generic, rng)
+    return _coloured(_synonym(instrument_words().get(name, (name,)), rng), rng)
+
+
+def _coloured(noun: str, rng: np.random.Generator) -> str:
+    """Now and then with an adjective that tells nothing: "dusty piano"."""
+    if rng.random() >= _COLOUR_SHARE:
+        return noun
+    colour = one(rng, _COLOURS)
+    return noun if means_something(colour) else f"{colour} {noun}"
 
 
 def _synonym(words: Sequence[str], rng: np.random.Generator) -> str:
@@ -151,4 +161,5 @@ def _synonym(words: Sequence[str], rng: np.random.Generator) -> str:
 
 def _drums(facts: Facts, rng: np.random.Generator) -> str:
     kit = KITS[facts.kit].words if facts.kit in KITS else ()
-    return one(rng, kit if kit and rng.random() < 0.4 else tables.DRUMS)
+    words = one(rng, kit if kit and rng.random() < 0.4 else tables.DRUMS)
+    return words if words.startswith("a ") else _coloured(words, rng)

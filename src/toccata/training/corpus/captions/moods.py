@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+
+from toccata.training.corpus.genres import all_genres
 
 MOODS: Mapping[str, tuple[str, ...]] = {
-    "aggressive": ("angry", "brutal", "furious"),
+    "adventurous": ("daredevil", "exploring"),
+    "aggressive": ("brutal", "violent", "in your face"),
+    "angry": ("furious", "enraged"),
     "anthemic": ("stadium-sized", "rousing"),
     "bittersweet": ("happy-sad",),
     "bold": ("daring", "punchy"),
@@ -17,7 +22,7 @@ MOODS: Mapping[str, tuple[str, ...]] = {
     "catchy": ("hooky",),
     "cheerful": ("cheery", "merry"),
     "chill": ("chilled", "chilled-out"),
-    "confident": ("swaggering", "cocky"),
+    "confident": ("self-assured", "cocky"),
     "cool": ("hip", "slick"),
     "cosy": ("cozy", "homely", "snug"),
     "dark": ("gloomy", "sinister", "ominous"),
@@ -31,17 +36,18 @@ MOODS: Mapping[str, tuple[str, ...]] = {
     "epic": ("grand", "monumental", "larger than life"),
     "euphoric": ("ecstatic", "blissful"),
     "festive": ("celebratory", "party-like"),
-    "fiery": ("blazing", "passionate"),
+    "fiery": ("blazing", "red-hot"),
     "floating": ("weightless", "drifting"),
     "funky": ("greasy",),
     "futuristic": ("sci-fi", "space-age"),
-    "gentle": ("soft", "delicate"),
+    "gentle": ("delicate", "mild-mannered"),
+    "glamorous": ("glitzy", "glittering", "glam"),
     "graceful": ("flowing",),
     "gritty": ("raw", "rough", "grimy"),
     "groovy": ("danceable", "head-nodding"),
     "happy": ("feel-good", "good-humoured", "smiling"),
     "haunting": ("ghostly", "eerie", "spooky"),
-    "heavy": ("crushing", "weighty"),
+    "heartbroken": ("broken-hearted", "heartbreaking"),
     "heroic": ("brave", "valiant"),
     "hopeful": ("optimistic", "full of hope"),
     "hypnotic": ("mesmerising", "mesmerizing"),
@@ -56,18 +62,19 @@ MOODS: Mapping[str, tuple[str, ...]] = {
     "menacing": ("threatening", "evil"),
     "moody": ("broody", "brooding"),
     "mysterious": ("mystical", "enigmatic", "secretive"),
-    "mystic": ("occult",),
     "neon": ("neon-lit", "neon lights"),
     "nostalgic": ("retro", "sentimental"),
+    "passionate": ("ardent", "full of passion"),
     "peaceful": ("soothing", "restful"),
     "playful": ("fun", "cheeky", "quirky"),
     "powerful": ("mighty",),
     "proud": ("dignified",),
     "rebellious": ("defiant", "unruly"),
     "relaxed": ("relaxing", "at ease"),
+    "rolling": ("rollicking",),
     "romantic": ("tender", "loving", "amorous"),
     "rowdy": ("rambunctious", "boisterous"),
-    "sad": ("unhappy", "tearful", "heartbroken"),
+    "sad": ("unhappy", "tearful"),
     "sensual": ("sexy", "seductive"),
     "serene": ("placid", "untouched"),
     "simple": ("plain", "unadorned"),
@@ -75,10 +82,12 @@ MOODS: Mapping[str, tuple[str, ...]] = {
     "smooth": ("silky", "velvety"),
     "soulful": ("heartfelt", "full of soul"),
     "sunny": ("sun-drenched", "summery"),
+    "swaggering": ("strutting", "full of swagger"),
     "tense": ("suspenseful", "nervous", "anxious"),
     "triumphant": ("victorious", "winning"),
     "upbeat": ("peppy", "perky", "positive"),
     "uplifting": ("inspiring", "elevating", "motivational"),
+    "urgent": ("pressing", "hurried"),
     "warm": ("warm-hearted", "warming"),
     "weary": ("tired", "worn-out"),
     "whimsical": ("fanciful", "fairytale"),
@@ -88,5 +97,12 @@ MOODS: Mapping[str, tuple[str, ...]] = {
 
 
 def mood_words(mood: str) -> tuple[str, ...]:
-    """The mood itself, and its synonyms if it has any that are not moods of their own."""
-    return (mood, *(word for word in MOODS.get(mood, ()) if word not in MOODS))
+    """The mood itself, and its synonyms, if any."""
+    return (mood, *(word for word in MOODS.get(mood, ()) if word not in known_moods()))
+
+
+@cache
+def known_moods() -> frozenset[str]:
+    """Every mood of the table or of a genre: none of them is a synonym of another."""
+    of_genres = (mood for g in all_genres() for mood in (*g.major_moods, *g.minor_moods))
+    return frozenset((*MOODS, *of_genres))

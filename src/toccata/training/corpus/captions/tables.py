@@ -26,8 +26,8 @@ DRUMS = (
     "drums", "drums", "drums", "a drum beat", "steady drums", "percussion", "a drum groove",
     "tight drums", "a solid drum beat",
 )  # fmt: skip
-# Words that promise drums.
-BEAT_WORDS = ("beat", "beats", "groove", "grooves", "drum", "drums")
+# Endings of words that promise drums.
+BEAT_WORDS = ("beat", "beats", "groove", "grooves", "drum", "drums", "drum and bass")
 
 _ENHARMONIC: Mapping[str, str] = {
     "C#": "Db", "Db": "C#", "D#": "Eb", "Eb": "D#", "F#": "Gb", "Gb": "F#", "G#": "Ab",

@@ -42,7 +42,7 @@ def filled(template: str, facts: Facts, rng: np.random.Generator) -> Worded | No
     values = _values(facts, rng)
     if any(not values[name] for name in names):
         return None
-    return Worded(template.format_map(values), _told(names, facts))
+    return Worded(template.format(**values), _told(names, facts))
 
 
 def _templates(path: Path) -> Iterator[str]:

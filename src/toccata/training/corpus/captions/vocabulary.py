@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 
-from toccata.training.corpus.captions.moods import MOODS
+from toccata.training.corpus.captions.moods import MOODS, known_moods
 from toccata.training.corpus.captions.tables import BEAT_WORDS, DRUMS, NO_DRUMS, TEMPO_WORDS
 from toccata.training.corpus.genres import all_genres
 from toccata.training.corpus.instruments import INSTRUMENTS, KITS
@@ -18,7 +18,7 @@ _MORE_GENRES: Words = {
     "lo-fi": ("lo fi", "lofi hip hop", "study beats", "lo-fi chillhop"),
     "house": ("house track", "club house"),
     "techno": ("tekno", "detroit techno"),
-    "rock": ("rock music", "rock'n'roll", "rock n roll", "guitar rock"),
+    "rock": ("rock music", "rock'n'roll", "rock n roll", "rock band"),
     "funk": ("funk music", "70s funk"),
     "hip hop": ("hiphop", "rap instrumental", "old school hip hop"),
     "synthwave": ("synth wave", "retro wave", "retro synthwave"),
@@ -31,7 +31,7 @@ _MORE_GENRES: Words = {
     "waltz": ("viennese waltz", "waltzing"),
     "reggae": ("reggae music", "roots reggae", "jamaican reggae"),
     "disco": ("70s disco", "disco music"),
-    "drum and bass": ("drum & bass", "drum n bass", "dnb", "d&b", "jungle"),
+    "drum and bass": ("drum & bass", "drum n bass", "drum'n'bass", "d&b", "d'n'b"),
     "blues": ("blues music", "delta blues", "12-bar blues"),
     "country": ("country music", "bluegrass", "nashville country"),
     "metal": ("heavy metal", "metal music"),
@@ -46,7 +46,7 @@ _MORE_INSTRUMENTS: Words = {
     "vibraphone": ("vibraharp",),
     "acoustic guitar": ("acoustic guitars", "nylon-string guitar"),
     "clean guitar": ("clean guitars",),
-    "overdriven guitar": ("overdriven guitars", "distorted guitar"),
+    "overdriven guitar": ("overdriven guitars", "crunchy guitar"),
     "upright bass": ("contrabass", "standup bass"),
     "bass guitar": ("electric bass guitar",),
     "synth bass": ("synth bassline", "bass synth"),
@@ -60,6 +60,15 @@ _MORE_INSTRUMENTS: Words = {
     "warm pad": ("synth pads", "warm pads"),
     "marimba": ("marimbas",),
     "music box": ("musical box",),
+    "accordion": ("accordions",),
+    "distortion guitar": ("distorted guitars", "distorted electric guitar"),
+    "banjo": ("banjos",),
+    "sub bass": ("sub-bass", "808 bass"),
+    "violin": ("violins",),
+    "harp": ("harps", "celtic harp"),
+    "brass section": ("brass", "brass ensemble"),
+    "clarinet": ("clarinets",),
+    "harmonica": ("harmonicas",),
 }
 # Nouns that take in several instruments.
 _GENERIC = frozenset({"bass", "guitar", "organ", "pad", "strings", "synth"})
@@ -70,7 +79,11 @@ def genre_words() -> Words:
     """By name: the name first, then every other word that tells this genre alone."""
     tables = {genre.name: genre.words for genre in all_genres()}
     mine = _candidates(tables, _MORE_GENRES)
-    plain = {*MOODS, *_flat(TEMPO_WORDS.values()), *_flat(_instrument_candidates().values())}
+    plain = {
+        *known_moods(),
+        *_flat(TEMPO_WORDS.values()),
+        *_flat(_instrument_candidates().values()),
+    }
     return {name: tuple(_genre_words(name, mine, plain)) for name in mine}
 
 
@@ -79,7 +92,7 @@ def instrument_words() -> Words:
     """By name: the name first, then every other word that names this instrument alone."""
     mine = _instrument_candidates()
     genres = _flat(_candidates({g.name: g.words for g in all_genres()}, _MORE_GENRES).values())
-    foreign = {*MOODS, *genres, *_flat(TEMPO_WORDS.values())}
+    foreign = {*known_moods(), *genres, *_flat(TEMPO_WORDS.values())}
     return {name: tuple(_instrument_words(name, mine, foreign)) for name in mine}
 
 
@@ -96,7 +109,17 @@ def meaning_words() -> frozenset[str]:
     tables = (genre_words(), instrument_words(), TEMPO_WORDS, MOODS)
     kits = _flat(kit.words for kit in KITS.values())
     words = {word for table in tables for word in _flat(table.values())}
-    rest = {*MOODS, *kits, *DRUMS, *NO_DRUMS, *BEAT_WORDS, *_GENERIC, "major", "minor", "bpm"}
+    rest = {
+        *known_moods(),
+        *kits,
+        *DRUMS,
+        *NO_DRUMS,
+        *BEAT_WORDS,
+        *_GENERIC,
+        "major",
+        "minor",
+        "bpm",
+    }
     return frozenset(word.casefold() for word in {*words, *rest, "tempo", "vocals"})
 
 
@@ -134,12 +157,15 @@ def _instrument_candidates() -> dict[str, tuple[str, ...]]:
 
 
 def _genre_words(name: str, mine: Words, plain: set[str]) -> Iterable[str]:
-    """A phrase may contain another genre's word after its own: "lo-fi hip hop" is lo-fi."""
+    """A phrase may contain another genre's word after its own ("lo-fi hip hop" is lo-fi), and
+    what its own name contains ("bass" in "drum & bass").
+    """
     others = {word for other, words in mine.items() if other != name for word in words}
     for word in mine[name]:
         led_by_own = any(word.startswith(f"{own} ") for own in mine[name])
         foreign = plain if led_by_own else plain | others
-        if word == name or not (word in others or any(contains(word, f) for f in foreign)):
+        said = {f for f in foreign if contains(word, f) and not contains(name, f)}
+        if word == name or not (word in others or said):
             yield word
 
 
@@ -148,7 +174,7 @@ def _instrument_words(name: str, mine: Words, foreign: set[str]) -> Iterable[str
     others = {word for other, words in mine.items() if other != name for word in words}
     names = {other for other in mine if other != name and not contains(name, other)}
     for word in mine[name]:
-        shared = word in others or word in _GENERIC
+        shared = word in others or word in _GENERIC or word.startswith("solo ")
         if word == name or not (shared or any(contains(word, f) for f in names | foreign)):
             yield word
 
