@@ -48,6 +48,12 @@ def pack(config: Config) -> None:
     _run("pack", config)
 
 
+@train.command(epilog=_EXAMPLES)
+def listener(config: Config) -> None:
+    """Train the ears that `toccata eval` listens with, on songs heard clean and after the codec."""
+    _run("listener_run", config)
+
+
 def _run(module: str, config: Path) -> None:
     # What a run logs is its progress: step, speed, losses.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from toccata.errors import InputError
+from toccata.hearing.registers import pitch_registers
 from toccata.hearing.spectrum import RATE_HZ, Samples, heard
+from toccata.hearing.weights import key_network
 
 Mode = Literal["major", "minor"]
 Key = tuple[int, Mode]
@@ -40,12 +42,22 @@ def estimate_key(samples: Samples, sample_rate_hz: int) -> Key:
 
 
 def key_scores(samples: Samples, sample_rate_hz: int) -> dict[Key, float]:
-    """How likely each of the 24 keys is, as the log of a probability, for samples [N] or [C, N]."""
-    return dict(zip(KEYS, profile_scores(samples, sample_rate_hz).tolist(), strict=True))
+    """How likely each of the 24 keys is, as the log of a probability, for samples [N] or [C, N].
+
+    By the trained network of the package; without it, by profiles.
+    """
+    network = key_network()
+    if network is None:
+        scores = profile_scores(samples, sample_rate_hz)
+    else:
+        scores = network(pitch_registers(samples, sample_rate_hz)[None])[0]
+    return dict(zip(KEYS, scores.tolist(), strict=True))
 
 
 def profile_scores(samples: Samples, sample_rate_hz: int) -> Tensor:
-    """The log probabilities [24], in the order of KEYS, by how often each pitch class is heard."""
+    """Log probabilities [24], in the order of KEYS, by nothing but how much of each pitch class
+    there is.
+    """
     heights = (pitch_profile(samples, sample_rate_hz) + _RARE).log()
     profiles = [torch.tensor(_PROFILES[mode]).roll(tonic) for tonic, mode in KEYS]
     return (torch.stack(profiles) @ heights).log_softmax(0)
