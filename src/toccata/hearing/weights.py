@@ -68,6 +68,14 @@ def key_network() -> KeyNetwork | None:
     return read_key_network(path) if path.is_file() else None
 
 
+def accuracies() -> Accuracy:
+    """What the weights in the package reached on held-out songs; nothing of those that are not
+    there.
+    """
+    paths = [FOLDER / name for name in (LISTENER, KEYS) if (FOLDER / name).is_file()]
+    return {head: shares for path in paths for head, shares in read_accuracy(path).items()}
+
+
 def _write(path: Path, network: nn.Module, facts: Mapping[str, Any]) -> None:
     from safetensors.torch import save_file
 

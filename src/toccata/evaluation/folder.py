@@ -1,0 +1,25 @@
+"""A folder for a model card: report.json, table.md, and the plots."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from toccata.evaluation.bars import table
+from toccata.evaluation.plots import plots
+from toccata.evaluation.points import Points
+from toccata.evaluation.report import Report
+
+
+def write(folder: Path, report: Report, points: Points) -> list[Path]:
+    """Write all files, over older ones; returns them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = {**report.to_json(), "points": points.to_json()}
+    texts = {
+        "report.json": json.dumps(figures, indent=1, ensure_ascii=False) + "\n",
+        "table.md": table(report),
+        **plots(report, points),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in texts]

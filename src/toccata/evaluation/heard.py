@@ -1,0 +1,42 @@
+"""What can be heard in a clip, heard once for all questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from toccata.hearing.key import Key, estimate_key
+from toccata.hearing.listener import Listener
+from toccata.hearing.spectrum import RATE_HZ, Samples
+from toccata.hearing.tempo import estimate_bpm
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """Of one clip; `family` is that of the leading instrument, `embedding` [64] the listener's."""
+
+    bpm: float
+    key: Key
+    genre: str
+    family: str
+    drums: bool
+    embedding: Tensor
+
+
+def hear(samples: Samples, listener: Listener) -> Heard:
+    """Samples [N] or [C, N] at RATE_HZ."""
+    impression = listener.listen(samples, RATE_HZ)
+    return Heard(
+        bpm=estimate_bpm(samples, RATE_HZ),
+        key=estimate_key(samples, RATE_HZ),
+        genre=impression.genre,
+        family=impression.family,
+        drums=impression.drums,
+        embedding=impression.embedding,
+    )
+
+
+def hear_all(clips: Iterable[Samples], listener: Listener) -> list[Heard]:
+    return [hear(samples, listener) for samples in clips]
