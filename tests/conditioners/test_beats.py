@@ -20,6 +20,7 @@ BEAT = PERIODS.index(1.0)
         ("lo-fi beat, 80 bpm, mellow piano", 80),
         ("Techno at 128BPM.", 128),
         ("slow piano, tempo 62", 62),
+        ("Slow piano, tempo 62.", 62),
         ("jazz at a tempo of 140", 140),
         ("rock, BPM: 118, 4/4", 118),
         ("house, 124.5 bpm", 124.5),
