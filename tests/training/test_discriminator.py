@@ -49,7 +49,8 @@ def test_features_match_those_of_the_same_sound_only(judge: Discriminator) -> No
 
 def test_the_verdict_teaches_the_maker_and_not_the_judge(judge: Discriminator) -> None:
     made = _tone(500).requires_grad_()
-    torch.stack(generator_loss(judge, _tone(440), made)).sum().backward()
+    loss = torch.stack(generator_loss(judge, _tone(440), made)).sum()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert made.grad is not None
     assert made.grad.abs().max() > 0
     assert all(weight.grad is None and weight.requires_grad for weight in judge.parameters())

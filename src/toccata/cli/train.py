@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-from toccata.cli.report import interruptible, show
+from toccata.cli import flags
+from toccata.cli.outputs import names, suffix_format
+from toccata.cli.report import interruptible, say, show
 
 train = typer.Typer(no_args_is_help=True, help="Train a model of your own.")
 
@@ -17,6 +19,12 @@ _EXAMPLES = """
 A run goes on where it stopped. Example:
 
   toccata train codec --config configs/mini/codec.yaml
+"""
+
+_SONG_EXAMPLES = """
+Its caption goes to stderr. Example:
+
+  toccata train song --seed 7 --duration 30 -o song.wav
 """
 
 Config = Annotated[
@@ -52,6 +60,31 @@ def pack(config: Config) -> None:
 def listener(config: Config) -> None:
     """Train the ears that `toccata eval` listens with, on songs heard clean and after the codec."""
     _run("listener_run", config)
+@train.command(epilog=_SONG_EXAMPLES)
+def song(
+    seed: Annotated[int, typer.Option(min=0, help="Each seed is another song.")] = 0,
+    duration: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.02, max=600, help="Where it is cut.")
+    ] = 20.0,
+    output: flags.Output = None,
+    soundfont: Annotated[
+        Path | None, typer.Option(help="A General MIDI .sf2. Default: that of the system.")
+    ] = None,
+) -> None:
+    """Compose and render one song of the corpus, to hear what a model learns from."""
+    from toccata.audio.files import write
+    from toccata.training.corpus.render import Renderer
+    from toccata.training.corpus.song import SAMPLE_RATE_HZ
+    from toccata.training.corpus.stream import example
+    from toccata.types import Waveform
+
+    output_format = suffix_format(output, None) or "wav"
+    path = names(output, "corpus", output_format, count=1).path(seed, n=1)
+    with interruptible("composing"):
+        made = example(seed, duration, Renderer(soundfont))
+    write(path, Waveform(made.audio[None], SAMPLE_RATE_HZ), output_format)
+    say(made.caption)
+    show(str(path))
 
 
 def _run(module: str, config: Path) -> None:
