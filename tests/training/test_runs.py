@@ -43,7 +43,7 @@ def codec_config(folder: Path, name: str, steps: int) -> Path:
         "batch": 4,
         "crop_s": 0.2,
         "save_every": 3,
-        "adversarial_from": 5,
+        "adversarial_from": 4,
     }
     return write(folder / f"{name}.yaml", values)
 
