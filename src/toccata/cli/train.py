@@ -60,6 +60,8 @@ def pack(config: Config) -> None:
 def listener(config: Config) -> None:
     """Train the ears that `toccata eval` listens with, on songs heard clean and after the codec."""
     _run("listener_run", config)
+
+
 @train.command(epilog=_SONG_EXAMPLES)
 def song(
     seed: Annotated[int, typer.Option(min=0, help="Each seed is another song.")] = 0,
