@@ -5,22 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
+from tests.evaluation.sounds import RATE_HZ, chord
 from toccata.errors import InputError
 from toccata.evaluation.drums import has_drums
 from toccata.evaluation.harmony import SILENT, chroma_agreement, loudest_classes
 from toccata.evaluation.health import examine
 from toccata.hearing.key import estimate_key, key_scores, parse_key, same_scale
-
-RATE_HZ = 32_000
-Audio = NDArray[np.float32]
-
-
-def chord(*pitches: int, duration_s: float = 2.0) -> Audio:
-    time_s = np.arange(round(duration_s * RATE_HZ)) / RATE_HZ
-    tones = [np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * time_s) for pitch in pitches]
-    return np.asarray(0.2 * np.sum(tones, axis=0), np.float32)
 
 
 def test_a_chord_is_no_drum_kit() -> None:

@@ -60,9 +60,14 @@ class Echo:
 
     def song(self, one: Mapping[str, Any]) -> Any:
         if "continue_from" in one:
-            return self.songs.continued[one["seed"]].audio
-        of_set = self.songs.long if one["duration_s"] == LONG_S else self.songs.asked
-        return next(song.audio for song in of_set if song.caption == one["prompt"])
+            of_set = self.songs.continued
+        elif one["duration_s"] == LONG_S:
+            of_set = self.songs.long
+        else:
+            of_set = self.songs.melodic if "melody" in one else self.songs.asked
+        song = of_set[one["seed"]]
+        assert one.get("prompt", song.caption) == song.caption
+        return song.audio
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,11 @@ def frechet_figures(heard: Impressions) -> dict[str, Any]:
     return {
         "frechet_ratio": made.ratio,
         "frechet_codec_ratio": coded.ratio,
-        "frechet": {"made": made.made, "coded": coded.made, "halves": made.halves},
+        "frechet": {
+            "made": round(made.made, 4),
+            "coded": round(coded.made, 4),
+            "halves": round(made.halves, 4),
+        },
     }
 
 

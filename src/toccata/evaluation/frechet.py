@@ -39,7 +39,7 @@ def distances(made: Sequence[Tensor], songs: Sequence[Tensor]) -> Distances:
     clips, real = torch.stack(list(made[:even])), torch.stack(list(songs[:even]))
     (made_one, made_two), (one, two) = (clips[::2], clips[1::2]), (real[::2], real[1::2])
     across = (frechet(made_one, two) + frechet(made_two, one)) / 2
-    return Distances(round(across, 4), round(frechet(one, two), 4))
+    return Distances(across, frechet(one, two))
 
 
 def frechet(one: Tensor, other: Tensor) -> float:
