@@ -107,7 +107,7 @@ def parts(
     make = partial(_add_part, codec=codec, soundfont=soundfont)
     if processes == 1:
         for one in missing:
-            make(*one)
+            log.info("made %s (%d to make)", make(*one), len(missing))
     elif missing:
         # Not forked: a copy of torch's threads would wait for ever.
         context = multiprocessing.get_context("spawn")
