@@ -17,6 +17,8 @@ from toccata.codecs.seanet import SeanetConfig
 from toccata.training.folder import Item
 from toccata.training.folder.identity import codec_digest
 
+NPY = b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (0,), }" + 64 * b" "
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
@@ -81,7 +83,7 @@ def test_options_that_change_codes_or_tags_encode_again(
     assert encoded(data, **change) > 0
 
 
-@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", b"no zip", None])
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", b"no zip", NPY, None])
 def test_a_broken_file_is_made_anew(data: Path, damage: bytes | None) -> None:
     model, _ = counting_model()
     before = prepared(data, model=model)

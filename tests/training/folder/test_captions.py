@@ -32,7 +32,7 @@ def test_words_are_read_from_files_beside_the_songs(data: Path) -> None:
     for name in ("one.wav", "two.flac", "deep/three.ogg"):
         song(data, name)
     caption(data, "one.txt", "\ufeffslow piano,\n  in the rain\n")
-    caption(data, "two.json", {"caption": "fast drums"})
+    caption(data, "two.JSON", {"caption": "fast drums"})
     caption(data, "deep/three.json", {"prompt": "surf rock", "title": "Waves"})
     assert captions(data) == {
         "deep/three.ogg": "surf rock",
@@ -128,7 +128,7 @@ def test_two_captions_of_one_song_are_one_too_many(data: Path) -> None:
     song(data, "one.wav")
     caption(data, "one.txt", "slow")
     caption(data, "one.json", {"caption": "fast"})
-    with pytest.raises(InputErrors, match=r"one\.txt and one\.json"):
+    with pytest.raises(InputErrors, match=r"one\.json and one\.txt"):
         captions(data)
 
 

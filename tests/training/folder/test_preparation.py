@@ -102,6 +102,13 @@ def test_tempo_key_and_loudness_are_heard(data: Path) -> None:
     assert item.caption == "a rhodes, 100 bpm, A minor"
 
 
+def test_a_tempo_that_changes_is_not_told(data: Path) -> None:
+    write(data / "a.wav", joined(clicks(8, bpm=100), clicks(8, bpm=133)))
+    caption(data, "a.txt", "a rhodes")
+    (item,) = prepared(data, FolderOptions(segment_s=16), fake_model(segment_s=16))
+    assert item.caption == "a rhodes, A minor"
+
+
 def test_without_a_caption_the_tags_are_it(data: Path) -> None:
     song(data, "a.wav")
     assert prepared(data)[0].caption == "A minor"

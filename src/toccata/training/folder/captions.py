@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from toccata.errors import InputError
 from toccata.schema import MAX_PROMPT_CHARACTERS
 from toccata.training.folder.caption_json import worded
 from toccata.training.folder.caption_table import read_table
-from toccata.training.folder.listing import Song
+from toccata.training.folder.listing import Song, visible_files
 from toccata.training.folder.problems import Problems
 from toccata.training.folder.texts import read_text
 
@@ -34,20 +35,33 @@ def read_captions(
     place = "a .txt of the same name" if table is None else f"a row of {table.name}"
     for song in songs:
         if needed and song.name not in given:
-            cure = f"it has no caption: write what is heard into {place}, or use auto_tags"
+            cure = f"it has no caption: write what is heard into {place}, or allow auto_tags"
             problems.add(song.name, None, cure)
     problems.raise_all()
     return {name: caption for name, caption in given.items() if caption is not None}
 
 
 def _beside(songs: Sequence[Song], data: Path, problems: Problems) -> _Given:
-    _warn_of_strays(songs, data)
-    there = {song.name: paths for song in songs if (paths := _files_beside(song))}
-    given: _Given = dict.fromkeys(there)
-    for name, paths in there.items():
-        with problems.noted():
-            given[name] = _checked(name, _read_one(name, paths))
+    files = _caption_files(data)
+    given: _Given = {}
+    for song in songs:
+        if paths := files.get(song.path.with_suffix("")):
+            given[song.name] = None
+            with problems.noted():
+                given[song.name] = _checked(song.name, _read_one(song.name, paths))
+    # A caption without a song may be a README, or misspelt.
+    for stray in files.keys() - {song.path.with_suffix("") for song in songs}:
+        log.warning("%s: there is no audio of that name; it is not used", files[stray][0])
     return given
+
+
+def _caption_files(data: Path) -> dict[Path, list[Path]]:
+    """By their paths without suffixes."""
+    files = defaultdict[Path, list[Path]](list)
+    for path in visible_files(data):
+        if path.suffix.lower() in _SUFFIXES:
+            files[path.with_suffix("")].append(path)
+    return files
 
 
 def _tabled(songs: Sequence[Song], table: Path, problems: Problems) -> _Given:
@@ -61,25 +75,12 @@ def _tabled(songs: Sequence[Song], table: Path, problems: Problems) -> _Given:
     return given
 
 
-def _files_beside(song: Song) -> list[Path]:
-    beside = [song.path.with_suffix(suffix) for suffix in _SUFFIXES]
-    return [path for path in beside if path.is_file()]
-
-
-def _warn_of_strays(songs: Sequence[Song], data: Path) -> None:
-    """A caption without a song may be a README, or misspelt."""
-    taken = {song.path.with_suffix("") for song in songs}
-    for path in sorted(data.rglob("*")):
-        if path.suffix in _SUFFIXES and path.with_suffix("") not in taken:
-            log.warning("%s: there is no audio of that name; it is not used", path)
-
-
 def _read_one(name: str, paths: Sequence[Path]) -> str:
     if len(paths) > 1:
         both = " and ".join(path.name for path in paths)
         raise InputError(name, both, "it has two captions: keep one of the files")
     text = read_text(paths[0], _MOST_BYTES)
-    return worded(name, text) if paths[0].suffix == ".json" else text
+    return worded(name, text) if paths[0].suffix.lower() == ".json" else text
 
 
 def _checked(name: str, caption: str) -> str:

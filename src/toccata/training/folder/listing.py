@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,15 +31,17 @@ def songs_of(data: Path) -> list[Song]:
     """
     if not data.is_dir():
         raise InputError("data", str(data), "name a folder with your music in it")
-    songs = sorted(_found(data), key=lambda song: song.name)
-    if not songs:
+    found = [path for path in visible_files(data) if path.suffix.lower() in _SOUND_SUFFIXES]
+    if not found:
         raise InputError("data", str(data), f"there is no audio in it; put {READABLE} files there")
-    return songs
+    return [Song(path.relative_to(data).as_posix(), path) for path in found]
 
 
-def _found(data: Path) -> Iterator[Song]:
-    for path in data.rglob("*"):
-        within = path.relative_to(data)
-        hidden = any(part.startswith(".") for part in within.parts)
-        if not hidden and path.suffix.lower() in _SOUND_SUFFIXES and path.is_file():
-            yield Song(within.as_posix(), path)
+def visible_files(data: Path) -> list[Path]:
+    """All files in a folder and its folders, sorted, without those whose names begin with a dot."""
+    paths = (path for path in data.rglob("*") if path.is_file())
+    return sorted(path for path in paths if not _is_hidden(path.relative_to(data)))
+
+
+def _is_hidden(within: Path) -> bool:
+    return any(part.startswith(".") for part in within.parts)
