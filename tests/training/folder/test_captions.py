@@ -63,12 +63,16 @@ def test_metadata_becomes_one_caption(fields: dict[str, object], expected: str) 
 
 
 def test_a_table_takes_the_place_of_files(data: Path, tmp_path: Path) -> None:
-    for name in ("one.wav", "deep/two.wav"):
+    for name in ("one.wav", "deep/two.wav", "caf\u00e9.wav"):
         song(data, name)
     caption(data, "one.txt", "not used")
     table = tmp_path / "captions.csv"
-    table.write_text('caption,file\n"slow, soft",one.wav\nfast,deep\\two.wav\n')
-    assert captions(data, table) == {"deep/two.wav": "fast", "one.wav": "slow, soft"}
+    table.write_text(
+        'caption,file\n"slow, soft",one.wav\nfast,deep\\two.wav\nloud,cafe\u0301.wav\n'
+    )
+    assert captions(data, table) == {
+        "caf\u00e9.wav": "loud", "deep/two.wav": "fast", "one.wav": "slow, soft",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -93,9 +93,9 @@ def test_silent_chunks_are_left_out(data: Path) -> None:
 
 
 def test_tempo_key_and_loudness_are_heard(data: Path) -> None:
-    write(data / "a.wav", clicks(8, bpm=100))
+    write(data / "a.wav", clicks(16, bpm=100))
     caption(data, "a.txt", "a rhodes")
-    (item,) = prepared(data, FolderOptions(segment_s=8), fake_model(segment_s=8))
+    (item,) = prepared(data, FolderOptions(segment_s=16), fake_model(segment_s=16))
     assert item.tags.bpm == pytest.approx(100, rel=0.02)
     assert item.tags.key == "A minor"
     assert -40 < item.tags.loudness_lufs < 0
@@ -234,3 +234,5 @@ def test_progress_is_told_song_by_song(data: Path, tmp_path: Path) -> None:
         (1, 2, "checked a.wav"), (2, 2, "checked b.wav"),
         (1, 2, "encoded a.wav"), (2, 2, "encoded b.wav"),
     ]  # fmt: skip
+    prepare(data, fake_model(), OPTIONS, tmp_path / "c", lambda *args: told.append(args))
+    assert told[-1] == (2, 2, "found b.wav")

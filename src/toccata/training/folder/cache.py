@@ -69,9 +69,12 @@ class CodeCache:
 
 
 def content_digest(path: Path) -> str:
-    """Of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Of a file's bytes. Raises InputError for one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError("data", str(path), f"it cannot be read ({error.strerror})") from error
 
 
 def _write(file: BinaryIO, chunks: Sequence[Encoded]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from toccata.errors import InputError
+from toccata.training.folder.listing import plain_name
 from toccata.training.folder.problems import Problems
 from toccata.training.folder.texts import read_text
 
@@ -42,12 +43,12 @@ def _header(table: Path, header: list[str]) -> list[str]:
 
 
 def _row(where: str, header: list[str], row: list[str]) -> tuple[str, str]:
-    """The song's name, with slashes as on every system, and its caption."""
+    """The song's name and its caption."""
     if len(row) != len(header):
         cure = f"it has {len(row)} cells and not 2: put captions with commas in quotes"
         raise InputError(where, ",".join(row)[:40], cure)
     values = dict(zip(header, row, strict=True))
-    return values["file"].strip().replace("\\", "/").removeprefix("./"), values["caption"]
+    return plain_name(values["file"].strip()), values["caption"]
 
 
 def _new(name: str, names: Collection[str], captions: Mapping[str, str], table: Path) -> str:

@@ -17,10 +17,10 @@ _SAME_TEMPO = 0.03
 def listen(waveform: Waveform, *, tempo_and_key: bool) -> Tags:
     """Without `tempo_and_key`, the loudness alone.
 
-    A wrong tag teaches what is not so: one counts where both halves agree with the whole. Of 60
-    songs of the corpus of 15 s, 41 keep their tempo, and 34 of these are right, all others twice
-    or half as fast; 47 keep their key, 44 of them right. Without that, 38 and 52 of 60 are right.
-    The key counts anyway where there is no other tag.
+    A wrong tag teaches what is not so: one counts where both halves agree with the whole. In 100
+    songs of the corpus of 10 and 15 s that is so of 58 tempi, of which 50 are right and the rest
+    twice or half as fast, and of 67 keys, of which 63 are right; of all 100, 62 and 84 are. The
+    key counts anyway where there is no tempo: a chunk without words is to have some tag.
     """
     loudness = loudness_lufs(waveform)
     if not tempo_and_key:

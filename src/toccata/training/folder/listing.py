@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ _SOUND_SUFFIXES = frozenset({
 
 @dataclass(frozen=True)
 class Song:
-    """One audio file; `name` is its path within the folder, with slashes on every system."""
+    """One audio file; `name` is its path within the folder, the same on every system."""
 
     name: str
     path: Path
@@ -34,7 +35,12 @@ def songs_of(data: Path) -> list[Song]:
     found = [path for path in visible_files(data) if path.suffix.lower() in _SOUND_SUFFIXES]
     if not found:
         raise InputError("data", str(data), f"there is no audio in it; put {READABLE} files there")
-    return [Song(path.relative_to(data).as_posix(), path) for path in found]
+    return [Song(plain_name(path.relative_to(data).as_posix()), path) for path in found]
+
+
+def plain_name(name: str) -> str:
+    """With slashes, and accents in one character: some systems keep them apart."""
+    return unicodedata.normalize("NFC", name.replace("\\", "/")).removeprefix("./")
 
 
 def visible_files(data: Path) -> list[Path]:

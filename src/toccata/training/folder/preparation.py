@@ -53,8 +53,9 @@ def prepare(
     encoder: SongEncoder | None = None
     items: list[Item] = []
     for done, song in enumerate(songs, start=1):
-        chunks = codes.load(digests[song.name])
+        chunks, what = codes.load(digests[song.name]), "found"
         if chunks is None:
+            what = "encoded"
             encoder = encoder or _encoder(model, options, separator)
             chunks = encoder(song.path)
             if not chunks:
@@ -62,7 +63,7 @@ def prepare(
             codes.store(digests[song.name], chunks)
         caption = captions.get(song.name, "")
         items += [_item(song, chunk, caption, song.name in held, model) for chunk in chunks]
-        tell(done, len(songs), f"encoded {song.name}")
+        tell(done, len(songs), f"{what} {song.name}")
     if not items:
         raise InputError("data", str(data), "nothing in it can be heard")
     return items

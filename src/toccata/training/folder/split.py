@@ -25,5 +25,5 @@ def held_out(names: Iterable[str], options: FolderOptions) -> frozenset[str]:
 
 def _place(name: str, seed: int) -> float:
     """From 0 to 1."""
-    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    digest = hashlib.sha256(f"{seed} {name}".encode(errors="surrogateescape")).digest()
     return int.from_bytes(digest[:8]) / 2**64
