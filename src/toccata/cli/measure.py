@@ -1,0 +1,109 @@
+"""`toccata measure`: audio files by the field's own figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from toccata import settings
+from toccata.cli import flags
+from toccata.cli.report import show, show_json, working
+from toccata.errors import InputError
+
+EXAMPLES = """
+Clips are compared with the reference of the same name; a distance (fad) needs no names. Captions
+are NAME.txt or NAME.json beside a clip, or the prompt that toccata writes into its files. Examples:
+
+  toccata measure --made clips --against songs
+
+  toccata measure --made clips --against songs --with fad-vggish,kl-passt,clap --json
+
+  toccata measure --made clips --with clap --captions texts --weights clap=laion/clap-htsat-unfused
+"""
+
+Made = Annotated[Path, typer.Option(metavar="FOLDER", help="Clips to measure.")]
+Against = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="References to compare them with.")
+]
+With = Annotated[
+    str,
+    typer.Option(
+        "--with",
+        metavar="NAME,NAME",
+        help="agreement, fad-clap, fad-vggish, kl-passt, clap.",
+    ),
+]
+Captions = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Where captions are, if not beside the clips.")
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME=PLACE,...",
+        help="Other weights: clap=HUB_ID or FOLDER, vggish=FILE (.pth or .safetensors).",
+    ),
+]
+
+
+def measure(
+    *,
+    made: Made,
+    against: Against = None,
+    measures: With = "agreement",
+    captions: Captions = None,
+    weights: Weights = None,
+    device: flags.Device = None,
+    json: flags.Json = False,
+    offline: flags.Offline = None,
+) -> None:
+    """Measure audio files by the field's own figures: FAD, KL over labels, CLAP score.
+
+    agreement needs no weights: tempo, key, notes and loudness of each clip beside its reference.
+    fad-NAME: the Frechet distance of all clips from all references. kl-passt: how differently a
+    classifier labels a clip and its reference. clap: how near a clip is to its caption.
+    """
+    from toccata.backends.devices import pick_device
+    from toccata.evaluation.field.measure import Plan
+    from toccata.evaluation.field.measure import measure as measured
+
+    machine = settings.read(device=device, offline=offline)
+    plan = Plan(
+        made=made,
+        measures=[name.strip() for name in measures.split(",")],
+        device=pick_device(machine.device),
+        against=against,
+        captions=captions,
+        weights=_places(weights),
+        offline=machine.offline,
+    )
+    with working("measuring") as advance:
+        results = measured(plan, advance)
+    if json:
+        show_json(results)
+    else:
+        _show(results)
+
+
+def _places(given: str | None) -> dict[str, str]:
+    """ "clap=a,vggish=b" by name."""
+    places = {}
+    for part in given.split(",") if given else ():
+        name, _, place = part.strip().partition("=")
+        if not place:
+            raise InputError(
+                "weights", part, "write NAME=PLACE, as in clap=laion/larger_clap_music"
+            )
+        places[name] = place
+    return places
+
+
+def _show(results: dict[str, Any], indent: str = "") -> None:
+    for name, value in results.items():
+        if isinstance(value, dict):
+            show(f"{indent}{name}")
+            _show(value, indent + "  ")
+        elif value is not None:
+            shown = f"{value:.4g}" if isinstance(value, float) else value
+            show(f"{indent}{name}: {shown}")
