@@ -25,6 +25,11 @@ class Levels:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.sources: list[embedders.Source] = []
+
+    def load(self, source: embedders.Source) -> Levels:
+        self.sources.append(source)
+        return self
 
     def embed(self, samples: Samples, sample_rate_hz: int) -> Tensor:
         self.calls += 1
@@ -45,7 +50,7 @@ def levels(monkeypatch: pytest.MonkeyPatch) -> Levels:
     levels = Levels()
     for table in (embedders.EMBEDDERS, embedders.WORD_EMBEDDERS, embedders.LABELLERS):
         for name in table:
-            monkeypatch.setitem(table, name, lambda _: levels)
+            monkeypatch.setitem(table, name, levels.load)
     return levels
 
 
@@ -88,6 +93,25 @@ def test_a_clip_is_embedded_once_for_two_measures(run: Run, folders: Path, level
         Path(f"made/{name}.txt").write_text("loud")
     run(*BOTH, "--with", "clap,fad-clap")
     assert levels.calls == 4
+
+
+def test_weights_come_from_where_they_are_said_to_be(
+    run: Run, folders: Path, levels: Levels
+) -> None:
+    run(*BOTH, "--with", "fad-clap,fad-vggish", "--weights", "vggish=own.pth", "--offline")
+    assert [source.place for source in levels.sources] == [None, "own.pth"]
+    assert all(source.offline for source in levels.sources)
+
+
+def test_what_is_missing_is_said_before_anything_is_loaded(
+    run: Run, folders: Path, levels: Levels
+) -> None:
+    assert run(*BOTH, "--with", "fad-vggish,clap").code == 2
+    for file in Path("songs").iterdir():
+        file.rename(file.with_stem(f"other-{file.stem}"))
+    assert run(*BOTH, "--with", "fad-vggish,kl-passt").code == 2
+    assert levels.sources == []
+    assert run(*BOTH, "--with", "fad-vggish").code == 0
 
 
 def test_a_folder_is_no_distance_from_itself(run: Run, folders: Path, levels: Levels) -> None:

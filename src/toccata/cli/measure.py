@@ -18,9 +18,9 @@ are NAME.txt or NAME.json beside a clip, or the prompt that toccata writes into 
 
   toccata measure --made clips --against songs
 
-  toccata measure --made clips --against songs --with fad-vggish,kl-passt,clap --json
+  toccata measure --made clips --against songs --with fad-vggish,clap --json
 
-  toccata measure --made clips --with clap --captions texts --weights clap=laion/clap-htsat-unfused
+  toccata measure --made clips --with clap --captions texts
 """
 
 Made = Annotated[Path, typer.Option(metavar="FOLDER", help="Clips to measure.")]

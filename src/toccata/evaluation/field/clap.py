@@ -54,7 +54,10 @@ class Clap:
 
     def _embed(self, heard: Tensor) -> Tensor:
         inputs = self._extractor(
-            list(heard.numpy()), sampling_rate=self.sample_rate_hz, return_tensors="pt"
+            list(heard.numpy()),
+            sampling_rate=self.sample_rate_hz,
+            truncation="rand_trunc",  # one view of each window, none of which is too long
+            return_tensors="pt",
         )
         features = inputs["input_features"].to(self._device, torch.float32)
         return _vectors(self._model.get_audio_features(input_features=features))

@@ -40,12 +40,19 @@ class Plan:
 
 
 class Study:
-    """The folders of a plan, with what several measures need computed once."""
+    """The folders of a plan, with what several measures need computed once.
+
+    Raises InputError unless there is in them what the plan's measures take.
+    """
 
     def __init__(self, plan: Plan, on_clip: OnClip) -> None:
+        takes = [MEASURES[name] for name in plan.measures]
         self.plan = plan
         self.made = find("made", plan.made)
         self._against = None if plan.against is None else find("against", plan.against)
+        self.pairs = pairs(self.made, self.against) if any(one.pairs for one in takes) else []
+        asked = any(one.captions for one in takes)
+        self.captions = captions(self.made, plan.captions) if asked else []
         self._on_clip = on_clip
         self._networks: dict[str, Any] = {}
         self._embedded: dict[tuple[str, Path], list[Tensor]] = {}
@@ -88,15 +95,15 @@ class Study:
 def measure(plan: Plan, on_clip: OnClip | None = None) -> dict[str, Any]:
     """The result of each measure of `plan` by its name, after what was compared with what.
 
-    Raises InputError, before anything is loaded, for a measure, weights or folders that do not go
-    together; MissingExtraError or CheckpointError for a network that is not to be had.
+    Raises InputError, before anything is loaded, for measures, weights, folders and captions that
+    do not go together; MissingExtraError or CheckpointError for a network that is not to be had.
     """
     check(plan)
     study = Study(plan, on_clip or (lambda *_: None))
     sizes = {"made": len(study.made.files)}
     if plan.against is not None:
         sizes["against"] = len(study.against.files)
-    results = {name: MEASURES[name](study) for name in plan.measures}
+    results = {name: MEASURES[name].take(study) for name in plan.measures}
     return {"clips": sizes, **{name: asdict(result) for name, result in results.items()}}
 
 
@@ -105,7 +112,7 @@ def check(plan: Plan) -> None:
     for name in plan.measures:
         if name not in MEASURES:
             raise InputError("with", name, "use " + ", ".join(MEASURES))
-        if plan.against is None and name not in ALONE:
+        if plan.against is None and MEASURES[name].against:
             raise InputError("against", None, f"{name} compares: give a folder of references")
     for name in plan.weights:
         if name not in (*EMBEDDERS, *LABELLERS):
@@ -113,7 +120,7 @@ def check(plan: Plan) -> None:
 
 
 def _agreement(study: Study) -> Any:
-    both = study.read(pairs(study.made, study.against), "agreement")
+    both = study.read(study.pairs, "agreement")
     heard = [(hear(made), hear(reference)) for made, reference in both]
     return agreement([made for made, _ in heard], [reference for _, reference in heard])
 
@@ -129,7 +136,7 @@ def _kl(study: Study, name: str) -> Any:
     labeller = study.network(LABELLERS, name)
     labelled = [
         [labeller.label(clip.samples, clip.sample_rate_hz) for clip in _as_long(made, reference)]
-        for made, reference in study.read(pairs(study.made, study.against), name)
+        for made, reference in study.read(study.pairs, name)
     ]
     return divergence([made for made, _ in labelled], [reference for _, reference in labelled])
 
@@ -141,16 +148,23 @@ def _as_long(made: Waveform, reference: Waveform) -> tuple[Waveform, Waveform]:
 
 
 def _clap(study: Study) -> Any:
-    asked = captions(study.made, study.plan.captions)
-    words = study.network(WORD_EMBEDDERS, "clap").embed_words(asked)
+    words = study.network(WORD_EMBEDDERS, "clap").embed_words(study.captions)
     return clap_score(study.embedded(study.made, "clap"), words)
 
 
-MEASURES: Mapping[str, Callable[[Study], Any]] = {
-    "agreement": _agreement,
-    **{f"fad-{name}": partial(_frechet, name=name) for name in EMBEDDERS},
-    **{f"kl-{name}": partial(_kl, name=name) for name in LABELLERS},
-    "clap": _clap,
+@dataclass(frozen=True)
+class Measure:
+    """How a measure is taken, and what it takes: references, of the same names, captions."""
+
+    take: Callable[[Study], Any]
+    against: bool = True
+    pairs: bool = False
+    captions: bool = False
+
+
+MEASURES: Mapping[str, Measure] = {
+    "agreement": Measure(_agreement, pairs=True),
+    **{f"fad-{name}": Measure(partial(_frechet, name=name)) for name in EMBEDDERS},
+    **{f"kl-{name}": Measure(partial(_kl, name=name), pairs=True) for name in LABELLERS},
+    "clap": Measure(_clap, against=False, captions=True),
 }
-# Those that need no references.
-ALONE = ("clap",)
