@@ -1,4 +1,4 @@
-"""What VGGish hears: AudioSet's log-mel front end, in the windows of FAD's reference code."""
+"""What VGGish hears: AudioSet's log-mel front end, in the slices of FAD's reference code."""
 
 from __future__ import annotations
 
@@ -9,28 +9,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from toccata.evaluation.field.windows import windows
+
 RATE_HZ = 16_000
 FRAME, HOP, N_FFT, BANDS = 400, 160, 512, 64
 LOWEST_HZ, HIGHEST_HZ = 125.0, 7500.0
 LOG_OFFSET = 0.01
-WINDOW_FRAMES, STEP_FRAMES = 96, 50
+WINDOW_FRAMES = 96
 # A window is the beginning of a slice of a second; slices are half a second apart.
 SLICE, STEP = RATE_HZ, RATE_HZ // 2
 MOST_GAIN = 10.0
 
 
-def examples(audio: Tensor) -> Tensor:
-    """Mono [N] at 16 kHz to the windows [W, 96, 64] that FAD's reference code makes of it."""
+def slices(audio: Tensor) -> Tensor:
+    """Mono [N] at 16 kHz to what FAD's reference code cuts out of it [W, SLICE], W at least 1."""
     audio = F.pad(audio, (0, max(0, SLICE - len(audio))))
     # By the highest sample, not the farthest from 0, as the published figures were made.
-    audio = audio / max(float(audio.max()), 1 / MOST_GAIN)
-    count = (len(audio) - SLICE) // STEP + 1
-    return log_mel(audio).unfold(0, WINDOW_FRAMES, STEP_FRAMES)[:count].transpose(1, 2)
+    return windows(audio / max(float(audio.max()), 1 / MOST_GAIN), SLICE, STEP)
+
+
+def examples(heard: Tensor) -> Tensor:
+    """Slices [W, SLICE] to what VGGish takes of them [W, WINDOW_FRAMES, BANDS]."""
+    return log_mel(heard)[:, :WINDOW_FRAMES]
 
 
 def log_mel(audio: Tensor) -> Tensor:
-    """Mono [N] at 16 kHz to [T, 64]: frames of 25 ms every 10 ms, none past the end."""
-    frames = audio.unfold(0, FRAME, HOP) * torch.hann_window(FRAME)
+    """[..., N] at 16 kHz to [..., T, BANDS]: frames of 25 ms every 10 ms, none past the end."""
+    frames = audio.unfold(-1, FRAME, HOP) * torch.hann_window(FRAME)
     size = torch.fft.rfft(frames, n=N_FFT).abs()
     return torch.log(size @ mel_bank() + LOG_OFFSET)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from toccata.audio.waveform import Samples
 from toccata.errors import CheckpointError
 from toccata.evaluation.field.embedders import Source
-from toccata.evaluation.field.log_mel import BANDS, RATE_HZ, WINDOW_FRAMES, examples
+from toccata.evaluation.field.log_mel import BANDS, RATE_HZ, WINDOW_FRAMES, examples, slices
 from toccata.evaluation.field.windows import mono
 
 # The published conversion of AudioSet's checkpoint; the name has the start of the file's SHA-256.
@@ -80,9 +80,12 @@ class Vggish:
 
     @torch.inference_mode()
     def embed(self, samples: Samples, sample_rate_hz: int) -> Tensor:
-        heard = examples(mono(samples, sample_rate_hz, RATE_HZ))
-        batches = torch.split(heard.to(self._device), BATCH)
-        return torch.cat([self._network(batch).cpu() for batch in batches])
+        heard = slices(mono(samples, sample_rate_hz, RATE_HZ))
+        return torch.cat([self._embed(batch) for batch in torch.split(heard, BATCH)])
+
+    def _embed(self, heard: Tensor) -> Tensor:
+        embedded: Tensor = self._network(examples(heard).to(self._device))
+        return embedded.cpu()
 
 
 def load(source: Source, shape: Shape = Shape()) -> Vggish:
