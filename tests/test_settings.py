@@ -53,3 +53,8 @@ def test_a_wrong_flag_is_named_as_it_is_typed() -> None:
 def test_a_misspelt_variable_is_an_error() -> None:
     with pytest.raises(InputError, match="did you mean TOCCATA_DEVICE"):
         read({"TOCCATA_DEVISE": "cpu"})
+
+
+def test_what_is_added_to_the_model_comes_from_its_flag() -> None:
+    assert read({}, lora=["a.safetensors:0.5", "b"]).lora == ("a.safetensors:0.5", "b")
+    assert read({}, lora=None).lora == ()

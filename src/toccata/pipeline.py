@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from toccata.errors import CancelledError, InputError
 from toccata.families.model import Model
 from toccata.song import Song, read_audio
 from toccata.types import Clip, Progress, Waveform
+
+if TYPE_CHECKING:
+    from toccata.families.lora_names import LoraNames
 
 DECODE_FRAMES = 250
 LISTENER_FRAMES = 50  # somebody listens meanwhile: smaller pieces come sooner
@@ -38,23 +41,30 @@ def load(
     precision: str | None = None,
     slots: int = 8,
     offline: bool | None = None,
+    lora: LoraNames | None = None,
 ) -> Toccata:
     """Load a model by short name, hub id or folder.
 
     device: cpu, cuda or mps. precision: fp32, bf16 or fp16; int8 and int4, on CPUs, keep the LM's
     matrices in so many bits. None picks what suits the machine.
-    slots: how many requests run at once. Raises CheckpointError, InputError.
+    slots: how many requests run at once. lora: one or several files that `toccata train lora` has
+    written, each FILE or FILE:scale ("style.safetensors:0.8"); they add up.
+    Raises CheckpointError, InputError.
     """
+    from toccata.families.lora_names import labels
     from toccata.families.musicgen import load_model
 
-    return Toccata(load_model(name, device=device, precision=precision, offline=offline), slots)
+    model = load_model(name, device=device, precision=precision, offline=offline, lora=lora)
+    return Toccata(model, slots, labels(lora))
 
 
 class Toccata:
     """A loaded model that makes music. Threads may share one: their requests run in one batch."""
 
-    def __init__(self, model: Model, slots: int = 8) -> None:
+    def __init__(self, model: Model, slots: int = 8, lora: str = "") -> None:
+        """lora: what was added to the model, for the tags of what it makes."""
         self.model = model
+        self._tags = {"lora": lora} if lora else {}
         self._engine = Engine(model, slots)
 
     def warm_up(self) -> None:
@@ -158,7 +168,7 @@ class Toccata:
             seed=brief.seed or 0,
             model=self.model.name,
             prompt=brief.prompt or "",
-            parameters=brief.parameters(),
+            parameters={**brief.parameters(), **self._tags},
         )
         clip = level(clip, brief.normalization)
         return fade(clip, brief.fade_in_s, brief.fade_out_s)

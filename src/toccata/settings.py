@@ -7,7 +7,7 @@ nobody reads is an error, because it is a misspelt one.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from toccata.errors import InputError
@@ -31,7 +31,8 @@ class Settings:
     """How the machine is used; what music is made is in `Inputs`.
 
     device and precision None: the best for the machine. Where the hub keeps weights is its own
-    setting, HF_HOME. also: models that a server loads at start, besides `model`.
+    setting, HF_HOME. also: models that a server loads at start, besides `model`. lora: what is
+    added to the model, each FILE or FILE:scale.
     """
 
     model: str = "mini"
@@ -40,14 +41,21 @@ class Settings:
     offline: bool = False
     slots: int = 8
     also: tuple[str, ...] = ()
+    lora: tuple[str, ...] = ()
 
 
-def read(environment: Mapping[str, str] | None = None, **flags: object) -> Settings:
+def read(
+    environment: Mapping[str, str] | None = None,
+    lora: Sequence[str] | None = None,
+    **flags: object,
+) -> Settings:
     """Settings from `environment` (os.environ by default) and those `flags` that are not None.
+    `lora` comes from its flag alone.
 
     Raises InputError naming the variable or flag, its value and what is allowed.
     """
-    return Settings(**read_values(_READERS, environment, flags))  # type: ignore[arg-type]
+    values = read_values(_READERS, environment, flags)
+    return Settings(lora=tuple(lora or ()), **values)  # type: ignore[arg-type]
 
 
 def read_values(

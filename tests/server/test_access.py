@@ -318,3 +318,9 @@ def test_the_http_process_has_no_torch() -> None:
     code = "import sys, toccata.server.app; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603
     assert done.returncode == 0
+
+
+def test_a_server_does_not_start_without_its_lora(tmp_path: Path) -> None:
+    machine = Settings(lora=(f"{tmp_path / 'style'}:0.5",))
+    with pytest.raises(CheckpointError, match="style: there is no such LoRA"):
+        check_start(ServerSettings(machine=machine, data_dir=tmp_path))

@@ -67,6 +67,18 @@ def test_models_are_there_before_it_says_so(monkeypatch: pytest.MonkeyPatch) -> 
     assert [message.kind for message in ear.heard] == ["ready"]
 
 
+def test_a_lora_is_added_to_the_model_it_was_named_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: dict[str, Any] = {}
+
+    def load(name: str, *, lora: tuple[str, ...], **_: Any) -> Toccata:
+        loaded[name] = lora
+        return Toccata(fake_model(), 4)
+
+    monkeypatch.setattr("toccata.load", load)
+    Worker(Ear(), Settings("small", also=("melody",), lora=("a:0.5",))).prepare()
+    assert loaded == {"small": ("a:0.5",), "melody": ()}
+
+
 def job(folder: Path, count: int = 1, **inputs: Any) -> Job:
     folder.mkdir()
     return Job("one", "fake", {**INPUTS, **inputs}, str(folder), count)

@@ -29,12 +29,17 @@ takes less than half an hour on two cores. Examples:
 
 
 def evaluate(
-    model: Name = "mini", *, clips: Clips = 200, report: Folder = None, json: flags.Json = False
+    model: Name = "mini",
+    *,
+    clips: Clips = 200,
+    report: Folder = None,
+    lora: flags.Lora = None,
+    json: flags.Json = False,
 ) -> None:
     """Measure a model on songs it never heard: does it heed words, melodies and beginnings."""
     from toccata.evaluation import bars, folder, suite
 
-    opened = session.open_model(settings.read(), model)
+    opened = session.open_model(settings.read(lora=lora), model)
     with interruptible("measuring"):
         found = suite.evaluate(opened, clips, on_stage=say)
     if report is not None:

@@ -19,6 +19,12 @@ Precision = Annotated[
     str | None,
     typer.Option(help="fp32, bf16, fp16, on CPUs int8 or int4. Default (auto): by machine."),
 ]
+Lora = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE[:SCALE]", help="Add what `toccata train lora` has learnt; repeatable."
+    ),
+]
 Full = Annotated[str, typer.Option("--precision", help="fp32, bf16 or fp16.")]
 Offline = Annotated[
     bool | None, typer.Option("--offline/--online", help="Never ask the hub for weights.")

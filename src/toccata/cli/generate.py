@@ -26,6 +26,8 @@ Examples:
 
   toccata generate --input-audio song.mp3 --continuation --continuation-end 10
 
+  toccata generate "my style, calm piano" --lora style.safetensors:0.8
+
   toccata generate "slow ambient pads" -d 60 --stream - | ffplay -autoexit -
 """
 
@@ -48,10 +50,11 @@ def generate(
     json: flags.Json = False,
     device: flags.Device = None,
     precision: flags.Precision = None,
+    lora: flags.Lora = None,
     offline: flags.Offline = None,
 ) -> None:
     """Make music from a prompt, from audio, or from both."""
-    machine = settings.read(device=device, precision=precision, offline=offline)
+    machine = settings.read(device=device, precision=precision, offline=offline, lora=lora)
     inputs = _inputs(raw, text, output, machine.model)
     extras = session.Extras(stride, cfg_beta, fade_in, fade_out)
     finish = Finish(inputs.output_format, bitrate, bit_depth)

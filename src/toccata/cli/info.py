@@ -1,7 +1,8 @@
-"""`toccata info`: how a file was made."""
+"""`toccata info`: how a clip was made, and what a LoRA is for."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -12,15 +13,18 @@ from toccata.cli.report import show, show_json
 
 
 def info(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="wav, mp3, flac or ogg.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="wav, mp3, flac, ogg, or a LoRA.")
+    ],
     *,
     json: flags.Json = False,
 ) -> None:
-    """Show the prompt, seed, model and parameters that are written in a file."""
-    from toccata.audio.tags import read_tags
+    """Show the prompt, seed, model and parameters that are written in a file.
 
+    Of a LoRA: the model it was trained on, its size, and the words that call for its style.
+    """
     for file in files:
-        tags = read_tags(file)
+        tags = _tags(file)
         if json:
             show_json({"path": str(file), **tags})
             continue
@@ -29,3 +33,13 @@ def info(
             show(f"  {name}: {text}")
         if not tags:
             show("  no tags: not made by toccata, or written by a program that drops them")
+
+
+def _tags(file: Path) -> dict[str, object]:
+    if file.suffix == ".safetensors":
+        from toccata.families.lora import read_info
+
+        return asdict(read_info(file))
+    from toccata.audio.tags import read_tags
+
+    return dict(read_tags(file))

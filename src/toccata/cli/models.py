@@ -66,6 +66,7 @@ def convert(
     folder: Annotated[Path, typer.Argument(help="Where to write: a new or an empty folder.")],
     *,
     precision: flags.Full = "fp32",
+    lora: flags.Lora = None,
     offline: flags.Offline = None,
 ) -> None:
     """Write a model as one safetensors folder, which loads without anything else.
@@ -74,7 +75,7 @@ def convert(
     """
     from toccata.families.convert import save_model
 
-    machine = settings.read(device="cpu", precision=precision, offline=offline)
+    machine = settings.read(device="cpu", precision=precision, offline=offline, lora=lora)
     loaded = session.open_model(machine, model).model
     with working(f"writing {folder}"):
         save_model(loaded, folder)

@@ -27,7 +27,7 @@ Every flag can also be a variable: --data-dir is TOCCATA_DATA_DIR. Examples:
 """
 
 # What the worker is told; the rest is the server's own.
-MACHINE = ("model", "device", "precision", "slots")
+MACHINE = ("model", "device", "precision", "slots", "lora")
 
 Text = str | None
 Model = Annotated[Text, typer.Option("--model", "-m", help="Loaded at start. Default: mini.")]
@@ -112,6 +112,7 @@ def serve(
     page: Page = None,
     device: flags.Device = None,
     precision: flags.Precision = None,
+    lora: flags.Lora = None,
 ) -> None:
     """Serve the models over HTTP, for the official Replicate clients and for anybody else."""
     given = locals().copy()  # all flags by name
@@ -139,6 +140,8 @@ def _greet(config: ServerSettings) -> None:
         say(f"page  {base}/ui")
     say(f"docs  {base}/docs")
     say(f"models on this machine: {', '.join(here)}; at start: {', '.join(config.models)}")
+    if config.machine.lora:
+        say(f"with {', '.join(config.machine.lora)}: {config.machine.model}")
     if config.stand_in:
         say(f"{config.stand_in} stands in for all others")
     if not config.tokens:

@@ -31,6 +31,7 @@ def open_model(machine: Settings, name: str) -> Toccata:
             precision=machine.precision,
             slots=machine.slots,
             offline=machine.offline or None,
+            lora=machine.lora,
         )
     _compile(model, machine.device)
     return model

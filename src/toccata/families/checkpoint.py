@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -19,6 +19,7 @@ from toccata.conditioners.chroma import ChromaConfig
 from toccata.conditioners.stems import MelodyStems
 from toccata.conditioners.style import StyleEncoder
 from toccata.errors import CheckpointError
+from toccata.families.lora import Lora, merged
 from toccata.families.model import Model
 from toccata.families.tensors import Part, build
 from toccata.lm.compressed import COMPRESSED, compress_one
@@ -72,14 +73,18 @@ def assemble(
     text_encoder: TextEncoder | None,
     text_dtype: torch.dtype,
     offline: bool,
+    lora: Sequence[Lora] = (),
 ) -> Model:
-    """Read the tensors. On CPUs the codec is packed for compiled kernels, elsewhere float32."""
+    """Read the tensors, and add `lora` to those of the LM.
+
+    On CPUs the codec is packed for compiled kernels, elsewhere float32.
+    """
     codec = load_codec(checkpoint.codec_config, checkpoint.codec, device)
     if device.type == "cpu":
         codec.quicken(half=precision.name != "fp32")
     return Model(
         name=checkpoint.name,
-        lm=load_lm(checkpoint, device, precision),
+        lm=load_lm(checkpoint, device, precision, lora),
         codec=StereoCodec(codec) if checkpoint.stereo else codec,
         text_encoder=text_encoder or checkpoint.load_text(device, text_dtype),
         chroma=checkpoint.chroma,
@@ -93,12 +98,15 @@ def assemble(
     )
 
 
-def load_lm(checkpoint: Checkpoint, device: torch.device, precision: Precision) -> Decoder:
+def load_lm(
+    checkpoint: Checkpoint, device: torch.device, precision: Precision, lora: Sequence[Lora] = ()
+) -> Decoder:
     """Its layers' matrices are compressed as they are read, never held in full together."""
     kind = COMPRESSED.get(precision.name)
     replace = None if kind is None else partial(compress_one, kind)
     make, dtype = partial(Decoder, checkpoint.lm_config), precision.dtype
-    return build(make, checkpoint.lm, device, dtype, replace=replace)
+    change = partial(merged, lora) if lora else None
+    return build(make, checkpoint.lm, device, dtype, change=change, replace=replace)
 
 
 def load_codec(config: EncodecConfig, part: Part, device: torch.device) -> Encodec:

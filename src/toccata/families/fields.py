@@ -56,7 +56,7 @@ class Fields:
         if isinstance(hint, type) and is_dataclass(hint):
             return self.section(name).record(hint)
         if get_origin(hint) is tuple:
-            return self.strings(name) if str in get_args(hint) else self.ints(name)
+            return self.texts(name) if str in get_args(hint) else self.ints(name)
         return self.get(name, hint if get_origin(hint) is None else dict)
 
     def make(self, kind: Callable[..., T], **values: Any) -> T:
@@ -75,11 +75,11 @@ class Fields:
             raise CheckpointError(f"{self.file}: {path} is {values!r}, but it must be numbers")
         return tuple(values)
 
-    def strings(self, path: str) -> tuple[str, ...]:
-        """A list of texts."""
+    def texts(self, path: str) -> tuple[str, ...]:
+        """A list of words."""
         values = self.get(path, list)
-        if not all(type(value) is str for value in values):
-            raise CheckpointError(f"{self.file}: {path} is {values!r}, but it must be texts")
+        if not all(isinstance(value, str) for value in values):
+            raise CheckpointError(f"{self.file}: {path} is {values!r}, but it must be words")
         return tuple(values)
 
     def expect(self, path: str, allowed: object) -> None:

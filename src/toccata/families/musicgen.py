@@ -15,6 +15,8 @@ from toccata.errors import CheckpointError
 from toccata.families import layout_audiocraft, layout_mert, layout_toccata, layout_transformers
 from toccata.families.checkpoint import Checkpoint, LoadText, assemble
 from toccata.families.known import find_folder
+from toccata.families.lora import read as read_lora
+from toccata.families.lora_names import LoraNames, listed
 from toccata.families.model import Model
 from toccata.families.tensors import LazyTensor, Part
 
@@ -26,11 +28,13 @@ def load_model(
     precision: str | None = None,
     offline: bool | None = None,
     text_encoder: TextEncoder | None = None,
+    lora: LoraNames | None = None,
 ) -> Model:
     """Load a model by short name, hub id or folder, in any of the three layouts.
 
     device: cpu, cuda, mps. precision of the LM: fp32, bf16, fp16, int8 or int4; None: what suits.
-    offline: never ask the hub. text_encoder: instead of the checkpoint's own.
+    offline: never ask the hub. text_encoder: instead of the checkpoint's own. lora: files that
+    `toccata train lora` has written, each FILE or FILE:scale, to add to the LM's matrices.
     Raises UnknownModelError, CheckpointError, InputError.
     """
     place = pick_device(device)
@@ -42,6 +46,7 @@ def load_model(
         text_encoder=text_encoder,
         text_dtype=torch.float32,
         offline=bool(offline),
+        lora=[read_lora(one, checkpoint.lm_config) for one in listed(lora)],
     )
 
 

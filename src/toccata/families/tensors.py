@@ -28,6 +28,8 @@ RENEW_FRACTION = 8
 M = TypeVar("M", bound=nn.Module)
 # Whether a module was put in place of the one that wanted a tensor by that name.
 Replace = Callable[[nn.Module, str, Tensor], bool]
+# What a tensor of that name is to be, as it was read, before it is cast.
+Change = Callable[[str, Tensor], Tensor]
 
 
 class OpenFile(Protocol):
@@ -225,24 +227,30 @@ class _NoDraws(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+def bare(make: Callable[[], M]) -> M:
+    """The module that `make` makes, with shapes instead of weights."""
+    with torch.device("meta"), _NoDraws():
+        return make()
+
+
 def build(
     make: Callable[[], M],
     part: Part,
     device: torch.device,
     dtype: torch.dtype,
     *,
+    change: Change | None = None,
     replace: Replace | None = None,
 ) -> M:
     """The module that `make` makes, never holding any weights but those of `part`.
 
-    Every tensor is checked against the module's own shape, cast and moved one by one, and given to
-    `replace`, which may put a module with it in place of the one that wanted it. Raises
-    CheckpointError naming the file and the tensor.
+    Every tensor is checked against the module's own shape, given to `change`, cast and moved one by
+    one, and given to `replace`, which may put a module with it in place of the one that wanted it.
+    Raises CheckpointError naming the file and the tensor.
     """
-    with torch.device("meta"), _NoDraws():
-        module = make()
+    module = bare(make)
     wanted = module.state_dict()
-    filled = _filled(wanted, gather(part, wanted), device, dtype)
+    filled = _filled(wanted, gather(part, wanted), device, dtype, change or _as_it_is)
     state = {
         name: tensor
         for name, tensor in filled
@@ -259,15 +267,21 @@ def _filled(
     gathered: Mapping[str, LazyTensor],
     device: torch.device,
     dtype: torch.dtype,
+    change: Change,
 ) -> Iterator[tuple[str, Tensor]]:
     shared: dict[LazyTensor, nn.Parameter] = {}
     for name, expected in wanted.items():
         lazy = gathered[name]
         if lazy not in shared:
             # Our own copy: a running model must not change or die with the file under it.
-            tensor = _checked(lazy, expected).to(device, dtype, copy=True).contiguous()
+            tensor = change(name, _checked(lazy, expected))
+            tensor = tensor.to(device, dtype, copy=True).contiguous()
             shared[lazy] = nn.Parameter(tensor, requires_grad=False)
         yield name, shared[lazy]
+
+
+def _as_it_is(_: str, tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _checked(lazy: LazyTensor, expected: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from toccata import __version__
 from toccata.errors import ToccataError
 from toccata.families.known import find_folder
+from toccata.families.lora_names import existing, parse
 from toccata.server import (
     routes_cog,
     routes_files,
@@ -93,6 +94,8 @@ def check_start(settings: ServerSettings) -> None:
     """Raises ToccataError for what would keep the server from starting."""
     for name in settings.models:
         find_folder(name, offline=True)
+    for lora in settings.machine.lora:
+        existing(parse(lora)[0])
     with only_server(settings.data_dir), closing(Store(settings.database_url)) as store:
         store.claim()
 

@@ -110,6 +110,7 @@ class Worker:
                     precision=machine.precision,
                     slots=machine.slots,
                     offline=True,
+                    lora=machine.lora if name == machine.model else (),
                 )
                 model.warm_up()
                 self._models[name] = model

@@ -1,0 +1,53 @@
+"""How LoRA files are named: FILE or FILE:scale. No torch here: servers ask before they start."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from toccata.errors import CheckpointError, InputError
+
+MOST_SCALE = 100.0
+_SCALED = re.compile(r"(?P<path>.+):(?P<scale>[+-]?[\d.]+(?:e[+-]?\d+)?)", re.IGNORECASE)
+
+LoraNames = str | Path | Sequence[str | Path]
+
+
+def listed(names: LoraNames | None) -> list[str | Path]:
+    """One name, several or none, as a list."""
+    if names is None:
+        return []
+    return [names] if isinstance(names, str | Path) else list(names)
+
+
+def parse(name: str | Path) -> tuple[Path, float]:
+    """The file and its scale; a colon that no number follows belongs to the file's name.
+
+    Raises InputError for a scale that is out of range.
+    """
+    match = _SCALED.fullmatch(str(name))
+    if match is None:
+        return Path(name), 1.0
+    try:
+        scale = float(match["scale"])
+    except ValueError:
+        scale = math.inf
+    if abs(scale) > MOST_SCALE:
+        allowed = f"the scale after the colon must be from {-MOST_SCALE:g} to {MOST_SCALE:g}"
+        raise InputError("lora", str(name), allowed)
+    return Path(match["path"]), scale
+
+
+def existing(path: Path) -> Path:
+    """`path`. Raises CheckpointError if it is no file."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: there is no such LoRA; give the path of its file")
+    return path
+
+
+def labels(names: LoraNames | None) -> str:
+    """How clips that are made with them name them."""
+    parsed = [parse(name) for name in listed(names)]
+    return ", ".join(f"{path.name}:{scale:g}" for path, scale in parsed)
