@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from toccata.cli import flags
+from toccata.cli import finetune, flags
 from toccata.cli.outputs import names, suffix_format
 from toccata.cli.report import interruptible, say, show
 
@@ -87,6 +87,10 @@ def song(
     write(path, Waveform(made.audio[None], SAMPLE_RATE_HZ), output_format)
     say(made.caption)
     show(str(path))
+
+
+train.command(epilog=finetune.EXAMPLES)(finetune.lora)
+train.command(epilog=finetune.EXAMPLES)(finetune.full)
 
 
 def _run(module: str, config: Path) -> None:

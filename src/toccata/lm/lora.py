@@ -68,6 +68,10 @@ class LowRank(nn.Module):
         self.a = nn.Parameter(torch.empty(rank, base.in_features, device=place))
         self.b = nn.Parameter(torch.zeros(base.out_features, rank, device=place))
 
+    @property
+    def in_features(self) -> int:
+        return self.base.in_features
+
     def forward(self, x: Tensor) -> Tensor:
         """x [..., I] -> [..., O], in the dtype of `x`."""
         small = F.linear(x, self.a.to(x.dtype))
@@ -143,7 +147,7 @@ def shapes(decoder: nn.Module, config: LoraConfig) -> dict[str, tuple[torch.Size
 
 def _rank(wanted: int, weight: Tensor) -> int:
     # A condition of 2 numbers has no matrix of rank 16.
-    return min(wanted, *weight.shape)
+    return min(wanted, weight.shape[0], weight.shape[1])
 
 
 def _copy(tensor: Tensor) -> Tensor:

@@ -1,0 +1,92 @@
+"""What fine-tuning takes of this machine: `python -m bench.finetune --shape small --kind lora`.
+
+Random weights of a published checkpoint's shape, random codes of its whole segment. The peak is the
+process's (on a GPU: the GPU's), of loading and of two steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from toccata.backends.devices import pick_device
+from toccata.benchmark.machine import peak_bytes, wait_for
+from toccata.benchmark.random_model import random_model
+from toccata.benchmark.shapes import shape_of
+from toccata.benchmark.task import PROMPT
+from toccata.families.model import Model
+from toccata.training.finetune.files import RunFiles
+from toccata.training.finetune.options import FULL, KINDS, LORA, FinetuneOptions
+from toccata.training.finetune.run import TRIAL_STEPS, precision_of
+from toccata.training.finetune.trainer import Trainer
+from toccata.training.folder import Item, Tags
+
+
+def main() -> None:
+    asked = _asked()
+    device = pick_device(asked.device)
+    options = FinetuneOptions(
+        kind=asked.kind,
+        batch=asked.batch,
+        recompute=asked.recompute,
+        precision=asked.precision or precision_of(device),
+    ).settled()
+    held = "fp32" if asked.kind == FULL else options.precision
+    model = random_model(shape_of(asked.shape), held, str(device))
+    loaded_gb = peak_bytes(device) / 1e9
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            model, [_item(model, n) for n in range(8)], options, RunFiles(Path(folder))
+        )
+        took_s = [_step_s(trainer) for _ in range(TRIAL_STEPS)]
+    found = {
+        "shape": asked.shape,
+        "device": str(device),
+        "kind": options.kind,
+        "precision": options.precision,
+        "batch": options.batch,
+        "recompute": options.recompute,
+        "trained_m": round(trainer.weights.count / 1e6, 2),
+        "step_s": round(took_s[-1], 2),
+        "loaded_gb": round(loaded_gb, 2),
+        "peak_gb": round(peak_bytes(device) / 1e9, 2),
+    }
+    print(json.dumps(found))
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shape", default="small")
+    parser.add_argument("--kind", default=LORA, choices=KINDS)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--recompute", action="store_true")
+    parser.add_argument("--precision", default="")
+    parser.add_argument("--device")
+    return parser.parse_args()
+
+
+def _item(model: Model, number: int) -> Item:
+    config = model.lm.config
+    frames = round(model.segment_s * model.codec.frame_rate_hz)
+    codes = np.random.default_rng(number).integers(0, config.card, (config.codebooks, frames))
+    melody = None
+    if model.chroma is not None:
+        melody = np.eye(model.chroma.bins, dtype=np.float32)[np.arange(model.chroma.frames) % 12]
+    heard = Tags(None, None, -14.0)
+    return Item(f"{number}", 0.0, PROMPT, heard, codes.astype(np.uint16), melody, held_out=False)
+
+
+def _step_s(trainer: Trainer) -> float:
+    began_s = time.perf_counter()
+    trainer.update(trainer.options.lr)
+    wait_for(trainer.model.device)
+    return time.perf_counter() - began_s
+
+
+if __name__ == "__main__":
+    main()

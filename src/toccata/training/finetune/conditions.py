@@ -1,0 +1,101 @@
+"""What the decoder is told of an item while it learns: words, melody, beats, or less of it."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toccata.conditioners.base import Conditions, TextEncoder
+from toccata.conditioners.beats import Beats, named_beats
+from toccata.conditioners.chroma import ChromaConfig
+from toccata.families.model import Model
+from toccata.hearing.tempo import likely_pulses
+from toccata.training.folder import Item
+from toccata.types import Waveform
+
+# Below torch's decorator, which would keep gradients from the projections.
+_CONDITIONS: Callable[..., Conditions] = inspect.unwrap(Model.conditions)
+
+
+@dataclass(frozen=True)
+class Told:
+    """Which of an item's conditions the model is told."""
+
+    caption: bool = True
+    melody: bool = True
+    beats: bool = True
+
+
+class Conditioner:
+    """Items to `Conditions`, as the model gets them when it makes music."""
+
+    def __init__(self, model: Model, learns: bool) -> None:
+        """`learns`: the projections of conditions are trained too."""
+        self._learns = learns
+        own = {field.name: getattr(model, field.name) for field in fields(model)}
+        own["text_encoder"] = _remembering(model.text_encoder)
+        self._model = _FromRows(**own)
+        self._beats: dict[tuple[str, float], Beats | None] = {}
+
+    def __call__(self, item: Item, told: Told) -> Conditions:
+        beats = self._item_beats(item) if told.beats else None
+        melody = None
+        if told.melody and item.melody is not None:
+            melody = Waveform(np.ascontiguousarray(item.melody.T), 1)
+        prompt = item.caption if told.caption else None
+        with torch.set_grad_enabled(self._learns and torch.is_grad_enabled()):
+            return _CONDITIONS(self._model, prompt, melody, beats=beats)
+
+    def _item_beats(self, item: Item) -> Beats | None:
+        if not self._model.follows_beats:
+            return None
+        key = (item.name, item.start_s)
+        if key not in self._beats:
+            self._beats[key] = heard_beats(self._model, item)
+        return self._beats[key]
+
+
+def heard_beats(model: Model, item: Item) -> Beats | None:
+    """Beats of the tempo that the caption names, or that was heard, and where they fall in the
+    item; None without a tempo or any onset.
+
+    A chunk of a song seldom starts on a beat: a metronome that is out of time with what it goes
+    along with would teach the model not to listen to it. Where bars start is not known.
+    """
+    named = named_beats(item.caption)
+    bpm = item.tags.bpm if named is None else named.bpm
+    if bpm is None:
+        return None
+    codes = torch.from_numpy(item.codes.astype(np.int64)).to(model.device)
+    audio = model.codec.decode(codes[None])[0].float().cpu().numpy()
+    pulses = likely_pulses(audio, model.codec.sample_rate_hz, bpm)
+    return Beats(bpm, pulses[0].beat_s) if pulses else None
+
+
+class _FromRows(Model):
+    """Takes the rows of a melody [P, bins] in place of its sound, as a waveform of `bins` channels:
+    they were made when the sound was at hand.
+    """
+
+    def _melody(self, chroma: ChromaConfig, melody: Waveform, start_s: float) -> Tensor:  # noqa: ARG002
+        return torch.from_numpy(np.ascontiguousarray(melody.samples.T))
+
+
+def _remembering(encoder: TextEncoder) -> TextEncoder:
+    """The same encoder, which reads each prompt once; it is not trained."""
+    twin = copy.copy(encoder)
+
+    @cache
+    def encode(prompt: str) -> Tensor:
+        # A tensor of inference mode could not be part of what is trained.
+        return encoder.encode(prompt).clone()
+
+    vars(twin)["encode"] = encode
+    return twin

@@ -1,0 +1,234 @@
+"""A fine-tuning run from a folder of music to a file that loads."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import toccata
+from toccata.backends.devices import pick_device
+from toccata.errors import InputError
+from toccata.families import layout_toccata
+from toccata.families import lora as lora_files
+from toccata.families.model import Model
+from toccata.families.musicgen import load_model
+from toccata.training.finetune.files import CODES, RunFiles, run_folder
+from toccata.training.finetune.options import FULL, LORA, FinetuneOptions, check_same
+from toccata.training.finetune.ranks import Ranks, joined, local_device
+from toccata.training.finetune.trainer import Trainer
+from toccata.training.folder import FolderOptions, Item, prepare, summary
+
+# How much is done, of how much in all, and what is done.
+OnProgress = Callable[[int, int, str], None]
+PARTS = 10_000
+TRIAL_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One run: music in `data`, a model to start from, and what to write.
+
+    output: a file ending in .safetensors for a LoRA, a new folder otherwise. folder: how the music
+    is cut and heard; a segment_s of 0 is the model's own.
+    """
+
+    data: Path
+    base: str
+    output: Path
+    options: FinetuneOptions
+    folder: FolderOptions
+    device: str | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run. steps: those made; best_step: the one whose weights were written;
+    held_out: their loss in nats per code, None if no music was held out.
+    """
+
+    path: Path
+    run: Path
+    steps: int
+    best_step: int
+    held_out: float | None
+    seconds: float
+    first: bool
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a run would take. trained: how many weights."""
+
+    device: torch.device
+    precision: str
+    trained: int
+    step_s: float
+    summary: str
+
+
+def finetune(wanted: Wanted, on_progress: OnProgress) -> Outcome:
+    """Train, or go on training, and write the best there was.
+
+    Raises InputErrors for options, a folder or an output that cannot be used, and what loading the
+    model raises. Ctrl-C saves, and comes through as KeyboardInterrupt.
+    """
+    options = wanted.options.settled()
+    _check_output(wanted, options)
+    with _trainer(wanted, options, on_progress) as (trainer, items, ranks):
+        info = _info(trainer.model, options, items)
+
+        def on_step(done: float, said: str) -> None:
+            on_progress(round(PARTS * min(done, 1.0)), PARTS, said)
+
+        def on_better(weights: Mapping[str, Tensor], step: int) -> None:
+            if options.kind == LORA:
+                _write_lora(wanted.output, replace(info, steps=step), weights)
+
+        record = trainer.train(on_step, on_better)
+        if ranks.first:
+            _write(wanted.output, trainer, replace(info, steps=record.best_step))
+        ranks.wait()
+    return Outcome(
+        path=wanted.output,
+        run=run_folder(wanted.output),
+        steps=record.step,
+        best_step=record.best_step,
+        held_out=record.best,
+        seconds=record.elapsed_s,
+        first=ranks.first,
+    )
+
+
+def trial(wanted: Wanted, on_progress: OnProgress) -> Trial:
+    """Two steps, of which nothing is kept but the codes of the music."""
+    options = wanted.options.settled()
+    with _trainer(wanted, options, on_progress, resumes=False) as (trainer, items, _):
+        for _ in range(TRIAL_STEPS):
+            began_s = time.monotonic()
+            trainer.update(options.lr)
+            took_s = time.monotonic() - began_s
+        return Trial(
+            device=trainer.model.device,
+            precision=trainer.options.precision,
+            trained=trainer.weights.count,
+            step_s=took_s,
+            summary=str(summary(items, trainer.model.codec.frame_rate_hz)),
+        )
+
+
+@contextmanager
+def _trainer(
+    wanted: Wanted, options: FinetuneOptions, on_progress: OnProgress, resumes: bool = True
+) -> Iterator[tuple[Trainer, list[Item], Ranks]]:
+    device = pick_device(local_device(wanted.device))
+    options = replace(options, precision=options.precision or precision_of(device))
+    run = run_folder(wanted.output)
+    model = load_model(
+        wanted.base,
+        device=str(device),
+        precision="fp32" if options.kind == FULL else options.precision,
+        offline=wanted.offline,
+    )
+    with joined(device) as ranks:
+        items = _items(wanted, options, model, ranks, on_progress)
+        files = RunFiles(run if resumes else run / "trial")
+        yield Trainer(model, items, options, files, ranks), items, ranks
+
+
+def precision_of(device: torch.device) -> str:
+    """What trains fastest on a device without being worse."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    if device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return "bf16"
+    return "fp32"
+
+
+def _items(
+    wanted: Wanted,
+    options: FinetuneOptions,
+    model: Model,
+    ranks: Ranks,
+    on_progress: OnProgress,
+) -> list[Item]:
+    """The first process encodes the music, the others find it done."""
+    segment_s = wanted.folder.segment_s or model.segment_s
+    shortest_s = min(wanted.folder.shortest_s, segment_s)
+    folder = replace(wanted.folder, segment_s=segment_s, shortest_s=shortest_s)
+    cache = run_folder(wanted.output) / CODES
+    if not ranks.first:
+        ranks.wait()
+    items = prepare(wanted.data, model, folder, cache, on_progress)
+    if ranks.first:
+        ranks.wait()
+    return [replace(item, caption=_called(options.trigger, item.caption)) for item in items]
+
+
+def _called(trigger: str, caption: str) -> str:
+    return ", ".join(part for part in (trigger.strip(), caption) if part)
+
+
+def _check_output(wanted: Wanted, options: FinetuneOptions) -> None:
+    """Raises InputError for an output that is no run's and would be lost, or of another run."""
+    output, files = wanted.output, RunFiles(run_folder(wanted.output))
+    if options.kind == LORA and output.suffix != ".safetensors":
+        raise InputError("output", str(output), "end its name in .safetensors")
+    state = files.state()
+    if state is not None:
+        before = replace(options, precision=options.precision or _precision_in(state["options"]))
+        check_same(state["options"], before, str(files.folder))
+    elif output.exists():
+        raise InputError("output", str(output), "it is there already: name another")
+
+
+def _precision_in(options: str) -> str:
+    import json
+
+    return str(json.loads(options)["precision"])
+
+
+def _info(model: Model, options: FinetuneOptions, items: Sequence[Item]) -> lora_files.LoraInfo:
+    config = model.lm.config
+    [(caption, _)] = Counter(item.caption for item in items).most_common(1)
+    return lora_files.LoraInfo(
+        base=model.name,
+        base_digest=lora_files.shape_digest(config),
+        base_shape=lora_files.shape_text(config),
+        rank=options.lora.rank,
+        alpha=options.lora.alpha,
+        targets=options.lora.targets,
+        caption=options.trigger or caption,
+        steps=0,
+        toccata=toccata.__version__,
+    )
+
+
+def _write(output: Path, trainer: Trainer, info: lora_files.LoraInfo) -> None:
+    best = trainer.files.best() or trainer.weights.values()
+    if trainer.options.kind == LORA:
+        _write_lora(output, info, best)
+        return
+    trainer.weights.put(best)
+    aside = output.with_name(output.name + ".partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    layout_toccata.write(replace(trainer.model, name=output.name), aside)
+    shutil.rmtree(output, ignore_errors=True)  # written by this run before: see _check_output
+    aside.rename(output)
+
+
+def _write_lora(output: Path, info: lora_files.LoraInfo, weights: Mapping[str, Tensor]) -> None:
+    def plain(name: str) -> Tensor:
+        return weights[name].detach().to("cpu", torch.float32).contiguous()
+
+    paths = [name.removesuffix(".a") for name in weights if name.endswith(".a")]
+    pairs = {path: (plain(f"{path}.a"), plain(f"{path}.b")) for path in paths}
+    lora_files.write(output, info, pairs)
