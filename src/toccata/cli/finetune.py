@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toccata import settings
+from toccata import __version__, settings
 from toccata.cli import flags
 from toccata.cli.report import say, show, show_json, working
 from toccata.errors import InputError
@@ -191,6 +191,7 @@ def _wanted(kind: str, given: dict[str, Any]) -> Wanted:
         ),
         device=machine.device,
         offline=machine.offline,
+        version=__version__,
     )
 
 

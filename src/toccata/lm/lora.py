@@ -1,7 +1,8 @@
-"""Low-rank updates of a decoder's matrices (Hu et al. 2021, section 4.1).
+"""LoRA: low-rank updates of a decoder's matrices.
 
-A matrix W [O, I] stays as it is, and alpha / r * B A is added to it, with A [r, I] and B [O, r]. B
-starts at zero: before the first step of training nothing has changed.
+They are those of Hu et al. 2021, section 4.1: a matrix W [O, I] stays as it is, and alpha / r * B A
+is added to it, with A [r, I] and B [O, r]. B starts at zero: before the first step of training
+nothing has changed.
 """
 
 from __future__ import annotations

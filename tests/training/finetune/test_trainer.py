@@ -18,6 +18,8 @@ from tests.fakes import fake_model
 from tests.training.finetune.helpers import item, items, options, trainer
 from toccata.errors import InputError
 from toccata.families.model import Model
+from toccata.lm.lora import LoraConfig
+from toccata.training.finetune.batches import held_out
 from toccata.training.finetune.options import FinetuneOptions
 from toccata.training.finetune.trainer import Trainer
 from toccata.training.finetune.weights import Tensors
@@ -276,3 +278,19 @@ def test_a_run_without_a_length_gets_one() -> None:
     assert FinetuneOptions().settled().steps == 1000
     assert FinetuneOptions(minutes=5).settled().steps == 0
     assert FinetuneOptions(kind="full").settled().lr == 2e-5
+
+
+def test_much_held_out_music_is_asked_in_part(tmp_path: Path) -> None:
+    asked = held_out(items(1, 200))
+    assert 33 <= len(asked) <= 64
+    assert {told.melody for _, told in asked} == {True, False}
+    assert [len(held_out(items(1, 5), rank, 2)) for rank in range(2)] == [3, 2]
+
+
+def test_conditions_can_be_a_target(tmp_path: Path) -> None:
+    lora = LoraConfig(4, 8.0, ("conditions",))
+    made = trainer(tmp_path, fake_model(melody=True, beats=True), items(melody=True), lora=lora)
+    made.train()
+    moved = {name for name, value in learnt(made).items() if name.endswith(".b") and value.any()}
+    added = ("description", "self_wav", "beats", "description_steps", "self_wav_steps")
+    assert {f"projections.{name}.b" for name in added} <= moved

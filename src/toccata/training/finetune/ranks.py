@@ -1,5 +1,6 @@
-"""Several processes that train one model, as `torchrun` starts them: each has a copy and a part of
-every step, and their gradients are added up.
+"""Several processes that train one model, as `torchrun` starts them.
+
+Each has a copy and a part of every step, and their gradients are added up.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections import Counter
@@ -13,7 +14,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-import toccata
 from toccata.backends.devices import pick_device
 from toccata.errors import InputError
 from toccata.families import layout_toccata
@@ -37,7 +37,7 @@ class Wanted:
     """One run: music in `data`, a model to start from, and what to write.
 
     output: a file ending in .safetensors for a LoRA, a new folder otherwise. folder: how the music
-    is cut and heard; a segment_s of 0 is the model's own.
+    is cut and heard; a segment_s of 0 is the model's own. version: of toccata, for the file.
     """
 
     data: Path
@@ -47,6 +47,7 @@ class Wanted:
     folder: FolderOptions
     device: str | None = None
     offline: bool = False
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,9 @@ def finetune(wanted: Wanted, on_progress: OnProgress) -> Outcome:
     Raises InputErrors for options, a folder or an output that cannot be used, and what loading the
     model raises. Ctrl-C saves, and comes through as KeyboardInterrupt.
     """
-    options = wanted.options.settled()
-    _check_output(wanted, options)
+    options = _checked(wanted)
     with _trainer(wanted, options, on_progress) as (trainer, items, ranks):
-        info = _info(trainer.model, options, items)
+        info = _info(wanted, trainer.model, options, items)
 
         def on_step(done: float, said: str) -> None:
             on_progress(round(PARTS * min(done, 1.0)), PARTS, said)
@@ -148,9 +148,8 @@ def precision_of(device: torch.device) -> str:
     """What trains fastest on a device without being worse."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    if device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return "bf16"
-    return "fp32"
+    known = device.type == "cpu" and torch.backends.mkldnn.is_available()
+    return "bf16" if known and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
 
 
 def _items(
@@ -177,26 +176,29 @@ def _called(trigger: str, caption: str) -> str:
     return ", ".join(part for part in (trigger.strip(), caption) if part)
 
 
-def _check_output(wanted: Wanted, options: FinetuneOptions) -> None:
-    """Raises InputError for an output that is no run's and would be lost, or of another run."""
-    output, files = wanted.output, RunFiles(run_folder(wanted.output))
+def _checked(wanted: Wanted) -> FinetuneOptions:
+    """The options, settled; the precision is that of the run so far, where none is named.
+
+    Raises InputErrors for wrong ones, and for an output that is no run's and would be lost, or of
+    another run.
+    """
+    options, output = wanted.options.settled(), wanted.output
+    files = RunFiles(run_folder(output))
     if options.kind == LORA and output.suffix != ".safetensors":
         raise InputError("output", str(output), "end its name in .safetensors")
     state = files.state()
     if state is not None:
-        before = replace(options, precision=options.precision or _precision_in(state["options"]))
-        check_same(state["options"], before, str(files.folder))
+        precision = options.precision or str(json.loads(state["options"])["precision"])
+        options = replace(options, precision=precision)
+        check_same(state["options"], options, str(files.folder))
     elif output.exists():
         raise InputError("output", str(output), "it is there already: name another")
+    return options
 
 
-def _precision_in(options: str) -> str:
-    import json
-
-    return str(json.loads(options)["precision"])
-
-
-def _info(model: Model, options: FinetuneOptions, items: Sequence[Item]) -> lora_files.LoraInfo:
+def _info(
+    wanted: Wanted, model: Model, options: FinetuneOptions, items: Sequence[Item]
+) -> lora_files.LoraInfo:
     config = model.lm.config
     [(caption, _)] = Counter(item.caption for item in items).most_common(1)
     return lora_files.LoraInfo(
@@ -208,7 +210,7 @@ def _info(model: Model, options: FinetuneOptions, items: Sequence[Item]) -> lora
         targets=options.lora.targets,
         caption=options.trigger or caption,
         steps=0,
-        toccata=toccata.__version__,
+        toccata=wanted.version,
     )
 
 
@@ -221,7 +223,7 @@ def _write(output: Path, trainer: Trainer, info: lora_files.LoraInfo) -> None:
     aside = output.with_name(output.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
     layout_toccata.write(replace(trainer.model, name=output.name), aside)
-    shutil.rmtree(output, ignore_errors=True)  # written by this run before: see _check_output
+    shutil.rmtree(output, ignore_errors=True)  # written by this run before: see _checked
     aside.rename(output)
 
 
