@@ -79,14 +79,15 @@ def shape_text(config: LMConfig) -> str:
 
 def write(path: Path, info: LoraInfo, factors: Mapping[str, Factors]) -> None:
     """Written aside and renamed: whoever reads it meanwhile gets the old one or the new one."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(path.name + ".partial")
     tensors = {f"{name}.{part}": tensor for name, pair in factors.items()
                for part, tensor in zip("ab", pair, strict=True)}  # fmt: skip
     metadata = {"format": FORMAT, "version": VERSION, INFO: json.dumps(asdict(info))}
-    save_file(tensors, aside, metadata=metadata)
+    # Not by `save_file`, which lets nobody but its owner read the file.
+    aside.write_bytes(save(tensors, metadata))
     aside.replace(path)
 
 
