@@ -103,10 +103,7 @@ def thirds_lufs(samples: Samples) -> tuple[float, float]:
 def _blocks(samples: Samples) -> Tensor:
     """The log spectrum of every 50 ms [bands, B] without what all of them share, at length 1."""
     mel = mel_frames(torch.from_numpy(samples), _BANDS)
-    means = mel[:, : mel.shape[1] // _BLOCK_FRAMES * _BLOCK_FRAMES].unflatten(
-        1, (-1, _BLOCK_FRAMES)
-    )
-    loudness = means.mean(-1).clamp(min=_FLOOR).log()
+    loudness = F.avg_pool1d(mel, _BLOCK_FRAMES).clamp(min=_FLOOR).log()
     return F.normalize(loudness - loudness.mean(0), dim=0)
 
 

@@ -86,8 +86,16 @@ def make_part(lot: Lot, codec: Encodec, renderer: Renderer) -> Lessons:
             images.append(mel_image(samples, RATE_HZ).half())
             registers.append(pitch_registers(samples, RATE_HZ).half())
             rows.append((*labels(song.facts), is_coded))
-    columns = torch.tensor(rows).unbind(1)
-    return Lessons(torch.stack(images), torch.stack(registers), *columns[:-1], columns[-1].bool())
+    genres, families, drums, keys, coded_too = torch.tensor(rows).unbind(1)
+    return Lessons(
+        images=torch.stack(images),
+        registers=torch.stack(registers),
+        genres=genres,
+        families=families,
+        drums=drums,
+        keys=keys,
+        coded=coded_too.bool(),
+    )
 
 
 @torch.inference_mode()
@@ -124,7 +132,7 @@ def _add_part(lot: Lot, path: Path, codec: Path, soundfont: Path | None) -> Path
     aside = path.with_suffix(".partial")
     with aside.open("wb") as file:
         columns = {name: column.numpy() for name, column in made._asdict().items()}
-        np.savez(file, **columns)  # type: ignore[arg-type]
+        np.savez(file, **columns)
     aside.rename(path)
     return path
 

@@ -92,7 +92,7 @@ def batches(count: int, size: int, epochs: int, rng: torch.Generator) -> list[Te
     size = min(size, count)
     whole = count // size * size
     orders = [torch.randperm(count, generator=rng)[:whole] for _ in range(epochs)]
-    return [batch for order in orders for batch in order.split(size)]
+    return [batch for order in orders for batch in torch.split(order, size)]
 
 
 def teach(

@@ -103,7 +103,9 @@ def _teach(
 def listener_accuracy(listener: Listener, lessons: Lessons, crops: Crops) -> weights.Accuracy:
     """By head, of clean and of coded clips, from the beginning of each."""
     images = lessons.images[..., : crops.image].float()
-    heard = Impressions(*map(torch.cat, zip(*map(listener, images.split(_AT_ONCE)), strict=True)))
+    heard = Impressions(
+        *map(torch.cat, zip(*map(listener, torch.split(images, _AT_ONCE)), strict=True))
+    )
     return {
         "genre": _shares(heard.genres.argmax(-1), lessons.genres, lessons.coded),
         "lead": _shares(heard.families.argmax(-1), lessons.families, lessons.coded),
@@ -114,7 +116,7 @@ def listener_accuracy(listener: Listener, lessons: Lessons, crops: Crops) -> wei
 @torch.inference_mode()
 def key_accuracy(network: KeyNetwork, lessons: Lessons, crops: Crops) -> weights.Accuracy:
     registers = lessons.registers[..., : crops.registers].float()
-    heard = torch.cat([network(part) for part in registers.split(_AT_ONCE)]).argmax(-1)
+    heard = torch.cat([network(part) for part in torch.split(registers, _AT_ONCE)]).argmax(-1)
     return {"key": _shares(heard, lessons.keys, lessons.coded)}
 
 
