@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toccata.conditioners.base import Conditions, TextEncoder
+from toccata.conditioners.base import Conditions, KnowsMusic, TextEncoder
 from toccata.conditioners.beats import Beats, named_beats
 from toccata.conditioners.chroma import ChromaConfig
+from toccata.conditioners.key import named_key
 from toccata.families.model import Model
+from toccata.hearing.key import Key, parse_key
 from toccata.hearing.tempo import likely_pulses
 from toccata.training.folder import Item
 from toccata.types import Waveform
@@ -50,8 +52,16 @@ class Conditioner:
         if told.melody and item.melody is not None:
             melody = Waveform(np.ascontiguousarray(item.melody.T), 1)
         prompt = item.caption if told.caption else None
+        key = self._item_key(item) if told.caption else None
         with torch.set_grad_enabled(self._learns and torch.is_grad_enabled()):
-            return _CONDITIONS(self._model, prompt, melody, beats=beats)
+            return _CONDITIONS(self._model, prompt, melody, beats=beats, key=key)
+
+    def _item_key(self, item: Item) -> Key | None:
+        """The key that the caption names, or that was heard."""
+        if not self._model.follows_key:
+            return None
+        heard = None if item.tags.key is None else parse_key(item.tags.key)
+        return named_key(item.caption) or heard
 
     def _item_beats(self, item: Item) -> Beats | None:
         if not self._model.follows_beats:
@@ -89,13 +99,23 @@ class _FromRows(Model):
 
 
 def _remembering(encoder: TextEncoder) -> TextEncoder:
-    """The same encoder, which reads each prompt once; it is not trained."""
+    """The same encoder, which reads each prompt once; it is not trained.
+
+    What it says is copied: a tensor of inference mode could not be part of what is trained.
+    """
     twin = copy.copy(encoder)
 
     @cache
     def encode(prompt: str) -> Tensor:
-        # A tensor of inference mode could not be part of what is trained.
         return encoder.encode(prompt).clone()
 
     vars(twin)["encode"] = encode
+    if isinstance(encoder, KnowsMusic):
+        knowing: KnowsMusic = encoder
+
+        @cache
+        def named(prompt: str) -> dict[str, Tensor]:
+            return {kind: shares.clone() for kind, shares in knowing.named(prompt).items()}
+
+        vars(twin)["named"] = named
     return twin
