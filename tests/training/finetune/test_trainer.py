@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,23 @@ def test_other_music_is_another_run(tmp_path: Path) -> None:
     trainer(tmp_path).save()
     with pytest.raises(InputError, match=r"data: .*have changed"):
         trainer(tmp_path, music=items(7))
+
+
+def test_another_base_is_another_run(tmp_path: Path) -> None:
+    trainer(tmp_path).save()
+    with pytest.raises(InputError, match=r"base: .*was begun with fake"):
+        trainer(tmp_path, replace(fake_model(), name="other"))
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_its_weights_as_they_were(
+    tmp_path: Path,
+) -> None:
+    made = trainer(tmp_path)
+    made.model.lm.get_parameter("out_norm.weight").data.fill_(torch.inf)
+    before = learnt(made)
+    with pytest.raises(InputError, match="loss of step 1 is not finite"):
+        made.train()
+    assert same(learnt(made), before)
 
 
 def test_music_is_needed(tmp_path: Path) -> None:

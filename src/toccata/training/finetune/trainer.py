@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from toccata.errors import InputError
+from toccata.families.lora import shape_text
 from toccata.families.model import Model
 from toccata.training.finetune.batches import Example, Sampler, digest, held_out
 from toccata.training.finetune.chart import losses_svg
@@ -76,6 +77,7 @@ class Trainer:
         self._held = held_out(items, self._ranks.rank, self._ranks.world)
         self._has_held = any(item.held_out for item in items)
         self._digest = digest(items)
+        self._base = f"{model.name}: {shape_text(model.lm.config)}"
         self.weights = Weights(model.lm, options)
         learns = any("projections" in name for name in self.weights.trained)
         self._conditions = Conditioner(model, learns)
@@ -120,12 +122,18 @@ class Trainer:
         self._note(loss=losses, lr=lr)
 
     def update(self, lr: float) -> Tensor:
-        """One optimiser step; the mean losses by codebook [K], of all processes."""
+        """One optimiser step; the mean losses by codebook [K], of all processes.
+
+        Raises InputError, and leaves the weights alone, if a loss is not finite.
+        """
         self._optimizer.zero_grad(set_to_none=False)
         step = self._sampler(self.record.step)
         sums = sum((self._learn(batch, step.frames) for batch in step.batches), self._nothing())
         gradients = [one.grad for one in self.weights.trained.values() if one.grad is not None]
         self._ranks.add_up([sums, *gradients])
+        if not sums.isfinite().all():
+            cure = f"the loss of step {self.record.step + 1} is not finite: use a lower one"
+            raise InputError("lr", self.options.lr, cure)
         self._scaler.unscale_(self._optimizer)
         nn.utils.clip_grad_norm_(self.weights.trained.values(), self.options.clip)
         for group in self._optimizer.param_groups:
@@ -174,9 +182,10 @@ class Trainer:
         losses, record = self.validate(), self.record
         record.looked = record.step
         if losses is not None:
-            self._note(held_out=losses)
-            log.info("step %d: held out %.4f nats", record.step, float(losses.mean()))
             loss = float(losses.mean())
+            self._note(held_out=losses)
+            if self._ranks.first:
+                log.info("step %d: held out %.4f nats", record.step, loss)
             if record.best is not None and loss > record.best - LEAST_GAIN:
                 record.misses += 1
                 return
@@ -230,6 +239,7 @@ class Trainer:
             state = {
                 "options": self.options.to_json(),
                 "data": self._digest,
+                "base": self._base,
                 "record": vars(self.record),
                 "weights": self.weights.state(),
                 "optimizer": self._optimizer.state_dict(),
@@ -242,6 +252,9 @@ class Trainer:
         if state is None:
             return
         check_same(state["options"], self.options, str(self.files.folder))
+        if state["base"] != self._base:
+            cure = f"the run in {self.files.folder} was begun with {state['base']}"
+            raise InputError("base", self._base, cure)
         if state["data"] != self._digest:
             cure = (
                 "the music or its captions have changed since this run began: name another output"
