@@ -21,6 +21,7 @@ from toccata.conditioners.beats import Beats
 from toccata.conditioners.chroma import melody_rows, mono
 from toccata.families.model import Model
 from toccata.families.step_conditions import GENRE, KEY, LEAD
+from toccata.hearing.key import Key
 from toccata.lm.decoder import Decoder
 from toccata.training.finetune import conditions
 from toccata.training.finetune.conditions import Conditioner, Told, heard_beats
@@ -75,7 +76,7 @@ def test_it_is_told_what_a_request_is_told(monkeypatch: pytest.MonkeyPatch) -> N
         melody=melody_rows(samples, model.chroma).numpy(),
     )  # fmt: skip
     told = Conditioner(model, learns=False)
-    minor = (9, "minor")
+    minor: Key = (9, "minor")
     asked: Any = {"beats": beats, "key": minor}
     assert same(told(one, Told()), model.conditions(one.caption, melody, **asked))
     assert same(told(one, Told(melody=False)), model.conditions(one.caption, **asked))

@@ -148,8 +148,9 @@ def precision_of(device: torch.device) -> str:
     """What trains fastest on a device without being worse."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    known = device.type == "cpu" and torch.backends.mkldnn.is_available()
-    return "bf16" if known and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return "fp32"
+    return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
 
 
 def _items(
