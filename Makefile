@@ -41,6 +41,7 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python scripts/readme.py --check
 	$(VENV)/bin/python -m bench --check
+	$(VENV)/bin/python -m bench.lora --check
 
 # Measures for a quarter of an hour, then writes docs/performance.md; nothing else should run.
 bench: $(VENV)/.dev
@@ -50,6 +51,7 @@ bench: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(VENV)/bin/python scripts/readme.py
 	$(VENV)/bin/python -m bench --render
+	$(VENV)/bin/python -m bench.lora --render
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info

@@ -6,6 +6,7 @@ python -m bench --render           docs/performance.md from what was measured be
 python -m bench.concurrency        what many requests at once gain
 python -m bench.fairness           what requests do to each other
 python -m bench.duration           does a long clip cost more than a short one?
+python -m bench.lora               does a LoRA learn a style, and what does it change besides?
 python -m bench.memory             does a process grow with its work?
 python -m bench.quality            what compression changes
 python -m bench.server             the server under load

@@ -1,0 +1,46 @@
+"""Is a clip of the style: a line through the listener's embedding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_RIDGE = 0.1  # on features of unit variance
+_LEAST_SPREAD = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Embeddings are scaled to (x - mean) / spread; the style is on the side of `weights`."""
+
+    mean: Tensor
+    spread: Tensor
+    weights: Tensor
+
+    @classmethod
+    def fit(cls, style: Tensor, others: Tensor) -> Classifier:
+        """Of embeddings [N, E] of the style and [M, E] of other music: ridge regression on +1 and
+        -1, in which both sides weigh the same however many clips they have.
+        """
+        x = torch.cat([style, others]).double()
+        counts = torch.tensor([len(style), len(others)])
+        target = torch.tensor([1.0, -1.0], dtype=x.dtype).repeat_interleave(counts)
+        share = (0.5 / counts.double()).repeat_interleave(counts)[:, None]
+        mean = (share * x).sum(0)
+        spread = (share * (x - mean).square()).sum(0).sqrt().clamp(min=_LEAST_SPREAD)
+        scaled = (x - mean) / spread
+        pull = _RIDGE * torch.eye(x.shape[1], dtype=x.dtype)
+        weighed = (share * scaled).T
+        # No bias: both sides weigh the same, so that the targets and the features have mean 0.
+        return cls(mean, spread, torch.linalg.solve(weighed @ scaled + pull, weighed @ target))
+
+    def is_style(self, embeddings: Tensor) -> Tensor:
+        """[N, E] to bool [N]."""
+        scaled = (embeddings.double() - self.mean) / self.spread
+        return scaled @ self.weights > 0
+
+    def share(self, embeddings: Tensor) -> float:
+        """How many of [N, E] are the style, 0 to 1."""
+        return round(float(self.is_style(embeddings).double().mean()), 4)
