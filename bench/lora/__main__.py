@@ -68,8 +68,9 @@ def _heard(work: Path, judge: Judge, asked: Asked) -> dict[str, Any]:
         pieces[name] = measures.made(model, asked.pieces, judge, _say)
         if name != "half":
             kept[name] = measures.made(model, asked.kept, judge, _say)
-    # What can be reached: the songs that the captions are of.
-    kept["songs"] = measures.figures(asked.kept, [song.audio for song in asked.kept], judge)
+    # What can be reached: the music that the captions are of.
+    pieces["songs"] = measures.of_songs(asked.pieces, judge)
+    kept["songs"] = measures.of_songs(asked.kept, judge)
     return {"style": pieces, "kept": kept}
 
 

@@ -10,11 +10,10 @@ from bench.tables import MISSING, table
 
 NOT_MEASURED = "Not measured yet: `python -m bench.lora`."
 _PARTS = re.compile(r"(<!-- /?lora -->\n)")
-_COLUMNS = {"without": "without", "half": "LoRA at 0.5", "full": "LoRA", "songs": "the songs"}
+_COLUMNS = {"without": "without", "half": "LoRA at 0.5", "full": "LoRA", "songs": "the real ones"}
 _OF_STYLE = {
     "style": "are the style, by the classifier",
     "tempo_hit": "have the tempo that was named",
-    "drums_hit": "have no drums, where that was asked",
     "unhealthy": "are silent, clipped or stuck (clips)",
 }
 _OF_KEPT = {

@@ -117,6 +117,11 @@ def made(model: Toccata, songs: Sequence[Example], judge: Judge, say: Say) -> di
     return figures(songs, Maker(model, say).asked(songs), judge)
 
 
+def of_songs(songs: Sequence[Example], judge: Judge) -> dict[str, Any]:
+    """The figures of the songs themselves, as the clips of a perfect model would have them."""
+    return figures(songs, [song.audio for song in songs], judge)
+
+
 def _pieces(seed: int, count: int, renderer: Renderer) -> list[Example]:
     return [style.example(one, CLIP_S, renderer) for one in range(seed, seed + count)]
 
