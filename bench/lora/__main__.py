@@ -52,7 +52,6 @@ def measure(work: Path, minutes: float, sizes: Sizes) -> dict[str, Any]:
     return {
         "machine": describe(),
         "name": style.NAME,
-        "command": training.command(minutes),
         "sizes": asdict(sizes),
         "training": trained,
         "classifier": judge.accuracy,

@@ -41,7 +41,7 @@ def part(results: Mapping[str, Any]) -> str:
     sizes = results["sizes"]
     return "\n\n".join(
         [
-            f"```sh\n{results['command']}\n```",
+            f"```sh\n{results['training']['command']}\n```",
             _training(results),
             _table(f"of {sizes['asked']} clips asked for by name", results["style"], _OF_STYLE),
             _classifier(results),

@@ -34,15 +34,18 @@ def command(minutes: float) -> str:
 def trained(work: Path, minutes: float, clips: int, renderer: Renderer) -> dict[str, Any]:
     """What came of the training: in `work` it is done once, and goes on if it was cut off.
 
-    music_s: of all clips. steps, best_step, held_out, seconds: as the command says. wall_s: from
-    the command to the file of file_mb. Raises CalledProcessError; the reason is on stderr.
+    command: as it is printed. music_s: of all clips. steps, best_step, held_out, seconds: as the
+    command says. wall_s: from the command to the file of file_mb. Raises CalledProcessError, the
+    reason is on stderr; SystemExit if another training was done there.
     """
     done = work / _DONE
     if not done.exists():
         music_s = style.write_clips(work / CLIPS, range(_FIRST_SEED, clips), renderer)
-        found = {"music_s": round(music_s, 1), **_train(work, minutes)}
-        done.write_text(json.dumps(found), encoding="utf-8")
+        said = {"command": command(minutes), "clips": clips, "music_s": round(music_s, 1)}
+        done.write_text(json.dumps({**said, **_train(work, minutes)}), encoding="utf-8")
     kept: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
+    if (kept["command"], kept["clips"]) != (command(minutes), clips):
+        raise SystemExit(f"{work}: another training was done there; give another --work")
     return kept
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -96,6 +97,14 @@ def test_a_piece_is_asked_for_by_name_and_tempo_alone(renderer: Renderer) -> Non
     assert len(piece.audio) == SAMPLE_RATE_HZ // 5
 
 
+def test_what_was_trained_is_not_trained_again(tmp_path: Path, renderer: Renderer) -> None:
+    kept = {"command": training.command(5), "clips": 20, "steps": 400}
+    (tmp_path / "training.json").write_text(json.dumps(kept))
+    assert training.trained(tmp_path, 5, 20, renderer) == kept
+    with pytest.raises(SystemExit, match="another training was done there"):
+        training.trained(tmp_path, 10, 20, renderer)
+
+
 def _embeddings(count: int, towards: float, seed: int) -> torch.Tensor:
     """Clouds in 64 dimensions, of which one tells them apart."""
     cloud = torch.randn(count, 64, generator=torch.Generator().manual_seed(seed))
@@ -131,9 +140,9 @@ def test_figures_say_what_was_heard_of_what_was_told(renderer: Renderer) -> None
 RESULTS: dict[str, Any] = {
     "machine": {"processor": "an abacus", "cores": "2", "torch": "2.0", "commit": "abc"},
     "name": "kotekan",
-    "command": training.command(10),
     "sizes": {"learnt": 20, "judged": 48, "others": 2, "asked": 40, "kept": 48},
     "training": {
+        "command": training.command(10), "clips": 20,
         "music_s": 320.0, "steps": 812, "best_step": 750, "held_out": 3.2, "seconds": 600.0,
         "wall_s": 660.0, "file_mb": 1.9,
     },
