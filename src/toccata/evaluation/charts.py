@@ -35,8 +35,8 @@ def lines(x: Axis, y: Axis, sets: Mapping[str, Points]) -> str:
 def histogram(x: Axis, y_label: str, sets: Mapping[str, Sequence[float]], bins: int = 20) -> str:
     """How many values of each set fall between two ticks, sets side by side."""
     counted = {name: _counts(x, values, bins) for name, values in sets.items()}
-    top = max((max(counts) for counts in counted.values()), default=1) or 1
-    y = Axis(y_label, 0, float(top))
+    top = max(max(counts) for counts in counted.values())
+    y = Axis(y_label, 0, max(4 * math.ceil(top / 4), 4))  # so that ticks are whole numbers
     parts = [*svg.axes(x, y)]
     step, width = (x.high - x.low) / bins, svg.SPAN / bins / len(sets)
     for index, (name, counts) in enumerate(counted.items()):

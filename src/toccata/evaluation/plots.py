@@ -11,8 +11,8 @@ from toccata.evaluation.steady import MOST_DRIFT_LU
 from toccata.evaluation.svg import Axis
 from toccata.evaluation.svg import Points as Places
 
-_BPM = (50.0, 200.0)
-_LUFS = (-30.0, -8.0)
+_BPM = (40.0, 200.0)
+_LUFS = (-28.0, -8.0)
 # The circle of fifths, as steps from the tonic that was asked for.
 _FIFTHS = tuple(7 * step % 12 for step in range(12))
 _STEPS = ("same", "+1", "+2", "+3", "+4", "+5", "+6", "+7", "+8", "+9", "+10", "+11")
@@ -83,7 +83,8 @@ def guidance(report: Report, _: Points) -> str:
         curves[name.removesuffix("_hit")] = [
             (cfg, one.rates[name]) for cfg, one in by_cfg.items() if name in one.rates
         ]
-    return charts.lines(x, Axis("share of clips", 0.0, 1.0), curves)
+    asked = {name: curve for name, curve in curves.items() if curve}
+    return charts.lines(x, Axis("share of clips", 0.0, 1.0), asked)
 
 
 def seam(_: Report, points: Points) -> str:
