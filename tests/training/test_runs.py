@@ -150,9 +150,10 @@ def test_a_deeper_decoder_begins_as_good_as_the_one_it_starts_from(trained: Path
     deep.resume()
     _, shallow = lm_run.load_trained(trained / "shallow")
     codes = torch.randint(16, (1, 4, 40), generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(deep.model.lm(codes), shallow.lm(codes))
+    decoder: Decoder = deep.model.lm
+    torch.testing.assert_close(decoder(codes), shallow.lm(codes))
     assert deep.update(deep.batches(0)).isfinite().all()
-    grown = deep.model.lm.layers[0].self_attn.out.weight
+    grown = decoder.get_parameter("layers.0.self_attn.out.weight")
     assert grown.abs().max() > 0, "what is new must learn too"
 
 

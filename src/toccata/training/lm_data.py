@@ -87,8 +87,12 @@ class Batch:
     more_words: Tensor = field(default_factory=lambda: torch.zeros(0, 5, dtype=torch.int64))
 
     def to(self, device: torch.device) -> Batch:
-        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **{name: value.to(device) for name, value in tensors.items()})
+        moved: dict[str, Any] = {
+            name: value.to(device)
+            for name, value in vars(self).items()
+            if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
 
     @classmethod
     def of(cls, rows: Sequence[Row], more: Sequence[tuple[str, Tensor]] = ()) -> Batch:
