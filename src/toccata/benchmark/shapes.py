@@ -53,7 +53,7 @@ SHAPES = {
     ),
     # The sizes of the model that ships, which itself takes its text as a prefix.
     "mini": Shape(
-        dim=256, layers=8, heads=4, ffn_dim=1024, card=1024, filters=16, dimension=64,
+        dim=256, layers=12, heads=4, ffn_dim=1024, card=1024, filters=16, dimension=64,
         text_dim=192, text_layers=2, text_heads=4, text_ffn_dim=768, text_vocabulary=4096,
     ),
     "small": SMALL,
