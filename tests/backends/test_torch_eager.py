@@ -8,7 +8,7 @@ from tests.fakes import fake_decoder
 from tests.recorder import recorded
 from toccata.backends import create
 from toccata.backends.devices import pick_device, pick_precision
-from toccata.backends.torch_eager import ROW_MULTIPLE, TorchEager
+from toccata.backends.torch_eager import TorchEager, row_multiple
 from toccata.errors import InputError
 from toccata.lm.compressed import COMPRESSED, Compressed, compress
 from toccata.lm.decoder import Decoder
@@ -25,13 +25,14 @@ def stepped(backend: TorchEager, row: int, codes: Tensor, start: int = 0) -> Ten
 
 @pytest.mark.parametrize("dim", [64, 320, 1024])
 def test_a_row_of_a_product_does_not_depend_on_the_rows_beside_it(dim: int) -> None:
-    # What ROW_MULTIPLE rests on: if this fails on some machine, so does the engine's promise.
-    rows = torch.randn(16, dim, generator=torch.Generator().manual_seed(0))
+    # If this fails on some machine, so does the engine's promise.
+    most = 4 * row_multiple()
+    rows = torch.randn(most, dim, generator=torch.Generator().manual_seed(0))
     for width in (dim, 4 * dim):
         weight = torch.randn(width, dim, generator=torch.Generator().manual_seed(1))
         whole = torch.nn.functional.linear(rows, weight)
-        for size in range(ROW_MULTIPLE, 16, ROW_MULTIPLE):
-            for start in range(16 - size + 1):
+        for size in range(row_multiple(), most, row_multiple()):
+            for start in range(most - size + 1):
                 part = torch.nn.functional.linear(rows[start : start + size], weight)
                 assert torch.equal(part, whole[start : start + size])
 

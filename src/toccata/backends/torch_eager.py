@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -17,11 +17,6 @@ from toccata.backends.step_inputs import StepInputs
 from toccata.lm.compressed import is_compressed
 from toccata.lm.decoder import Decoder
 from toccata.lm.layers import NORM_EPS, Layer, Norm, split_heads
-
-ROW_MULTIPLE = 4
-"""Batches are padded to whole multiples of this. On CPUs a row of a float32 matrix product has
-the same bits in a batch of 4, 8, 12 or 16 rows, but not in one of 1, 2 or 3. That of a compressed
-matrix has them in any."""
 
 BUCKET = 64
 MEMORY_BUCKET = 16
@@ -51,6 +46,21 @@ class _LayerWeights:
     cross: _CrossWeights | None
 
 
+@cache
+def row_multiple() -> int:
+    """Batches are padded to whole multiples of this.
+
+    On CPUs a row of a float32 matrix product has the same bits in batches of some sizes and not of
+    others: on AMD's in those of 4, 8, 12 rows and more, on Intel's with AMX from 16 on. That of a
+    compressed matrix has them in any.
+    """
+    drawn = torch.Generator().manual_seed(0)
+    rows, weight = (torch.randn(size, 1024, generator=drawn) for size in (16, 1024))
+    whole = F.linear(rows, weight)
+    alike = (torch.equal(F.linear(rows[:size], weight), whole[:size]) for size in (4, 8, 12))
+    return 4 if all(alike) else 16
+
+
 class TorchEager(Backend):
     """Runs a decoder in the dtype of its weights, with float32 residuals, norms and logits."""
 
@@ -61,7 +71,7 @@ class TorchEager(Backend):
         self._inputs = StepInputs(decoder)
         compressed = is_compressed(decoder)
         self._heads = _each_head(decoder) if compressed else _all_heads(decoder)
-        self._row_multiple = 1 if compressed else ROW_MULTIPLE
+        self._row_multiple = 1 if compressed else row_multiple()
         self._out_norm = _norm_weights(decoder.out_norm)
         self._like = decoder.out_norm.weight.detach()
         self._device, self._dtype = self._like.device, self._like.dtype
