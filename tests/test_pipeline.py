@@ -11,6 +11,7 @@ from tests.fakes import HOP, SAMPLE_RATE_HZ, fake_model, tone
 from toccata.brief import Brief
 from toccata.conditioners.beats import Beats
 from toccata.errors import CancelledError, InputError, InputErrors
+from toccata.hearing.key import Key
 from toccata.pipeline import Toccata
 from toccata.types import Progress, Waveform
 
@@ -161,9 +162,10 @@ def test_the_melody_is_followed_from_window_to_window(monkeypatch: pytest.Monkey
         melody: Waveform | None,
         start_s: float = 0.0,
         beats: Beats | None = None,
+        key: Key | None = None,
     ) -> object:
         starts.append(start_s)
-        return conditions(prompt, melody, start_s, beats)
+        return conditions(prompt, melody, start_s, beats, key)
 
     monkeypatch.setattr(model, "conditions", listen)
     toccata.generate("x", duration_s=2.0, stride_s=0.5, seed=1, melody=tone(1.3))
