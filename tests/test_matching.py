@@ -12,7 +12,8 @@ from toccata.conditioners.beats import PERIODS, Beats
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Codes, Request
 from toccata.families.model import Model
-from toccata.matching import match_beats
+from toccata.hearing.key import estimate_key
+from toccata.matching import match_beats, match_key
 from toccata.types import SamplingParams, Waveform
 
 SECONDS = 4.0
@@ -69,3 +70,15 @@ def test_silence_and_models_without_beats_have_none(model: Model) -> None:
     codes = made_to(model, Beats(120.0))
     assert match_beats(model, None, silence, codes) is None
     assert match_beats(fake_model(), "at 120 bpm", clicks(Beats(120.0)), codes) is None
+
+
+def test_a_key_is_that_of_the_prompt_or_the_one_that_is_heard(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time_s = np.arange(4 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
+    tones = [np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * time_s) for pitch in (48, 60, 64)]
+    clip = Waveform(0.2 * np.sum(tones, axis=0, keepdims=True).astype(np.float32), SAMPLE_RATE_HZ)
+    assert match_key(model, None, clip) is None, "it is told no key"
+    monkeypatch.setattr(type(model), "follows_key", True)
+    assert match_key(model, "on in F# minor", clip) == (6, "minor")
+    assert match_key(model, "on with it", clip) == estimate_key(clip.samples, SAMPLE_RATE_HZ)

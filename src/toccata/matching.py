@@ -2,9 +2,9 @@
 
 onsets -> a few likely pulses -> the pulse, the bar and the phrase under which the model finds the
 clip's codes likeliest
-pitch classes -> a few likely keys -> the key under which it does
 
-The ear proposes and the model decides: it has learnt what bars, phrases and keys are.
+The ear proposes and the model decides: it has learnt what bars and phrases are. Keys are left to
+the ear.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from toccata.conditioners.key import named_key
 from toccata.engine.sequence import Codes
 from toccata.families.model import Model
 from toccata.families.step_conditions import StepConditions
-from toccata.hearing.key import Key, key_scores
+from toccata.hearing.key import Key, estimate_key
 from toccata.hearing.tempo import Pulse, likely_pulses
 from toccata.lm import delay
 from toccata.types import Waveform
 
 PHRASE_BEATS = 16
-LIKELY_KEYS = 6
 
 
 @torch.inference_mode()
@@ -52,23 +51,14 @@ def match_beats(model: Model, prompt: str | None, clip: Waveform, codes: Codes) 
     return nudged[_likeliest(model, prompt, codes, told)]
 
 
-@torch.inference_mode()
-def match_key(
-    model: Model, prompt: str | None, clip: Waveform, codes: Codes, beats: Beats | None
-) -> Key | None:
-    """The key of `clip`, whose codes [K, P] and beats are given.
+def match_key(model: Model, prompt: str | None, clip: Waveform) -> Key | None:
+    """The key of `clip`, by ear. The model's own likelihood is worse at that than the ear is.
 
     A key that the prompt names is believed. None if the model is told no key.
     """
     if not model.follows_key:
         return None
-    named = named_key(prompt)
-    if named is not None:
-        return named
-    heard = key_scores(clip.samples, clip.sample_rate_hz)
-    keys = sorted(heard, key=lambda key: heard[key], reverse=True)[:LIKELY_KEYS]
-    told = [StepConditions(beats=beats, key=key) for key in keys]
-    return keys[_likeliest(model, prompt, codes, told)]
+    return named_key(prompt) or estimate_key(clip.samples, clip.sample_rate_hz)
 
 
 def _starts(pulse: Pulse) -> Iterator[Beats]:

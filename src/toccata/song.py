@@ -100,7 +100,7 @@ class Song:
             coded = given.samples[:, -given.codes.shape[1] * model.codec.hop :]
             clip = Waveform(coded, model.codec.sample_rate_hz)
             beats = match_beats(model, brief.prompt, clip, given.codes)
-            return beats, match_key(model, brief.prompt, clip, given.codes, beats)
+            return beats, match_key(model, brief.prompt, clip)
         if brief.melody is not None:  # what would be drawn is not the melody's
             return named_beats(brief.prompt), named_key(brief.prompt)
         seed = brief.seed or 0
