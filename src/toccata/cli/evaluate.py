@@ -20,7 +20,7 @@ Folder = Annotated[
 
 EXAMPLES = """
 It needs the extra train and a soundfont: the held-out songs are played on the spot. For mini it
-takes less than half an hour on two cores. Examples:
+takes about half an hour on two cores. Examples:
 
   toccata eval mini --json
 
