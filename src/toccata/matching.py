@@ -1,7 +1,7 @@
 """Carrying on in time and in tune: which beats and which key has the clip to be carried on?
 
-onsets -> a few likely pulses -> the pulse, the bar and the phrase under which the model finds the
-clip's codes likeliest
+onsets -> a few likely pulses -> the pulse and the bar, then the phrase, then the frame under which
+the model finds the clip's codes likeliest
 
 The ear proposes and the model decides: it has learnt what bars and phrases are. Keys are left to
 the ear.
@@ -9,7 +9,7 @@ the ear.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -23,32 +23,38 @@ from toccata.hearing.tempo import Pulse, likely_pulses
 from toccata.lm import delay
 from toccata.types import Waveform
 
-PHRASE_BEATS = 16
+BAR_BEATS, PHRASE_BEATS = 4, 16
 
 
 @torch.inference_mode()
-def match_beats(model: Model, prompt: str | None, clip: Waveform, codes: Codes) -> Beats | None:
+def match_beats(
+    model: Model, prompt: str | None, clip: Waveform, codes: Codes, bpm: float | None = None
+) -> Beats | None:
     """The beats of `clip`, counted from its start; `codes` [K, P] are its own.
 
-    A tempo that the prompt names is believed. None if the model follows no beats, hears none, or
-    finds the codes likelier without.
+    A tempo that the prompt names is believed, then `bpm`, if it is known. None if the model follows
+    no beats, hears none, or finds the codes likelier without one where no tempo is known.
     """
     if not model.follows_beats:
         return None
     named = named_beats(prompt)
-    pulses = likely_pulses(clip.samples, clip.sample_rate_hz, None if named is None else named.bpm)
+    known = bpm if named is None else named.bpm
+    pulses = likely_pulses(clip.samples, clip.sample_rate_hz, known)
     if not pulses:
         return None
-    phrases = [beats for pulse in pulses for beats in _starts(pulse)]
-    choices: list[Beats | None] = [*phrases, None]
-    told = [StepConditions(beats=beats) for beats in choices]
-    best = choices[_likeliest(model, prompt, codes, told)]
-    if best is None:
-        return None
-    frame_s = 1 / model.codec.frame_rate_hz
-    nudged = [Beats(best.bpm, best.bar_s + frames * frame_s) for frames in (0, -1, 1)]
-    told = [StepConditions(beats=beats) for beats in nudged]
-    return nudged[_likeliest(model, prompt, codes, told)]
+
+    def likeliest(choices: Sequence[Beats | None]) -> Beats | None:
+        told = [StepConditions(beats=beats) for beats in choices]
+        return choices[_likeliest(model, prompt, codes, told)]
+
+    # Coarse to fine: each choice is a forward pass over the whole clip.
+    bars = [start for pulse in pulses for start in _bar_starts(pulse)]
+    best = likeliest([*bars, None] if known is None else bars)
+    if best is not None:
+        best = likeliest(_phrase_starts(best))
+    if best is not None:
+        best = likeliest(_nudged(best, 1 / model.codec.frame_rate_hz))
+    return best
 
 
 def match_key(model: Model, prompt: str | None, clip: Waveform) -> Key | None:
@@ -61,10 +67,19 @@ def match_key(model: Model, prompt: str | None, clip: Waveform) -> Key | None:
     return named_key(prompt) or estimate_key(clip.samples, clip.sample_rate_hz)
 
 
-def _starts(pulse: Pulse) -> Iterator[Beats]:
-    """The phrase may start on any of its beats."""
-    for beats in range(PHRASE_BEATS):
-        yield Beats(pulse.bpm, pulse.beat_s + beats * 60 / pulse.bpm)
+def _bar_starts(pulse: Pulse) -> list[Beats]:
+    """The bar may start on any of its beats."""
+    return [Beats(pulse.bpm, pulse.beat_s + beats * 60 / pulse.bpm) for beats in range(BAR_BEATS)]
+
+
+def _phrase_starts(bar: Beats) -> list[Beats]:
+    """The phrase may start with any of its bars."""
+    later = range(0, PHRASE_BEATS, BAR_BEATS)
+    return [Beats(bar.bpm, bar.bar_s + beats * 60 / bar.bpm) for beats in later]
+
+
+def _nudged(beats: Beats, frame_s: float) -> list[Beats]:
+    return [Beats(beats.bpm, beats.bar_s + frames * frame_s) for frames in (0, -1, 1)]
 
 
 def _likeliest(

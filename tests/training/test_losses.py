@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from toccata.hearing.spectrum import magnitudes, mel_bank
-from toccata.training.losses import log_mel, si_sdr_db, spectral_loss
+from toccata.training.losses import log_mel, si_sdr_db, spectral_losses
 
 
 def tone(hz: float, level: float = 1.0) -> torch.Tensor:
@@ -24,11 +24,21 @@ def test_a_tone_is_loudest_in_the_band_around_it() -> None:
     assert centre_hz == pytest.approx(1000, abs=40)
 
 
-def test_equal_audio_has_no_spectral_loss_and_more_noise_has_more() -> None:
+@pytest.mark.parametrize("which", [0, 1])
+def test_equal_audio_has_no_spectral_losses_and_more_noise_has_more(which: int) -> None:
     real, noise = tone(440), torch.randn(1, 32000)
-    losses = [float(spectral_loss(real + level * noise, real)) for level in (0.0, 0.01, 0.1)]
+    levels = (0.0, 0.01, 0.1)
+    losses = [float(spectral_losses(real + level * noise, real)[which]) for level in levels]
     assert losses[0] == 0.0
     assert losses[0] < losses[1] < losses[2]
+
+
+def test_other_noise_of_the_same_level_has_the_same_energy_and_quieter_noise_has_less() -> None:
+    torch.manual_seed(0)
+    real, other = 0.1 * torch.randn(2, 1, 32000)
+    by_bin, by_patch = spectral_losses(other, real)
+    assert float(by_patch) < 0.35 * float(by_bin)
+    assert float(spectral_losses(0.5 * other, real)[1]) > float(by_bin)
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])

@@ -22,11 +22,14 @@ from toccata.errors import InputError
 from toccata.families.musicgen import load_model
 from toccata.training import checkpoint
 from toccata.training.config import from_mapping, load_config
+from toccata.training.corpus.song import FRAMES_PER_SECOND, HOP
 from toccata.training.corpus.stream import VALIDATION_SEED
 from toccata.training.data import CropMaker, in_background
 from toccata.training.discriminator import Discriminator, discriminator_loss, generator_loss
+from toccata.training.ema import MovingAverage
+from toccata.training.half import check_half
 from toccata.training.init import initialize_seanet
-from toccata.training.losses import log_mel, si_sdr_db, spectral_loss
+from toccata.training.losses import log_mel, si_sdr_db, spectral_losses
 from toccata.training.vq import CodebookLearner
 
 log = logging.getLogger(__name__)
@@ -38,6 +41,10 @@ class CodecRun:
     """One training run; the defaults are those of the shipped model's config.
 
     start: a model's name or folder, whose codec this run goes on from; it has no warm-up then.
+    context_s: the beginning of each crop that no loss counts, for the recurrent layers to have a
+        past.
+    bf16: faster where it is right (`training/half.py`); an error where it is not.
+    average: how slowly the moving average of the weights moves, which is what is kept in the end.
     """
 
     out: str
@@ -49,17 +56,21 @@ class CodecRun:
     freeze_codes_from: int = 10**9
     adversarial_from: int = 10**9
     batch: int = 12
+    per_song: int = 4
     crop_s: float = 0.64
+    context_s: float = 0.0
     lr: float = 2e-3
     lr_end: float = 1e-4
     wave_weight: float = 20.0
     spectral_weight: float = 0.6
+    energy_weight: float = 0.3
     commitment_weight: float = 1.0
     adversarial_weight: float = 0.05
     matching_weight: float = 0.1
     judge_filters: int = 8
     judge_every: int = 2  # steps of the codec for one of the discriminator
-    bf16: bool = True
+    average: float = 0.998
+    bf16: bool = False
     device: str = "cpu"
     save_every: int = 250
 
@@ -78,7 +89,7 @@ def load_codec(path: Path) -> Encodec:
     state = checkpoint.load(path / "codec.pt" if path.is_dir() else path)
     run = from_mapping(CodecRun, json.loads(state["config"]), "config")
     codec = Encodec(run.codec)
-    codec.load_state_dict(state["codec"])
+    codec.load_state_dict(state["weights"])
     return codec.eval()
 
 
@@ -92,16 +103,18 @@ class CodecTrainer:
         initialize_seanet(self.codec)
         self.codec.to(self.device)
         self.learner = CodebookLearner(self.codec.quantizer).to(self.device)
+        self.average = MovingAverage(self.codec, run.average)
         self.judge = Discriminator(run.judge_filters).to(self.device)
         weights = [p for p in self.codec.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(weights, run.lr, betas=(0.8, 0.99))
         self.judge_optimizer = torch.optim.Adam(self.judge.parameters(), 3e-4, betas=(0.5, 0.9))
         self.step = 0
 
-    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
+    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | MovingAverage]:
         return {
             "codec": self.codec,
             "learner": self.learner,
+            "average": self.average,
             "judge": self.judge,
             "optimizer": self.optimizer,
             "judge_optimizer": self.judge_optimizer,
@@ -123,11 +136,13 @@ class CodecTrainer:
         if not isinstance(codec, Encodec) or codec.cfg != self.run.codec:
             raise InputError("start", name, "its codec must be of the shape of this run's")
         self.codec.load_state_dict(codec.state_dict())
+        self.average = MovingAverage(self.codec, self.run.average)
         self.learner.follow(self.run.batch * self.run.crop_s * codec.frame_rate_hz)
 
     def save(self) -> None:
         state: dict[str, object] = {name: part.state_dict() for name, part in self.parts().items()}
         state |= {
+            "weights": self.average.weights,
             "step": self.step,
             "rng": torch.get_rng_state(),
             "config": json.dumps(asdict(self.run)),
@@ -137,11 +152,14 @@ class CodecTrainer:
     def train(self) -> None:
         run = self.run
         maker = CropMaker(
-            seed=run.seed, batch=run.batch, crop_s=run.crop_s, soundfont=self.soundfont
-        )
+            seed=run.seed, batch=run.batch, crop_s=run.crop_s, per_song=run.per_song,
+            soundfont=self.soundfont,
+        )  # fmt: skip
         batches = in_background(self.step, maker)
         began, first = time.monotonic(), self.step
         for audio in itertools.islice(batches, run.steps - self.step):
+            if run.bf16 and self.step == first:
+                check_half(self.codec, audio.to(self.device))
             if self.step == run.warmup_steps and not run.start:
                 self.start_codebooks(maker)
             losses = self.update(audio.to(self.device))
@@ -166,12 +184,14 @@ class CodecTrainer:
         self.set_rate()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.run.bf16):
             made, commitment = self.reconstruct(audio)
-        made, real = made.float()[:, 0], audio[:, 0]
-        losses = {"wave": (made - real).abs().mean(), "spectral": spectral_loss(made, real)}
-        losses["commitment"] = commitment
+        context = round(self.run.context_s * FRAMES_PER_SECOND) * HOP
+        made, real = made.float()[:, 0, context:], audio[:, 0, context:]
+        losses = {"wave": (made - real).abs().mean(), "commitment": commitment}
+        losses["spectral"], losses["energy"] = spectral_losses(made, real)
         weights = {
             "wave": self.run.wave_weight,
             "spectral": self.run.spectral_weight,
+            "energy": self.run.energy_weight,
             "commitment": self.run.commitment_weight,
         }
         if self.step >= self.run.adversarial_from:
@@ -185,6 +205,7 @@ class CodecTrainer:
         total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.codec.parameters(), 1.0)
         self.optimizer.step()
+        self.average.update()
         return {name: loss.item() for name, loss in losses.items()}
 
     def reconstruct(self, audio: Tensor) -> tuple[Tensor, Tensor]:
@@ -219,18 +240,17 @@ class CodecTrainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """SI-SDR, log10-mel L1 and codes in use on songs that are never trained on."""
+        """SI-SDR, log10-mel L1 and codes in use of the averaged weights, on songs never heard."""
         audio = CropMaker(
             seed=VALIDATION_SEED, batch=16, crop_s=3.0, per_song=2, soundfont=self.soundfont
         )(0).to(self.device)
-        self.codec.eval()
-        codes = self.codec.encode(audio)
+        codec = self.averaged()
+        codes = codec.encode(audio)
         made = (
-            self.codec.decode(codes)
+            codec.decode(codes)
             if self.step > self.run.warmup_steps
-            else self.codec.decoder(self.codec.encoder(audio))
+            else codec.decoder(codec.encoder(audio))
         )
-        self.codec.train()
         made, real = made[:, 0], audio[:, 0]
         scale = (1024, 256, 80)
         return {
@@ -238,3 +258,9 @@ class CodecTrainer:
             "mel_l1": round((log_mel(made, *scale) - log_mel(real, *scale)).abs().mean().item(), 4),
             "codes_used": min(len(torch.unique(codes[:, k])) for k in range(codes.shape[1])),
         }
+
+    def averaged(self) -> Encodec:
+        """The codec with the averaged weights."""
+        codec = Encodec(self.run.codec).to(self.device)
+        codec.load_state_dict(self.average.weights)
+        return codec.eval()

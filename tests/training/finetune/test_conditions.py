@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from tests.fakes import HashTextEncoder, fake_model, tone
 from tests.training.finetune.helpers import item, items, trainer
+from toccata.codecs.base import Codec
 from toccata.conditioners import key
 from toccata.conditioners.base import Conditions
 from toccata.conditioners.beats import Beats
@@ -23,7 +23,6 @@ from toccata.families.model import Model
 from toccata.families.step_conditions import GENRE, KEY, LEAD
 from toccata.hearing.key import Key
 from toccata.lm.decoder import Decoder
-from toccata.training.finetune import conditions
 from toccata.training.finetune.conditions import Conditioner, Told, heard_beats
 from toccata.training.folder import Tags
 
@@ -65,9 +64,8 @@ def same(one: Conditions, other: Conditions) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
 
 
-def test_it_is_told_what_a_request_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_told_what_a_request_is_told() -> None:
     model, beats = knowing_model(), Beats(120.0, 0.3)
-    monkeypatch.setattr(conditions, "heard_beats", lambda *_: beats)
     assert model.chroma is not None
     melody = tone(1.0)
     samples = torch.from_numpy(mono(melody, model.chroma.sample_rate_hz).samples[0])
@@ -75,7 +73,7 @@ def test_it_is_told_what_a_request_is_told(monkeypatch: pytest.MonkeyPatch) -> N
         item(1), caption="calm piano, 120 bpm, A minor",
         melody=melody_rows(samples, model.chroma).numpy(),
     )  # fmt: skip
-    told = Conditioner(model, learns=False)
+    told = Conditioner(model, learns=False, beats={(one.name, one.start_s): beats})
     minor: Key = (9, "minor")
     asked: Any = {"beats": beats, "key": minor}
     assert same(told(one, Told()), model.conditions(one.caption, melody, **asked))
@@ -105,24 +103,33 @@ def test_a_caption_is_read_once() -> None:
             asked.append(prompt)
             return super().encode(prompt)
 
-    told = Conditioner(replace(fake_model(), text_encoder=Counting()), learns=False)
+    told = Conditioner(replace(fake_model(), text_encoder=Counting()), learns=False, beats={})
     for _ in range(3):
         told(item(1), Told())
     assert asked == ["calm piano, 120 bpm"]
 
 
 def test_beats_fall_where_they_are_heard() -> None:
-    rate_hz = 16_000
+    model = fake_model(beats=True)
+    rate_hz = model.codec.sample_rate_hz
     clicks = np.zeros(4 * rate_hz, np.float32)
     for start_s in np.arange(0.2, 3.9, 0.5):
         start = round(start_s * rate_hz)
         clicks[start : start + 200] = np.hanning(200) * np.sin(np.arange(200))
-    codec = SimpleNamespace(
-        decode=lambda _: torch.from_numpy(clicks)[None, None], sample_rate_hz=rate_hz
-    )
-    model: Any = SimpleNamespace(codec=codec, device=torch.device("cpu"))
-    beats = heard_beats(model, item(1))
-    assert beats is not None
+    sounding: Any = Clicking(model.codec, torch.from_numpy(clicks)[None, None])
+    model = replace(model, codec=sounding)
+    quiet = replace(item(0), tags=Tags(None, None, -14.0))
+    found = heard_beats(model, [item(1), quiet])
+    assert found.keys() == {(item(1).name, item(1).start_s)}
+    [beats] = found.values()
     assert beats.bpm == 120.0
-    assert beats.bar_s % 0.5 == pytest.approx(0.2, abs=0.03)
-    assert heard_beats(model, replace(item(0), tags=Tags(None, None, -14.0))) is None
+    assert beats.bar_s % 0.5 == pytest.approx(0.2, abs=0.05)
+    assert not heard_beats(fake_model(), [item(1)])
+
+
+class Clicking:
+    """A codec from which all codes come as one sound."""
+
+    def __init__(self, codec: Codec, sound: Tensor) -> None:
+        self.sample_rate_hz, self.frame_rate_hz = codec.sample_rate_hz, codec.frame_rate_hz
+        self.decode = lambda _: sound

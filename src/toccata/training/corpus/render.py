@@ -35,7 +35,7 @@ SOUNDFONT_PLACES = (
 _DRUM_BANK = 128
 # Each drum has a synthesizer channel of its own, because each needs a gain of its own.
 _FIRST_DRUM_CHANNEL = 16
-_PART_DB = {LEAD: 2.0, CHORDS: -3.0, BASS: -1.0, PAD: -5.0, DRUMS: -3.0}
+_PART_DB = {LEAD: 5.0, CHORDS: -3.0, BASS: -1.0, PAD: -5.0, DRUMS: -3.0}
 _VOICES = 256
 _FLUSH_FRAMES = 4  # cut voices fade for some milliseconds
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 
@@ -18,9 +19,15 @@ from toccata.conditioners.chroma import ChromaConfig
 from toccata.conditioners.key import named_key
 from toccata.families.model import Model
 from toccata.hearing.key import Key, parse_key
-from toccata.hearing.tempo import likely_pulses
+from toccata.matching import match_beats
 from toccata.training.folder import Item
 from toccata.types import Waveform
+
+log = logging.getLogger(__name__)
+# By the item's name and start.
+HeardBeats = Mapping[tuple[str, float], Beats]
+_ENOUGH_S = 6.0  # of a chunk, to tell its phrase by
+_SAID_EVERY = 100
 
 # Below torch's decorator, which would keep gradients from the projections.
 _CONDITIONS: Callable[..., Conditions] = inspect.unwrap(Model.conditions)
@@ -38,16 +45,15 @@ class Told:
 class Conditioner:
     """Items to `Conditions`, as the model gets them when it makes music."""
 
-    def __init__(self, model: Model, learns: bool) -> None:
+    def __init__(self, model: Model, learns: bool, beats: HeardBeats) -> None:
         """`learns`: the projections of conditions are trained too."""
-        self._learns = learns
+        self._learns, self._beats = learns, beats
         own = {field.name: getattr(model, field.name) for field in fields(model)}
         own["text_encoder"] = _remembering(model.text_encoder)
         self._model = _FromRows(**own)
-        self._beats: dict[tuple[str, float], Beats | None] = {}
 
     def __call__(self, item: Item, told: Told) -> Conditions:
-        beats = self._item_beats(item) if told.beats else None
+        beats = self._beats.get(_place(item)) if told.beats else None
         melody = None
         if told.melody and item.melody is not None:
             melody = Waveform(np.ascontiguousarray(item.melody.T), 1)
@@ -63,30 +69,39 @@ class Conditioner:
         heard = None if item.tags.key is None else parse_key(item.tags.key)
         return named_key(item.caption) or heard
 
-    def _item_beats(self, item: Item) -> Beats | None:
-        if not self._model.follows_beats:
-            return None
-        key = (item.name, item.start_s)
-        if key not in self._beats:
-            self._beats[key] = heard_beats(self._model, item)
-        return self._beats[key]
 
+def heard_beats(model: Model, items: Sequence[Item]) -> HeardBeats:
+    """The beats of all items whose caption names a tempo, or in which one was heard.
 
-def heard_beats(model: Model, item: Item) -> Beats | None:
-    """Beats of the tempo that the caption names, or that was heard, and where they fall in the
-    item; None without a tempo or any onset.
-
-    A chunk of a song seldom starts on a beat: a metronome that is out of time with what it goes
-    along with would teach the model not to listen to it. Where bars start is not known.
+    A metronome that is out of time with what it goes along with would teach the model not to
+    listen to it: a chunk seldom starts on a beat, and less often with a bar. So the model says
+    under which it finds the chunk likeliest, before it is trained.
     """
-    named = named_beats(item.caption)
-    bpm = item.tags.bpm if named is None else named.bpm
-    if bpm is None:
-        return None
-    codes = torch.from_numpy(item.codes.astype(np.int64)).to(model.device)
-    audio = model.codec.decode(codes[None])[0].float().cpu().numpy()
-    pulses = likely_pulses(audio, model.codec.sample_rate_hz, bpm)
-    return Beats(bpm, pulses[0].beat_s) if pulses else None
+    found: dict[tuple[str, float], Beats] = {}
+    if not model.follows_beats:
+        return found
+    for number, item in enumerate(items, 1):
+        named = named_beats(item.caption)
+        bpm = item.tags.bpm if named is None else named.bpm
+        beats = None if bpm is None else _matched(model, item, bpm)
+        if beats is not None:
+            found[_place(item)] = beats
+        if number % _SAID_EVERY == 0 or number == len(items):
+            log.info("heard the beats of %d of %d chunks", number, len(items))
+    return found
+
+
+def _matched(model: Model, item: Item, bpm: float) -> Beats | None:
+    frames = round(_ENOUGH_S * model.codec.frame_rate_hz)
+    codes = item.codes[:, :frames].astype(np.int64)
+    given = torch.from_numpy(codes).to(model.device)
+    audio = model.codec.decode(given[None])[0].float().cpu().numpy()
+    clip = Waveform(audio, model.codec.sample_rate_hz)
+    return match_beats(model, item.caption, clip, codes, bpm)
+
+
+def _place(item: Item) -> tuple[str, float]:
+    return item.name, item.start_s
 
 
 class _FromRows(Model):

@@ -16,7 +16,7 @@ from toccata.families.lora import shape_text
 from toccata.families.model import Model
 from toccata.training.finetune.batches import Example, Sampler, digest, held_out
 from toccata.training.finetune.chart import losses_svg
-from toccata.training.finetune.conditions import Conditioner
+from toccata.training.finetune.conditions import Conditioner, heard_beats
 from toccata.training.finetune.files import RunFiles
 from toccata.training.finetune.losses import book_sums, grouped
 from toccata.training.finetune.options import FULL, FinetuneOptions, check_same
@@ -78,9 +78,10 @@ class Trainer:
         self._has_held = any(item.held_out for item in items)
         self._digest = digest(items)
         self._base = f"{model.name}: {shape_text(model.lm.config)}"
+        beats = heard_beats(model, items)
         self.weights = Weights(model.lm, options)
         learns = any("projections" in name for name in self.weights.trained)
-        self._conditions = Conditioner(model, learns)
+        self._conditions = Conditioner(model, learns, beats)
         groups = self.weights.groups(options.weight_decay)
         self._optimizer = torch.optim.AdamW(groups, options.lr, betas=BETAS, fused=True)
         half = model.device.type == "cuda" and options.precision == "fp16"
