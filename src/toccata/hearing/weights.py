@@ -62,10 +62,9 @@ def listener() -> Listener:
 
 
 @cache
-def key_network() -> KeyNetwork | None:
-    """The one in the package, if there is one."""
-    path = FOLDER / KEYS
-    return read_key_network(path) if path.is_file() else None
+def key_network() -> KeyNetwork:
+    """The one in the package. Raises CheckpointError if there is none."""
+    return read_key_network(FOLDER / KEYS)
 
 
 def accuracies() -> Accuracy:
