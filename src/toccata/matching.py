@@ -1,10 +1,10 @@
 """Carrying on in time and in tune: which beats and which key has the clip to be carried on?
 
-onsets -> a few likely pulses -> the pulse and the bar, then the phrase, then the frame under which
-the model finds the clip's codes likeliest
+onsets -> the likeliest pulse -> the bar, then the phrase, then the frame under which the model
+finds the clip's codes likeliest
 
-The ear proposes and the model decides: it has learnt what bars and phrases are. Keys are left to
-the ear.
+Tempo and key are the ear's, which is better at them than the model's likelihood is. Which beat
+starts a bar and a phrase is the model's: it has learnt what these are.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def match_beats(
     """The beats of `clip`, counted from its start; `codes` [K, P] are its own.
 
     A tempo that the prompt names is believed, then `bpm`, if it is known. None if the model follows
-    no beats, hears none, or finds the codes likelier without one where no tempo is known.
+    no beats, or nothing starts anywhere in the clip.
     """
     if not model.follows_beats:
         return None
@@ -42,19 +42,10 @@ def match_beats(
     pulses = likely_pulses(clip.samples, clip.sample_rate_hz, known)
     if not pulses:
         return None
-
-    def likeliest(choices: Sequence[Beats | None]) -> Beats | None:
-        told = [StepConditions(beats=beats) for beats in choices]
-        return choices[_likeliest(model, prompt, codes, told)]
-
     # Coarse to fine: each choice is a forward pass over the whole clip.
-    bars = [start for pulse in pulses for start in _bar_starts(pulse)]
-    best = likeliest([*bars, None] if known is None else bars)
-    if best is not None:
-        best = likeliest(_phrase_starts(best))
-    if best is not None:
-        best = likeliest(_nudged(best, 1 / model.codec.frame_rate_hz))
-    return best
+    bar = _likeliest(model, prompt, codes, _bar_starts(pulses[0]))
+    phrase = _likeliest(model, prompt, codes, _phrase_starts(bar))
+    return _likeliest(model, prompt, codes, _nudged(phrase, 1 / model.codec.frame_rate_hz))
 
 
 def match_key(model: Model, prompt: str | None, clip: Waveform) -> Key | None:
@@ -82,20 +73,19 @@ def _nudged(beats: Beats, frame_s: float) -> list[Beats]:
     return [Beats(beats.bpm, beats.bar_s + frames * frame_s) for frames in (0, -1, 1)]
 
 
-def _likeliest(
-    model: Model, prompt: str | None, codes: Codes, choices: Sequence[StepConditions]
-) -> int:
-    """Under which of `choices`, told besides the prompt, the codes have the greatest likelihood."""
+def _likeliest(model: Model, prompt: str | None, codes: Codes, choices: Sequence[Beats]) -> Beats:
+    """That of `choices` which, told besides the prompt, gives the codes the greatest likelihood."""
     config, size = model.lm.config, len(choices)
     given = torch.from_numpy(codes).to(model.device)[None].expand(size, -1, -1)
     steps = delay.apply(given, config.delays, config.special_id)[..., :-1]
     said = model.conditions(prompt)
     step_sums = torch.zeros(size, steps.shape[2], config.dim, device=model.device)
-    for row, told in enumerate(choices):
-        for sums in (said.step_sums, model.step_sums(told)):
+    for row, beats in enumerate(choices):
+        for sums in (said.step_sums, model.step_sums(StepConditions(beats=beats))):
             if sums is not None:
                 step_sums[row] += sums[: steps.shape[2]]
     rows = None if said.prefix is None else said.prefix.expand(size, -1, -1)
     logits = model.lm(steps, prefix=rows, step_sums=step_sums)
     by_frame = delay.undo_logits(logits, config.delays).log_softmax(-1)
-    return int(by_frame.gather(-1, given[..., None]).sum((1, 2, 3)).argmax())
+    likelihoods = by_frame.gather(-1, given[..., None]).sum((1, 2, 3))
+    return choices[int(likelihoods.argmax())]
