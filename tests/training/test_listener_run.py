@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the run leaves behind, with a codec that was never trained."""
     place = tmp_path_factory.mktemp("ears")
     codec = from_mapping(CodecRun, {"out": "", "codec": {"card": 16, "seanet": SEANET}}, "codec")
-    state = {"codec": Encodec(codec.codec).state_dict(), "config": json.dumps(asdict(codec))}
+    state = {"weights": Encodec(codec.codec).state_dict(), "config": json.dumps(asdict(codec))}
     checkpoint.save(place / "codec.pt", state)
     values = {
         "out": str(place / "ears"), "data": str(place / "data"), "codec": str(place),
