@@ -17,6 +17,8 @@ from toccata.families.model import Model
 from toccata.lm.decoder import Decoder
 from toccata.training import codec_run, corpus_run, lm_run, pack
 from toccata.training.config import load_config
+from toccata.training.corpus.compose import compose
+from toccata.training.corpus.render import Renderer
 from toccata.training.corpus.song import Facts
 from toccata.training.corpus_run import read_shards
 from toccata.training.lm_data import Batch, Row, steady_rows
@@ -100,6 +102,15 @@ def test_shards_hold_what_the_songs_are(trained: Path) -> None:
     assert shard.pitch.shape == (3, 300)
     assert shard.pitch.max() < 12
     assert all(60 <= facts.bpm <= 168 for facts in shard.facts)
+
+
+def test_shards_hold_the_codes_that_the_codec_gives_the_songs(trained: Path) -> None:
+    (shard,) = read_shards(trained / "train")
+    renderer, codec = Renderer(), codec_run.load_codec(trained / "codec")
+    for seed, codes in enumerate(shard.codes):
+        audio = torch.from_numpy(renderer.render(compose(seed, 6.0)))
+        exact = codec.encode(audio[None, None])[0].numpy()
+        assert (exact == codes).mean() > 0.98
 
 
 def test_shards_that_exist_are_kept(trained: Path) -> None:

@@ -77,6 +77,7 @@ def shard_path(run: CorpusRun, index: int) -> Path:
 def add_shard(run: CorpusRun, index: int, soundfont: Path | None = None) -> Path:
     """Make one shard of the run and write it."""
     codec, renderer = load_codec(Path(run.codec)), Renderer(soundfont)
+    codec.quicken(half=False)
     first, path = run.seed + index * run.songs, shard_path(run, index)
     write_shard(path, make_shard(first, run.songs, run.song_s, codec, renderer))
     return path
@@ -87,9 +88,7 @@ def make_shard(first: int, count: int, song_s: float, codec: Encodec, renderer: 
     for seed in range(first, first + count):
         song = compose(seed, song_s)
         audio = torch.from_numpy(renderer.render(song))
-        # A third faster than in float32, and 99.7 % of the first codebook's codes are the same.
-        with torch.autocast("cpu", torch.bfloat16):
-            codes.append(codec.encode(audio[None, None])[0].numpy().astype(np.uint16))
+        codes.append(codec.encode(audio[None, None])[0].numpy().astype(np.uint16))
         pitch.append(pitch_per_frame(audio))
         facts.append(song.facts)
     return Shard(np.stack(codes), np.stack(pitch), facts)
