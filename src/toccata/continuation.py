@@ -3,10 +3,11 @@
     given      ............########|            the user's samples, all of them kept
     codes              |---|---|---|            its last whole frames: they end where it ends
     decoded            ############|++++++++++  the codec's copy of them, then the new audio
-    out        ............########|++++++++++
+    rings on                       |~~~         what would follow if all tones were held
+    out        ....................|~+++++++++
 
-At the seam the copy and the original differ. The difference just before it is mirrored onto the
-new audio and faded out, which is a cross-fade that leaves the user's samples as they are.
+At the seam the copy and the original differ: the new audio does not start where the user's samples
+end. So these ring on by linear prediction, and the new audio is faded in meanwhile.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from toccata.audio.extrapolation import extrapolate
 from toccata.audio.waveform import Samples, resample, to_channels
 from toccata.codecs.base import Codec
 from toccata.engine.sequence import Codes
 from toccata.errors import InputError
 from toccata.types import Waveform
 
-SEAM_S = 0.03
+# As long as makes a seam no more audible than other beats: docs/evaluation.md has the figures.
+SEAM_S = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,15 +63,12 @@ def join(given: Samples, decoded: Iterator[Samples], copied: int, seam: int) -> 
     given [C, N]; decoded [C or 1, n] each; `seam` is the length of the cross-fade in samples.
     """
     yield given
-    lead = min(seam, copied, given.shape[1])
-    decoded = _skip(decoded, copied - lead)
-    head = _at_least(decoded, 2 * lead)
-    around = _spread(head, given.shape[0])
-    new = around[:, lead:].copy()
-    fade = np.linspace(1.0, 0.0, lead + 2, dtype=np.float32)[1:-1]
-    difference = given[:, given.shape[1] - lead :] - around[:, :lead]
-    length = min(lead, new.shape[1])
-    new[:, :length] += (difference[:, ::-1] * fade)[:, :length]
+    decoded = _skip(decoded, copied)
+    new = _spread(_at_least(decoded, seam), given.shape[0]).copy()
+    length = min(seam, new.shape[1])
+    angle = (np.arange(length, dtype=np.float32) + 0.5) * np.float32(np.pi / 2 / max(length, 1))
+    rings_on = extrapolate(given, length)
+    new[:, :length] = new[:, :length] * np.sin(angle) + rings_on * np.cos(angle)
     yield new
     for piece in decoded:
         yield _spread(piece, given.shape[0])

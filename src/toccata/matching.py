@@ -19,7 +19,7 @@ from toccata.engine.sequence import Codes
 from toccata.families.model import Model
 from toccata.families.step_conditions import StepConditions
 from toccata.hearing.key import Key, estimate_key
-from toccata.hearing.tempo import Pulse, likely_pulses
+from toccata.hearing.tempo import Pulse, find_pulse
 from toccata.lm import delay
 from toccata.types import Waveform
 
@@ -39,11 +39,11 @@ def match_beats(
         return None
     named = named_beats(prompt)
     known = bpm if named is None else named.bpm
-    pulses = likely_pulses(clip.samples, clip.sample_rate_hz, known)
-    if not pulses:
+    pulse = find_pulse(clip.samples, clip.sample_rate_hz, known)
+    if pulse is None:
         return None
     # Coarse to fine: each choice is a forward pass over the whole clip.
-    bar = _likeliest(model, prompt, codes, _bar_starts(pulses[0]))
+    bar = _likeliest(model, prompt, codes, _bar_starts(pulse))
     phrase = _likeliest(model, prompt, codes, _phrase_starts(bar))
     return _likeliest(model, prompt, codes, _nudged(phrase, 1 / model.codec.frame_rate_hz))
 

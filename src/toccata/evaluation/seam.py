@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from toccata.continuation import SEAM_S
 from toccata.evaluation.material import GIVEN_S
 from toccata.hearing.spectrum import FRAMES_PER_SECOND, Samples, mel_frames
 from toccata.training.corpus.stream import Example
@@ -22,7 +23,8 @@ Flux = NDArray[np.float64]
 
 _BANDS, _GAIN = 40, 30.0
 _AROUND_S = 2.0
-_REACH_FRAMES = 3  # 30 ms to either side: the length of the cross-fade
+_BEFORE_S = 0.03
+_AFTER_S = SEAM_S + 0.03  # the whole cross-fade, and what follows it
 _NORMAL_95 = 1.96
 
 
@@ -86,5 +88,5 @@ def seam_rank(flux: Flux, bpm: float, at_s: float) -> float:
 
 
 def _highest(flux: Flux, at_s: float) -> float:
-    middle = round(at_s * FRAMES_PER_SECOND)
-    return float(flux[max(middle - _REACH_FRAMES, 0) : middle + _REACH_FRAMES + 1].max())
+    first = max(round((at_s - _BEFORE_S) * FRAMES_PER_SECOND), 0)
+    return float(flux[first : round((at_s + _AFTER_S) * FRAMES_PER_SECOND) + 1].max())

@@ -45,23 +45,23 @@ class Pulse:
 def estimate_bpm(samples: Samples, sample_rate_hz: int) -> float:
     """Beats per minute, from 50 to 200, of samples [N] or [C, N]; 0 where nothing ever starts."""
     onsets = onset_envelope(samples, sample_rate_hz)
-    if not onsets.any():
-        return 0.0
-    bpm, score = _tempo_scores(onsets)
-    return float(bpm[score.argmax()])
+    return _likeliest_bpm(onsets) if onsets.any() else 0.0
 
 
-def likely_pulses(
-    samples: Samples, sample_rate_hz: int, bpm: float | None = None, count: int = 3
-) -> list[Pulse]:
-    """The `count` likeliest pulses of samples [N] or [C, N], best first; those of `bpm` alone if
-    it is given. None where nothing ever starts.
+def find_pulse(samples: Samples, sample_rate_hz: int, bpm: float | None = None) -> Pulse | None:
+    """The likeliest pulse of samples [N] or [C, N], that of `bpm` if it is given; None where
+    nothing ever starts.
     """
     onsets = onset_envelope(samples, sample_rate_hz)
     if not onsets.any():
-        return []
-    tempi = _peaks(*_tempo_scores(onsets), count) if bpm is None else [bpm]
-    return [Pulse(tempo, _first_beat_s(onsets, tempo)) for tempo in tempi]
+        return None
+    tempo = _likeliest_bpm(onsets) if bpm is None else bpm
+    return Pulse(tempo, _first_beat_s(onsets, tempo))
+
+
+def _likeliest_bpm(onsets: Envelope) -> float:
+    bpm, score = _tempo_scores(onsets)
+    return float(bpm[score.argmax()])
 
 
 def _tempo_scores(onsets: Envelope) -> tuple[Envelope, Envelope]:
@@ -75,13 +75,6 @@ def _tempo_scores(onsets: Envelope) -> tuple[Envelope, Envelope]:
     for beats, weight in _BEATS.items():
         score += weight * np.interp(beats * beat, lags, echo, right=0.0)
     return bpm, score
-
-
-def _peaks(bpm: Envelope, score: Envelope, count: int) -> list[float]:
-    """The highest local maxima."""
-    around = np.pad(score, 1, constant_values=-np.inf)
-    tops = np.flatnonzero((score >= around[:-2]) & (score >= around[2:]))
-    return [float(bpm[top]) for top in tops[np.argsort(-score[tops])][:count]]
 
 
 def _first_beat_s(onsets: Envelope, bpm: float) -> float:
