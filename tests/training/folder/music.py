@@ -32,8 +32,8 @@ def chord(
 
 
 def clicks(duration_s: float, bpm: float) -> Waveform:
-    """A chord struck on every beat."""
-    sound = chord(duration_s)
+    """A chord over its root, struck on every beat: without the root it may be half of F major."""
+    sound = chord(duration_s, (110.0, 220.0, 262.0, 330.0))
     time = np.arange(sound.samples.shape[1]) / RATE_HZ
     decay = np.exp(-8 * (time % (60 / bpm))).astype(np.float32)
     return replace(sound, samples=sound.samples * decay)
