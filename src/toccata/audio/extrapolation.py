@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from toccata.audio.waveform import Samples
 
-# At 32 kHz a quarter of a second, and partials down to 30 Hz of each other.
+# In samples: what is heard of the end, a quarter of a second at 32 kHz, and what predicts the next.
 _HEARD, _ORDER = 8_192, 512
 _SILENCE = 1e-12
 
@@ -27,7 +27,7 @@ def extrapolate(samples: Samples, count: int) -> Samples:
     return np.stack([_continued(end, count) for end in ends]).astype(np.float32)
 
 
-def predictor(signal: Row, order: int) -> Row:
+def _predictor(signal: Row, order: int) -> Row:
     """Coefficients [order]: the next sample is their product with the last ones, newest first.
 
     Burg's method, whose predictions never grow (Burg 1975, "Maximum entropy spectral analysis").
@@ -48,7 +48,7 @@ def predictor(signal: Row, order: int) -> Row:
 
 def _continued(end: Row, count: int) -> Row:
     order = min(_ORDER, len(end) // 4)
-    weights = predictor(end, order)[::-1]
+    weights = _predictor(end, order)[::-1]
     line = np.concatenate([end[len(end) - order :], np.zeros(count)])
     for now in range(order, order + count):
         line[now] = weights @ line[now - order : now]
