@@ -17,7 +17,7 @@ from toccata.training.codec_run import CodecRun
 from toccata.training.config import from_mapping
 from toccata.training.corpus.compose import compose
 from toccata.training.corpus.instruments import FAMILIES
-from toccata.training.listener_data import GENRES, labels, read_parts
+from toccata.training.listener_data import GENRES, Lot, labels, read_parts
 from toccata.training.listener_lessons import batches, cropped, harder
 
 SEANET = {"filters": 2, "dimension": 8, "pad_mode": "constant"}
@@ -39,6 +39,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config.write_text(yaml.safe_dump(values))
     listener_run.main(config)
     return place
+
+
+def test_a_lot_may_have_few_songs_of_each_lead() -> None:
+    plain, varied = (Lot(0, 20, 2.0, per_lead=most).seeds for most in (None, 1))
+    assert list(plain) == list(range(20))
+    leads = [compose(seed, 2.0).facts.instruments[:1] for seed in varied]
+    assert len(set(leads)) == len(leads) == 20
 
 
 def test_songs_are_heard_clean_and_every_other_one_coded(folder: Path) -> None:

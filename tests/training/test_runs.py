@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,14 @@ def test_shards_hold_the_codes_that_the_codec_gives_the_songs(
     for seed, found in enumerate(shard.codes):
         audio = torch.from_numpy(Renderer().render(compose(seed, 4.0)))
         assert (exact.encode(audio[None, None])[0].numpy() == found).mean() > 0.99
+
+
+def test_shards_with_few_songs_of_each_lead_share_no_song() -> None:
+    run = CorpusRun(out="", codec="", songs=20, song_s=4.0, per_lead=2)
+    shards = [corpus_run.shard_seeds(run, index) for index in range(3)]
+    assert len(set().union(*shards)) == 60
+    leads = Counter(compose(seed, 4.0).facts.instruments[:1] for seed in shards[2])
+    assert max(leads.values()) == 2
 
 
 def test_shards_that_exist_are_kept(trained: Path) -> None:

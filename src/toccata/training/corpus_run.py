@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -26,6 +26,7 @@ from toccata.training.codec_run import load_codec
 from toccata.training.config import load_config
 from toccata.training.corpus.compose import compose
 from toccata.training.corpus.render import Renderer
+from toccata.training.corpus.seeds import CANDIDATES, varied_seeds
 from toccata.training.corpus.song import HOP, Facts
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,10 @@ PITCH_EVERY_FRAMES = 4
 
 @dataclass(frozen=True)
 class CorpusRun:
-    """`shards` shards of `songs` songs of `song_s` seconds, from `seed` on, made by `processes`."""
+    """`shards` shards of `songs` songs of `song_s` seconds, from `seed` on, made by `processes`.
+
+    per_lead: at most so many songs of a shard have the same lead; None takes them as they come.
+    """
 
     out: str
     codec: str
@@ -44,6 +48,7 @@ class CorpusRun:
     songs: int = 64
     song_s: float = 20.0
     processes: int = 1
+    per_lead: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +83,22 @@ def add_shard(run: CorpusRun, index: int, soundfont: Path | None = None) -> Path
     """Make one shard of the run and write it."""
     codec, renderer = load_codec(Path(run.codec)), Renderer(soundfont)
     codec.quicken(half=False)
-    first, path = run.seed + index * run.songs, shard_path(run, index)
-    write_shard(path, make_shard(first, run.songs, run.song_s, codec, renderer))
+    path = shard_path(run, index)
+    write_shard(path, make_shard(shard_seeds(run, index), run.song_s, codec, renderer))
     return path
 
 
-def make_shard(first: int, count: int, song_s: float, codec: Encodec, renderer: Renderer) -> Shard:
+def shard_seeds(run: CorpusRun, index: int) -> Sequence[int]:
+    """The seeds of a shard's songs; no other shard of the run has one of them."""
+    if run.per_lead is None:
+        return range(run.seed + index * run.songs, run.seed + (index + 1) * run.songs)
+    first = run.seed + index * run.songs * CANDIDATES
+    return varied_seeds(first, run.songs, run.per_lead, run.song_s)
+
+
+def make_shard(seeds: Sequence[int], song_s: float, codec: Encodec, renderer: Renderer) -> Shard:
     codes, pitch, facts = [], [], []
-    for seed in range(first, first + count):
+    for seed in seeds:
         song = compose(seed, song_s)
         audio = torch.from_numpy(renderer.render(song))
         codes.append(codec.encode(audio[None, None])[0].numpy().astype(np.uint16))

@@ -28,6 +28,7 @@ from toccata.training.corpus.compose import compose
 from toccata.training.corpus.genres import all_genres
 from toccata.training.corpus.instruments import FAMILIES, INSTRUMENTS
 from toccata.training.corpus.render import Renderer
+from toccata.training.corpus.seeds import varied_seeds
 from toccata.training.corpus.song import Facts
 
 log = logging.getLogger(__name__)
@@ -56,12 +57,22 @@ class Lessons(NamedTuple):
 
 @dataclass(frozen=True)
 class Lot:
-    """`songs` songs of `song_s` seconds from `seed` on, every `coded_every`-th once more coded."""
+    """`songs` songs of `song_s` seconds from `seed` on, every `coded_every`-th once more coded.
+
+    per_lead: at most so many of them have the same lead.
+    """
 
     seed: int
     songs: int
     song_s: float
     coded_every: int = 2
+    per_lead: int | None = None
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        if self.per_lead is None:
+            return range(self.seed, self.seed + self.songs)
+        return varied_seeds(self.seed, self.songs, self.per_lead, self.song_s)
 
 
 def labels(facts: Facts) -> tuple[int, int, int, int]:
@@ -78,7 +89,7 @@ def labels(facts: Facts) -> tuple[int, int, int, int]:
 def make_part(lot: Lot, codec: Encodec, renderer: Renderer) -> Lessons:
     """The clips of one lot, the coded ones next to their originals."""
     images, registers, rows = [], [], []
-    for seed in range(lot.seed, lot.seed + lot.songs):
+    for seed in lot.seeds:
         song = compose(seed, lot.song_s)
         clean = renderer.render(song)
         takes = [clean, coded(clean, codec)] if seed % lot.coded_every == 0 else [clean]

@@ -7,8 +7,8 @@ right on held-out songs -> two files of weights that say so
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from toccata.hearing.key_network import KeyNetwork
 from toccata.hearing.listener import Classes, Impressions, Listener
 from toccata.training.config import load_config
 from toccata.training.corpus.instruments import FAMILIES
+from toccata.training.corpus.seeds import CANDIDATES
 from toccata.training.corpus.stream import VALIDATION_SEED
 from toccata.training.listener_data import GENRES, UNKNOWN, Lessons, Lot, parts, read_parts
 from toccata.training.listener_lessons import Crops, batches, key_loss, listening_loss, teach
@@ -36,7 +37,8 @@ class ListenerRun:
     every `coded_every`-th is heard through the codec too.
 
     out: where the weights go. data: where the songs are kept as they are heard. codec: the folder
-    of the codec's run.
+    of the codec's run. per_lead: at most so many songs of a part have the same lead, but not of
+    those held out.
     """
 
     out: str
@@ -52,6 +54,7 @@ class ListenerRun:
     processes: int = 1
     width: int = 24
     key_width: int = 32
+    per_lead: int | None = None
     epochs: int = 10
     batch: int = 32
     lr: float = 3e-3
@@ -60,8 +63,8 @@ class ListenerRun:
 def main(config: Path, soundfont: Path | None = None) -> Path:
     """Make the songs, train both networks and write their weights; returns the folder."""
     run = load_config(config, ListenerRun)
-    learned = _lessons(run, run.seed, run.songs, soundfont)
-    held_out = _lessons(run, HELD_OUT_SEED, run.held_out, soundfont)
+    learned = _lessons(run, _learned_lots(run), soundfont)
+    held_out = _lessons(run, _lots(run, HELD_OUT_SEED, run.held_out), soundfont)
     crops = Crops.of(run.crop_s, run.song_s, learned)
     torch.manual_seed(run.seed)
     listener = Listener(Classes(GENRES, FAMILIES, run.width))
@@ -78,12 +81,25 @@ def main(config: Path, soundfont: Path | None = None) -> Path:
     return Path(run.out)
 
 
-def _lessons(run: ListenerRun, seed: int, songs: int, soundfont: Path | None) -> Lessons:
+def _learned_lots(run: ListenerRun) -> list[Lot]:
+    lots = _lots(run, run.seed, run.songs)
+    if run.per_lead is None:
+        return lots
+    return [
+        replace(lot, seed=run.seed + CANDIDATES * (lot.seed - run.seed), per_lead=run.per_lead)
+        for lot in lots
+    ]
+
+
+def _lots(run: ListenerRun, seed: int, songs: int) -> list[Lot]:
     step = run.songs_per_part
-    lots = [
+    return [
         Lot(first, min(step, seed + songs - first), run.song_s, run.coded_every)
         for first in range(seed, seed + songs, step)
     ]
+
+
+def _lessons(run: ListenerRun, lots: Sequence[Lot], soundfont: Path | None) -> Lessons:
     return read_parts(parts(Path(run.data), lots, Path(run.codec), run.processes, soundfont))
 
 
