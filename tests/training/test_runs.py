@@ -17,7 +17,7 @@ from toccata.families import layout_toccata
 from toccata.families.model import Model
 from toccata.families.musicgen import load_model
 from toccata.lm.decoder import Decoder
-from toccata.training import codec_run, corpus_run, lm_run, pack
+from toccata.training import codec_run, corpus_run, lm_run, pack, translation
 from toccata.training.config import load_config
 from toccata.training.corpus.compose import compose
 from toccata.training.corpus.render import Renderer
@@ -132,6 +132,25 @@ def test_shards_that_exist_are_kept(trained: Path) -> None:
     before = shard.stat().st_mtime_ns
     corpus_run.main(trained / "train.yaml")
     assert shard.stat().st_mtime_ns == before
+
+
+def test_an_lm_goes_on_with_the_codes_of_another_codec(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(translation, "_SONGS", 2)
+    lm_run.main(lm_config(trained, "before", 6))
+    codec = str(trained / "codec")
+    config = lm_config(trained, "after", 6)
+    start = {"start": str(trained / "before"), "codec": codec, "start_codec": codec}
+    write(config, yaml.safe_load(config.read_text()) | start)
+    trainer = lm_run.LMTrainer(load_config(config, lm_run.LMRun))
+    trainer.resume()
+    before = lm_run.LMTrainer(load_config(trained / "before.yaml", lm_run.LMRun))
+    before.resume()
+    # Nothing changed but the codes that are in none of the songs.
+    torch.testing.assert_close(trainer.validate(1), before.validate(1), rtol=0.02, atol=0.02)
+    fresh = lm_run.LMTrainer(load_config(trained / "before.yaml", lm_run.LMRun))
+    assert trainer.validate(1).mean() < fresh.validate(1).mean()
 
 
 def test_the_lm_learns_and_resumes(trained: Path) -> None:

@@ -34,6 +34,7 @@ from toccata.training.vq import CodebookLearner
 
 log = logging.getLogger(__name__)
 KMEANS_POINTS_PER_CODE = 16
+STATE = "codec.pt"
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def main(config: Path, soundfont: Path | None = None) -> Path:
 
 def load_codec(path: Path) -> Encodec:
     """The codec of a training run, from its folder or its `codec.pt`."""
-    state = checkpoint.load(path / "codec.pt" if path.is_dir() else path)
+    state = checkpoint.load(path / STATE if path.is_dir() else path)
     run = from_mapping(CodecRun, json.loads(state["config"]), "config")
     codec = Encodec(run.codec)
     codec.load_state_dict(state["weights"])
@@ -97,7 +98,7 @@ class CodecTrainer:
     def __init__(self, run: CodecRun, soundfont: Path | None = None) -> None:
         torch.manual_seed(run.seed)
         self.run, self.soundfont = run, soundfont
-        self.path = Path(run.out) / "codec.pt"
+        self.path = Path(run.out) / STATE
         self.device = torch.device(run.device)
         self.codec = Encodec(run.codec)
         initialize_seanet(self.codec)

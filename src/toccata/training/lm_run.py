@@ -37,7 +37,8 @@ from toccata.training.corpus.song import FRAMES_PER_SECOND
 from toccata.training.ema import MovingAverage
 from toccata.training.lm_data import Batch, CropBatches, Dropout
 from toccata.training.lm_model import Conditioned, book_losses
-from toccata.training.lm_start import STATE, begin
+from toccata.training.lm_start import STATE, Weights, begin, weights_of
+from toccata.training.translation import codec_of, translated
 
 log = logging.getLogger(__name__)
 # What validation losses were always measured with.
@@ -58,6 +59,8 @@ class LMRun:
 
     start: the folder of an earlier run, or a model's name or folder, whose weights this one goes on
     from; a deeper decoder keeps what that one had learned. start_emphasis: what it was packed with.
+    codec: the run of the corpus's codec, if the start knows another's codes. start_codec: the run
+    of that other one, if it is not in `start`.
     more_captions: how many captions the text encoder hears in each step beside those of the crops.
     captions: a folder with captions of your own, which join those of the grammar.
     average: how slowly the moving average of the weights moves, which is what is kept in the end.
@@ -68,6 +71,8 @@ class LMRun:
     validation: str
     start: str = ""
     start_emphasis: Mapping[str, float] = field(default_factory=dict)
+    codec: str = ""
+    start_codec: str = ""
     dim: int = 256
     layers: int = 8
     heads: int = 4
@@ -167,8 +172,15 @@ class LMTrainer:
             self.step = state["step"]
             self.average.load_state_dict(state["average"])
         elif self.run.start:
-            begin(self.model, self.run.start, self.run.start_emphasis)
+            begin(self.model, self._start(), self.run.start)
             self.average = MovingAverage(self.model, self.run.average)
+
+    def _start(self) -> Weights:
+        run = self.run
+        weights = weights_of(run.start, run.start_emphasis)
+        if not run.codec:
+            return weights
+        return translated(weights, codec_of(run.start_codec or run.start), codec_of(run.codec))
 
     def save(self) -> None:
         state = {

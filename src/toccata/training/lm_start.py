@@ -100,6 +100,6 @@ def _differs(name: str, where: str) -> InputError:
     return InputError("start", where, f"give this run the sizes of that one: {name} differs")
 
 
-def begin(model: nn.Module, start: str, emphasis: Mapping[str, float]) -> None:
-    """Give `model` the weights of `start`, as far as it has them."""
-    model.load_state_dict(grow(model.state_dict(), weights_of(start, emphasis), start))
+def begin(model: nn.Module, start: Weights, where: str) -> None:
+    """Give `model` the weights that it starts from, as far as it has them."""
+    model.load_state_dict(grow(model.state_dict(), start, where))
