@@ -38,6 +38,10 @@ Config = Annotated[
 Trigger = Annotated[
     str | None, typer.Option(help="Words put before every caption, to call for it later.")
 ]
+Keep = Annotated[
+    int | None,
+    typer.Option(min=0, help="Clips of the model's own to learn too, so that the rest stays."),
+]
 Rank = Annotated[int | None, typer.Option(min=1, help="Of the updates. Default: 16.")]
 Alpha = Annotated[float | None, typer.Option(help="How loud they are. Default: the rank.")]
 Targets = Annotated[
@@ -80,6 +84,7 @@ def lora(
     targets: Targets = None,
     config: Config = None,
     trigger: Trigger = None,
+    keep: Keep = None,
     steps: Steps = None,
     minutes: Minutes = None,
     batch: Batch = None,
@@ -114,6 +119,7 @@ def full(
     base: Base = "mini",
     config: Config = None,
     trigger: Trigger = None,
+    keep: Keep = None,
     steps: Steps = None,
     minutes: Minutes = None,
     batch: Batch = None,
@@ -144,7 +150,7 @@ def full(
 # Flags that are options of training by the same name.
 _TRAINING = (
     "trigger", "steps", "minutes", "batch", "accumulate", "lr", "patience", "validate_every",
-    "seed", "precision", "recompute",
+    "seed", "precision", "recompute", "keep",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.cli.conftest import Result, run
 from tests.families.test_toccata import with_words
@@ -17,6 +18,7 @@ from toccata.families import lora
 from toccata.families.convert import save_model
 from toccata.families.musicgen import load_model
 from toccata.training.finetune.files import run_folder
+from toccata.training.finetune.keeping import words
 from toccata.types import Waveform
 
 __all__ = ["run"]
@@ -68,6 +70,27 @@ def test_a_lora_is_trained_and_loads(base: Path, music: Path, run: Run) -> None:
     again = run(*asked, "--json")
     assert json.loads(again.out)["steps"] == 4
     assert run(*asked, "--lr", "0.5").code == 2
+
+
+def test_clips_of_the_model_s_own_are_learnt_beside_the_music(
+    base: Path, music: Path, run: Run
+) -> None:
+    asked = command("lora", base, "--trigger", "mine", "--keep", "3", "-o", "style.safetensors")
+    assert run(*asked).code == 0
+    kept = run_folder(Path("style.safetensors")) / "kept"
+    assert sorted(path.name for path in kept.iterdir()) == [
+        f"{number:04d}.{kind}" for number in range(3) for kind in ("txt", "wav")
+    ]
+    assert (kept / "0001.txt").read_text() == words(1) != words(2)
+    # What calls for the style is the trigger, however many captions others have.
+    assert lora.read_info(Path("style.safetensors")).caption == "mine"
+    plain = run(*command("lora", base, "--trigger", "mine", "-o", "plain.safetensors"))
+    assert plain.code == 0
+    with_them, without = (load_file(f"{name}.safetensors") for name in ("style", "plain"))
+    assert any(not torch.equal(with_them[name], without[name]) for name in without)
+    before = {path.name: path.stat().st_mtime_ns for path in kept.iterdir()}
+    assert run(*asked).code == 0
+    assert {path.name: path.stat().st_mtime_ns for path in kept.iterdir()} == before
 
 
 def test_a_whole_model_is_trained_and_loads(base: Path, music: Path, run: Run) -> None:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from toccata.training import checkpoint
 
-STATE, BEST, LOG, CHART, CODES = "state.pt", "best.pt", "log.jsonl", "losses.svg", "codes"
+STATE, BEST, LOG, CHART = "state.pt", "best.pt", "log.jsonl", "losses.svg"
+CODES, KEPT = "codes", "kept"
 
 Row = Mapping[str, Any]
 

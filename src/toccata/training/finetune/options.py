@@ -34,6 +34,8 @@ class FinetuneOptions:
     precision: fp32, bf16 or fp16; "" is by device. recompute: keep no activations of layers, but
         compute them twice.
     trigger: words put before every caption, to call for what was learnt.
+    keep: clips that the model makes before it is trained, and learns beside the music, so that it
+        stays able to do the rest.
     """
 
     kind: str = LORA
@@ -57,6 +59,7 @@ class FinetuneOptions:
     recompute: bool = False
     seed: int = 0
     trigger: str = ""
+    keep: int = 0
 
     def settled(self) -> FinetuneOptions:
         """Checked, with the length and the learning rate filled in. Raises InputErrors."""
@@ -94,6 +97,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "ema": (0, 0.99999),
     "validate_every": (1, 1e6),
     "patience": (0, 1e6),
+    "keep": (0, 10_000),
     "seed": (0, 2**63 - 1),
 }
 
@@ -102,11 +106,12 @@ def check_same(before: str, now: FinetuneOptions, where: str) -> None:
     """Raises InputError for the first option that differs from those of the run so far, which are
     JSON; those of `MAY_CHANGE` may.
     """
-    old, new = json.loads(before), json.loads(now.to_json())
+    old = {**asdict(FinetuneOptions()), **json.loads(before)}
+    new = json.loads(now.to_json())
     for name, value in new.items():
-        if name not in MAY_CHANGE and old.get(name) != value:
+        if name not in MAY_CHANGE and old[name] != value:
             cure = (
-                f"the run in {where} was begun with {old.get(name)!r}: give that, or another "
+                f"the run in {where} was begun with {old[name]!r}: give that, or another "
                 "output, or remove that folder to begin anew"
             )
             raise InputError(name, value, cure)

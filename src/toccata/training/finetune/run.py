@@ -6,9 +6,10 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,14 +21,15 @@ from toccata.families import layout_toccata
 from toccata.families import lora as lora_files
 from toccata.families.model import Model
 from toccata.families.musicgen import load_model
-from toccata.training.finetune.files import CODES, RunFiles, run_folder
+from toccata.pipeline import load
+from toccata.training.finetune.files import CODES, KEPT, RunFiles, run_folder
+from toccata.training.finetune.keeping import make_clips
 from toccata.training.finetune.options import FULL, LORA, FinetuneOptions, check_same
 from toccata.training.finetune.ranks import Ranks, joined, local_device
 from toccata.training.finetune.trainer import Trainer
 from toccata.training.folder import FolderOptions, Item, prepare, summary
+from toccata.training.folder.preparation import OnProgress
 
-# How much is done, of how much in all, and what is done.
-OnProgress = Callable[[int, int, str], None]
 PARTS = 10_000
 TRIAL_STEPS = 2
 
@@ -110,7 +112,7 @@ def finetune(wanted: Wanted, on_progress: OnProgress) -> Outcome:
 
 def trial(wanted: Wanted, on_progress: OnProgress) -> Trial:
     """Two steps, of which nothing is kept but the codes of the music."""
-    options = wanted.options.settled()
+    options = replace(wanted.options.settled(), keep=0)
     with _trainer(wanted, options, on_progress, resumes=False) as (trainer, items, _):
         for _ in range(TRIAL_STEPS):
             began_s = time.monotonic()
@@ -132,16 +134,19 @@ def _trainer(
     device = pick_device(local_device(wanted.device))
     options = replace(options, precision=options.precision or precision_of(device))
     run = run_folder(wanted.output)
-    model = load_model(
-        wanted.base,
-        device=str(device),
-        precision="fp32" if options.kind == FULL else options.precision,
-        offline=wanted.offline,
-    )
     with joined(device) as ranks:
-        items = _items(wanted, options, model, ranks, on_progress)
+        if options.keep and ranks.first:
+            loading = partial(load, wanted.base, device=str(device), offline=wanted.offline)
+            make_clips(loading, run / KEPT, options.keep, on_progress)
+        model = load_model(
+            wanted.base,
+            device=str(device),
+            precision="fp32" if options.kind == FULL else options.precision,
+            offline=wanted.offline,
+        )
+        items, kept = _items(wanted, options, model, ranks, on_progress)
         files = RunFiles(run if resumes else run / "trial")
-        yield Trainer(model, items, options, files, ranks), items, ranks
+        yield Trainer(model, [*items, *kept], options, files, ranks), items, ranks
 
 
 def precision_of(device: torch.device) -> str:
@@ -159,18 +164,21 @@ def _items(
     model: Model,
     ranks: Ranks,
     on_progress: OnProgress,
-) -> list[Item]:
-    """The first process encodes the music, the others find it done."""
+) -> tuple[list[Item], list[Item]]:
+    """Of the music, and of the model's own. The first process encodes, the others find it done."""
     segment_s = wanted.folder.segment_s or model.segment_s
     shortest_s = min(wanted.folder.shortest_s, segment_s)
     folder = replace(wanted.folder, segment_s=segment_s, shortest_s=shortest_s)
-    cache = run_folder(wanted.output) / CODES
+    run = run_folder(wanted.output)
     if not ranks.first:
         ranks.wait()
-    items = prepare(wanted.data, model, folder, cache, on_progress)
+    items = prepare(wanted.data, model, folder, run / CODES, on_progress)
+    own = FolderOptions(segment_s=segment_s, shortest_s=shortest_s, held_out_share=0.0)
+    kept = prepare(run / KEPT, model, own, run / CODES, on_progress) if options.keep else []
     if ranks.first:
         ranks.wait()
-    return [replace(item, caption=_called(options.trigger, item.caption)) for item in items]
+    named = [replace(item, caption=_called(options.trigger, item.caption)) for item in items]
+    return named, kept
 
 
 def _called(trigger: str, caption: str) -> str:
