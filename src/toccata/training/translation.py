@@ -7,7 +7,7 @@ compression"). A new codec then costs the LM some hundred steps and not all it k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -32,7 +32,8 @@ def translated(weights: Mapping[str, Tensor], old: Encodec, new: Encodec) -> dic
     shape = tuple(new.quantizer.codebooks.shape[:2])
     if shape != (known := tuple(old.quantizer.codebooks.shape[:2])):
         raise InputError("codec", shape, f"the start knows {known[0]} books of {known[1]} codes")
-    return translate(weights, *_codes_of_songs(old, new), shape[1])
+    heard, meant = _codes_of_songs(old, new)
+    return translate(weights, heard, meant, shape[1])
 
 
 def translate(
@@ -69,13 +70,15 @@ def codec_of(name: str) -> Encodec:
 
 
 @torch.inference_mode()
-def _codes_of_songs(*codecs: Encodec) -> list[Tensor]:
+def _codes_of_songs(old: Encodec, new: Encodec) -> tuple[Tensor, Tensor]:
     """Of each codec [K, T], of the same songs."""
     renderer = Renderer()
     seeds = range(_FIRST_SEED, _FIRST_SEED + _SONGS)
     songs = [torch.from_numpy(renderer.render(compose(seed, _SONG_S))) for seed in seeds]
-    for codec in codecs:
-        codec.quicken(half=False)
-    return [
-        torch.cat([codec.encode(audio[None, None])[0] for audio in songs], -1) for codec in codecs
-    ]
+    old.quicken(half=False)
+    new.quicken(half=False)
+    return _codes(old, songs), _codes(new, songs)
+
+
+def _codes(codec: Encodec, songs: Sequence[Tensor]) -> Tensor:
+    return torch.cat([codec.encode(audio[None, None])[0] for audio in songs], -1)
