@@ -16,6 +16,8 @@ from bench.lora import style
 from toccata.training.corpus.render import Renderer
 
 BASE = "mini"
+# Clips of the base's own that are learnt beside the style.
+KEPT = 40
 CLIPS, FILE = style.NAME, f"{style.NAME}.safetensors"
 _DONE = "training.json"
 _FIRST_SEED = 0
@@ -24,7 +26,7 @@ _FIRST_SEED = 0
 def arguments(minutes: float) -> tuple[str, ...]:
     """Of `toccata`, in the folder that holds the clips."""
     learn = ("train", "lora", "--data", CLIPS, "--base", BASE)
-    return (*learn, "--minutes", f"{minutes:g}", "--output", FILE)
+    return (*learn, "--keep", str(KEPT), "--minutes", f"{minutes:g}", "--output", FILE)
 
 
 def command(minutes: float) -> str:
