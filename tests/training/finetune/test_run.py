@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from tests.cli.conftest import Result, run
 from tests.families.test_toccata import with_words
 from toccata.audio.files import write
+from toccata.errors import InputError
 from toccata.families import lora
 from toccata.families.convert import save_model
+from toccata.families.model import Model
 from toccata.families.musicgen import load_model
 from toccata.training.finetune.files import run_folder
 from toccata.training.finetune.keeping import words
+from toccata.training.finetune.options import FinetuneOptions, check_same
+from toccata.training.finetune.trainer import Trainer
+from toccata.training.folder import Item
 from toccata.types import Waveform
 
 __all__ = ["run"]
@@ -73,8 +78,16 @@ def test_a_lora_is_trained_and_loads(base: Path, music: Path, run: Run) -> None:
 
 
 def test_clips_of_the_model_s_own_are_learnt_beside_the_music(
-    base: Path, music: Path, run: Run
+    base: Path, music: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    learnt: list[Item] = []
+
+    class Spy(Trainer):
+        def __init__(self, model: Model, items: list[Item], *more: Any) -> None:
+            learnt.extend(items)
+            super().__init__(model, items, *more)
+
+    monkeypatch.setattr("toccata.training.finetune.run.Trainer", Spy)
     asked = command("lora", base, "--trigger", "mine", "--keep", "3", "-o", "style.safetensors")
     assert run(*asked).code == 0
     kept = run_folder(Path("style.safetensors")) / "kept"
@@ -82,12 +95,9 @@ def test_clips_of_the_model_s_own_are_learnt_beside_the_music(
         f"{number:04d}.{kind}" for number in range(3) for kind in ("txt", "wav")
     ]
     assert (kept / "0001.txt").read_text() == words(1) != words(2)
-    # What calls for the style is the trigger, however many captions others have.
-    assert lora.read_info(Path("style.safetensors")).caption == "mine"
-    plain = run(*command("lora", base, "--trigger", "mine", "-o", "plain.safetensors"))
-    assert plain.code == 0
-    with_them, without = (load_file(f"{name}.safetensors") for name in ("style", "plain"))
-    assert any(not torch.equal(with_them[name], without[name]) for name in without)
+    own = {words(number) for number in range(3)}
+    assert {item.caption for item in learnt} == {"mine, a tone", *own}
+    assert not any(item.held_out for item in learnt if item.caption in own)
     before = {path.name: path.stat().st_mtime_ns for path in kept.iterdir()}
     assert run(*asked).code == 0
     assert {path.name: path.stat().st_mtime_ns for path in kept.iterdir()} == before
@@ -105,6 +115,14 @@ def test_a_whole_model_is_trained_and_loads(base: Path, music: Path, run: Run) -
         before.lm.get_parameter("embed.0.weight"), after.lm.get_parameter("embed.0.weight")
     )
     assert run(*command("full", base, "-o", "my-model")).code == 0
+
+
+def test_a_run_from_before_there_was_an_option_goes_on() -> None:
+    before = json.loads(FinetuneOptions().to_json())
+    del before["keep"]
+    check_same(json.dumps(before), FinetuneOptions(), "here")
+    with pytest.raises(InputError, match="keep"):
+        check_same(json.dumps(before), FinetuneOptions(keep=3), "here")
 
 
 def test_a_dry_run_says_what_it_would_take(base: Path, music: Path, run: Run) -> None:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from toccata.audio.files import save_clip
+from toccata.audio.waveform import peak
 from toccata.pipeline import Toccata
 from toccata.training.corpus.captions import caption
 from toccata.training.corpus.compose import compose
 from toccata.training.corpus.stream import caption_rng
+from toccata.training.folder.encoding import SILENCE
 from toccata.training.folder.preparation import OnProgress
 
 CLIP_S = 10.0
@@ -25,7 +27,8 @@ def make_clips(
     load: Callable[[], Toccata], folder: Path, count: int, on_progress: OnProgress
 ) -> None:
     """`count` clips in `folder`, each with its caption beside it. Those that are there are kept,
-    and without any to make the model is not loaded.
+    and without any to make the model is not loaded. A silent one is left out: there is nothing to
+    be kept in it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [number for number in range(count) if not _path(folder, number).exists()]
@@ -44,6 +47,8 @@ def _make(model: Toccata, folder: Path, numbers: Sequence[int]) -> None:
         [{"prompt": text, "duration_s": duration_s, "seed": number} for text, number in asked]
     )
     for number, text, clip in zip(numbers, captions, clips, strict=True):
+        if peak(clip.samples) < SILENCE:
+            continue
         path = _path(folder, number)
         path.with_suffix(".txt").write_text(text, encoding="utf-8")
         save_clip(clip, path)

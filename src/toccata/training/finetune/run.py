@@ -173,7 +173,7 @@ def _items(
     if not ranks.first:
         ranks.wait()
     items = prepare(wanted.data, model, folder, run / CODES, on_progress)
-    own = FolderOptions(segment_s=segment_s, shortest_s=shortest_s, held_out_share=0.0)
+    own = replace(folder, captions=None, devocalise=False, held_out_share=0.0)
     kept = prepare(run / KEPT, model, own, run / CODES, on_progress) if options.keep else []
     if ranks.first:
         ranks.wait()
