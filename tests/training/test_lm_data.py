@@ -16,7 +16,15 @@ from toccata.training.corpus.captions import Told, worded
 from toccata.training.corpus.compose import compose
 from toccata.training.corpus.song import Facts
 from toccata.training.corpus_run import Shard, write_shard
-from toccata.training.lm_data import NO_CLASS, CropBatches, Dropout, steady_rows, word_classes
+from toccata.training.lm_data import (
+    MOST_OWN,
+    NO_CLASS,
+    NOT_DRAWN,
+    CropBatches,
+    Dropout,
+    steady_rows,
+    word_classes,
+)  # fmt: skip
 from toccata.training.lm_run import HELD_OUT, all_words
 
 WORDS = WordsConfig(genres=("jazz", "waltz"), leads=("piano", "flute"))
@@ -77,6 +85,16 @@ def test_some_are_withheld_and_some_are_not(tmp_path: Path) -> None:
     many = [batches(tmp_path, Dropout(all=0.0, key=0.5))(step) for step in range(8)]
     told = torch.cat([batch.key.any(-1) for batch in many])
     assert 0.1 < float(told.float().mean()) < 0.4, "half of the songs have no key"
+
+
+def test_the_model_is_to_draw_up_to_half_of_what_some_crops_hear(tmp_path: Path) -> None:
+    many = [batches(tmp_path, Dropout(own=0.5))(step) for step in range(8)]
+    chosen = torch.cat([batch.luck for batch in many]) != NOT_DRAWN
+    assert torch.equal(chosen.any(1), chosen.all(1)), "all codebooks of a step, or none"
+    shares = chosen.float().mean((1, 2))
+    assert 0.3 < float((shares > 0).float().mean()) < 0.7
+    assert 0.3 < float(shares.max()) < MOST_OWN + 0.2
+    assert (batches(tmp_path, HELD_OUT)(0).luck == NOT_DRAWN).all()
 
 
 @pytest.mark.parametrize("seed", range(0, 300, 7))

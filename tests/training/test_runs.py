@@ -23,13 +23,14 @@ from toccata.training.corpus.compose import compose
 from toccata.training.corpus.render import Renderer
 from toccata.training.corpus.song import Facts
 from toccata.training.corpus_run import CorpusRun, read_shard, read_shards
-from toccata.training.lm_data import Batch, Row, steady_rows
+from toccata.training.lm_data import NOT_DRAWN, Batch, Row, steady_rows
 from toccata.types import Waveform
 
 TEXT = {
     "dim": 8, "layers": 1, "heads": 2, "buckets": 64, "tempo_classes": 90,
     "genres": ["jazz", "waltz"], "leads": ["piano", "flute"],
 }  # fmt: skip
+SHARPNESS = (1.5, 1.25, 2.0, 0.5)
 SEANET = {"filters": 2, "dimension": 8, "pad_mode": "constant"}
 
 
@@ -211,15 +212,18 @@ def test_a_run_of_another_shape_is_no_start(trained: Path, other: dict[str, int]
         lm_run.LMTrainer(load_config(config, lm_run.LMRun)).resume()
 
 
-def test_a_finished_model_is_a_start_without_its_emphasis(trained: Path) -> None:
+def test_a_finished_model_is_a_start_as_it_was_trained(trained: Path) -> None:
     lm_run.main(lm_config(trained, "for_pack", 2))
     packed = pack.PackRun(
         out="", codec=str(trained / "codec"), lm=str(trained / "for_pack"), name="toy",
-        emphasis={"drums": 4.0},
+        emphasis={"drums": 4.0}, sharpness=SHARPNESS,
     )  # fmt: skip
     layout_toccata.write(pack.trained_model(packed), trained / "start_model")
     config = lm_config(trained, "from_model", 6)
-    values = {"start": str(trained / "start_model"), "start_emphasis": {"drums": 4.0}}
+    values = {
+        "start": str(trained / "start_model"), "start_emphasis": {"drums": 4.0},
+        "start_sharpness": list(SHARPNESS),
+    }  # fmt: skip
     config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | values))
     trainer = lm_run.LMTrainer(load_config(config, lm_run.LMRun))
     trainer.resume()
@@ -251,8 +255,8 @@ def test_conditions_are_the_same_in_training_and_in_use(
     monkeypatch.setattr(parts.text, "named", lambda _: named)
     row = Row(
         codes=torch.zeros(4, 100, dtype=torch.int64), pitch=rows.argmax(-1), beats=beats,
-        heard=torch.ones(102, dtype=torch.bool), words=torch.zeros(5, dtype=torch.int64),
-        caption=caption, **told,
+        heard=torch.ones(102, dtype=torch.bool), luck=torch.full((4, 102), NOT_DRAWN),
+        words=torch.zeros(5, dtype=torch.int64), caption=caption, **told,
     )  # fmt: skip
     batch = Batch.of([row])
     text = parts.text(batch.captions)
@@ -279,6 +283,23 @@ def test_a_condition_is_told_louder_than_in_training(trained: Path) -> None:
     torch.testing.assert_close(weight(told, "beats"), weight(parts.lm, "beats"))
     with pytest.raises(InputError, match="drum_kit"):
         packed(drum_kit=2.0)
+
+
+def test_the_logits_of_a_codebook_are_sharper_than_in_training(trained: Path) -> None:
+    lm_run.main(lm_config(trained, "sharp_lm", 1))
+    run, parts = lm_run.load_trained(trained / "sharp_lm")
+
+    def packed(*sharpness: float) -> Model:
+        lm, codec = str(trained / "sharp_lm"), str(trained / "codec")
+        return pack.trained_model(pack.PackRun("", codec, lm, name="toy", sharpness=sharpness))
+
+    codes = torch.zeros(1, run.codebooks, 3, dtype=torch.int64)
+    times = torch.tensor(SHARPNESS)[:, None, None]
+    torch.testing.assert_close(packed(*SHARPNESS).lm(codes), parts.lm(codes) * times)
+    torch.testing.assert_close(packed().lm(codes), parts.lm(codes))
+    for wrong in ((1.1,), (1.0, 1.0, 0.0, 1.0)):
+        with pytest.raises(InputError, match="give 4 numbers above 0"):
+            packed(*wrong)
 
 
 def test_a_packed_model_loads_and_makes_music(trained: Path) -> None:

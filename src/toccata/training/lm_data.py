@@ -23,6 +23,8 @@ from toccata.training.corpus.song import FRAMES_PER_SECOND, Facts
 from toccata.training.corpus_run import Shard, read_shards
 
 NO_CLASS = -100  # what torch's cross-entropy leaves out
+NOT_DRAWN = -1.0
+MOST_OWN = 0.5
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class Dropout:
 
     history: in how many crops a random share of the codes so far is withheld. What they tell and
     the conditions tell too is else learned from them alone (Bowman et al. 2016, section 3.2).
+    own: in how many crops a random share of them, half at most, is not the song's but what the
+    model would have drawn itself, as all of it is when music is made (Mihaylova and Martins 2019,
+    "Scheduled sampling for transformers", section 2).
     """
 
     all: float = 0.1
@@ -42,6 +47,7 @@ class Dropout:
     genre: float = 0.4
     lead: float = 0.4
     history: float = 0.4
+    own: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +55,8 @@ class Row:
     """What one crop is trained on; a condition that is withheld is all zeros, or "".
 
     codes [K, T]; pitch [P], 0 being the null melody too; beats [S, FEATURES]; drums, key, genre,
-    lead: rows that are told at every step. heard [S]: which steps' codes are not withheld.
+    lead: rows that are told at every step. heard [S]: which steps' codes are not withheld. luck
+    [K, S]: from 0 to 1 where the model is to draw the codes, NOT_DRAWN where the song's stay.
     words: classes that the text encoder is to know of the caption, NO_CLASS where none is due.
     """
 
@@ -61,6 +68,7 @@ class Row:
     genre: Tensor
     lead: Tensor
     heard: Tensor
+    luck: Tensor
     words: Tensor
     caption: str
 
@@ -81,6 +89,7 @@ class Batch:
     genre: Tensor
     lead: Tensor
     heard: Tensor
+    luck: Tensor
     words: Tensor
     captions: list[str]
     more_captions: list[str] = field(default_factory=list)
@@ -159,6 +168,7 @@ class CropBatches:
             **steady_rows(shard.facts[song], self.words),
             beats=beat_rows(Beats(shard.facts[song].bpm), start, self.steps, FRAMES_PER_SECOND),
             heard=torch.from_numpy(self._heard(rng)),
+            luck=torch.from_numpy(self._luck(rng, len(codes))),
             words=word_classes(shard.facts[song], said.told, self.words),
             caption=said.text,
         )
@@ -167,6 +177,12 @@ class CropBatches:
     def _heard(self, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         withheld = rng.random() if rng.random() < self.dropout.history else 0.0
         return rng.random(self.steps) >= withheld
+
+    def _luck(self, rng: np.random.Generator, books: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+        share = rng.random() * MOST_OWN if rng.random() < self.dropout.own else 0.0
+        drawn = rng.random((1, self.steps)) < share
+        luck = rng.random((books, self.steps))
+        return np.where(drawn, luck, NOT_DRAWN).astype(np.float32)
 
     def _withhold(self, row: Row, rng: np.random.Generator) -> Row:
         dropout = self.dropout

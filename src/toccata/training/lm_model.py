@@ -22,7 +22,7 @@ from toccata.lm import delay
 from toccata.lm.decoder import Decoder, LMConfig
 from toccata.lm.init import init_weights
 from toccata.training.corpus.song import FRAMES_PER_SECOND
-from toccata.training.lm_data import NO_CLASS, Batch
+from toccata.training.lm_data import NO_CLASS, NOT_DRAWN, Batch
 
 STEADY = (DRUMS, KEY, GENRE, LEAD)  # the same at all steps of a crop
 
@@ -48,9 +48,30 @@ class Conditioned(nn.Module):
         config = self.lm.config
         steps = delay.apply(batch.codes, config.delays, config.special_id)
         heard = steps[..., :-1].masked_fill(~batch.heard[:, None], config.special_id)
-        step_sums = self.step_sums(batch, text)
-        logits = self.lm(heard, prefix=self.prefix(batch, text), step_sums=step_sums)
+        prefix, step_sums = self.prefix(batch, text), self.step_sums(batch, text)
+        heard = self.with_own_draws(heard, batch.luck, prefix, step_sums)
+        logits = self.lm(heard, prefix=prefix, step_sums=step_sums)
         return logits, steps[..., 1:], self.words_loss(batch, text)
+
+    @torch.no_grad()
+    def with_own_draws(
+        self, heard: Tensor, luck: Tensor, prefix: Tensor, step_sums: Tensor
+    ) -> Tensor:
+        """`heard` [B, K, S] with the model's own draws where `luck` [B, K, S] is not NOT_DRAWN."""
+        rows = (luck != NOT_DRAWN).flatten(1).any(1)
+        if not rows.any():
+            return heard
+        before = heard[rows]
+        logits = self.lm(before, prefix=prefix[rows], step_sums=step_sums[rows])
+        # What autocast keeps of the weights now would let no gradient through.
+        torch.clear_autocast_cache()
+        own = before.clone()
+        own[..., 1:] = drawn(logits[..., :-1, :], luck[rows][..., 1:])
+        stays = (luck[rows] == NOT_DRAWN) | (before == self.lm.config.special_id)
+        stays[..., 0] = True  # nothing told of the first step
+        mixed = heard.clone()
+        mixed[rows] = torch.where(stays, before, own)
+        return mixed
 
     def words_loss(self, batch: Batch, text: Tensor) -> Tensor:
         """Cross-entropy of what goes with the captions, whose text states are [B, L, W].
@@ -98,6 +119,15 @@ class Conditioned(nn.Module):
 
     def melody(self, batch: Batch) -> Tensor:
         return F.one_hot(batch.pitch, self.chroma.bins).float()
+
+
+def drawn(logits: Tensor, luck: Tensor) -> Tensor:
+    """Codes [...] drawn from `logits` [..., card]: where `luck` [...], from 0 to 1, falls among the
+    probabilities in their order.
+    """
+    ends = logits.float().softmax(-1).cumsum(-1)
+    codes = torch.searchsorted(ends, luck[..., None].contiguous(), right=True)[..., 0]
+    return codes.clamp(max=logits.shape[-1] - 1)
 
 
 def _said(batch: Batch) -> Tensor:

@@ -43,8 +43,9 @@ from toccata.training.translation import codec_of, translated
 log = logging.getLogger(__name__)
 # What validation losses were always measured with.
 HELD_OUT = Dropout(
-    all=0.0, text=0.0, melody=0.5, beats=0.2, drums=0.0, key=0.0, genre=0.0, lead=0.0, history=0.0
-)
+    all=0.0, text=0.0, melody=0.5, beats=0.2, drums=0.0, key=0.0, genre=0.0, lead=0.0,
+    history=0.0, own=0.0,
+)  # fmt: skip
 
 
 def all_words() -> WordsConfig:
@@ -58,7 +59,8 @@ class LMRun:
     """One training run; the decoder is of the prefix kind with delays 0 1 2 3.
 
     start: the folder of an earlier run, or a model's name or folder, whose weights this one goes on
-    from; a deeper decoder keeps what that one had learned. start_emphasis: what it was packed with.
+    from; a deeper decoder keeps what that one had learned. start_emphasis
+    and start_sharpness: what it was packed with.
     codec: the run of the corpus's codec, if the start knows another's codes. start_codec: the run
     of that other one, if it is not in `start`.
     more_captions: how many captions the text encoder hears in each step beside those of the crops.
@@ -71,6 +73,7 @@ class LMRun:
     validation: str
     start: str = ""
     start_emphasis: Mapping[str, float] = field(default_factory=dict)
+    start_sharpness: tuple[float, ...] = ()
     codec: str = ""
     start_codec: str = ""
     dim: int = 256
@@ -177,7 +180,7 @@ class LMTrainer:
 
     def _start(self) -> Weights:
         run = self.run
-        weights = weights_of(run.start, run.start_emphasis)
+        weights = weights_of(run.start, run.start_emphasis, run.start_sharpness)
         if not run.codec:
             return weights
         return translated(weights, codec_of(run.start_codec or run.start), codec_of(run.codec))

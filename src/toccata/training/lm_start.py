@@ -6,7 +6,7 @@ New layers add nothing at first, so that the deeper decoder begins as good as th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -26,10 +26,12 @@ GROWING = ("lm.projections.", "text.positions", "text.tags.", "text.mode.")
 Weights = dict[str, Tensor]
 
 
-def weights_of(start: str, emphasis: Mapping[str, float]) -> Weights:
+def weights_of(
+    start: str, emphasis: Mapping[str, float], sharpness: Sequence[float] = ()
+) -> Weights:
     """The weights of a run's folder, or of a model by name or folder.
 
-    `emphasis` is taken back: what a finished model was packed with.
+    `emphasis` and `sharpness` are taken back: what a finished model was packed with.
     """
     if (state := Path(start) / STATE).is_file():
         saved: Weights = checkpoint.load(state)["weights"]
@@ -42,6 +44,8 @@ def weights_of(start: str, emphasis: Mapping[str, float]) -> Weights:
     for name, times in emphasis.items():
         for part in ("weight", "bias"):
             weights[f"lm.projections.{name}.{part}"] /= times
+    for book, times in enumerate(sharpness):
+        weights[f"lm.heads.{book}.weight"] /= times
     return weights
 
 

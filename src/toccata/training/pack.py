@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,8 @@ class PackRun:
     """`out` is replaced, except for its model card.
 
     emphasis: conditions by name, and how many times as loud as in training the model is told them.
+    sharpness: what the logits of each codebook are multiplied by, so that temperature 1 draws fewer
+    of the unlikely codes than training would have it; none leaves them as they are.
     """
 
     out: str
@@ -35,6 +37,7 @@ class PackRun:
     licence: str = "MIT"
     defaults: SamplingParams = field(default_factory=SamplingParams)
     emphasis: Mapping[str, float] = field(default_factory=dict)
+    sharpness: tuple[float, ...] = ()
 
 
 def main(config: Path) -> Path:
@@ -55,6 +58,7 @@ def trained_model(run: PackRun) -> Model:
     """The model of two training runs, in memory."""
     lm_run, parts = load_trained(Path(run.lm))
     _emphasize(parts.lm, run.emphasis)
+    _sharpen(parts.lm, run.sharpness)
     return Model(
         name=run.name,
         lm=parts.lm,
@@ -77,3 +81,13 @@ def _emphasize(lm: Decoder, emphasis: Mapping[str, float]) -> None:
             raise InputError("emphasis", name, known)
         for weights in lm.projections[name].parameters():
             weights.mul_(times)
+
+
+@torch.no_grad()
+def _sharpen(lm: Decoder, sharpness: Sequence[float]) -> None:
+    if not sharpness:
+        return
+    if len(sharpness) != len(lm.heads) or min(sharpness) <= 0:
+        raise InputError("sharpness", sharpness, f"give {len(lm.heads)} numbers above 0")
+    for head, times in zip(lm.heads, sharpness, strict=True):
+        head.get_parameter("weight").mul_(times)
