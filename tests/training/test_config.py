@@ -41,6 +41,8 @@ def test_nested_values_and_defaults(tmp_path: Path) -> None:
         ("out: here\ninner: {ratio: 3}\n", "run.yaml.inner.ratio"),
         ("out: here\nsteps: many\n", "run.yaml.steps"),
         ("out: here\nsteps: 2.5\n", "run.yaml.steps"),
+        ("out: here\ninner: {ratios: [4, many]}\n", r"run.yaml.inner.ratios\[1\]"),
+        ("out: here\ninner: {ratios: 4}\n", "run.yaml.inner.ratios"),
         ("- out\n", "run.yaml"),
     ],
 )

@@ -9,6 +9,7 @@ from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.codecs.seanet import SeanetConfig
 from toccata.errors import InputError
 from toccata.lm.decoder import Decoder, LMConfig
+from toccata.training.lm_run import LMRun
 from toccata.training.translation import met_shares, translate, translated
 
 CARD, BOOKS = 12, 2
@@ -52,3 +53,8 @@ def test_a_code_that_is_nowhere_is_the_mean_of_all() -> None:
 def test_other_numbers_of_codes_are_an_error() -> None:
     with pytest.raises(InputError, match="2 books of 12 codes"):
         translated({}, _codec(CARD), _codec(CARD + 1))
+
+
+def test_the_starts_codec_alone_is_an_error() -> None:
+    with pytest.raises(InputError, match="corpus's own codec"):
+        LMRun(out="", corpus="", validation="", start="mini", start_codec="codec")

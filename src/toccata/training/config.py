@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -45,8 +45,14 @@ def from_mapping(kind: type[T], values: object, where: str) -> T:
 def _value(hint: Any, value: object, where: str) -> object:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_mapping(hint, value, where)
-    if isinstance(value, list):
-        return tuple(value)
+    if get_origin(hint) is tuple:
+        return _tuple(get_args(hint)[0], value, where)
     if hint in (int, float, str, bool) and not isinstance(value, (hint, int)):
         raise InputError(where, value, f"give a {hint.__name__}")
     return value
+
+
+def _tuple(hint: Any, value: object, where: str) -> object:
+    if not isinstance(value, list | tuple):
+        raise InputError(where, value, "give a list")
+    return tuple(_value(hint, one, f"{where}[{index}]") for index, one in enumerate(value))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from toccata.conditioners import beats, drums, key
 from toccata.conditioners.chroma import ChromaConfig
 from toccata.conditioners.words import WordsConfig
+from toccata.errors import InputError
 from toccata.families.model import MELODY, TEXT
 from toccata.families.step_conditions import (
     BEATS,
@@ -101,6 +102,10 @@ class LMRun:
     bf16: bool = True
     device: str = "cpu"
     save_every: int = 250
+
+    def __post_init__(self) -> None:
+        if self.start_codec and not self.codec:
+            raise InputError("start_codec", self.start_codec, "give the corpus's own codec too")
 
     @property
     def chroma(self) -> ChromaConfig:
