@@ -15,7 +15,7 @@ from toccata import __version__
 from toccata.audio.files import read, write
 from toccata.cli import main
 from toccata.errors import CheckpointError
-from toccata.families import convert
+from toccata.families import convert, musicgen
 from toccata.schema import EXTENDED
 
 Run = Callable[..., Result]
@@ -85,15 +85,18 @@ def test_info_of_a_file_from_elsewhere(fake: FakeToccata, run: Run) -> None:
     assert "no tags" in run("info", "in.wav").out
 
 
-def test_convert_writes_what_was_loaded(
-    fake: FakeToccata, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written = []
-    monkeypatch.setattr(fake, "model", "the loaded model", raising=False)
+def test_convert_writes_what_was_loaded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    written, asked = [], {}
+
+    def load(name: str, **options: object) -> str:
+        asked.update(options, name=name)
+        return "the loaded model"
+
+    monkeypatch.setattr(musicgen, "load_model", load)
     monkeypatch.setattr(convert, "save_model", lambda *given: written.append(given))
     assert run("convert", "melody", "there", "--precision", "bf16").out == "there\n"
     assert written == [("the loaded model", Path("there"))]
-    assert (fake.loaded["name"], fake.loaded["precision"]) == ("melody", "bf16")
+    assert (asked["name"], asked["precision"], asked["as_trained"]) == ("melody", "bf16", True)
 
 
 def test_python_dash_m() -> None:

@@ -23,6 +23,7 @@ from toccata.families.convert import save_model
 from toccata.families.lora_names import labels, parse
 from toccata.families.model import Model
 from toccata.families.musicgen import load_model
+from toccata.lm.emphasis import Emphasis
 from toccata.lm.lora import Factors, LoraConfig, adapt, factors, updates
 
 CONFIG = LoraConfig(rank=4, alpha=8.0)
@@ -40,9 +41,9 @@ def load(folder: Path, precision: str = "fp32", **options: Any) -> Model:
     return load_model(folder, device="cpu", precision=precision, offline=True, **options)
 
 
-def learnt(model: Model, seed: int = 0) -> dict[str, Factors]:
+def learnt(model: Model, seed: int = 0, config: LoraConfig = CONFIG) -> dict[str, Factors]:
     """What training could have given."""
-    adapt(model.lm, CONFIG)
+    adapt(model.lm, config)
     generator = torch.Generator().manual_seed(seed)
     for _, one in updates(model.lm):
         one.b.data = 0.2 * torch.randn(one.b.shape, generator=generator)
@@ -68,6 +69,23 @@ def write(folder: Path, file: Path, seed: int = 0) -> Path:
     info = info_of(model)
     lora.write(file, info, learnt(model, seed))
     return file
+
+
+def test_what_was_learnt_is_emphasised_as_the_rest_is(tmp_path: Path) -> None:
+    loud = replace(with_words("melody"), emphasis=Emphasis({"description": 3.0}))
+    save_model(loud, tmp_path / "loud")
+    base = load(tmp_path / "loud", as_trained=True)
+    config = replace(CONFIG, targets=("conditions",))
+    info = replace(info_of(base), targets=config.targets)
+    pairs = learnt(base, config=config)
+    lora.write(tmp_path / "style.safetensors", info, pairs)
+    used, plain = (
+        load(tmp_path / "loud", lora=tmp_path / "style.safetensors", as_trained=as_trained)
+        for as_trained in (False, True)
+    )
+    name = "projections.description.weight"
+    torch.testing.assert_close(used.lm.state_dict()[name], 3 * plain.lm.state_dict()[name])
+    assert not torch.equal(plain.lm.state_dict()[name], loud.lm.state_dict()[name])
 
 
 @pytest.fixture

@@ -23,9 +23,11 @@ from toccata.families.convert import save_model
 from toccata.families.model import Model
 from toccata.families.musicgen import load_model
 from toccata.lm.compressed import COMPRESSED, compress
+from toccata.lm.emphasis import Emphasis
 from toccata.types import SamplingParams
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+LOUD = Emphasis({"description": 2.0}, (1.0, 1.25, 1.5, 0.5))
 WORDS = WordsConfig(dim=768, layers=1, heads=2, buckets=16, max_words=4)
 
 
@@ -101,6 +103,37 @@ def test_the_lm_loads_in_the_dtype_asked_for_and_the_codec_in_float32(written: P
     assert prefix_dtype(model) is torch.bfloat16
 
 
+def test_a_model_is_emphasised_when_it_loads_to_make_music(tmp_path: Path) -> None:
+    save_model(replace(with_words("melody"), emphasis=LOUD), tmp_path / "loud")
+    used = load(tmp_path / "loud")
+    plain = load_model(tmp_path / "loud", device="cpu", precision="fp32", as_trained=True)
+    assert (plain.emphasis, used.emphasis) == (LOUD, Emphasis())
+    for name, weight in with_words("melody").lm.state_dict().items():
+        assert torch.equal(plain.lm.state_dict()[name], weight), name
+        torch.testing.assert_close(used.lm.state_dict()[name], LOUD.of(name) * weight, msg=name)
+    int8 = load_model(tmp_path / "loud", device="cpu", precision="int8").lm.state_dict()
+    compress(COMPRESSED["int8"], used.lm)
+    assert all(torch.equal(int8[name], tensor) for name, tensor in used.lm.state_dict().items())
+
+
+def test_what_is_written_again_is_not_emphasised_twice(tmp_path: Path) -> None:
+    save_model(replace(with_words("melody"), emphasis=LOUD), tmp_path / "loud")
+    used = load(tmp_path / "loud")
+    save_model(used, tmp_path / "used")
+    plain = load_model(tmp_path / "loud", device="cpu", precision="fp32", as_trained=True)
+    save_model(plain, tmp_path / "plain")
+    for again in (load(tmp_path / "used"), load(tmp_path / "plain")):
+        for name, weight in used.lm.state_dict().items():
+            assert torch.equal(again.lm.state_dict()[name], weight), name
+
+
+def test_a_folder_from_before_there_was_emphasis_loads(folder: Path) -> None:
+    config = json.loads((folder / CONFIG).read_text())
+    del config["emphasis"]
+    (folder / CONFIG).write_text(json.dumps(config))
+    assert load(folder).name == "mine"
+
+
 @pytest.mark.parametrize("precision", COMPRESSED)
 def test_matrices_are_compressed_as_they_are_read(written: Path, precision: str) -> None:
     model, full = load_model(written, device="cpu", precision=precision), load(written)
@@ -167,6 +200,9 @@ def test_an_encoder_that_has_no_layout_is_named(tmp_path: Path) -> None:
         (lambda c: c["text"].update(kind="poem"), "poem"),
         (lambda c: c["text"]["shape"].update(dim=4), "positions"),
         (lambda c: c.update(chroma={"bins": 12}), "sample_rate_hz"),
+        (lambda c: c["emphasis"].update(conditions={"lead": 2.0}), "'lead', but it must be one of"),
+        (lambda c: c["emphasis"].update(sharpness=[1.0]), "1 codebooks"),
+        (lambda c: c["emphasis"].update(sharpness=["loud"] * 4), "number above 0"),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused(

@@ -12,11 +12,11 @@ import yaml
 
 from toccata.conditioners.beats import Beats, beat_rows
 from toccata.conditioners.chroma import melody_rows
-from toccata.errors import InputError
+from toccata.errors import CheckpointError, InputError
 from toccata.families import layout_toccata
-from toccata.families.model import Model
 from toccata.families.musicgen import load_model
 from toccata.lm.decoder import Decoder
+from toccata.lm.emphasis import Emphasis
 from toccata.training import codec_run, corpus_run, lm_run, pack, translation
 from toccata.training.config import load_config
 from toccata.training.corpus.compose import compose
@@ -30,7 +30,6 @@ TEXT = {
     "dim": 8, "layers": 1, "heads": 2, "buckets": 64, "tempo_classes": 90,
     "genres": ["jazz", "waltz"], "leads": ["piano", "flute"],
 }  # fmt: skip
-SHARPNESS = (1.5, 1.25, 2.0, 0.5)
 SEANET = {"filters": 2, "dimension": 8, "pad_mode": "constant"}
 
 
@@ -216,14 +215,11 @@ def test_a_finished_model_is_a_start_as_it_was_trained(trained: Path) -> None:
     lm_run.main(lm_config(trained, "for_pack", 2))
     packed = pack.PackRun(
         out="", codec=str(trained / "codec"), lm=str(trained / "for_pack"), name="toy",
-        emphasis={"drums": 4.0}, sharpness=SHARPNESS,
+        emphasis=Emphasis({"drums": 4.0}, (1.5, 1.25, 2.0, 0.5)),
     )  # fmt: skip
     layout_toccata.write(pack.trained_model(packed), trained / "start_model")
     config = lm_config(trained, "from_model", 6)
-    values = {
-        "start": str(trained / "start_model"), "start_emphasis": {"drums": 4.0},
-        "start_sharpness": list(SHARPNESS),
-    }  # fmt: skip
+    values = {"start": str(trained / "start_model")}
     config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | values))
     trainer = lm_run.LMTrainer(load_config(config, lm_run.LMRun))
     trainer.resume()
@@ -267,39 +263,24 @@ def test_conditions_are_the_same_in_training_and_in_use(
     torch.testing.assert_close(parts.prefix(batch, text)[0], used.prefix)
 
 
-def test_a_condition_is_told_louder_than_in_training(trained: Path) -> None:
+def test_a_packed_model_is_emphasised_when_it_makes_music_alone(trained: Path) -> None:
     lm_run.main(lm_config(trained, "loud_lm", 1))
-    _, parts = lm_run.load_trained(trained / "loud_lm")
-
-    def packed(**emphasis: float) -> Model:
-        lm, codec = str(trained / "loud_lm"), str(trained / "codec")
-        return pack.trained_model(pack.PackRun("", codec, lm, name="toy", emphasis=emphasis))
-
-    def weight(lm: Decoder, name: str) -> torch.Tensor:
-        return lm.projections[name].get_parameter("weight")
-
-    told = packed(drums=4.0).lm
-    torch.testing.assert_close(weight(told, "drums"), 4 * weight(parts.lm, "drums"))
-    torch.testing.assert_close(weight(told, "beats"), weight(parts.lm, "beats"))
-    with pytest.raises(InputError, match="drum_kit"):
-        packed(drum_kit=2.0)
-
-
-def test_the_logits_of_a_codebook_are_sharper_than_in_training(trained: Path) -> None:
-    lm_run.main(lm_config(trained, "sharp_lm", 1))
-    run, parts = lm_run.load_trained(trained / "sharp_lm")
-
-    def packed(*sharpness: float) -> Model:
-        lm, codec = str(trained / "sharp_lm"), str(trained / "codec")
-        return pack.trained_model(pack.PackRun("", codec, lm, name="toy", sharpness=sharpness))
-
-    codes = torch.zeros(1, run.codebooks, 3, dtype=torch.int64)
-    times = torch.tensor(SHARPNESS)[:, None, None]
-    torch.testing.assert_close(packed(*SHARPNESS).lm(codes), parts.lm(codes) * times)
-    torch.testing.assert_close(packed().lm(codes), parts.lm(codes))
-    for wrong in ((1.1,), (1.0, 1.0, 0.0, 1.0)):
-        with pytest.raises(InputError, match="give 4 numbers above 0"):
-            packed(*wrong)
+    values: dict[str, object] = {
+        "out": str(trained / "loud"), "codec": str(trained / "codec"),
+        "lm": str(trained / "loud_lm"), "name": "toy",
+        "emphasis": {"conditions": {"drums": 4.0}, "sharpness": [1.0, 1.0, 1.0, 2.0]},
+    }  # fmt: skip
+    folder = pack.main(write(trained / "loud.yaml", values))
+    used, plain = (
+        load_model(folder, device="cpu", precision="fp32", as_trained=as_trained).lm.state_dict()
+        for as_trained in (False, True)
+    )
+    for name, weight in plain.items():
+        louder = {"projections.drums": 4.0, "heads.3": 2.0}.get(name.rpartition(".")[0], 1.0)
+        torch.testing.assert_close(used[name], louder * weight, msg=name)
+    values["emphasis"] = {"conditions": {"drum_kit": 2.0}}
+    with pytest.raises(CheckpointError, match="drum_kit"):
+        pack.main(write(trained / "wrong.yaml", values))
 
 
 def test_a_packed_model_loads_and_makes_music(trained: Path) -> None:

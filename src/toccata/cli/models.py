@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from toccata import settings
-from toccata.cli import flags, session
+from toccata.cli import flags
 from toccata.cli.fetch import fetch
 from toccata.cli.report import say, show, show_json, working
 
@@ -74,9 +74,18 @@ def convert(
     Example: toccata convert melody melody-folder
     """
     from toccata.families.convert import save_model
+    from toccata.families.musicgen import load_model
 
     machine = settings.read(device="cpu", precision=precision, offline=offline, lora=lora)
-    loaded = session.open_model(machine, model).model
+    with working(f"loading {model}"):
+        loaded = load_model(
+            model,
+            device=machine.device,
+            precision=machine.precision,
+            offline=machine.offline or None,
+            lora=machine.lora,
+            as_trained=True,
+        )
     with working(f"writing {folder}"):
         save_model(loaded, folder)
     show(str(folder))

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from toccata.backends.devices import Precision
 from toccata.codecs.base import Codec
@@ -24,6 +24,7 @@ from toccata.families.model import Model
 from toccata.families.tensors import Part, build
 from toccata.lm.compressed import COMPRESSED, compress_one
 from toccata.lm.decoder import Decoder, LMConfig
+from toccata.lm.emphasis import Emphasis, emphasized
 from toccata.types import SamplingParams
 
 WEIGHTS_LICENCE = "CC-BY-NC-4.0"
@@ -39,7 +40,7 @@ class Checkpoint:
 
     stereo: the LM's codebooks interleave two channels of the (mono) codec.
     load_text: loads the text encoder to a device and dtype. load_style: the style encoder, in
-    float32, of a model that takes the style of audio.
+    float32, of a model that takes the style of audio. emphasis: for a model that makes music.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Checkpoint:
     segment_s: float = 30.0
     defaults: SamplingParams = field(default_factory=SamplingParams)
     licence: str = WEIGHTS_LICENCE
+    emphasis: Emphasis = field(default_factory=Emphasis)
 
     def __post_init__(self) -> None:
         lm = (self.lm_config.codebooks, self.lm_config.card)
@@ -74,8 +76,9 @@ def assemble(
     text_dtype: torch.dtype,
     offline: bool,
     lora: Sequence[Lora] = (),
+    as_trained: bool = False,
 ) -> Model:
-    """Read the tensors, and add `lora` to those of the LM.
+    """Read the tensors, and add `lora` to those of the LM; then emphasise, if not `as_trained`.
 
     On CPUs the codec is packed for compiled kernels, elsewhere float32.
     """
@@ -84,7 +87,7 @@ def assemble(
         codec.quicken(half=precision.name != "fp32")
     return Model(
         name=checkpoint.name,
-        lm=load_lm(checkpoint, device, precision, lora),
+        lm=load_lm(checkpoint, device, precision, lora, as_trained=as_trained),
         codec=StereoCodec(codec) if checkpoint.stereo else codec,
         text_encoder=text_encoder or checkpoint.load_text(device, text_dtype),
         chroma=checkpoint.chroma,
@@ -93,19 +96,29 @@ def assemble(
         device=device,
         dtype=precision.dtype,
         licence=checkpoint.licence,
+        emphasis=checkpoint.emphasis if as_trained else Emphasis(),
         stems=MelodyStems(offline=offline),
         style=None if checkpoint.load_style is None else checkpoint.load_style(device),
     )
 
 
 def load_lm(
-    checkpoint: Checkpoint, device: torch.device, precision: Precision, lora: Sequence[Lora] = ()
+    checkpoint: Checkpoint,
+    device: torch.device,
+    precision: Precision,
+    lora: Sequence[Lora] = (),
+    *,
+    as_trained: bool = False,
 ) -> Decoder:
     """Its layers' matrices are compressed as they are read, never held in full together."""
     kind = COMPRESSED.get(precision.name)
     replace = None if kind is None else partial(compress_one, kind)
     make, dtype = partial(Decoder, checkpoint.lm_config), precision.dtype
-    change = partial(merged, lora) if lora else None
+    emphasis = Emphasis() if as_trained else checkpoint.emphasis
+
+    def change(name: str, weight: Tensor) -> Tensor:
+        return emphasized(emphasis, name, merged(lora, name, weight))
+
     return build(make, checkpoint.lm, device, dtype, change=change, replace=replace)
 
 

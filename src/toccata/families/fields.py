@@ -56,8 +56,13 @@ class Fields:
         if isinstance(hint, type) and is_dataclass(hint):
             return self.section(name).record(hint)
         if get_origin(hint) is tuple:
-            return self.texts(name) if str in get_args(hint) else self.ints(name)
+            return self._items(name, get_args(hint)[0])
         return self.get(name, hint if get_origin(hint) is None else dict)
+
+    def _items(self, name: str, kind: type) -> tuple[Any, ...]:
+        if kind is str:
+            return self.texts(name)
+        return self.ints(name) if kind is int else tuple(self.get(name, list))
 
     def make(self, kind: Callable[..., T], **values: Any) -> T:
         """`kind` made of values from here; if it refuses them, its error gets the file's name."""

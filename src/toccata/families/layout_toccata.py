@@ -27,10 +27,12 @@ from toccata.families.model import Model
 from toccata.families.tensors import Part, Rule, build, open_safetensors, without_prefix
 from toccata.lm.compressed import is_compressed
 from toccata.lm.decoder import LMConfig
+from toccata.lm.emphasis import Emphasis
 from toccata.types import SamplingParams
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 FORMAT, VERSION = "toccata", 1
+EMPHASIS = "emphasis"  # folders from before there was any have none
 AS_IT_IS = (Rule(r"(.+)", (r"\1",)),)
 # T5 ties these two; one of them is stored.
 T5_RULES = (Rule(r"model\.encoder\.embed_tokens\.weight", ("model.shared.weight",)), *AS_IT_IS)
@@ -50,12 +52,13 @@ def read(folder: Path) -> Checkpoint:
         Part(folder / WEIGHTS, without_prefix(found, f"{part}."), AS_IT_IS)
         for part in ("lm", "codec", "text")
     )
+    lm_config = cfg.section("lm").record(LMConfig)
     has_melody = cfg.values.get("chroma") is not None
     has_style = cfg.values.get("style") is not None
     style = Part(folder / WEIGHTS, without_prefix(found, "style."), AS_IT_IS)
     return Checkpoint(
         name=cfg.get("name", str),
-        lm_config=cfg.section("lm").record(LMConfig),
+        lm_config=lm_config,
         lm=lm,
         codec_config=cfg.section("codec").record(EncodecConfig),
         codec=codec,
@@ -66,7 +69,16 @@ def read(folder: Path) -> Checkpoint:
         segment_s=cfg.get("segment_s", float),
         defaults=cfg.section("defaults").record(SamplingParams),
         licence=cfg.get("licence", str),
+        emphasis=_emphasis(cfg, lm_config),
     )
+
+
+def _emphasis(cfg: Fields, lm: LMConfig) -> Emphasis:
+    if EMPHASIS not in cfg.values:
+        return Emphasis()
+    emphasis = cfg.section(EMPHASIS).record(Emphasis)
+    cfg.make(emphasis.check, config=lm)
+    return emphasis
 
 
 def _text_loader(cfg: Fields, part: Part) -> LoadText:
@@ -129,6 +141,7 @@ def _config(model: Model, text: dict[str, Any]) -> dict[str, Any]:
         "chroma": None if model.chroma is None else asdict(model.chroma),
         "style": None if model.style is None else asdict(model.style.config),
         "text": text,
+        EMPHASIS: asdict(model.emphasis),
     }
 
 

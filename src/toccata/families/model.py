@@ -27,6 +27,7 @@ from toccata.families.step_conditions import BEATS, DRUMS, GENRE, KEY, LEAD, Ste
 from toccata.hearing.key import Key
 from toccata.lm.decoder import Decoder
 from toccata.lm.delay import steps_of
+from toccata.lm.emphasis import Emphasis
 from toccata.types import SamplingParams, Waveform
 
 TEXT, MELODY = "description", "self_wav"
@@ -39,6 +40,7 @@ class Model:
 
     segment_s: what the LM was trained on, the longest it can hold at once.
     dtype: of the LM's weights; the codec is float32. licence: of the weights.
+    emphasis: what a model that was loaded as it was trained is still to be given to make music.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Model:
     licence: str
     stems: MelodyStems = field(default_factory=MelodyStems)
     style: StyleEncoder | None = None
+    emphasis: Emphasis = field(default_factory=Emphasis)
 
     @torch.inference_mode()
     def conditions(

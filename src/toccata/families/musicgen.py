@@ -29,12 +29,14 @@ def load_model(
     offline: bool | None = None,
     text_encoder: TextEncoder | None = None,
     lora: LoraNames | None = None,
+    as_trained: bool = False,
 ) -> Model:
     """Load a model by short name, hub id or folder, in any of the three layouts.
 
     device: cpu, cuda, mps. precision of the LM: fp32, bf16, fp16, int8 or int4; None: what suits.
     offline: never ask the hub. text_encoder: instead of the checkpoint's own. lora: files that
     `toccata train lora` has written, each FILE or FILE:scale, to add to the LM's matrices.
+    as_trained: without the checkpoint's emphasis, to be trained or written.
     Raises UnknownModelError, CheckpointError, InputError.
     """
     place = pick_device(device)
@@ -47,6 +49,7 @@ def load_model(
         text_dtype=torch.float32,
         offline=bool(offline),
         lora=[read_lora(one, checkpoint.lm_config) for one in listed(lora)],
+        as_trained=as_trained,
     )
 
 

@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -60,8 +59,7 @@ class LMRun:
     """One training run; the decoder is of the prefix kind with delays 0 1 2 3.
 
     start: the folder of an earlier run, or a model's name or folder, whose weights this one goes on
-    from; a deeper decoder keeps what that one had learned. start_emphasis
-    and start_sharpness: what it was packed with.
+    from; a deeper decoder keeps what that one had learned.
     codec: the run of the corpus's codec, if the start knows another's codes. start_codec: the run
     of that other one, if it is not in `start`.
     more_captions: how many captions the text encoder hears in each step beside those of the crops.
@@ -73,8 +71,6 @@ class LMRun:
     corpus: str
     validation: str
     start: str = ""
-    start_emphasis: Mapping[str, float] = field(default_factory=dict)
-    start_sharpness: tuple[float, ...] = ()
     codec: str = ""
     start_codec: str = ""
     dim: int = 256
@@ -185,7 +181,7 @@ class LMTrainer:
 
     def _start(self) -> Weights:
         run = self.run
-        weights = weights_of(run.start, run.start_emphasis, run.start_sharpness)
+        weights = weights_of(run.start)
         if not run.codec:
             return weights
         return translated(weights, codec_of(run.start_codec or run.start), codec_of(run.codec))

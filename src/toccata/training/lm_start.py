@@ -6,7 +6,6 @@ New layers add nothing at first, so that the deeper decoder begins as good as th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -26,26 +25,16 @@ GROWING = ("lm.projections.", "text.positions", "text.tags.", "text.mode.")
 Weights = dict[str, Tensor]
 
 
-def weights_of(
-    start: str, emphasis: Mapping[str, float], sharpness: Sequence[float] = ()
-) -> Weights:
-    """The weights of a run's folder, or of a model by name or folder.
-
-    `emphasis` and `sharpness` are taken back: what a finished model was packed with.
-    """
+def weights_of(start: str) -> Weights:
+    """The weights of a run's folder, or of a model by name or folder."""
     if (state := Path(start) / STATE).is_file():
         saved: Weights = checkpoint.load(state)["weights"]
         return saved
-    model = load_model(start, device="cpu", precision="fp32")
+    model = load_model(start, device="cpu", precision="fp32", as_trained=True)
     if not isinstance(model.text_encoder, WordsTextEncoder):
         raise InputError("start", start, "its text encoder is not of the kind that is trained here")
     weights = {f"lm.{name}": value for name, value in model.lm.state_dict().items()}
     weights |= {f"text.{name}": value for name, value in model.text_encoder.state_dict().items()}
-    for name, times in emphasis.items():
-        for part in ("weight", "bias"):
-            weights[f"lm.projections.{name}.{part}"] /= times
-    for book, times in enumerate(sharpness):
-        weights[f"lm.heads.{book}.weight"] /= times
     return weights
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from toccata.errors import InputError
 from toccata.families import layout_toccata
 from toccata.families.model import Model
-from toccata.lm.decoder import Decoder
+from toccata.lm.emphasis import Emphasis
 from toccata.training.codec_run import load_codec
 from toccata.training.config import load_config
 from toccata.training.lm_run import load_trained
@@ -25,9 +23,7 @@ KEPT = ("MODEL_CARD.md",)
 class PackRun:
     """`out` is replaced, except for its model card.
 
-    emphasis: conditions by name, and how many times as loud as in training the model is told them.
-    sharpness: what the logits of each codebook are multiplied by, so that temperature 1 draws fewer
-    of the unlikely codes than training would have it; none leaves them as they are.
+    emphasis: for when the model makes music.
     """
 
     out: str
@@ -36,8 +32,7 @@ class PackRun:
     name: str
     licence: str = "MIT"
     defaults: SamplingParams = field(default_factory=SamplingParams)
-    emphasis: Mapping[str, float] = field(default_factory=dict)
-    sharpness: tuple[float, ...] = ()
+    emphasis: Emphasis = field(default_factory=Emphasis)
 
 
 def main(config: Path) -> Path:
@@ -55,10 +50,12 @@ def main(config: Path) -> Path:
 
 
 def trained_model(run: PackRun) -> Model:
-    """The model of two training runs, in memory."""
+    """The model of two training runs, in memory, as it was trained.
+
+    Raises CheckpointError for an emphasis that is not of this model.
+    """
     lm_run, parts = load_trained(Path(run.lm))
-    _emphasize(parts.lm, run.emphasis)
-    _sharpen(parts.lm, run.sharpness)
+    run.emphasis.check(parts.lm.config)
     return Model(
         name=run.name,
         lm=parts.lm,
@@ -70,24 +67,5 @@ def trained_model(run: PackRun) -> Model:
         device=torch.device("cpu"),
         dtype=torch.float32,
         licence=run.licence,
+        emphasis=run.emphasis,
     )
-
-
-@torch.no_grad()
-def _emphasize(lm: Decoder, emphasis: Mapping[str, float]) -> None:
-    for name, times in emphasis.items():
-        if name not in lm.projections:
-            known = "it must be one of " + ", ".join(lm.projections)
-            raise InputError("emphasis", name, known)
-        for weights in lm.projections[name].parameters():
-            weights.mul_(times)
-
-
-@torch.no_grad()
-def _sharpen(lm: Decoder, sharpness: Sequence[float]) -> None:
-    if not sharpness:
-        return
-    if len(sharpness) != len(lm.heads) or min(sharpness) <= 0:
-        raise InputError("sharpness", sharpness, f"give {len(lm.heads)} numbers above 0")
-    for head, times in zip(lm.heads, sharpness, strict=True):
-        head.get_parameter("weight").mul_(times)

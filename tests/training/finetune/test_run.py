@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from tests.cli.conftest import Result, run
 from tests.families.test_toccata import with_words
@@ -19,6 +21,7 @@ from toccata.families import lora
 from toccata.families.convert import save_model
 from toccata.families.model import Model
 from toccata.families.musicgen import load_model
+from toccata.lm.emphasis import Emphasis
 from toccata.training.finetune.files import run_folder
 from toccata.training.finetune.keeping import words
 from toccata.training.finetune.options import FinetuneOptions, check_same
@@ -115,6 +118,26 @@ def test_a_whole_model_is_trained_and_loads(base: Path, music: Path, run: Run) -
         before.lm.get_parameter("embed.0.weight"), after.lm.get_parameter("embed.0.weight")
     )
     assert run(*command("full", base, "-o", "my-model")).code == 0
+
+
+def test_a_model_is_trained_without_its_emphasis_and_keeps_it(
+    base: Path, music: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Tensor] = []
+
+    class Spy(Trainer):
+        def __init__(self, model: Model, *more: Any) -> None:
+            trained.append(model.lm.get_parameter("heads.0.weight").clone())
+            super().__init__(model, *more)
+
+    monkeypatch.setattr("toccata.training.finetune.run.Trainer", Spy)
+    loud = Emphasis(sharpness=(2.0, 1.0, 1.0, 1.0))
+    plain = load_model(base, device="cpu", precision="fp32")
+    save_model(replace(plain, emphasis=loud), Path("loud"))
+    assert run(*command("full", Path("loud"), "-o", "my-model")).code == 0
+    assert torch.equal(trained[0], plain.lm.get_parameter("heads.0.weight"))
+    made = load_model("my-model", device="cpu", precision="fp32", as_trained=True)
+    assert made.emphasis == loud
 
 
 def test_a_run_from_before_there_was_an_option_goes_on() -> None:

@@ -143,6 +143,7 @@ def _trainer(
             device=str(device),
             precision="fp32" if options.kind == FULL else options.precision,
             offline=wanted.offline,
+            as_trained=True,
         )
         items, kept = _items(wanted, options, model, ranks, on_progress)
         files = RunFiles(run if resumes else run / "trial")
