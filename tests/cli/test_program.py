@@ -86,7 +86,8 @@ def test_info_of_a_file_from_elsewhere(fake: FakeToccata, run: Run) -> None:
 
 
 def test_convert_writes_what_was_loaded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    written, asked = [], {}
+    written: list[tuple[object, ...]] = []
+    asked: dict[str, object] = {}
 
     def load(name: str, **options: object) -> str:
         asked.update(options, name=name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytest
 import torch
 
@@ -65,7 +63,7 @@ def test_what_is_not_of_the_model_is_an_error(emphasis: Emphasis, said: str) -> 
 
 @pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf"), "loud"])
 def test_a_factor_is_a_number_above_0(wrong: float) -> None:
-    broken: Mapping[str, float] = {"key": wrong}
-    for make in (lambda: Emphasis(broken), lambda: Emphasis(sharpness=(1.0, wrong))):
-        with pytest.raises(CheckpointError, match="must be a number above 0"):
-            make()
+    with pytest.raises(CheckpointError, match="must be a number above 0"):
+        Emphasis({"key": wrong})
+    with pytest.raises(CheckpointError, match="must be a number above 0"):
+        Emphasis(sharpness=(1.0, wrong))
