@@ -17,7 +17,7 @@ from toccata.training.corpus.render import Renderer
 
 BASE = "mini"
 # Clips of the base's own that are learnt beside the style.
-KEPT = 40
+KEPT = 16
 CLIPS, FILE = style.NAME, f"{style.NAME}.safetensors"
 _DONE = "training.json"
 _FIRST_SEED = 0

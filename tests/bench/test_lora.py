@@ -164,7 +164,7 @@ RESULTS: dict[str, Any] = {
 def test_the_document_says_what_was_found() -> None:
     part = document.part(RESULTS)
     for expected in (
-        "toccata train lora --data kotekan --base mini --keep 40 --minutes 10",
+        "toccata train lora --data kotekan --base mini --keep 16 --minutes 10",
         "812 steps in 10.0 minutes", "1.9 MB", "11.0 minutes", "98% of 96 songs", "an abacus",
     ):  # fmt: skip
         assert expected in part
