@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +21,7 @@ class Outer:
     rate: float = 1.0
     steps: int = 10
     inner: Inner = field(default_factory=Inner)
+    louder: Mapping[str, float] = field(default_factory=dict)
 
 
 def read(tmp_path: Path, text: str) -> Outer:
@@ -43,6 +45,7 @@ def test_nested_values_and_defaults(tmp_path: Path) -> None:
         ("out: here\nsteps: 2.5\n", "run.yaml.steps"),
         ("out: here\ninner: {ratios: [4, many]}\n", r"run.yaml.inner.ratios\[1\]"),
         ("out: here\ninner: {ratios: 4}\n", "run.yaml.inner.ratios"),
+        ("out: here\nlouder: drums\n", "run.yaml.louder"),
         ("- out\n", "run.yaml"),
     ],
 )

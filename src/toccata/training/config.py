@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -45,6 +46,8 @@ def from_mapping(kind: type[T], values: object, where: str) -> T:
 def _value(hint: Any, value: object, where: str) -> object:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return from_mapping(hint, value, where)
+    if get_origin(hint) is Mapping and not isinstance(value, dict):
+        raise InputError(where, value, "give names, each with its value")
     if get_origin(hint) is tuple:
         return _tuple(get_args(hint)[0], value, where)
     if hint in (int, float, str, bool) and not isinstance(value, (hint, int)):

@@ -56,7 +56,7 @@ class Row:
 
     codes [K, T]; pitch [P], 0 being the null melody too; beats [S, FEATURES]; drums, key, genre,
     lead: rows that are told at every step. heard [S]: which steps' codes are not withheld. luck
-    [K, S]: from 0 to 1 where the model is to draw the codes, NOT_DRAWN where the song's stay.
+    [K, S] float64: in [0, 1) where the model is to draw the codes, NOT_DRAWN where the song's stay.
     words: classes that the text encoder is to know of the caption, NO_CLASS where none is due.
     """
 
@@ -178,11 +178,11 @@ class CropBatches:
         withheld = rng.random() if rng.random() < self.dropout.history else 0.0
         return rng.random(self.steps) >= withheld
 
-    def _luck(self, rng: np.random.Generator, books: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def _luck(self, rng: np.random.Generator, books: int) -> np.ndarray[Any, np.dtype[np.float64]]:
         share = rng.random() * MOST_OWN if rng.random() < self.dropout.own else 0.0
         drawn = rng.random((1, self.steps)) < share
         luck = rng.random((books, self.steps))
-        return np.where(drawn, luck, NOT_DRAWN).astype(np.float32)
+        return np.where(drawn, luck, NOT_DRAWN)
 
     def _withhold(self, row: Row, rng: np.random.Generator) -> Row:
         dropout = self.dropout

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from toccata.conditioners.chroma import ChromaConfig, step_rows
 from toccata.conditioners.words import WordsConfig, WordsTextEncoder, mean_of_words
+from toccata.engine.sampling import SamplingBatch, sample
 from toccata.families.model import MELODY, TEXT
 from toccata.families.step_conditions import (
     BEATS,
@@ -23,7 +24,9 @@ from toccata.lm.decoder import Decoder, LMConfig
 from toccata.lm.init import init_weights
 from toccata.training.corpus.song import FRAMES_PER_SECOND
 from toccata.training.lm_data import NO_CLASS, NOT_DRAWN, Batch
+from toccata.types import SamplingParams
 
+AS_LIKELY = SamplingParams(temperature=1.0, top_k=0)
 STEADY = (DRUMS, KEY, GENRE, LEAD)  # the same at all steps of a crop
 
 
@@ -63,12 +66,13 @@ class Conditioned(nn.Module):
             return heard
         before = heard[rows]
         logits = self.lm(before, prefix=prefix[rows], step_sums=step_sums[rows])
-        # What autocast keeps of the weights now would let no gradient through.
+        # Where autocast keeps these casts of the weights, no gradient would come through them.
         torch.clear_autocast_cache()
-        own = before.clone()
-        own[..., 1:] = drawn(logits[..., :-1, :], luck[rows][..., 1:])
-        stays = (luck[rows] == NOT_DRAWN) | (before == self.lm.config.special_id)
-        stays[..., 0] = True  # nothing told of the first step
+        luck, card = luck[rows], self.lm.config.card
+        own = before.clone()  # nothing tells of the first step
+        as_likely = SamplingBatch.of([AS_LIKELY], card, logits.device)
+        own[..., 1:] = sample(logits[..., :-1, :], as_likely, luck[..., 1:])
+        stays = (luck == NOT_DRAWN) | (before == self.lm.config.special_id)
         mixed = heard.clone()
         mixed[rows] = torch.where(stays, before, own)
         return mixed
@@ -119,15 +123,6 @@ class Conditioned(nn.Module):
 
     def melody(self, batch: Batch) -> Tensor:
         return F.one_hot(batch.pitch, self.chroma.bins).float()
-
-
-def drawn(logits: Tensor, luck: Tensor) -> Tensor:
-    """Codes [...] drawn from `logits` [..., card]: where `luck` [...], from 0 to 1, falls among the
-    probabilities in their order.
-    """
-    ends = logits.float().softmax(-1).cumsum(-1)
-    codes = torch.searchsorted(ends, luck[..., None].contiguous(), right=True)[..., 0]
-    return codes.clamp(max=logits.shape[-1] - 1)
 
 
 def _said(batch: Batch) -> Tensor:
