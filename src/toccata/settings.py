@@ -19,7 +19,7 @@ MAX_SLOTS = 1024
 SERVER_VARIABLES = (
     "host", "port", "data_dir", "public_url", "token", "token_file", "no_auth", "stand_in", "queue",
     "database", "storage", "output_urls", "allow_private", "accept_any_version", "retention_s",
-    "drain_s", "tls_cert", "tls_key", "upload_url", "page", "models",
+    "drain_s", "max_duration_s", "tls_cert", "tls_key", "upload_url", "page", "models",
 )  # fmt: skip
 
 Reader = Callable[[str, str], object]

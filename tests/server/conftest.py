@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from tests.server import fake_worker, postgres
-from toccata.server import predictions
+from toccata.server import async_store, patience, predictions, storage
 from toccata.server.app import create_app
 from toccata.server.config import ServerSettings
 from toccata.server.database import connect
@@ -144,7 +144,9 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     from tests.server.puppet import Puppet, acting
 
     monkeypatch.setattr(predictions, "Supervisor", Puppet)
-    monkeypatch.setattr(predictions, "DATABASE_PAUSE_S", 0.0)
+    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(async_store, "POOL", 1)
+    monkeypatch.setattr(storage, "NUM_THREADS", 1)
 
     def run(act: Act, slots: int = 1, queue: int = 10) -> None:
         async def whole() -> None:

@@ -34,6 +34,12 @@ def run(pipe: Pipe, machine: Settings) -> None:
         with sending:
             send(pipe, kind, prediction_id, **data)
 
+    def beat() -> None:
+        while True:
+            say("alive", stalled_s=0.0)
+            time.sleep(2.0)
+
+    threading.Thread(target=beat, daemon=True).start()
     say("ready", device="cpu")
     try:
         while (message := receive(pipe)).kind != "stop":

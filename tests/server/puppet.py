@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.server.conftest import SEED_VERSION
+from toccata.server.async_store import AsyncStore
 from toccata.server.config import ServerSettings
 from toccata.server.jobs import Job, Message
 from toccata.server.predictions import Predictions
-from toccata.server.storage import Storage
+from toccata.server.storage import AsyncStorage, Storage
 from toccata.server.store import Prediction, Store
 from toccata.server.supervisor import LOST, READY, STARTING, STOPPED
 from toccata.server.versions import VERSIONS
@@ -51,9 +52,9 @@ class Puppet:
         self.state = READY
         self.say("ready", device="cpu")
 
-    def die(self) -> None:
+    def die(self, suspect: bool = True) -> None:
         self.state = STARTING
-        self.say(LOST)
+        self.say(LOST, suspect=suspect)
 
 
 class Stage:
@@ -64,13 +65,14 @@ class Stage:
         self.work = folder / "work"
         self.store = Store(f"sqlite:///{folder / 'server.db'}")
         self.storage = Storage(str(folder / "files"))
+        self.asynchronous = AsyncStore(self.store), AsyncStorage(self.storage)
         self.fetched: list[str] = []
         self.heard: list[tuple[str, str]] = []
         self.hold = asyncio.Event()
         self.hold.set()
         self.failure: Exception | None = None
         self.predictions = Predictions(
-            settings, self.store, self.storage,
+            settings, *self.asynchronous,
             fetch=self._fetch, on_change=self._hear, deliver=self._deliver,
         )  # fmt: skip
 
@@ -80,9 +82,10 @@ class Stage:
         assert isinstance(found, Puppet)
         return found
 
-    def create(self, **fields: Any) -> str:
+    async def create(self, **fields: Any) -> str:
         given = {"prompt": "piano", "duration": 1, **fields.pop("input", {})}
-        return self.predictions.create(VERSIONS[SEED_VERSION], given, base="http://x", **fields).id
+        version = VERSIONS[SEED_VERSION]
+        return (await self.predictions.create(version, given, base="http://x", **fields)).id
 
     def now(self, prediction_id: str) -> Prediction:
         found = self.store.get(prediction_id)
@@ -100,19 +103,22 @@ class Stage:
 
     async def settle(self) -> None:
         """Until nothing more happens by itself: there is but one thread beside the event loop."""
-        for _ in range(20):
+        for _ in range(40):
             await asyncio.to_thread(lambda: None)
+            for one in self.asynchronous:
+                await one._calls.run(lambda: None)
             await asyncio.sleep(0)
 
     def expire(self, prediction_id: str) -> None:
         """Its deadline passes."""
-        self.predictions._expire(prediction_id)
+        self.predictions._journal.expire(prediction_id)
 
     async def begin(self, *ids: str) -> None:
         await self.settle()
         for one in ids:
             assert f"run {one}" in self.puppet.told
             self.puppet.say("started", one)
+        await self.settle()
 
     async def _fetch(self, url: str, to: Path) -> Path:
         self.fetched.append(url)
@@ -132,12 +138,13 @@ class Stage:
 @asynccontextmanager
 async def acting(folder: Path, slots: int, queue: int) -> AsyncIterator[Stage]:
     stage = Stage(folder, slots, queue)
-    stage.predictions.start()
+    await stage.predictions.start()
     try:
         yield stage
     finally:
         await stage.predictions.stop(0.0)
-        stage.store.close()
+        for one in stage.asynchronous:
+            one.close()
 
 
 Act = Callable[[Stage], Any]

@@ -114,7 +114,14 @@ def test_models_to_be_loaded_at_start_come_by_flag_and_by_variable() -> None:
 def test_every_setting_has_a_variable(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("token")
-    texts = {"port": "1", "queue": "1", "retention_s": "1", "drain_s": "1", "host": "localhost"}
+    texts = {
+        "port": "1",
+        "queue": "1",
+        "retention_s": "1",
+        "drain_s": "1",
+        "max_duration_s": "1",
+        "host": "localhost",
+    }
     files = dict.fromkeys(("token_file", "tls_cert", "tls_key"), str(file))
     addresses = dict.fromkeys(("public_url", "upload_url"), "https://there")
     given = {"output_urls": "url", **texts, **files, **addresses}

@@ -63,7 +63,7 @@ def check_all(
 
 def kill_worker(served: Served) -> bool:
     """Unless somebody would be blamed for it the third time."""
-    store, worker = served.app.state.parts.store, served.predictions.supervisor
+    store, worker = served.app.state.parts.store.blocking, served.predictions.supervisor
     until(lambda: worker.state == READY)
     if any(one.attempts > 1 for one in store.open_ones()):
         return False
@@ -107,7 +107,7 @@ def test_a_killer_among_others_takes_nobody_along(
     assert [served.until(one)["status"] for one in ids] == [
         "succeeded", "failed", "succeeded", "succeeded", "succeeded", "succeeded",
     ]  # fmt: skip
-    rows = [served.app.state.parts.store.get(one) for one in ids]
+    rows = [served.app.state.parts.store.blocking.get(one) for one in ids]
     assert [row.attempts for row in rows if row.id != ids[4]] == [0, 3, 0, 0, 0]
 
 

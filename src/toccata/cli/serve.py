@@ -77,6 +77,10 @@ Drain = Annotated[
     float | None,
     typer.Option("--drain-s", help="How long a stop waits for what is being made. Default: 30."),
 ]
+MaxDuration = Annotated[
+    float | None,
+    typer.Option("--max-duration-s", help="The longest duration that a request may ask for."),
+]
 TlsCert = Annotated[Text, typer.Option(help="A certificate in PEM form, for https.")]
 TlsKey = Annotated[Text, typer.Option(help="Its key.")]
 UploadUrl = Annotated[
@@ -106,6 +110,7 @@ def serve(
     accept_any_version: AnyVersion = None,
     retention_s: Retention = None,
     drain_s: Drain = None,
+    max_duration_s: MaxDuration = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     upload_url: UploadUrl = None,

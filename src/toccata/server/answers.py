@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import hashlib
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,12 +12,14 @@ from fastapi import Request
 from starlette.datastructures import URL
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from toccata.server.async_store import AsyncStore
 from toccata.server.auth import MISSING, Tokens
 from toccata.server.config import ServerSettings
+from toccata.server.health import Health
 from toccata.server.outputs import output_data
 from toccata.server.predictions import Predictions
-from toccata.server.storage import Storage
-from toccata.server.store import Prediction, Store
+from toccata.server.storage import AsyncStorage
+from toccata.server.store import Prediction
 from toccata.server.views import Address, content_type, prediction_json, problem
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -29,9 +30,10 @@ class Parts:
     """What the server is made of; routes find it with `parts(request)`."""
 
     settings: ServerSettings
-    store: Store
-    storage: Storage
+    store: AsyncStore
+    storage: AsyncStorage
     predictions: Predictions
+    health: Health
     tokens: Tokens
     webhook_secret: str
 
@@ -76,6 +78,13 @@ def address_at(url: URL, settings: ServerSettings) -> Address:
     return Address(public.rstrip("/") if public else f"{url.scheme}://{url.netloc}")
 
 
+def owner_of(request: Request) -> str:
+    """Who makes a request, for fairness: a hash of the token, or of the address without tokens."""
+    host = request.client.host if request.client is not None else ""
+    token = request.headers.get("authorization") if parts(request).settings.tokens else None
+    return hashlib.sha256((token or host).encode()).hexdigest()
+
+
 async def shown(request: Request, prediction: Prediction) -> dict[str, Any]:
     """A prediction in full, its output as the client takes it."""
     data = await output_data(prediction, parts(request).storage)
@@ -97,7 +106,7 @@ async def stored_response(request: Request, name: str) -> Response:
     """A file of the storage, whole or the range that was asked for. Raises ProblemError."""
     storage = parts(request).storage
     try:
-        size = await asyncio.to_thread(storage.size, name)
+        size = await storage.size(name)
     except FileNotFoundError as error:
         raise refuse(404, "File not found") from error
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, max-age=31536000, immutable"}
@@ -110,8 +119,7 @@ async def stored_response(request: Request, name: str) -> Response:
             return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
         status, headers["Content-Range"] = 206, f"bytes {start}-{end - 1}/{size}"
     headers["Content-Length"] = str(end - start)
-    blocks: Iterator[bytes] = storage.blocks(name, start, end)
-    return StreamingResponse(blocks, status, headers, content_type(name))
+    return StreamingResponse(storage.blocks(name, start, end), status, headers, content_type(name))
 
 
 def _span(header: str | None, size: int) -> tuple[int, int] | None:

@@ -28,11 +28,13 @@ from toccata.server import (
 )
 from toccata.server.alone import only_server
 from toccata.server.answers import Parts, ProblemError
+from toccata.server.async_store import AsyncStore
 from toccata.server.auth import Tokens
 from toccata.server.beside import beside
 from toccata.server.cog_outputs import CogOutputs
 from toccata.server.cog_requests import CogRefusal
 from toccata.server.config import ServerSettings
+from toccata.server.health import Health
 from toccata.server.housekeeping import keep_tidy
 from toccata.server.metrics import Metrics
 from toccata.server.middleware import BodyCap, RateLimits, RequestLog
@@ -40,8 +42,8 @@ from toccata.server.openapi import describe
 from toccata.server.outside import Outside, OutsidePolicy
 from toccata.server.owed import paid, tell_all
 from toccata.server.predictions import Predictions
-from toccata.server.storage import Storage
-from toccata.server.store import COG, Prediction, Store
+from toccata.server.storage import AsyncStorage, Storage
+from toccata.server.store import COG, Prediction, Store, StoreError
 from toccata.server.supervisor import Work
 from toccata.server.validation import InvalidRequest
 from toccata.server.views import Address, Output, prediction_json, problem
@@ -82,6 +84,7 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
     app.add_middleware(BodyCap, most_bytes=MOST_BODY_BYTES)
     app.add_middleware(RateLimits)
     app.add_middleware(RequestLog)
+    app.state.stop = lambda: None  # the program that serves it knows how
     describe(app)
     if settings.page:
         from toccata.server.page import mount
@@ -96,29 +99,35 @@ def check_start(settings: ServerSettings) -> None:
         find_folder(name, offline=True)
     for lora in settings.machine.lora:
         existing(parse(lora)[0])
-    with only_server(settings.data_dir), closing(Store(settings.database_url)) as store:
-        store.claim()
+    with only_server(settings.data_dir) as name, closing(Store(settings.database_url)) as store:
+        store.claim(name)
+        store.page(1)
+        Storage(settings.storage_url)
+        store.release()
 
 
 def _lifespan(settings: ServerSettings, work: Work | None):  # type: ignore[no-untyped-def]
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with only_server(settings.data_dir):
-            async with running(app, settings, work):
+        with only_server(settings.data_dir) as name:
+            async with running(app, settings, work, name):
                 yield
 
     return lifespan
 
 
 @asynccontextmanager
-async def running(app: FastAPI, settings: ServerSettings, work: Work | None) -> AsyncIterator[None]:
-    """Everything behind the routes, from start to stop."""
-    store = Store(settings.database_url)
-    store.claim()
-    storage = Storage(settings.storage or str(settings.data_dir / "files"))
+async def running(
+    app: FastAPI, settings: ServerSettings, work: Work | None, name: str
+) -> AsyncIterator[None]:
+    """Everything behind the routes, from start to stop. name: of the data folder."""
+    blocking = Store(settings.database_url)
+    claim = blocking.claim(name)
+    store = AsyncStore(blocking)
+    storage = AsyncStorage(Storage(settings.storage_url))
     outside = Outside(OutsidePolicy(allow_private=settings.allow_private))
     trusted = Outside(OutsidePolicy(allow_private=True))
-    secret = store.own("webhook_secret", new_secret)
+    secret = blocking.own("webhook_secret", new_secret)
     on_told = partial(paid, store)
     webhooks = Webhooks(outside.post, secret, on_told=on_told)
     cog_webhooks = Webhooks(
@@ -151,22 +160,38 @@ async def running(app: FastAPI, settings: ServerSettings, work: Work | None) -> 
     )
     metrics.watch(predictions)
     tokens = Tokens(settings.tokens)
-    app.state.parts = Parts(settings, store, storage, predictions, tokens, secret)
-    app.state.repeats = routes_predictions.Repeats()
+
+    def on_superseded() -> None:
+        predictions.give_up()
+        app.state.stop()
+
+    health = Health(store, storage, settings.data_dir, on_superseded)
+    app.state.parts = Parts(settings, store, storage, predictions, health, tokens, secret)
     app.state.registry = metrics.registry
-    owing = store.owing()  # before anything else ends
-    predictions.start()
-    tidying = beside(keep_tidy(settings, store, storage))
+    owing = blocking.owing()  # before anything else ends
+    await predictions.start(claim.crashed)
+    tidying = beside(keep_tidy(settings, blocking, storage.blocking))
+    watching = beside(health.watch())
     owed = beside(tell_all(owing, storage, lambda one, data: tell(one, "completed", data)))
     try:
-        async with tidying, owed:
+        async with tidying, watching, owed:
             yield
     finally:
         await predictions.stop(settings.drain_s)
         await asyncio.gather(*(one.drain(WEBHOOK_DRAIN_S) for one in (webhooks, cog_webhooks)))
         await outside.close()
         await trusted.close()
+        await asyncio.to_thread(_release, blocking)
         store.close()
+        storage.close()
+
+
+def _release(store: Store) -> None:
+    """Let the next server start at once; without it, that one waits until the lease has run out."""
+    try:
+        store.release()
+    except StoreError as error:
+        log.error("the claim of the database was not released: %s", error)
 
 
 def _tell(webhooks: Webhooks, prediction: Prediction, event: str, data: Output | None) -> None:

@@ -30,6 +30,7 @@ class ServerSettings:
     webhooks may name private addresses. retention_s: when input, output and logs of a prediction
     are wiped after its end; None: never. drain_s: how long SIGTERM waits for what is under way.
     upload_url: where the outputs of the Cog API are put, under their names; None: nowhere.
+    max_duration_s: the longest piece that may be asked for; None: as long as the inputs allow.
     page: whether there is a page for browsers at /ui.
     cog_webhook_token: the Bearer token that webhooks of the Cog API carry.
     """
@@ -50,6 +51,7 @@ class ServerSettings:
     accept_any_version: bool = False
     retention_s: float | None = None
     drain_s: float = 30.0
+    max_duration_s: float | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
     upload_url: str | None = None
@@ -72,6 +74,10 @@ class ServerSettings:
     @property
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.data_dir / 'server.db'}"
+
+    @property
+    def storage_url(self) -> str:
+        return self.storage or str(self.data_dir / "files")
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -174,6 +180,7 @@ _READERS: Readers = {
     "accept_any_version": read_boolean,
     "retention_s": _seconds,
     "drain_s": _seconds,
+    "max_duration_s": _seconds,
     "tls_cert": _existing,
     "tls_key": _existing,
     "upload_url": _web_address,

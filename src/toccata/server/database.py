@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from sqlalchemy import (
     URL,
-    Connection,
     Engine,
     MetaData,
     create_engine,
     event,
-    func,
     inspect,
     make_url,
-    select,
     text,
 )
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -29,9 +25,10 @@ CURES = {
     "postgresql": "check that it runs, and its host, port, name, user and password",
 }
 PATIENCE_S = 5  # with a machine that does not answer
-# A killed server's connection, and the claim with it, ends a moment after the server.
-CLAIM_S = 3.0
-CLAIM = int.from_bytes(b"toccata")
+# A machine that is gone without a word is noticed by its silence.
+KEEP_ALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+STATEMENT_S = 4  # for one statement, so that no call holds its thread for longer
+POOL = 16
 LIKE = "it must be like postgresql://USER:PASSWORD@HOST/NAME, @ and / in a password as %40 and %2F"
 
 
@@ -50,27 +47,8 @@ def connect(address: str, tables: MetaData) -> Engine:
         raise MissingExtraError(hint) from error
     except SQLAlchemyError as error:
         reason = f"it cannot be used ({_reason(url, error)}); {CURES[url.get_backend_name()]}"
-        raise InputError("database", _shown(url), reason) from None
+        raise InputError("database", shown(url), reason) from None
     return database
-
-
-def claim(database: Engine) -> Connection | None:
-    """Keeps other servers off it as long as this connection is open. Raises InputError.
-
-    None: it is a file, and who has the folder that it is in has it.
-    """
-    if database.dialect.name != "postgresql":
-        return None
-    connection = database.connect().execution_options(isolation_level="AUTOCOMMIT")
-    connection.detach()
-    ends = time.monotonic() + CLAIM_S
-    while not connection.scalar(select(func.pg_try_advisory_lock(CLAIM))):
-        if time.monotonic() > ends:
-            connection.close()
-            why = "another server uses it; stop that one, or give another database"
-            raise InputError("database", _shown(database.url), why)
-        time.sleep(0.1)
-    return connection
 
 
 def _parsed(address: str) -> URL:
@@ -81,6 +59,8 @@ def _parsed(address: str) -> URL:
     url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
     if url.get_backend_name() not in CURES:
         raise InputError("database", "…", f"{LIKE}, or like sqlite:///PATH")
+    if url.get_backend_name() == "sqlite" and not url.database:
+        raise InputError("database", "…", "it must be kept in a file, like sqlite:///PATH")
     if url.get_backend_name() == "postgresql" and address.count("@") > (url.username is not None):
         raise InputError("database", "…", LIKE)  # a piece of the password became the host
     return url
@@ -88,15 +68,19 @@ def _parsed(address: str) -> URL:
 
 def _engine(url: URL) -> Engine:
     # What a prediction holds is not for the log: parameters stay out of errors.
-    options: dict[str, Any] = {"hide_parameters": True}
+    options: dict[str, Any] = {"hide_parameters": True, "pool_size": POOL, "max_overflow": 0}
+    options["pool_timeout"] = STATEMENT_S
     if url.get_backend_name() == "postgresql":
         arguments = {
             "connect_timeout": PATIENCE_S,
             "tcp_user_timeout": 1000 * PATIENCE_S,
             "client_encoding": "utf8",
+            **KEEP_ALIVE,
         }
         # It may have been restarted since the last call.
-        return create_engine(url, pool_pre_ping=True, connect_args=arguments, **options)
+        database = create_engine(url, pool_pre_ping=True, connect_args=arguments, **options)
+        event.listen(database, "connect", _limit_statements)
+        return database
     database = create_engine(url, **options)
     event.listen(database, "connect", _use_wal)
     return database
@@ -116,13 +100,21 @@ def _add_columns(database: Engine, tables: MetaData) -> None:
                     )
 
 
+def _limit_statements(connection: Any, _: Any) -> None:
+    """Not as a parameter of the connection, which poolers refuse."""
+    with connection.cursor() as cursor:
+        for setting in ("statement_timeout", "lock_timeout"):
+            cursor.execute(f"SET {setting} = '{STATEMENT_S}s'")
+    connection.commit()
+
+
 def _use_wal(connection: Any, _: Any) -> None:
     """Readers and the writer do not wait for each other; a commit survives a killed process."""
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000"):
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={1000 * STATEMENT_S}"):
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _shown(url: URL) -> str:
+def shown(url: URL) -> str:
     """Without user, password and options."""
     place = (url.host, url.port, url.database)
     return URL.create(url.drivername, None, None, *place).render_as_string()

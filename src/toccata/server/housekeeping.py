@@ -8,19 +8,19 @@ import time
 
 from toccata.server.config import ServerSettings
 from toccata.server.storage import Storage
-from toccata.server.store import Store, StoreError
+from toccata.server.store import Store
 
 log = logging.getLogger(__name__)
 EVERY_S = 60.0
 
 
 async def keep_tidy(settings: ServerSettings, store: Store, storage: Storage) -> None:
-    """Tidy up from time to time, without end."""
+    """Tidy up from time to time, without end; whatever goes wrong is tried again later."""
     while True:
         try:
             await asyncio.to_thread(tidy, settings, store, storage, time.time())
-        except (OSError, StoreError) as error:
-            log.warning("tidying up failed, and is tried again later: %s", error)
+        except Exception:
+            log.exception("tidying up failed, and is tried again later")
         await asyncio.sleep(EVERY_S)
 
 

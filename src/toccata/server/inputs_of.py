@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import hashlib
 import re
+import tempfile
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +20,24 @@ from toccata.errors import InputError
 from toccata.families.known import KNOWN
 from toccata.inputs import Inputs, check, draw_seed
 from toccata.schema import ENCODE_DECODE
+from toccata.server.async_store import AsyncStore
 from toccata.server.config import ServerSettings
-from toccata.server.storage import Storage
-from toccata.server.store import Prediction, Store
+from toccata.server.ids import new_key
+from toccata.server.storage import AsyncStorage
+from toccata.server.store import Prediction, StoredFile
 from toccata.server.versions import COUNT, VERSIONS
 
 Fetch = Callable[[str, Path], Awaitable[Path]]
 
 DIFFUSION = "multi_band_diffusion"
+AUDIO = "input_audio"
 # Our own addresses, by whatever name the client knows this server.
-_OWN_FILE = re.compile(r"/v1/files/([A-Za-z0-9_-]{1,64})")
-_DATA_URI = re.compile(r"data:[^,]{0,200}?(;base64)?,", re.IGNORECASE)
+_OWN_FILE = re.compile(r".*/v1/files/([A-Za-z0-9_-]{1,64})")
+_DATA_URI = re.compile(r"data:([^,;]{0,100})[^,]{0,200}?(;base64)?,", re.IGNORECASE)
+_WHITE = b" \t\r\n"
+# What is decoded at a time: other threads get their turn in between. A multiple of 4.
+SLICE = 2**18
+KEPT_S = 24 * 3600.0  # and as long as a prediction that uses it is open
 
 
 def seed_of(given: Mapping[str, Any]) -> int:
@@ -36,8 +46,53 @@ def seed_of(given: Mapping[str, Any]) -> int:
     return int(seed) if isinstance(seed, int | float) and seed >= 0 else draw_seed()
 
 
+def is_inline(given: Mapping[str, Any]) -> bool:
+    """Whether the audio is in the request itself, as a data URI."""
+    return str(given.get(AUDIO) or "")[:5].lower() == "data:"
+
+
+async def keep_inline(
+    given: Mapping[str, Any], base: str, storage: AsyncStorage, store: AsyncStore
+) -> Mapping[str, Any]:
+    """Make an upload of the audio that a request holds, so that its row need not hold it.
+
+    Args:
+        given: The inputs of a request.
+        base: The address of this server.
+
+    Returns:
+        The inputs, with the upload's address in place of a data URI.
+
+    Raises:
+        InputError: The data URI is damaged.
+        StorageError: The storage does not answer.
+        StoreError: The database does not answer.
+    """
+    if not is_inline(given):
+        return given
+    file_id, now = new_key(), time.time()
+    with tempfile.TemporaryDirectory(prefix="toccata-inline-") as folder:
+        local = Path(folder) / "input"
+        kind, sha256, md5 = await asyncio.to_thread(_decode_into, str(given[AUDIO]), local)
+        await storage.put(f"files/{file_id}", local)
+        size = local.stat().st_size
+    kept = StoredFile(
+        file_id,
+        now,
+        now + KEPT_S,
+        "input",
+        kind or "application/octet-stream",
+        size,
+        sha256,
+        md5,
+        {},
+    )
+    await store.add_file(kept)
+    return {**given, AUDIO: f"{base}/v1/files/{file_id}"}
+
+
 async def resolve(
-    prediction: Prediction, folder: Path, storage: Storage, store: Store, fetch: Fetch
+    prediction: Prediction, folder: Path, storage: AsyncStorage, store: AsyncStore, fetch: Fetch
 ) -> Inputs:
     """Checked inputs, `input_audio` being a file in `folder`.
 
@@ -54,10 +109,10 @@ async def resolve(
     if inputs.input_audio is None:
         return inputs
     audio, file = str(inputs.input_audio), folder / "input"
-    if audio[:5].lower() == "data:":
-        await asyncio.to_thread(lambda: file.write_bytes(_decoded(audio)))
-    elif (own := uploaded(audio, store)) is not None:
-        await asyncio.to_thread(_copy, storage, own, file)
+    if is_inline(values):  # in a row of an earlier version
+        await asyncio.to_thread(_decode_into, audio, file)
+    elif (own := await uploaded(audio, store)) is not None:
+        await _copy(storage, own, file)
     else:
         await fetch(audio, file)
     return replace(inputs, input_audio=file)
@@ -72,31 +127,55 @@ def model_of(inputs: Inputs, settings: ServerSettings) -> str:
     return settings.stand_in if missing and settings.stand_in else name
 
 
-def uploaded(address: str, store: Store) -> str | None:
+async def uploaded(address: str, store: AsyncStore) -> str | None:
     """The id of the file that was uploaded here, if the address is one's."""
     try:
         path = urlsplit(address).path
     except ValueError:
         return None
-    own = _OWN_FILE.fullmatch(path.replace("/v1/v1/", "/v1/"))
-    return None if own is None or store.file(own[1]) is None else own[1]
+    own = _OWN_FILE.fullmatch(path)
+    return None if own is None or await store.file(own[1]) is None else own[1]
 
 
-def _copy(storage: Storage, file_id: str, to: Path) -> None:
+async def _copy(storage: AsyncStorage, file_id: str, to: Path) -> None:
     try:
-        storage.get(f"files/{file_id}", to)
+        await storage.get(f"files/{file_id}", to)
     except FileNotFoundError as error:
-        raise InputError("input_audio", file_id, "it is here no more; upload it again") from error
+        raise InputError(AUDIO, file_id, "it is here no more; upload it again") from error
 
 
-def _decoded(uri: str) -> bytes:
+def _decode_into(uri: str, file: Path) -> tuple[str, str, str]:
+    """Write the bytes of a data URI, white space in its base64 ignored.
+
+    Returns:
+        Its media type, and the SHA-256 and MD5 of the bytes.
+
+    Raises:
+        InputError: It is damaged.
+    """
     head = _DATA_URI.match(uri)
     if head is None:
-        raise InputError("input_audio", uri[:80], "a data URI is data:TYPE;base64,BYTES")
+        raise InputError(AUDIO, uri[:80], "a data URI is data:TYPE;base64,BYTES")
     rest = unquote_to_bytes(uri[head.end() :])
-    if head[1] is None:
-        return rest
-    try:
-        return base64.b64decode(rest, validate=True)
-    except binascii.Error as error:
-        raise InputError("input_audio", uri[:80], f"its base64 is damaged: {error}") from error
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    with file.open("wb") as out:
+        for block in _decoded(rest, uri) if head[2] else [rest]:
+            sha256.update(block)
+            md5.update(block)
+            out.write(block)
+    return head[1][:100], sha256.hexdigest(), md5.hexdigest()
+
+
+def _decoded(text: bytes, uri: str) -> list[bytes]:
+    blocks, carried = [], b""
+    for start in range(0, len(text), SLICE):
+        carried += text[start : start + SLICE].translate(None, _WHITE)
+        whole = len(carried) // 4 * 4 if start + SLICE < len(text) else len(carried)
+        try:
+            blocks.append(base64.b64decode(carried[:whole], validate=True))
+        except binascii.Error as error:
+            raise InputError(AUDIO, uri[:80], f"its base64 is damaged: {error}") from error
+        if b"=" in carried[:whole] and start + SLICE < len(text):
+            raise InputError(AUDIO, uri[:80], "its base64 is damaged: it goes on after its end")
+        carried = carried[whole:]
+    return blocks

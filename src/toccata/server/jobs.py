@@ -1,7 +1,8 @@
 """What the HTTP process and the worker say to each other: one JSON object per message.
 
     to the worker      run, cancel, stop
-    from the worker    ready, started, progress, log, audio, done, failed, canceled
+    from the worker    alive, ready, started, progress, done, failed, canceled, blocked,
+                       setup_failed
 
 No pickle: the pipe carries nothing but data.
 """
@@ -22,7 +23,8 @@ class Job:
 
     inputs: the fields of `toccata.inputs.Inputs`, the audio as the path of a local file. model:
     what is loaded for it, which is not what was asked for on a server with a stand-in. folder:
-    where its files are written. count: how many variations of it are made.
+    where its files are written. count: how many variations of it are made; width: how many of them
+    at once, 0: all.
     """
 
     id: str
@@ -30,6 +32,7 @@ class Job:
     inputs: Mapping[str, Any]
     folder: str
     count: int = 1
+    width: int = 0
 
     @property
     def stand_in(self) -> str | None:

@@ -1,37 +1,67 @@
-"""Whose turn it is: who waits for the worker, who has a slot of it, and who killed it.
+"""Whose turn it is: which predictions wait, which have a slot, and which are quarantined.
 
-    waits -> has a slot: getting ready -> given to the worker -> begun by it -> gone
+    waits for its audio -> is ready -> has a slot -> is given to the worker -> runs -> leaves
 
-When the worker dies, those that it had are first in line again. Had it begun just one, that one
-is to blame. Had it begun several, each of them is a suspect from then on, and made alone: that
-way none is blamed for what another does.
+Slots are shared fairly. The owner with the fewest slots is first, and among its predictions the one
+that waits longest. Long pieces leave some slots free, so that a short one never waits for hours.
+
+When the worker dies, the predictions that it had are first in line again. If the death can have
+been caused by one of them: had one run, that one is to blame; had several run, each of them is
+quarantined, that is run alone from then on, so that none is blamed for what another does.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter
 from dataclasses import dataclass
 
-GETTING_READY, GIVEN, BEGUN = range(3)
+WAITING, GIVEN, RUNNING = range(3)
+# One slot of so many is kept for short pieces.
+SHORT_SHARE = 4
+MAX_FETCHES = 64
 
 
 @dataclass(frozen=True)
 class Lost:
-    """What a dead worker had. killer: the one that it was making, if it was making no other."""
+    """What a dead worker had. ran: those that it ran, if one of them can have been the cause.
+    killer: the one that it ran, if it ran no other.
+    """
 
     ids: tuple[str, ...]
-    killer: str | None
+    killer: str | None = None
+    ran: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the line knows of a prediction.
+
+    Args:
+        owner: Who created it.
+        width: How many slots it takes.
+        is_long: Whether it keeps its slots for long.
+        fetches: Whether its audio must be fetched before it is ready.
+        quarantined: Whether it runs alone.
+    """
+
+    owner: str = ""
+    width: int = 1
+    is_long: bool = False
+    fetches: bool = False
+    quarantined: bool = False
 
 
 class Line:
-    """Predictions by id. `slots` is how many the worker makes at once."""
+    """Predictions by id. `slots` is how many the worker runs at once."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._waiting: OrderedDict[str, None] = OrderedDict()
-        self._held: dict[str, int] = {}  # who has a slot, and how far it is
-        self._widths: dict[str, int] = {}  # of those that take more than one slot
-        self._suspects: set[str] = set()
+        self._places: dict[str, Place] = {}
+        self._waiting: dict[str, None] = {}  # in order
+        self._ready: set[str] = set()
+        self._preparing: set[str] = set()
+        self._held: dict[str, int] = {}  # those with a slot, and how far they are
+        self._quarantined: set[str] = set()
 
     @property
     def waiting(self) -> int:
@@ -43,70 +73,122 @@ class Line:
 
     @property
     def full(self) -> bool:
-        return self._used >= self._slots
+        return self._used() >= self._slots
 
-    def join(self, prediction_id: str, suspect: bool = False, width: int = 1) -> None:
-        """At the end of the line. suspect: it has killed a worker before. width: how many slots it
-        takes, if there are as many.
-        """
+    @property
+    def long_slots(self) -> int:
+        """How many slots long pieces may take together."""
+        return max(1, self._slots - max(1, self._slots // SHORT_SHARE))
+
+    def waiting_of(self, owner: str) -> int:
+        return sum(self._places[one].owner == owner for one in self._waiting)
+
+    def join(self, prediction_id: str, place: Place | None = None) -> None:
+        """At the end of the line; it is not ready yet."""
+        place = place or Place()
+        self._places[prediction_id] = place
         self._waiting[prediction_id] = None
-        if width > 1:
-            self._widths[prediction_id] = width
-        if suspect:
-            self._suspects.add(prediction_id)
+        if place.quarantined:
+            self.quarantine(prediction_id)
 
-    def call(self) -> str | None:
-        """Who waits longest, and has a slot from now on; None: nobody, or there is no slot."""
-        first = next(iter(self._waiting), None)
-        if first is None or not self._fits(first):
-            return None
-        del self._waiting[first]
-        self._held[first] = GETTING_READY
+    def quarantine(self, prediction_id: str) -> None:
+        """It runs alone from now on."""
+        self._quarantined.add(prediction_id)
+
+    def prepare_next(self) -> str | None:
+        """Which is to be made ready next, if any: by owners in turn, and not too many at once."""
+        ahead = self._ready | self._preparing
+        pending = [one for one in self._waiting if one not in ahead]
+        fetching = [one for one in ahead if self._places[one].fetches]
+        room = len(fetching) < MAX_FETCHES
+        per_owner = Counter(self._places[one].owner for one in fetching)
+        able = [one for one in pending if room or not self._places[one].fetches]
+        first = min(able, key=lambda one: self._turn_to_fetch(one, per_owner), default=None)
+        if first is not None:
+            self._preparing.add(first)
         return first
 
+    def make_ready(self, prediction_id: str) -> None:
+        """It has all that it needs, and can be called."""
+        self._preparing.discard(prediction_id)
+        if prediction_id in self._waiting:
+            self._ready.add(prediction_id)
+
+    def call(self) -> str | None:
+        """Whose turn it is, with a slot from now on; None: nobody is ready, or no slot is free."""
+        held = Counter[str]()
+        for one in self._held:
+            held[self._places[one].owner] += self._places[one].width
+        ready = [one for one in self._waiting if one in self._ready]
+        for one in sorted(ready, key=lambda one: held[self._places[one].owner]):
+            if self._is_long_too_many(one):
+                continue  # shorter ones pass it
+            return self._take(one) if self._fits(one) else None
+        return None
+
     def give(self, prediction_id: str) -> None:
-        """The worker has been told to make it."""
+        """The worker has been told to run it."""
         self._held[prediction_id] = GIVEN
 
     def begin(self, prediction_id: str) -> None:
-        """The worker makes it now."""
+        """The worker runs it now."""
         if prediction_id in self._held:
-            self._held[prediction_id] = BEGUN
+            self._held[prediction_id] = RUNNING
 
     def leave(self, prediction_id: str) -> None:
         """It neither waits nor has a slot any more."""
         self._waiting.pop(prediction_id, None)
         self._held.pop(prediction_id, None)
-        self._suspects.discard(prediction_id)
-        self._widths.pop(prediction_id, None)
+        self._places.pop(prediction_id, None)
+        for some in (self._ready, self._preparing, self._quarantined):
+            some.discard(prediction_id)
 
     def give_back(self, prediction_id: str) -> None:
         """It has no slot any more, and is first in line."""
         del self._held[prediction_id]
-        self._waiting[prediction_id] = None
-        self._waiting.move_to_end(prediction_id, last=False)
+        self._waiting = {prediction_id: None, **self._waiting}
+        self._ready.add(prediction_id)
 
-    def lose(self) -> Lost:
-        """The worker died: all that it had are first in line, in the order in which it got them."""
-        lost = [one for one, phase in self._held.items() if phase != GETTING_READY]
-        begun = [one for one in lost if self._held[one] == BEGUN]
+    def lose(self, suspect: bool = True) -> Lost:
+        """The worker died: all that it had are first in line, in the order in which it got them.
+
+        Args:
+            suspect: Whether one of those that ran can have been the cause.
+        """
+        lost = [one for one, phase in self._held.items() if phase != WAITING]
+        ran = [one for one in lost if suspect and self._held[one] == RUNNING]
         for prediction_id in reversed(lost):
             self.give_back(prediction_id)
-        self._suspects.update(begun)
-        return Lost(tuple(lost), begun[0] if len(begun) == 1 else None)
+        killer = ran[0] if len(ran) == 1 else None
+        return Lost(tuple(lost), killer, tuple(ran))
 
     def has_slot(self, prediction_id: str) -> bool:
         return prediction_id in self._held
 
     def with_worker(self, prediction_id: str) -> bool:
-        return self._held.get(prediction_id, GETTING_READY) != GETTING_READY
+        return self._held.get(prediction_id, WAITING) != WAITING
+
+    def _take(self, prediction_id: str) -> str:
+        del self._waiting[prediction_id]
+        self._ready.discard(prediction_id)
+        self._held[prediction_id] = WAITING
+        return prediction_id
+
+    def _turn_to_fetch(self, prediction_id: str, per_owner: Counter[str]) -> tuple[bool, int]:
+        place = self._places[prediction_id]
+        return place.fetches, per_owner[place.owner] if place.fetches else 0
+
+    def _is_long_too_many(self, prediction_id: str) -> bool:
+        """Whether it would take a slot that is kept for short pieces."""
+        place = self._places[prediction_id]
+        used = sum(self._places[one].width for one in self._held if self._places[one].is_long)
+        return place.is_long and used > 0 and used + place.width > self.long_slots
 
     def _fits(self, prediction_id: str) -> bool:
-        alone = prediction_id in self._suspects or not self._suspects.isdisjoint(self._held)
+        alone = prediction_id in self._quarantined or not self._quarantined.isdisjoint(self._held)
         if alone or not self._held:
             return not self._held
-        return self._used + self._widths.get(prediction_id, 1) <= self._slots
+        return self._used() + self._places[prediction_id].width <= self._slots
 
-    @property
     def _used(self) -> int:
-        return sum(self._widths.get(one, 1) for one in self._held)
+        return sum(self._places[one].width for one in self._held)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from toccata.server.async_store import AsyncStore
 from toccata.server.outputs import output_data
-from toccata.server.storage import Storage
-from toccata.server.store import Prediction, Store, StoreError
+from toccata.server.patience import patiently
+from toccata.server.storage import AsyncStorage
+from toccata.server.store import Prediction, StoreError
 from toccata.server.views import Output
 
 log = logging.getLogger(__name__)
@@ -16,14 +18,19 @@ log = logging.getLogger(__name__)
 Tell = Callable[[Prediction, Output | None], None]
 
 
-async def tell_all(owing: list[Prediction], storage: Storage, tell: Tell) -> None:
+async def tell_all(owing: list[Prediction], storage: AsyncStorage, tell: Tell) -> None:
+    """Tell each; a storage that does not answer is waited for, and no failure stops the rest."""
     for prediction in owing:
-        tell(prediction, await output_data(prediction, storage))
+        try:
+            data = await patiently(lambda one=prediction: output_data(one, storage))  # type: ignore[misc]
+            tell(prediction, data)
+        except Exception:
+            log.exception("the end of %s is told at the next start", prediction.id)
 
 
-def paid(store: Store, prediction_id: str) -> None:
+async def paid(store: AsyncStore, prediction_id: str) -> None:
     """Its end has been told: it is not told at the next start."""
     try:
-        store.pay(prediction_id)
+        await store.pay(prediction_id)
     except StoreError as error:
         log.error("%s is told again at the next start: %s", prediction_id, error)

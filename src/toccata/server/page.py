@@ -146,7 +146,7 @@ class Page:
         try:
             filled = await self._filled(heard, dict(zip(NAMES, values, strict=True)), own)
             inputs = validate(VERSION, given(filled))
-            made = self._parts().predictions.create(VERSION, inputs, base=own.base)
+            made = await self._parts().predictions.create(VERSION, inputs, base=own.base)
         except ToccataError as error:
             yield gr.skip(), refused(error), *[gr.skip()] * (SHOWN - 2)
             return
@@ -156,8 +156,8 @@ class Page:
     async def open(self, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """The history, and the prediction that the address names, if it does."""
         own = self._address(request)
-        yield *[gr.skip()] * (SHOWN - 1), self._history(own)
-        named = self._parts().store.get(request.query_params.get("prediction", ""))
+        yield *[gr.skip()] * (SHOWN - 1), await self._history(own)
+        named = await self._parts().store.get(request.query_params.get("prediction", ""))
         if named is not None:
             async for shown in self._shown(named, own, autoplay=False):
                 yield shown
@@ -169,11 +169,11 @@ class Page:
 
     async def stop(self, prediction_id: str) -> None:
         if prediction_id:
-            self._parts().predictions.cancel(prediction_id)
+            await self._parts().predictions.cancel(prediction_id)
 
     async def seed(self, prediction_id: str) -> str:
         """The seed of what is shown."""
-        made = self._parts().store.get(prediction_id) if prediction_id else None
+        made = await self._parts().store.get(prediction_id) if prediction_id else None
         return "" if made is None else str(made.seed)
 
     async def _shown(
@@ -187,15 +187,17 @@ class Page:
         yield prediction.id, before, players, "", *calls, gr.skip()
         while not now.ended:
             await asyncio.sleep(LOOK_S)
-            now = parts.store.get(prediction.id) or now
+            now = await parts.store.get(prediction.id) or now
             if said(now) != before:
                 before = said(now)
                 yield gr.skip(), before, *[gr.skip()] * (SHOWN - 2)
-        image = await asyncio.to_thread(drawn, now, parts.store, parts.storage)
-        yield *[gr.skip()] * 3, picture_html(image), *[gr.skip()] * len(CALLS), self._history(own)
+        image = await drawn(now, parts.store, parts.storage)
+        past = await self._history(own)
+        yield *[gr.skip()] * 3, picture_html(image), *[gr.skip()] * len(CALLS), past
 
-    def _history(self, own: Address) -> str:
-        return history_html([one for one in self._parts().store.page(50) if one.ended], own)
+    async def _history(self, own: Address) -> str:
+        found = await self._parts().store.page(50)
+        return history_html([one for one in found if one.ended], own)
 
     async def _filled(
         self, heard: Heard, values: dict[str, Any], own: Address

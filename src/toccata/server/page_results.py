@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import tempfile
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toccata.audio.files import read
 from toccata.audio.waveform import cut
 from toccata.errors import ToccataError
+from toccata.server.async_store import AsyncStore
 from toccata.server.inputs_of import uploaded
 from toccata.server.jobs import seeds_of
 from toccata.server.pictures import picture
-from toccata.server.storage import Storage
-from toccata.server.store import FAILED, SUCCEEDED, Prediction, Store
+from toccata.server.storage import AsyncStorage
+from toccata.server.store import FAILED, SUCCEEDED, Prediction
 from toccata.server.views import Address
 from toccata.types import Waveform
 
@@ -117,27 +119,26 @@ def picture_html(image: Image | None) -> str:
     )
 
 
-def drawn(prediction: Prediction, store: Store, storage: Storage) -> Image | None:
+async def drawn(prediction: Prediction, store: AsyncStore, storage: AsyncStorage) -> Image | None:
     """The picture of its first variation, over the melody that it follows if that was uploaded
     here; None without music.
     """
     if prediction.output is None:
         return None
     given = prediction.input
-    melody = uploaded(str(given.get("input_audio") or ""), store)
+    melody = await uploaded(str(given.get("input_audio") or ""), store)
     with tempfile.TemporaryDirectory(prefix="toccata-page-") as folder:
-        made = _read(storage, prediction.output, Path(folder))
+        made, whole = Path(folder) / "made", Path(folder) / "melody"
+        await storage.get(prediction.output, made)
         if melody is None or given.get("continuation"):
-            return picture(made)
-        whole = _read(storage, f"files/{melody}", Path(folder))
-        end_s = given.get("continuation_end")
-        part = cut(
-            whole, given.get("continuation_start", 0), whole.duration_s if end_s is None else end_s
-        )
-        return picture(made, part)
+            return await asyncio.to_thread(lambda: picture(read(made)))
+        await storage.get(f"files/{melody}", whole)
+        return await asyncio.to_thread(lambda: picture(read(made), _melody(whole, given)))
 
 
-def _read(storage: Storage, name: str, folder: Path) -> Waveform:
-    local = folder / "audio"
-    storage.get(name, local)
-    return read(local)
+def _melody(file: Path, given: Mapping[str, Any]) -> Waveform:
+    """The part of a file that was followed."""
+    whole, end_s = read(file), given.get("continuation_end")
+    return cut(
+        whole, given.get("continuation_start", 0), whole.duration_s if end_s is None else end_s
+    )

@@ -6,6 +6,9 @@
 The store is changed before anybody is told. After a restart of the server, or of the worker,
 whatever had not ended is made again: its seed was fixed when it was created. Its slot is free as
 soon as the worker is done with it; what is made is stored, and told, while the next one is made.
+
+Predictions decides who is made when, and Journal notes and tells what happens. Both run in the
+event loop, which never waits for the database or the storage.
 """
 
 from __future__ import annotations
@@ -14,81 +17,62 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from toccata.errors import GenerationError, ToccataError
+from toccata.errors import InputError, ToccataError
 from toccata.server import inputs_of
+from toccata.server.async_store import AsyncStore
+from toccata.server.beside import Tasks
 from toccata.server.config import ServerSettings
+from toccata.server.finishing import Deliver, Finishing
 from toccata.server.ids import new_id, new_key
-from toccata.server.jobs import Job, Message
+from toccata.server.jobs import Message
+from toccata.server.journal import ENDS, MAX_ATTEMPTS, Journal, OnChange
 from toccata.server.line import Line
 from toccata.server.live import live_file
-from toccata.server.outputs import file_data, keep_all, remove_all
-from toccata.server.progress import first_lines, progress_line
+from toccata.server.patience import patiently
+from toccata.server.preparation import Preparation, place_of
 from toccata.server.sse import EventLog
-from toccata.server.storage import Storage
+from toccata.server.storage import AsyncStorage
 from toccata.server.store import (
     ABORTED,
     CANCELED,
-    FAILED,
-    PROCESSING,
     STARTING,
-    SUCCEEDED,
+    AlreadyExistsError,
     Prediction,
-    Store,
     StoreError,
 )
+from toccata.server.supervisor import FAILED as SETUP_FAILED
 from toccata.server.supervisor import LOST, READY, Supervisor, Work
-from toccata.server.telling import tell_end
 from toccata.server.versions import Version
-from toccata.server.views import Output
 
 log = logging.getLogger(__name__)
 
-MOST_ATTEMPTS = 3
-MOST_LOG_CHARACTERS = 100_000
-DATABASE_PAUSE_S = 0.5
-
-T = TypeVar("T")
-# A prediction, what happened to it, and its output as data URIs if it is given so.
-OnChange = Callable[[Prediction, str, Output | None], None]
-# A finished file -> the address that it was uploaded to, None if it is to go nowhere. Raises
-# ToccataError if it could not be uploaded.
-Deliver = Callable[[Prediction, Path], Awaitable[str | None]]
+# Of the queue, kept for others than the one who fills it.
+OTHERS_SHARE = 10
+BLOCKED_S = 5.0
+# How much may be made while the storage does not take it.
+MAX_KEEPING = 64
 
 
 class QueueFullError(ToccataError):
-    """Too many predictions wait already."""
+    """Too many predictions wait already, or none is taken at all."""
 
     http_status = 503
 
 
-@dataclass(eq=False)
-class Live:
-    """What is in memory of a prediction that has not ended.
-
-    released: nobody is to wait for its end any longer: it has ended, or the server stops. job: what
-    the worker is told, once its audio is here; another worker is told the same.
-    """
-
-    events: EventLog = field(default_factory=EventLog)
-    released: asyncio.Event = field(default_factory=asyncio.Event)
-    deadline: asyncio.TimerHandle | None = None
-    began_s: float = 0.0
-    log_size: int = 0
-    hooked: bool = False
-    job: Job | None = None
-
-
 @dataclass(frozen=True)
 class Setup:
-    """The last start of the worker. Times are seconds since 1970; completed_at None: it goes on."""
+    """The last start of the worker. Times are seconds since 1970; completed_at None: it goes on,
+    or failed at failed_at.
+    """
 
     started_at: float
     completed_at: float | None = None
+    failed_at: float = 0.0
 
 
 class Predictions:
@@ -100,8 +84,8 @@ class Predictions:
     def __init__(
         self,
         settings: ServerSettings,
-        store: Store,
-        storage: Storage,
+        store: AsyncStore,
+        storage: AsyncStorage,
         *,
         fetch: inputs_of.Fetch,
         on_change: OnChange,
@@ -111,23 +95,40 @@ class Predictions:
         self._settings = settings
         self._store = store
         self._storage = storage
-        self._fetch = fetch
-        self._on_change = on_change
-        self._deliver = deliver
+        self._preparation = Preparation(settings, store, storage, fetch)
         self._line = Line(settings.machine.slots)
-        self._live: dict[str, Live] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._drained_s: float | None = None  # when it is to be over; monotonic
+        self._tasks, self._preparing = Tasks(), Tasks()
         # A folder of this start: a worker of the last one may still be writing.
         self._work = settings.data_dir / "work" / new_id()
+        self._journal = Journal(
+            store,
+            Finishing(storage, deliver),
+            self._work,
+            self._tasks,
+            on_change=on_change,
+            on_end=self._on_end,
+            on_settled=self._let_go,
+        )
+        self._joining = 0  # accepted, and not in the line yet
+        self._drained_s: float | None = None  # when it is to be over; monotonic
+        self._blocked_s = 0.0  # until when no job is given to the worker; monotonic
         self.setup = Setup(time.time())
-        self.supervisor = Supervisor(settings.machine, self._heed, work)
+        self.supervisor = Supervisor(settings.machine, self._handle, work)
 
-    def start(self) -> None:
-        """Start the worker, and take up what had not ended when the server last stopped."""
+    async def start(self, crashed: bool = False) -> None:
+        """Start the worker, and take up what had not ended when the server last stopped.
+
+        Args:
+            crashed: The last server died. What it was running may have been the cause.
+        """
         shutil.rmtree(self._work.parent, ignore_errors=True)
-        for prediction in self._store.open_ones():
+        found = await self._store.open_ones()
+        ran = [one.id for one in found if one.running_at is not None]
+        for prediction in found:
             self._enqueue(prediction)
+            if prediction.id in ran:
+                self._suspect(prediction.id, crashed, crashed and len(ran) == 1)
+        self._prepare_more()
         self.supervisor.start()
 
     @property
@@ -140,337 +141,236 @@ class Predictions:
         """
         if self._drained_s is None:
             self._drained_s = time.monotonic() + most_s
-            for live in self._live.values():
+            for live in self._journal.live.values():
                 live.released.set()
-        while (self._line.active or self._tasks) and time.monotonic() < self._drained_s:
+            self._preparing.cancel()  # they are prepared again at the next start
+        while (self._line.active or len(self._tasks)) and time.monotonic() < self._drained_s:
             if hurry():
                 return
             await asyncio.sleep(0.05)
 
+    def give_up(self) -> None:
+        """Another server has the database: whatever is made here is in vain."""
+        self._drained_s = time.monotonic()
+        self._preparing.cancel()
+        self.supervisor.stop()
+
     async def stop(self, drain_s: float) -> None:
         """Drain, then end everything; what had not ended is taken up at the next start."""
         await self.drain(drain_s)
-        for live in self._live.values():
-            if live.deadline is not None:
-                live.deadline.cancel()
+        self._journal.close()
         self.supervisor.stop()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._preparing.end()
+        await self._tasks.end()
         shutil.rmtree(self._work, ignore_errors=True)
 
-    def create(self, version: Version, given: Mapping[str, Any], **asked: Any) -> Prediction:
+    async def create(
+        self, version: Version, given: Mapping[str, Any], *, base: str, **asked: Any
+    ) -> Prediction:
         """Accept a prediction; `asked` are fields of Prediction, an id among them only if no other
-        has it. Raises QueueFullError.
-        """
-        if self.stopping:
-            raise QueueFullError("the server is stopping; try again in a moment")
-        if self.room == 0:
-            raise QueueFullError("the queue is full; try again later")
-        prediction = Prediction(
-            id=asked.pop("id", None) or new_id(),
-            created_at=time.time(),
-            status=STARTING,
-            model=f"{version.owner}/{version.name}",
-            version=version.id,
-            input=dict(given),
-            seed=inputs_of.seed_of(given),
-            key=new_key(),
-            **asked,
-        )
-        self._store.add(prediction)
-        self._enqueue(prediction)
-        self._dispatch()
-        return prediction
+        has it. Goes on even if the caller is canceled.
 
-    def cancel(self, prediction_id: str, status: str = CANCELED) -> Prediction | None:
+        Raises:
+            QueueFullError: It is not accepted now.
+            InputError: It never will be.
+            AlreadyExistsError: There is one with this id.
+            StoreError, StorageError: What keeps it does not answer.
+        """
+        self._admit(given, asked.get("owner") or "")
+        self._joining += 1
+        return await asyncio.shield(self._tasks.start(self._create(version, given, base, asked)))
+
+    async def cancel(self, prediction_id: str, status: str = CANCELED) -> Prediction | None:
         """End it now; the worker lets go of its slot at its next step. As it is then."""
-        ended = self._end(prediction_id, status)
-        if ended is not None and self._line.with_worker(prediction_id):
-            self.supervisor.cancel(prediction_id)
-        return ended or self._store.get(prediction_id)
+        try:
+            ended = await self._journal.end(prediction_id, status)
+        except StoreError:
+            self._tasks.start(self._journal.confirm(prediction_id))
+            raise
+        return ended or await self._store.get(prediction_id)
 
     async def wait(self, prediction_id: str, seconds: float) -> Prediction | None:
         """Until it has ended or the server stops, but no longer than `seconds`; as it is then."""
-        live = self._live.get(prediction_id)
+        live = self._journal.live.get(prediction_id)
         if live is not None:
             try:
                 await asyncio.wait_for(live.released.wait(), seconds)
             except TimeoutError:
                 log.debug("%s goes on after the wait", prediction_id)
-        return self._store.get(prediction_id)
+        return await self._store.get(prediction_id)
 
     def events(self, prediction: Prediction) -> EventLog | None:
         """The events so far of one that has not ended."""
-        live = self._live.get(prediction.id)
+        live = self._journal.live.get(prediction.id)
         return None if live is None else live.events
 
     def live_file(self, prediction: Prediction, name: str, variation: int = 1) -> Path:
         """What is heard of it while it is made."""
-        return live_file(self._folder(prediction.id), name, variation)
+        return live_file(self._journal.folder(prediction.id), name, variation)
 
     @property
     def room(self) -> int:
         """How many more may wait."""
-        return 0 if self.stopping else max(0, self._settings.queue - self._line.waiting)
+        waiting = self._line.waiting + self._joining
+        return 0 if self.stopping else max(0, self._settings.queue - waiting)
 
     @property
     def full(self) -> bool:
         """Whether all slots of the worker are taken."""
-        return self._line.full
+        return self._line.full or self._line.waiting + self._joining > 0
 
     def counts(self) -> Mapping[str, int]:
         return {"waiting": self._line.waiting, "active": self._line.active}
 
+    def _admit(self, given: Mapping[str, Any], owner: str) -> None:
+        """Raises QueueFullError, InputError."""
+        longest_s, asked_s = self._settings.max_duration_s, given.get("duration")
+        if longest_s is not None and isinstance(asked_s, int | float) and asked_s > longest_s:
+            raise InputError("duration", asked_s, f"this server makes at most {longest_s:g} s")
+        if self.stopping:
+            raise QueueFullError("the server is stopping; try again in a moment")
+        if self.supervisor.state == SETUP_FAILED:
+            raise QueueFullError("the worker cannot start; /health-check says why")
+        if self.room == 0:
+            raise QueueFullError("the queue is full; try again later")
+        limit = max(1, self._settings.queue - self._settings.queue // OTHERS_SHARE)
+        if self._line.waiting_of(owner) >= limit:
+            raise QueueFullError("the queue is full of your predictions; try again later")
+
+    async def _create(
+        self, version: Version, given: Mapping[str, Any], base: str, asked: dict[str, Any]
+    ) -> Prediction:
+        try:
+            prediction = Prediction(
+                id=asked.pop("id", None) or new_id(),
+                created_at=time.time(),
+                status=STARTING,
+                model=f"{version.owner}/{version.name}",
+                version=version.id,
+                input=await inputs_of.keep_inline(given, base, self._storage, self._store),
+                seed=inputs_of.seed_of(given),
+                key=new_key(),
+                base=base,
+                **asked,
+            )
+            await self._add(prediction)
+            self._enqueue(prediction)
+        finally:
+            self._joining -= 1
+        self._prepare_more()
+        return prediction
+
+    async def _add(self, prediction: Prediction) -> None:
+        try:
+            await self._store.add(prediction)
+        except AlreadyExistsError:
+            raise
+        except StoreError:
+            # It may have been written all the same; who asked is told that it was not accepted.
+            self._tasks.start(patiently(lambda: self._store.change(prediction.id, status=ABORTED)))
+            raise
+
     def _enqueue(self, prediction: Prediction) -> None:
-        live = Live(log_size=len(prediction.logs), hooked=prediction.webhook is not None)
-        self._live[prediction.id] = live
-        if prediction.logs:
-            live.events.add("logs", prediction.logs)
-        if prediction.deadline is not None:
-            left_s = max(0.0, prediction.deadline - time.time())
-            loop = asyncio.get_running_loop()
-            live.deadline = loop.call_later(left_s, self._expire, prediction.id)
-        self._line.join(prediction.id, prediction.attempts > 0, prediction.count)
+        self._journal.open(prediction)
+        self._line.join(prediction.id, place_of(prediction, self._line.long_slots))
 
-    def _expire(self, prediction_id: str) -> None:
-        def end() -> None:
-            now = self._store.get(prediction_id)
-            if now is not None and not now.ended:
-                self.cancel(prediction_id, ABORTED if now.status == STARTING else CANCELED)
+    def _prepare_more(self) -> None:
+        while not self.stopping and (prediction_id := self._line.prepare_next()) is not None:
+            self._preparing.start(self._prepare(prediction_id))
 
-        self._background(self._surely(end))
+    async def _prepare(self, prediction_id: str) -> None:
+        """Bring its audio here, and what else it needs, and let it take its turn."""
+        live = self._journal.live.get(prediction_id)
+        if live is not None:
+            width = place_of(live.prediction, self._line.long_slots).width
+            folder = self._journal.folder(prediction_id)
+            live.job = await self._journal.or_fail(
+                prediction_id, lambda: self._preparation.job(live.prediction, folder, width)
+            )
+        if prediction_id in self._journal.live:
+            self._line.make_ready(prediction_id)
+        else:
+            self._let_go(prediction_id)  # it has ended meanwhile
+        self._prepare_more()
+        self._dispatch()
 
     def _dispatch(self) -> None:
-        """Give free slots to whoever waits longest."""
+        """Give free slots to whoever's turn it is."""
         while self.supervisor.state == READY and not self.stopping:
+            if time.monotonic() < self._blocked_s or self._journal.keeping >= MAX_KEEPING:
+                return
             prediction_id = self._line.call()
             if prediction_id is None:
                 return
-            self._background(self._hand_over(prediction_id))
+            live = self._journal.live.get(prediction_id)
+            if live is None or live.job is None:
+                self._let_go(prediction_id)
+            else:
+                self._line.give(prediction_id)
+                self.supervisor.run(live.job)
 
-    def _background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
-        """What it gives, as soon as the database answers."""
-        while True:
-            try:
-                return await work()
-            except StoreError as error:
-                log.error("%s", error, exc_info=error.__cause__)
-                await asyncio.sleep(DATABASE_PAUSE_S)
-
-    async def _surely(self, call: Callable[[], T]) -> T:
-        async def work() -> T:
-            return call()
-
-        return await self._patiently(work)
-
-    async def _or_fail(self, prediction_id: str, work: Callable[[], Awaitable[T]]) -> T | None:
-        """What it gives; None if it goes wrong, which ends the prediction."""
-        try:
-            return await self._patiently(work)
-        except (ToccataError, OSError) as error:
-            reason = str(error)
-        except Exception as error:
-            log.exception("%s failed", prediction_id)
-            reason = f"internal error: {type(error).__name__}: {error}"
-        await self._surely(lambda: self._end(prediction_id, FAILED, error=reason))
-        return None
-
-    async def _hand_over(self, prediction_id: str) -> None:
-        """Bring its audio here, unless that was done before, and give it to the worker."""
-        live = self._live.get(prediction_id)
-        if live is not None and live.job is None:
-            live.job = await self._or_fail(prediction_id, lambda: self._job(prediction_id))
-        if prediction_id not in self._live or live is None or live.job is None:
-            self._let_go(prediction_id)  # it has ended meanwhile
-        elif self.supervisor.state != READY:
-            self._line.give_back(prediction_id)
-        else:
-            self._line.give(prediction_id)
-            self.supervisor.run(live.job)
-
-    async def _job(self, prediction_id: str) -> Job | None:
-        """None: it has ended. Raises ToccataError, OSError for what cannot be made."""
-        prediction = await self._surely(lambda: self._store.get(prediction_id))
-        if prediction is None or self._has_ended(prediction):
-            return None
-        folder = self._folder(prediction_id)
-        folder.mkdir(parents=True, exist_ok=True)
-        inputs = await inputs_of.resolve(
-            prediction, folder, self._storage, self._store, self._fetch
-        )
-        model = inputs_of.model_of(inputs, self._settings)
-        values = {**asdict(inputs), "input_audio": _text(inputs.input_audio)}
-        return Job(prediction_id, model, values, str(folder), count=prediction.count)
-
-    def _heed(self, message: Message) -> None:
-        """What the worker says."""
-        try:
-            self._note(message)
-        except StoreError as error:
-            log.error("%s of %s was not noted", message.kind, message.id, exc_info=error)
-        self._dispatch()
-
-    def _note(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
+        """What the worker says. The line is changed at once, the store in its own time."""
         if message.kind == LOST:
-            self.setup = Setup(time.time())
-            self._take_back()
+            self._lose(bool(message["suspect"]))
         elif message.kind == "ready":
             self.setup = replace(self.setup, completed_at=time.time())
+        elif message.kind == "setup_failed":
+            self.setup = replace(self.setup, failed_at=time.time())
+        elif message.kind == "blocked":
+            self._block(message)
         elif message.kind == "started":
-            self._begin(message.id)
-        elif message.kind == "progress":
-            self._progress(message)
-        elif message.kind in ("done", "failed", "canceled"):
+            self._line.begin(message.id)
+        elif message.kind in ENDS:
             self._line.leave(message.id)
-            self._background(self._settle(message))
+        if message.id:
+            self._journal.note(message)
+        self._prepare_more()
+        self._dispatch()
 
-    def _begin(self, prediction_id: str) -> None:
-        self._line.begin(prediction_id)
-        before = self._store.get(prediction_id)
-        live = self._live.get(prediction_id)
-        if before is None or live is None or live.job is None:
-            return
-        now_s = time.time()
-        begun = self._store.change(
-            prediction_id,
-            status=PROCESSING,
-            started_at=before.started_at or now_s,
-            logs=before.logs or first_lines(live.job),
-        )
-        if begun is not None:
-            live.began_s = time.monotonic()
-            if not before.logs:
-                live.log_size = len(begun.logs)
-                live.events.add("logs", begun.logs)
-                self._on_change(begun, "start", None)
+    def _lose(self, suspect: bool) -> None:
+        """The worker died: what it had is made again, unless it has killed too many."""
+        if self.supervisor.state != SETUP_FAILED:
+            self.setup = Setup(time.time())
+        lost = self._line.lose(suspect)
+        for prediction_id in lost.ids:
+            if prediction_id in self._journal.live:
+                self._suspect(
+                    prediction_id, prediction_id in lost.ran, prediction_id == lost.killer
+                )
+            else:
+                self._let_go(prediction_id)
 
-    def _progress(self, message: Message) -> None:
-        live = self._live.get(message.id)
-        if live is None or live.log_size > MOST_LOG_CHARACTERS:
-            return
-        elapsed_s = time.monotonic() - live.began_s
-        line = progress_line(message["done"], message["total"], elapsed_s) + "\n"
-        if not self._store.add_logs(message.id, line):
-            return
-        live.log_size += len(line)
-        live.events.add("logs", line)
-        if live.hooked and (now := self._store.get(message.id)) is not None:
-            self._on_change(now, "logs", None)
+    def _suspect(self, prediction_id: str, quarantine: bool, blame: bool) -> None:
+        """A process died that had this prediction; it runs again, alone if it may be the cause."""
+        live = self._journal.live[prediction_id]
+        live.attempts += blame
+        if live.attempts >= MAX_ATTEMPTS:
+            self._line.leave(prediction_id)
+        elif quarantine:
+            self._line.quarantine(prediction_id)
+        self._journal.note(Message("lost", prediction_id, {"quarantine": quarantine}))
 
-    async def _settle(self, message: Message) -> None:
-        """The worker is done with it: keep what it made, or say why there is nothing."""
-        if message.kind == "done":
-            await self._or_fail(message.id, lambda: self._keep(message))
-        elif message.kind == "failed":
-            why = str(message["error"])
-            await self._surely(lambda: self._end(message.id, FAILED, error=why))
+    def _block(self, message: Message) -> None:
+        """The worker cannot make it now, because its disk is full or the like."""
+        log.error("%s waits: %s", message.id, message["error"])
+        if message.id not in self._journal.live:
+            self._let_go(message.id)
+            return
+        self._line.give_back(message.id)
+        self._blocked_s = time.monotonic() + BLOCKED_S
+        asyncio.get_running_loop().call_later(BLOCKED_S, self._dispatch)
+
+    def _on_end(self, prediction_id: str) -> None:
+        """Whoever works on it may stop."""
+        if self._line.has_slot(prediction_id):
+            self.supervisor.cancel(prediction_id)
         else:
-            await self._surely(lambda: self._end(message.id, CANCELED))
-        self._let_go(message.id)
-
-    async def _keep(self, message: Message) -> None:
-        """Bring what was made to where it stays. Raises ToccataError, OSError."""
-        prediction = await self._surely(lambda: self._store.get(message.id))
-        if prediction is None or self._has_ended(prediction):
-            return
-        job = self._live[message.id].job
-        marks = {} if job is None else job.marks
-        made = {
-            f"outputs/{prediction.key}/{name}": self._folder(message.id) / name
-            for name in message["files"]
-        }
-        first, *more = made
-        delivered = await self._deliver(prediction, made[first])
-        inline = prediction.as_data and delivered is None
-        data = await file_data([*made.values()]) if inline else None
-        values = {
-            "output": first,
-            "more_outputs": more or None,
-            "delivered": delivered,
-            "metrics": {**message["metrics"], **marks},
-        }
-        await asyncio.to_thread(keep_all, self._storage, made)
-        ended = await self._surely(lambda: self._end(message.id, SUCCEEDED, data, **values))
-        now = ended or await self._surely(lambda: self._store.get(message.id))
-        if now is not None and now.output != first:  # it was canceled meanwhile
-            await asyncio.to_thread(remove_all, self._storage, made)
-
-    def _end(
-        self, prediction_id: str, status: str, data: Output | None = None, **values: Any
-    ) -> Prediction | None:
-        """Make it terminal and tell everybody; None if it had ended before.
-
-        data: its output as data URIs, if it is given so. values: other fields of its row.
-        """
-        before = self._store.get(prediction_id)
-        if before is None or self._has_ended(before, data):
-            return None
-        now = time.time()
-        values["metrics"] = {**values.get("metrics", {}), **_times(before, now)}
-        values["owed"] = before.webhook is not None and "completed" in before.webhook_events
-        ended = self._store.change(prediction_id, status=status, completed_at=now, **values)
-        if ended is not None:
-            self._tell(ended, data)
-        return ended
-
-    def _has_ended(self, prediction: Prediction, data: Output | None = None) -> bool:
-        """Whether it has; it is told now if the database did it without being able to say so."""
-        if prediction.ended and prediction.id in self._live:
-            self._tell(prediction, data)
-        return prediction.ended
-
-    def _tell(self, ended: Prediction, data: Output | None) -> None:
-        live = self._live.pop(ended.id)
-        if live.deadline is not None:
-            live.deadline.cancel()
-        if not self._line.has_slot(ended.id):
-            self._let_go(ended.id)
-        tell_end(live.events, ended, data)
-        live.released.set()
-        self._on_change(ended, "completed", data)
+            self._let_go(prediction_id)
 
     def _let_go(self, prediction_id: str) -> None:
         """It has ended, and nobody works on it: its place and its files are no longer needed."""
         self._line.leave(prediction_id)
-        shutil.rmtree(self._folder(prediction_id), ignore_errors=True)
+        folder = self._journal.folder(prediction_id)
+        self._tasks.start(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
         self._dispatch()
-
-    def _take_back(self) -> None:
-        """The worker died: what it was making is made again, unless it has killed too many."""
-        lost = self._line.lose()
-        for prediction_id in lost.ids:
-            if prediction_id not in self._live:
-                self._let_go(prediction_id)
-        if lost.killer in self._live:
-            self._blame(lost.killer)
-
-    def _blame(self, prediction_id: str) -> None:
-        prediction = self._store.get(prediction_id)
-        if prediction is None:
-            return
-        attempts = prediction.attempts + 1
-        self._store.change(prediction_id, attempts=attempts)
-        if attempts >= MOST_ATTEMPTS:
-            reason = GenerationError(f"the worker died {attempts} times while making this")
-            self._end(prediction_id, FAILED, error=str(reason))
-
-    def _folder(self, prediction_id: str) -> Path:
-        return self._work / prediction_id
-
-
-def _times(prediction: Prediction, now: float) -> dict[str, float]:
-    started = prediction.started_at
-    times = {"total_time": now - prediction.created_at}
-    if started is not None:
-        times |= {"predict_time": now - started, "queue_time": started - prediction.created_at}
-    return times
-
-
-def _text(path: str | Path | None) -> str | None:
-    return None if path is None else str(path)

@@ -40,6 +40,10 @@ class Program(uvicorn.Server):
         super().__init__(config)
         self._app = app
         self._drain_s = settings.drain_s
+        app.state.stop = self._stop
+
+    def _stop(self) -> None:
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         predictions: Predictions = self._app.state.parts.predictions

@@ -16,12 +16,14 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from toccata.server.answers import address, authorize, parts
+from toccata.errors import InputError
+from toccata.server.answers import address, authorize, owner_of, parts
 from toccata.server.cog_requests import Ask, CogRefusal, json_object, read_ask
 from toccata.server.outputs import output_data
 from toccata.server.predictions import QueueFullError
-from toccata.server.store import COG, PROCESSING, STARTING, Prediction, iso
-from toccata.server.supervisor import READY, STOPPED
+from toccata.server.store import COG, PROCESSING, STARTING, AlreadyExistsError, Prediction, iso
+from toccata.server.supervisor import FAILED, READY, STOPPED
+from toccata.server.validation import CogInvalid, Problem
 from toccata.server.versions import VERSIONS, openapi
 from toccata.server.views import Address, Output, prediction_json
 
@@ -84,8 +86,8 @@ async def shutdown(request: Request) -> JSONResponse:
 @api.post("/predictions")
 async def create(request: Request) -> JSONResponse:
     ask = read_ask(VERSION, await json_object(request))
-    if ask.id is not None and parts(request).store.get(ask.id) is not None:
-        raise _failure(409, "There is a prediction with this id", "give another id, or none")
+    if ask.id is not None and await parts(request).store.get(ask.id) is not None:
+        raise _id_taken()
     return await _run(request, ask)
 
 
@@ -95,7 +97,7 @@ async def create_once(request: Request, prediction_id: str) -> JSONResponse:
     ended, from then on, where a container would run it again.
     """
     ask = read_ask(VERSION, await json_object(request), prediction_id)
-    known = parts(request).store.get(prediction_id)
+    known = await parts(request).store.get(prediction_id)
     if known is None:
         return await _run(request, ask)
     return JSONResponse(await _shown(request, known), 200 if known.ended else 202)
@@ -103,10 +105,10 @@ async def create_once(request: Request, prediction_id: str) -> JSONResponse:
 
 @api.post("/predictions/{prediction_id}/cancel")
 async def cancel(request: Request, prediction_id: str) -> JSONResponse:
-    found = parts(request).store.get(prediction_id)
+    found = await parts(request).store.get(prediction_id)
     if found is None or found.ended:
         return JSONResponse({}, 404)
-    parts(request).predictions.cancel(prediction_id)
+    await parts(request).predictions.cancel(prediction_id)
     return JSONResponse({})
 
 
@@ -131,14 +133,14 @@ async def _shown(request: Request, prediction: Prediction) -> dict[str, Any]:
 
 
 async def _run(request: Request, ask: Ask) -> JSONResponse:
-    made = _accept(request, ask)
+    made = await _accept(request, ask)
     if request.headers.get("prefer") == "respond-async":
         return JSONResponse(await _shown(request, made), 202)
     now = await _ended(request, made)
     return JSONResponse(await _shown(request, now), 200 if now.ended else 202)
 
 
-def _accept(request: Request, ask: Ask) -> Prediction:
+async def _accept(request: Request, ask: Ask) -> Prediction:
     if "text/event-stream" in request.headers.get("accept", ""):
         raise _failure(406, "This model does not stream", "it answers in JSON only")
     if parts(request).predictions.supervisor.state != READY:
@@ -148,19 +150,25 @@ def _accept(request: Request, ask: Ask) -> Prediction:
         why = "At capacity - all prediction slots busy"
         raise _failure(409, "Already running a prediction", why)
     try:
-        return parts(request).predictions.create(
+        return await parts(request).predictions.create(
             VERSION,
             ask.input,
+            base=address(request).base,
             id=ask.id,
             api=COG,
             webhook=ask.webhook,
             webhook_events=ask.webhook_events,
             output_prefix=ask.output_prefix,
             as_data=parts(request).settings.output_urls != "url",
-            base=address(request).base,
+            owner=owner_of(request),
         )
     except QueueFullError as error:
         raise CogRefusal(503, {"error": str(error), "status": "failed"}) from error
+    except AlreadyExistsError as error:
+        raise _id_taken() from error
+    except InputError as error:
+        problem = Problem("value_error", f"input.{error.field}", error.allowed)
+        raise CogRefusal(422, CogInvalid([problem]).to_detail()) from error
 
 
 async def _ended(request: Request, prediction: Prediction) -> Prediction:
@@ -171,13 +179,17 @@ async def _ended(request: Request, prediction: Prediction) -> Prediction:
     while not now.ended and not predictions.stopping:
         now = await predictions.wait(prediction.id, LOOK_S) or now
         if not now.ended and await request.is_disconnected():
-            now = predictions.cancel(prediction.id) or now
+            now = await predictions.cancel(prediction.id) or now
     return now
 
 
 def _failure(status: int, detail: str, error: str) -> CogRefusal:
     """With the keys of both generations of containers."""
     return CogRefusal(status, {"detail": detail, "error": error, "status": "failed"})
+
+
+def _id_taken() -> CogRefusal:
+    return _failure(409, "There is a prediction with this id", "give another id, or none")
 
 
 def _busy(request: Request) -> bool:
@@ -188,12 +200,16 @@ def _health(request: Request) -> str:
     state = parts(request).predictions.supervisor.state
     if state == READY:
         return "BUSY" if _busy(request) else "READY"
-    return "DEFUNCT" if state == STOPPED else "STARTING"
+    return {STOPPED: "DEFUNCT", FAILED: "SETUP_FAILED"}.get(state, "STARTING")
 
 
 def _setup(request: Request) -> dict[str, str]:
     """How the worker started; empty until it has."""
     setup = parts(request).predictions.setup
+    failure = parts(request).predictions.supervisor.setup_error
+    if failure is not None:
+        times = {"started_at": iso(setup.started_at), "completed_at": iso(setup.failed_at)}
+        return {**times, "status": "failed", "logs": failure}
     if setup.completed_at is None:
         return {}
     times = {"started_at": iso(setup.started_at), "completed_at": iso(setup.completed_at)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import re
@@ -48,19 +47,19 @@ async def upload(request: Request) -> JSONResponse:
 @api.get("/files")
 async def list_files(request: Request) -> JSONResponse:
     own = address(request)
-    found = parts(request).store.files(LISTED)
+    found = await parts(request).store.files(LISTED)
     return JSONResponse(page_json([file_json(file, own) for file in found]))
 
 
 @api.get("/files/{file_id}")
 async def get(request: Request, file_id: str) -> JSONResponse:
     """Always what is known of it, never its bytes."""
-    return JSONResponse(file_json(_known(request, file_id), address(request)))
+    return JSONResponse(file_json(await _known(request, file_id), address(request)))
 
 
 @api.get("/files/{file_id}/download")
 async def download(request: Request, file_id: str) -> Response:
-    file = _known(request, file_id)
+    file = await _known(request, file_id)
     response = await stored_response(request, f"files/{file.id}")
     # Never a page: what a client uploaded must not run in another's browser.
     response.headers["Content-Disposition"] = "attachment"
@@ -70,9 +69,9 @@ async def download(request: Request, file_id: str) -> Response:
 
 @api.delete("/files/{file_id}")
 async def delete(request: Request, file_id: str) -> Response:
-    _known(request, file_id)
-    await asyncio.to_thread(parts(request).storage.remove, f"files/{file_id}")
-    parts(request).store.remove_file(file_id)
+    await _known(request, file_id)
+    await parts(request).storage.remove(f"files/{file_id}")
+    await parts(request).store.remove_file(file_id)
     return Response(status_code=204)
 
 
@@ -95,7 +94,7 @@ async def keep_file(
         local = Path(folder) / "content"
         with local.open("wb") as out:
             size, sha256, md5 = await _copy(content, out)
-        await asyncio.to_thread(server.storage.put, f"files/{file_id}", local)
+        await server.storage.put(f"files/{file_id}", local)
     now = time.time()
     file = StoredFile(
         id=file_id,
@@ -108,7 +107,7 @@ async def keep_file(
         md5=md5,
         metadata=metadata,
     )
-    server.store.add_file(file)
+    await server.store.add_file(file)
     return file
 
 
@@ -168,8 +167,8 @@ def _plain_name(name: str) -> str:
     return clean[:200] if clean.strip(".") else "upload"
 
 
-def _known(request: Request, file_id: str) -> StoredFile:
-    file = parts(request).store.file(file_id)
+async def _known(request: Request, file_id: str) -> StoredFile:
+    file = await parts(request).store.file(file_id)
     if file is None:
         raise refuse(404, "File not found")
     return file

@@ -19,11 +19,12 @@ async def alive() -> JSONResponse:
 
 @ops.get("/readyz")
 async def ready(request: Request) -> JSONResponse:
-    """Whether predictions are taken and made; 503 while the worker starts or the server stops."""
-    predictions = parts(request).predictions
+    """Whether predictions are taken and made; 503 while something that this needs is missing."""
+    predictions, health = parts(request).predictions, parts(request).health
     state = predictions.supervisor.state
-    good = state == READY and not predictions.stopping
-    return JSONResponse({"worker": state, "stopping": predictions.stopping}, 200 if good else 503)
+    good = state == READY and not predictions.stopping and health.is_good
+    body = {"worker": state, "stopping": predictions.stopping, **health.states}
+    return JSONResponse(body, 200 if good else 503)
 
 
 @ops.get("/metrics", dependencies=[Depends(authorize)])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,7 @@ from toccata.server.answers import (
     address,
     authorize,
     json_body,
+    owner_of,
     parts,
     refuse,
     shown,
@@ -47,22 +48,6 @@ api = APIRouter(dependencies=[Depends(authorize)])
 open_api = APIRouter()  # addresses that are not to be guessed need no token
 
 
-class Repeats:
-    """Creations of the last minutes: a client that did not hear the answer asks again."""
-
-    def __init__(self) -> None:
-        self._made: OrderedDict[str, tuple[float, str]] = OrderedDict()
-
-    def remember(self, mark: str, prediction_id: str) -> None:
-        self._made[mark] = (time.monotonic(), prediction_id)
-        while self._made and next(iter(self._made.values()))[0] < time.monotonic() - REPEAT_S:
-            self._made.popitem(last=False)
-
-    def find(self, mark: str) -> str | None:
-        made_s, prediction_id = self._made.get(mark, (0.0, None))
-        return prediction_id if time.monotonic() - made_s < REPEAT_S else None
-
-
 @api.post("/predictions")
 async def create(request: Request) -> Response:
     body = await json_body(request)
@@ -87,7 +72,7 @@ async def create_of_model(request: Request, owner: str, name: str) -> Response:
 @api.get("/predictions")
 async def list_predictions(request: Request) -> JSONResponse:
     query, own = request.query_params, address(request)
-    found = parts(request).store.page(
+    found = await parts(request).store.page(
         PAGE + 1,
         _cursor(query.get("cursor")),
         _moment("created_after", query.get("created_after")),
@@ -99,20 +84,20 @@ async def list_predictions(request: Request) -> JSONResponse:
 
 @api.get("/predictions/{prediction_id}")
 async def get(request: Request, prediction_id: str) -> JSONResponse:
-    return JSONResponse(await shown(request, _known(request, prediction_id)))
+    return JSONResponse(await shown(request, await _known(request, prediction_id)))
 
 
 @api.post("/predictions/{prediction_id}/cancel")
 async def cancel(request: Request, prediction_id: str) -> JSONResponse:
-    _known(request, prediction_id)
-    canceled = parts(request).predictions.cancel(prediction_id)
-    return JSONResponse(await shown(request, canceled or _known(request, prediction_id)))
+    known = await _known(request, prediction_id)
+    canceled = await parts(request).predictions.cancel(prediction_id)
+    return JSONResponse(await shown(request, canceled or known))
 
 
 @open_api.get("/v1/files/{key}/stream")
 async def stream(request: Request, key: str) -> Response:
     """Server-sent events, from the beginning or after Last-Event-ID."""
-    prediction = parts(request).store.by_key(key)
+    prediction = await _by_key(request, key)
     if prediction is None:
         raise refuse(404, "There is no such stream")
     events = parts(request).predictions.events(prediction)
@@ -126,8 +111,8 @@ async def stream(request: Request, key: str) -> Response:
 @open_api.get("/outputs/{key}/audio")
 async def audio(request: Request, key: str, form: str = "mp3", variation: int = 1) -> Response:
     """What there is of it, while it is made; the finished file afterwards. variation: from 1."""
-    store, predictions = parts(request).store, parts(request).predictions
-    prediction = store.by_key(key)
+    predictions = parts(request).predictions
+    prediction = await _by_key(request, key)
     if prediction is None or form not in live.FORMATS or not 0 < variation <= prediction.count:
         raise refuse(404, "There is no such audio")
     if prediction.outputs:
@@ -145,7 +130,7 @@ async def audio(request: Request, key: str, form: str = "mp3", variation: int = 
 
 @open_api.get("/outputs/{key}/{name}")
 async def output(request: Request, key: str, name: str) -> Response:
-    prediction = parts(request).store.by_key(key)
+    prediction = await parts(request).store.by_key(key)
     stored = f"outputs/{key}/{name}"
     if prediction is None or stored not in prediction.outputs:
         raise refuse(404, "File not found")
@@ -159,41 +144,49 @@ async def _create(request: Request, body: Mapping[str, Any], version: Version | 
         raise _invalid([Problem("required", "", "input is required")])
     given = validate(version, body["input"])
     held_s = _held_s(request)
-    mark = hashlib.sha256(
-        f"{request.headers.get('authorization')}\n".encode() + await request.body()
-    ).hexdigest()
-    made = _repeated(request, mark) or _accept(request, body, version, given, held_s)
-    request.app.state.repeats.remember(mark, made.id)
+    fingerprint = await asyncio.to_thread(
+        _fingerprint, request.headers.get("authorization"), await request.body()
+    )
+    made = await _repeated(request, fingerprint)
+    if made is None:
+        made = await _accept(request, body, version, given, held_s, fingerprint=fingerprint)
     if held_s is None:
         return JSONResponse(await shown(request, made), 201)
     return await _held(request, made, held_s)
 
 
-def _accept(
+async def _accept(
     request: Request,
     body: Mapping[str, Any],
     version: Version,
     given: Mapping[str, Any],
     held_s: float | None,
+    *,
+    fingerprint: str,
 ) -> Prediction:
     webhook, events = _webhook(body)
     after = request.headers.get("cancel-after")
     try:
         deadline = None if after is None else time.time() + parse_duration_s(after)
-        return parts(request).predictions.create(
+        return await parts(request).predictions.create(
             version,
             given,
+            base=address(request).base,
             webhook=webhook,
             webhook_events=events,
             deadline=deadline,
             as_data=_as_data(request, held_s),
-            base=address(request).base,
+            owner=owner_of(request),
+            fingerprint=fingerprint,
         )
     except QueueFullError as error:
         raise ProblemError(
             503, {"detail": str(error), "status": 503}, **{"Retry-After": "10"}
         ) from error
     except InputError as error:
+        if error.field in version.schema.names:
+            problem = Problem("invalid", f"input.{error.field}", error.allowed)
+            raise _invalid([problem]) from error
         raise refuse(400, str(error)) from error
 
 
@@ -229,12 +222,16 @@ def _as_data(request: Request, held_s: float | None) -> bool:
     return held_s is not None and not secure
 
 
-def _repeated(request: Request, mark: str) -> Prediction | None:
+def _fingerprint(authorization: str | None, body: bytes) -> str:
+    """By which a request is recognised when a client that did not hear the answer repeats it."""
+    return hashlib.sha256(f"{authorization}\n".encode() + body).hexdigest()
+
+
+async def _repeated(request: Request, fingerprint: str) -> Prediction | None:
     """What this very request made before, if the client says that it is a retry."""
     if request.headers.get("x-stainless-retry-count", "0") in ("", "0"):
         return None
-    before = request.app.state.repeats.find(mark)
-    return None if before is None else parts(request).store.get(before)
+    return await parts(request).store.by_fingerprint(fingerprint, time.time() - REPEAT_S)
 
 
 def _webhook(body: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
@@ -259,8 +256,17 @@ def _invalid(problems: list[Problem]) -> InvalidRequest:
     return InvalidRequest(tuple(problems))
 
 
-def _known(request: Request, prediction_id: str) -> Prediction:
-    prediction = parts(request).store.get(prediction_id)
+async def _by_key(request: Request, key: str) -> Prediction | None:
+    """Its row; if it is that of an open prediction, its events go on."""
+    store, predictions = parts(request).store, parts(request).predictions
+    found = await store.by_key(key)
+    if found is None or found.ended or predictions.events(found) is not None:
+        return found
+    return await store.by_key(key)  # it has ended in between
+
+
+async def _known(request: Request, prediction_id: str) -> Prediction:
+    prediction = await parts(request).store.get(prediction_id)
     if prediction is None:
         raise refuse(404, "The requested resource could not be found.")
     return prediction

@@ -8,82 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    Boolean,
-    Column,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    and_,
-    select,
-)
+from sqlalchemy import and_, select
 from sqlalchemy.engine import Connection, RowMapping
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from toccata.errors import ToccataError
 from toccata.server import database
+from toccata.server.lease import Claim, Lease
+from toccata.server.tables import FILES, LOGS, METADATA, OWN, PREDICTIONS
 
 STARTING, PROCESSING = "starting", "processing"
 SUCCEEDED, FAILED, CANCELED, ABORTED = "succeeded", "failed", "canceled", "aborted"
 OPEN = (STARTING, PROCESSING)
 REPLICATE, COG = "replicate", "cog"
-
-METADATA = MetaData()
-PREDICTIONS = Table(
-    "predictions",
-    METADATA,
-    Column("id", String(64), primary_key=True),
-    Column("created_at", Float, nullable=False),
-    Column("started_at", Float),
-    Column("completed_at", Float),
-    Column("deadline", Float),
-    Column("status", String(16), nullable=False),
-    Column("model", String(200), nullable=False),
-    Column("version", String(64), nullable=False),
-    Column("input", JSON, nullable=False),
-    Column("seed", String(20), nullable=False),
-    Column("key", String(64), nullable=False, unique=True),
-    Column("base", Text, nullable=False),
-    Column("output", String(200)),
-    Column("more_outputs", JSON),
-    Column("error", Text),
-    Column("logs", Text, nullable=False),
-    Column("metrics", JSON, nullable=False),
-    Column("webhook", Text),
-    Column("webhook_events", JSON, nullable=False),
-    Column("as_data", Boolean, nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("api", String(16), nullable=False),
-    Column("output_prefix", Text),
-    Column("delivered", Text),
-    Column("data_removed", Boolean, nullable=False),
-    Column("owed", Boolean),
-    Index("by_creation", "created_at", "id"),
-    Index("by_status", "status", "created_at"),
-)
-FILES = Table(
-    "files",
-    METADATA,
-    Column("id", String(64), primary_key=True),
-    Column("created_at", Float, nullable=False),
-    Column("expires_at", Float),
-    Column("name", Text, nullable=False),
-    Column("content_type", String(200), nullable=False),
-    Column("size", Integer, nullable=False),
-    Column("sha256", String(64), nullable=False),
-    Column("md5", String(32), nullable=False),
-    Column("metadata", JSON, nullable=False),
-)
-OWN = Table("own", METADATA, Column("name", String(64), primary_key=True), Column("value", Text))
+DAMAGED = ("malformed", "not a database")  # as SQLite says it
 
 
 @dataclass(frozen=True)
@@ -96,6 +38,9 @@ class Prediction:
     URIs. api: by which one it was created, whose words its webhooks use.
     output_prefix: what its creator wants the output uploaded under. delivered: the address that it
     was uploaded to. owed: whether the webhook that tells its end is still to be delivered.
+    owner: who created it, for fairness: a hash of the token or of the address. fingerprint: a hash
+    of the request, by which a retry is recognised. running_at: since when the worker generates it;
+    None: it does not. quarantined: a process died while it and others ran; it runs alone.
     """
 
     id: str
@@ -124,6 +69,10 @@ class Prediction:
     delivered: str | None = None
     data_removed: bool = False
     owed: bool | None = None
+    owner: str | None = None
+    fingerprint: str | None = None
+    running_at: float | None = None
+    quarantined: bool | None = None
 
     @property
     def ended(self) -> bool:
@@ -161,26 +110,63 @@ class StoreError(ToccataError):
     http_status = 503
 
 
+class AlreadyExistsError(StoreError):
+    """There is a row with this id; nothing was written."""
+
+    http_status = 409
+
+
 class Store:
-    """Short synchronous calls, from any thread; each is one transaction, and raises StoreError."""
+    """Short blocking calls, from any thread; each is one transaction, and raises StoreError.
+
+    The event loop calls them through AsyncStore.
+    """
 
     def __init__(self, url: str) -> None:
         """Raises InputError for a database that cannot be used, MissingExtraError."""
         self._database = database.connect(url, METADATA)
-        self._claim: Connection | None = None
+        self._lease: Lease | None = None
 
-    def claim(self) -> None:
-        """Keep other servers off a database that they could reach. Raises InputError."""
-        self._claim = database.claim(self._database)
+    def claim(self, identity: str) -> Claim:
+        """Keep other servers off the database from now on; `renew` must follow.
+
+        Args:
+            identity: Names the data folder of this server; see Lease.
+
+        Raises:
+            InputError: Another server uses it.
+        """
+        lease = Lease(identity)
+        with _answers():
+            claim = lease.claim(self._database, database.shown(self._database.url))
+        self._lease = lease
+        return claim
+
+    def renew(self) -> None:
+        """Keep the claim alive. Raises SupersededError if another server has the database."""
+        if self._lease is not None:
+            with _answers():
+                self._lease.renew(self._database)
+
+    def release(self) -> None:
+        """Let go of the claim: this server stops as it should."""
+        if self._lease is not None:
+            with _answers():
+                self._lease.release(self._database)
+            self._lease = None
 
     def close(self) -> None:
-        if self._claim is not None:
-            self._claim.close()
         self._database.dispose()
 
     def add(self, prediction: Prediction) -> None:
-        with self._transaction() as connection:
-            connection.execute(PREDICTIONS.insert().values(_row(prediction)))
+        """Raises AlreadyExistsError if its id is taken."""
+        try:
+            with self._writing() as connection:
+                connection.execute(PREDICTIONS.insert().values(_row(prediction)))
+        except StoreError as error:
+            if isinstance(error.__cause__, IntegrityError):
+                raise AlreadyExistsError(f"there is a prediction {prediction.id}") from error
+            raise
 
     def get(self, prediction_id: str) -> Prediction | None:
         return self._one(PREDICTIONS.c.id == _text(prediction_id))
@@ -188,10 +174,19 @@ class Store:
     def by_key(self, key: str) -> Prediction | None:
         return self._one(PREDICTIONS.c.key == _text(key))
 
+    def by_fingerprint(self, fingerprint: str, created_after: float) -> Prediction | None:
+        """The newest that the same request created since then."""
+        table = PREDICTIONS.c
+        where = and_(table.created_at > created_after, table.fingerprint == fingerprint)
+        found = self._many(select(PREDICTIONS).where(where).order_by(table.created_at.desc()))
+        return found[0] if found else None
+
     def change(self, prediction_id: str, **values: Any) -> Prediction | None:
         """Set fields of an open prediction; its row as it then is. None: it is none, or ended."""
         where = and_(PREDICTIONS.c.id == prediction_id, PREDICTIONS.c.status.in_(OPEN))
-        with self._transaction() as connection:
+        with self._writing() as connection:
+            if values.get("status", STARTING) not in OPEN:
+                values["logs"] = _take_logs(connection, prediction_id)
             done = connection.execute(PREDICTIONS.update().where(where).values(_clean(values)))
             return _get(connection, prediction_id) if done.rowcount else None
 
@@ -199,9 +194,12 @@ class Store:
         """Whether it is open, so that they were added."""
         table = PREDICTIONS.c
         where = and_(table.id == prediction_id, table.status.in_(OPEN))
-        longer = PREDICTIONS.update().where(where).values(logs=table.logs + text)
-        with self._transaction() as connection:
-            return bool(connection.execute(longer).rowcount)
+        open_one = select(table.id).where(where).with_for_update(read=True)
+        with self._writing() as connection:
+            if connection.scalar(open_one) is None:
+                return False
+            connection.execute(LOGS.insert().values(prediction_id=prediction_id, text=_text(text)))
+            return True
 
     def outputs_before(self, before: float) -> list[str]:
         """Those of predictions that ended before a time."""
@@ -217,7 +215,7 @@ class Store:
         where = and_(table.completed_at < before, table.data_removed.is_(False))
         wiped: dict[str, Any] = {"input": {}, "logs": "", "data_removed": True}
         wiped |= {"output": None, "more_outputs": None, "output_prefix": None, "delivered": None}
-        with self._transaction() as connection:
+        with self._writing() as connection:
             return connection.execute(PREDICTIONS.update().where(where).values(wiped)).rowcount
 
     def owing(self) -> list[Prediction]:
@@ -228,7 +226,7 @@ class Store:
     def pay(self, prediction_id: str) -> None:
         """Its end has been told, or nobody wants to hear of it."""
         paid = PREDICTIONS.update().where(PREDICTIONS.c.id == prediction_id).values(owed=False)
-        with self._transaction() as connection:
+        with self._writing() as connection:
             connection.execute(paid)
 
     def open_ones(self) -> list[Prediction]:
@@ -257,7 +255,7 @@ class Store:
         return self._many(query.order_by(table.created_at.desc(), table.id.desc()).limit(limit))
 
     def add_file(self, file: StoredFile) -> None:
-        with self._transaction() as connection:
+        with self._writing() as connection:
             connection.execute(FILES.insert().values(_clean(vars(file))))
 
     def file(self, file_id: str) -> StoredFile | None:
@@ -274,20 +272,25 @@ class Store:
 
     def remove_file(self, file_id: str) -> bool:
         gone = FILES.delete().where(FILES.c.id == _text(file_id))
-        with self._transaction() as connection:
+        with self._writing() as connection:
             return bool(connection.execute(gone).rowcount)
 
     def expired_files(self, now: float) -> list[str]:
+        """Those whose time is over and that no open prediction names in its inputs."""
         query = select(FILES.c.id).where(FILES.c.expires_at < now)
+        inputs = select(PREDICTIONS.c.input).where(PREDICTIONS.c.status.in_(OPEN))
         with self._transaction() as connection:
-            return list(connection.execute(query).scalars())
+            expired = list(connection.execute(query).scalars())
+            named = list(connection.execute(inputs).scalars()) if expired else []
+        used = " ".join(str(given.get("input_audio") or "") for given in named)
+        return [file_id for file_id in expired if file_id not in used]
 
     def own(self, name: str, make: Callable[[], str]) -> str:
         """A value that the server made for itself once, such as its webhook secret."""
         value = self._own(name)
         if value is None:
             try:
-                with self._transaction() as connection:
+                with self._writing() as connection:
                     connection.execute(OWN.insert().values(name=name, value=make()))
             except StoreError as error:
                 if not isinstance(error.__cause__, IntegrityError):  # others may be faster
@@ -305,16 +308,23 @@ class Store:
 
     def _many(self, query: Any) -> list[Prediction]:
         with self._transaction() as connection:
-            return [_prediction(row) for row in connection.execute(query).mappings()]
+            found = [_prediction(row) for row in connection.execute(query).mappings()]
+            later = _logs(connection, [one.id for one in found if not one.ended])
+        return [replace(one, logs=one.logs + later.get(one.id, "")) for one in found]
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         """All that the block does is done, or nothing."""
-        try:
-            with self._database.begin() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise StoreError("the database does not answer; try again later") from error
+        with _answers(), self._database.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction of the server that has the database. Raises SupersededError."""
+        with self._transaction() as connection:
+            if self._lease is not None:
+                self._lease.check(connection)
+            yield connection
 
 
 def iso(seconds: float) -> str:
@@ -322,9 +332,42 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
+@contextmanager
+def _answers() -> Iterator[None]:
+    """Raises StoreError for whatever goes wrong with the database in the block."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        if any(word in str(error) for word in DAMAGED):
+            raise StoreError("the database is damaged; restore it from a backup") from error
+        raise StoreError("the database does not answer; try again later") from error
+
+
 def _get(connection: Connection, prediction_id: str) -> Prediction:
     query = select(PREDICTIONS).where(PREDICTIONS.c.id == prediction_id)
-    return _prediction(connection.execute(query).mappings().one())
+    found = _prediction(connection.execute(query).mappings().one())
+    later = "" if found.ended else _logs(connection, [found.id]).get(found.id, "")
+    return replace(found, logs=found.logs + later)
+
+
+def _logs(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """What open predictions logged since they started, by id."""
+    if not ids:
+        return {}
+    query = select(LOGS).where(LOGS.c.prediction_id.in_(ids)).order_by(LOGS.c.number)
+    lines: dict[str, list[str]] = {}
+    for row in connection.execute(query):
+        lines.setdefault(row.prediction_id, []).append(row.text)
+    return {prediction_id: "".join(pieces) for prediction_id, pieces in lines.items()}
+
+
+def _take_logs(connection: Connection, prediction_id: str) -> str:
+    """All logs of a prediction, which its row holds from now on."""
+    query = select(PREDICTIONS.c.logs).where(PREDICTIONS.c.id == prediction_id)
+    first = connection.scalar(query) or ""
+    later = _logs(connection, [prediction_id]).get(prediction_id, "")
+    connection.execute(LOGS.delete().where(LOGS.c.prediction_id == prediction_id))
+    return first + later
 
 
 _NAMES = [one.name for one in fields(Prediction)]

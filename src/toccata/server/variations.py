@@ -61,7 +61,8 @@ class Variations:
         """All, in order. If one fails, all end with its error."""
         if self._job.count == 1:
             return [self._make(0)]
-        with ThreadPoolExecutor(self._job.count, "variation") as threads:
+        at_once = self._job.width or self._job.count
+        with ThreadPoolExecutor(at_once, "variation") as threads:
             futures = [threads.submit(self._make, i) for i in range(self._job.count)]
             errors = [error for one in futures if (error := one.exception()) is not None]
         # Those that ended because another failed have nothing to say.

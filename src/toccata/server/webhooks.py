@@ -73,7 +73,7 @@ class Webhooks:
         interval_s: float = 0.5,
         retry_delays_s: Sequence[float] = (1, 2, 4, 8, 16, 30),
         now: Callable[[], float] = time.time,
-        on_told: Callable[[str], None] = lambda _: None,
+        on_told: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         if secret is not None:
             _key(secret)
@@ -120,14 +120,20 @@ class Webhooks:
         """Send what waits in a line; ends when nothing does."""
         try:
             while line.waiting:
-                message = await line.take(self._interval_s)
-                await self._deliver(message)
-                if message.event == "completed":
-                    self._on_told(prediction_id)
+                await self._send(prediction_id, await line.take(self._interval_s))
         finally:
             line.worker = None
             if line.ended and self._lines.get(prediction_id) is line:
                 del self._lines[prediction_id]
+
+    async def _send(self, prediction_id: str, message: _Message) -> None:
+        """Whatever goes wrong with one message, the next one is sent."""
+        try:
+            await self._deliver(message)
+            if message.event == "completed" and self._on_told is not None:
+                await self._on_told(prediction_id)
+        except Exception:
+            log.exception("webhook %s of %s was not sent", message.event, prediction_id)
 
     async def _deliver(self, message: _Message) -> None:
         retries = self._retry_delays_s if message.event == "completed" else ()

@@ -6,6 +6,7 @@ by itself when the HTTP process is gone.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PROGRESS_S = 0.5
+ALIVE_S = 5.0
 NICENESS = 5
+# What is wrong with the machine and not with the job, which is made once it is over.
+BLOCKED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE})
 
 
 def run(pipe: Pipe, machine: Settings) -> None:
@@ -36,8 +40,9 @@ def run(pipe: Pipe, machine: Settings) -> None:
     os.nice(NICENESS)  # whoever asks how it goes is answered first
     worker = Worker(pipe, machine)
     try:
-        worker.prepare()
-        worker.listen()
+        worker.say_alive()
+        if worker.prepare():
+            worker.listen()
     except (EOFError, OSError):
         log.info("the server is gone")
     os._exit(0)  # its threads may be in the middle of a step
@@ -53,14 +58,36 @@ class Worker:
         self._loading = threading.Lock()
         self._models: dict[str, Toccata] = {}
         self._canceled: set[str] = set()
+        self._stepping: dict[str, float] = {}  # jobs in their steps: when the last one was
         self._threads = ThreadPoolExecutor(machine.slots, "piece")
 
-    def prepare(self) -> None:
-        """Load the model that is used where none is named, and those to be there too; say so."""
-        model = self._model(self._machine.model)
-        for name in self._machine.also:
-            self._model(name)
+    def say_alive(self) -> None:
+        """Send a heartbeat from now on, which says for how long no job has made a step."""
+
+        def beat() -> None:
+            while True:
+                stepped_s = min(self._stepping.copy().values(), default=time.monotonic())
+                self._say("alive", stalled_s=time.monotonic() - stepped_s)
+                time.sleep(ALIVE_S)
+
+        threading.Thread(target=beat, name="alive", daemon=True).start()
+
+    def prepare(self) -> bool:
+        """Load the model that is used where none is named, and those to be there too; say so.
+
+        What cannot be loaded is said too: then the worker is of no use.
+        """
+        try:
+            model = self._model(self._machine.model)
+            for name in self._machine.also:
+                self._model(name)
+        except Exception as error:
+            log.exception("the models cannot be loaded")
+            words = str(error) if isinstance(error, ToccataError) else _internal(error)
+            self._say("setup_failed", error=words)
+            return False
         self._say("ready", device=str(model.model.device))
+        return True
 
     def listen(self) -> None:
         while (message := receive(self._pipe)).kind != "stop":
@@ -83,8 +110,12 @@ class Worker:
             self._say("failed", job.id, error=str(error))
         except Exception as error:
             log.exception("%s failed", job.id)
-            self._say("failed", job.id, error=f"internal error: {type(error).__name__}: {error}")
+            if isinstance(error, OSError) and error.errno in BLOCKED:
+                self._say("blocked", job.id, error=os.strerror(error.errno or 0))
+            else:
+                self._say("failed", job.id, error=_internal(error))
         finally:
+            self._stepping.pop(job.id, None)
             self._canceled.discard(job.id)
 
     def _piece(self, job: Job) -> dict[str, Any]:
@@ -122,6 +153,10 @@ class Worker:
         def report(progress: Progress) -> None:
             nonlocal said
             now, finished = time.monotonic(), progress.done_frames >= progress.total_frames
+            if finished:  # what follows the last step reports nothing
+                self._stepping.pop(prediction_id, None)
+            else:
+                self._stepping[prediction_id] = now
             if now - said >= PROGRESS_S or finished:
                 said = now
                 counts = {"done": progress.done_frames, "total": progress.total_frames}
@@ -142,3 +177,8 @@ class Worker:
                 send(self._pipe, kind, prediction_id, **data)
         except OSError:
             os._exit(0)  # nobody listens: whoever comes next starts anew
+
+
+def _internal(error: Exception) -> str:
+    """What is told of an error that nobody foresaw; the log has the rest."""
+    return f"internal error: {type(error).__name__}; the log of the server says more"
