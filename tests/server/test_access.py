@@ -268,7 +268,7 @@ def test_old_predictions_are_wiped_but_known(serve: Serve) -> None:
     served = serve(retention_s=60.0)
     ended = served.until(served.create()["id"])
     parts = served.app.state.parts
-    tidy(parts.settings, parts.store, parts.storage, now=2e9 + 10)
+    tidy(parts.settings, parts.store.blocking, parts.storage.blocking, now=2e9 + 10)
     wiped = served.get(ended["id"])
     assert wiped["data_removed"]
     assert (wiped["output"], wiped["input"], wiped["logs"]) == (None, {}, "")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toccata.server.line import Line, Lost
+from toccata.server.line import MAX_FETCHES, Line, Lost, Place
 
 
 def called(line: Line) -> list[str]:
-    """Everybody who gets a slot now."""
+    """Everybody who gets a slot now; whoever waits is made ready before."""
+    while (one := line.prepare_next()) is not None:
+        line.make_ready(one)
     found = []
     while (one := line.call()) is not None:
         found.append(one)
@@ -31,6 +33,14 @@ def joined(line: Line, names: str) -> Line:
     return line
 
 
+def lost(line: Line) -> Lost:
+    """What a dead worker had, its suspects put into quarantine."""
+    found = line.lose()
+    for one in found.ran:
+        line.quarantine(one)
+    return found
+
+
 def test_who_waits_longest_is_first() -> None:
     line = joined(Line(2), "abc")
     assert called(line) == ["a", "b"]
@@ -46,19 +56,23 @@ def test_who_leaves_the_line_is_not_called() -> None:
     assert (line.waiting, called(line)) == (2, ["b"])
 
 
-def test_who_gets_ready_stays_when_the_worker_dies() -> None:
-    line = joined(Line(3), "abc")
-    assert called(line) == ["a", "b", "c"]
-    line.give("b")
-    assert line.lose() == Lost(("b",), None)
-    assert (line.has_slot("a"), line.has_slot("b"), line.with_worker("a")) == (True, False, False)
-    assert called(line) == ["b"]
+def test_who_is_not_ready_is_passed() -> None:
+    line = joined(Line(2), "ab")
+    line.join("slow", Place(fetches=True))
+    joined(line, "c")
+    for one in "abc":
+        assert line.prepare_next() in ("a", "b", "c", "slow")
+        line.make_ready(one)
+    assert [line.call(), line.call(), line.call()] == ["a", "b", None]
+    line.leave("a")
+    line.make_ready("slow")
+    assert line.call() == "slow"
 
 
 def test_who_alone_was_made_is_to_blame() -> None:
     line = joined(Line(1), "ab")
     assert made(line) == ["a"]
-    assert line.lose() == Lost(("a",), "a")
+    assert lost(line) == Lost(("a",), "a", ("a",))
     assert made(line) == ["a"]
 
 
@@ -67,7 +81,7 @@ def test_who_was_not_begun_is_no_suspect() -> None:
     for one in called(line):
         line.give(one)
     line.begin("b")
-    assert line.lose() == Lost(("a", "b"), "b")
+    assert lost(line) == Lost(("a", "b"), "b", ("b",))
     assert made(line) == ["a"]  # b must be alone
     line.leave("a")
     assert made(line) == ["b"]
@@ -78,7 +92,7 @@ def test_who_was_not_begun_is_no_suspect() -> None:
 def test_suspects_are_made_one_by_one_before_all_others() -> None:
     line = joined(Line(3), "abcdef")
     assert made(line) == ["a", "b", "c"]
-    assert line.lose() == Lost(("a", "b", "c"), None)
+    assert lost(line) == Lost(("a", "b", "c"), None, ("a", "b", "c"))
     for one in "abc":
         assert made(line) == [one]
         assert called(line) == []
@@ -89,19 +103,19 @@ def test_suspects_are_made_one_by_one_before_all_others() -> None:
 def test_a_suspect_that_kills_again_is_blamed_and_the_others_are_not() -> None:
     line = joined(Line(3), "axb")
     made(line)
-    line.lose()
+    lost(line)
     made(line)
     line.leave("a")
     for _ in range(2):
         assert made(line) == ["x"]
-        assert line.lose() == Lost(("x",), "x")
+        assert lost(line) == Lost(("x",), "x", ("x",))
     line.leave("x")
     assert made(line) == ["b"]
 
 
 def test_one_that_killed_before_a_restart_is_a_suspect() -> None:
     line = joined(Line(2), "a")
-    line.join("x", suspect=True)
+    line.join("x", Place(quarantined=True))
     line.join("b")
     assert made(line) == ["a"]
     line.leave("a")
@@ -114,16 +128,18 @@ def test_a_message_of_one_that_is_gone_changes_nothing() -> None:
     line = Line(1)
     line.begin("nobody")
     line.leave("nobody")
-    assert (line.waiting, line.active, line.lose()) == (0, 0, Lost((), None))
+    assert (line.waiting, line.active, lost(line)) == (0, 0, Lost(()))
 
 
-@given(st.integers(1, 4), st.lists(st.sampled_from("cgbld"), max_size=60))
+@given(st.integers(1, 4), st.lists(st.sampled_from("rcgbld"), max_size=60))
 def test_nobody_is_lost_and_no_slot_is_given_twice(slots: int, moves: list[str]) -> None:
     line = joined(Line(slots), "01234567")
     left: set[str] = set()
     held: dict[str, str] = {}
     for move in moves:
-        if move == "c" and (one := line.call()) is not None:
+        if move == "r" and (one := line.prepare_next()) is not None:
+            line.make_ready(one)
+        elif move == "c" and (one := line.call()) is not None:
             assert one not in held
             held[one] = "ready"
         elif move in "gb":
@@ -138,8 +154,7 @@ def test_nobody_is_lost_and_no_slot_is_given_twice(slots: int, moves: list[str])
             left.add(one)
             del held[one]
         elif move == "d":
-            lost = line.lose()
-            assert set(lost.ids) == {one for one, phase in held.items() if phase == "given"}
+            assert set(lost(line).ids) == {one for one, phase in held.items() if phase == "given"}
             held = {one: phase for one, phase in held.items() if phase == "ready"}
         assert line.active == len(held) <= slots
         assert line.waiting + line.active + len(left) == 8
@@ -153,7 +168,7 @@ def test_nobody_is_lost_and_no_slot_is_given_twice(slots: int, moves: list[str])
 
 def test_who_is_wide_takes_several_slots_and_is_not_passed_by() -> None:
     line = joined(Line(3), "a")
-    line.join("b", width=3)
+    line.join("b", Place(width=3))
     joined(line, "c")
     assert called(line) == ["a"]
     fullness = [line.full]
@@ -167,8 +182,53 @@ def test_who_is_wide_takes_several_slots_and_is_not_passed_by() -> None:
 
 def test_who_is_too_wide_is_made_alone() -> None:
     line = Line(2)
-    line.join("a", width=8)
+    line.join("a", Place(width=8))
     joined(line, "b")
     assert called(line) == ["a"]
     line.leave("a")
     assert called(line) == ["b"]
+
+
+def test_a_death_that_nobody_caused_puts_nobody_into_quarantine() -> None:
+    line = joined(Line(2), "abc")
+    assert made(line) == ["a", "b"]
+    assert line.lose(suspect=False) == Lost(("a", "b"))
+    assert made(line) == ["a", "b"]
+
+
+def test_owners_take_turns() -> None:
+    line = Line(2)
+    for one in ("a1", "a2", "a3"):
+        line.join(one, Place(owner="a"))
+    line.join("b1", Place(owner="b"))
+    assert made(line) == ["a1", "b1"]
+    line.leave("a1")
+    assert made(line) == ["a2"]
+    assert (line.waiting_of("a"), line.waiting_of("b")) == (1, 0)
+
+
+def test_long_pieces_leave_slots_to_short_ones() -> None:
+    line = Line(8)
+    for number in range(8):
+        line.join(f"long {number}", Place(owner="a", is_long=True))
+    assert len(made(line)) == line.long_slots == 6
+    line.join("short", Place(owner="b"))
+    assert made(line) == ["short"]
+    alone = Line(1)
+    alone.join("long", Place(is_long=True))
+    assert made(alone) == ["long"]
+
+
+def test_one_owner_does_not_keep_others_from_fetching() -> None:
+    line = Line(1)
+    for number in range(2 * MAX_FETCHES):
+        line.join(f"a{number}", Place(owner="a", fetches=True))
+    line.join("text only", Place(owner="a"))
+    fetching = []
+    while (one := line.prepare_next()) is not None:
+        fetching.append(one)
+    assert len(fetching) == MAX_FETCHES + 1
+    assert "text only" in fetching
+    line.join("b", Place(owner="b", fetches=True))
+    line.leave("a0")
+    assert line.prepare_next() == "b"

@@ -179,18 +179,26 @@ def test_it_is_canceled_while_it_is_stored(play: Play) -> None:
     play(act)
 
 
-def test_what_was_made_cannot_be_stored(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_made_is_stored_as_soon_as_that_can_be_done(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def act(stage: Stage) -> None:
-        def full(name: str, source: Path) -> None:
-            raise OSError("no space left")
+        def fail(name: str, source: Path) -> None:
+            raise StorageError
 
-        monkeypatch.setattr(stage.storage, "put", full)
-        one, other = await stage.create(), await stage.create()
-        await stage.begin(one)
-        stage.finish(one)
+        with monkeypatch.context() as broken:
+            broken.setattr(stage.storage, "put", fail)
+            one, other = await stage.create(), await stage.create()
+            await stage.begin(one)
+            stage.finish(one)
+            await stage.settle()
+            assert stage.now(one).status == "processing"
+            assert stage.puppet.told == [f"run {one}", f"run {other}"]
+            canceled = await stage.create()
+            await stage.predictions.cancel(canceled)
         await stage.settle()
-        assert (stage.now(one).status, stage.now(one).error) == ("failed", "no space left")
-        assert stage.puppet.told == [f"run {one}", f"run {other}"]
+        assert stage.now(one).status == "succeeded"
+        assert stage.storage.read(str(stage.now(one).output)) == b"music"
         assert [folder.name for folder in stage.folders()] == [other]
 
     play(act)

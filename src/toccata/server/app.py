@@ -122,7 +122,11 @@ async def running(
 ) -> AsyncIterator[None]:
     """Everything behind the routes, from start to stop. name: of the data folder."""
     blocking = Store(settings.database_url)
-    claim = blocking.claim(name)
+    try:
+        claim = blocking.claim(name)
+    except ToccataError:
+        blocking.close()
+        raise
     store = AsyncStore(blocking)
     storage = AsyncStorage(Storage(settings.storage_url))
     outside = Outside(OutsidePolicy(allow_private=settings.allow_private))

@@ -7,6 +7,7 @@ import logging
 import time
 
 from toccata.server.config import ServerSettings
+from toccata.server.inputs_of import inline_uploads
 from toccata.server.storage import Storage
 from toccata.server.store import Store
 
@@ -27,11 +28,17 @@ async def keep_tidy(settings: ServerSettings, store: Store, storage: Storage) ->
 def tidy(settings: ServerSettings, store: Store, storage: Storage, now: float) -> None:
     """Bytes go before the row that knows of them: cut off in between, it is done the next time."""
     for file_id in store.expired_files(now):
-        storage.remove(f"files/{file_id}")
-        store.remove_file(file_id)
+        _remove_upload(store, storage, file_id)
     if settings.retention_s is None:
         return
     before = now - settings.retention_s
+    for file_id in inline_uploads(store.inputs_before(before), store):
+        _remove_upload(store, storage, file_id)
     for output in store.outputs_before(before):
         storage.remove(output)
     store.forget(before)
+
+
+def _remove_upload(store: Store, storage: Storage, file_id: str) -> None:
+    storage.remove(f"files/{file_id}")
+    store.remove_file(file_id)

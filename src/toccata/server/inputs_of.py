@@ -9,7 +9,7 @@ import hashlib
 import re
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,15 @@ from toccata.server.async_store import AsyncStore
 from toccata.server.config import ServerSettings
 from toccata.server.ids import new_key
 from toccata.server.storage import AsyncStorage
-from toccata.server.store import Prediction, StoredFile
+from toccata.server.store import Prediction, Store, StoredFile
 from toccata.server.versions import COUNT, VERSIONS
 
 Fetch = Callable[[str, Path], Awaitable[Path]]
 
 DIFFUSION = "multi_band_diffusion"
 AUDIO = "input_audio"
+# Marks, in the metadata of an upload, that it was part of a request, and goes when that is wiped.
+INLINE = "inline"
 # Our own addresses, by whatever name the client knows this server.
 _OWN_FILE = re.compile(r".*/v1/files/([A-Za-z0-9_-]{1,64})")
 _DATA_URI = re.compile(r"data:([^,;]{0,100})[^,]{0,200}?(;base64)?,", re.IGNORECASE)
@@ -77,15 +79,15 @@ async def keep_inline(
         await storage.put(f"files/{file_id}", local)
         size = local.stat().st_size
     kept = StoredFile(
-        file_id,
-        now,
-        now + KEPT_S,
-        "input",
-        kind or "application/octet-stream",
-        size,
-        sha256,
-        md5,
-        {},
+        id=file_id,
+        created_at=now,
+        expires_at=now + KEPT_S,
+        name="input",
+        content_type=kind or "application/octet-stream",
+        size=size,
+        sha256=sha256,
+        md5=md5,
+        metadata={INLINE: True},
     )
     await store.add_file(kept)
     return {**given, AUDIO: f"{base}/v1/files/{file_id}"}
@@ -135,6 +137,15 @@ async def uploaded(address: str, store: AsyncStore) -> str | None:
         return None
     own = _OWN_FILE.fullmatch(path)
     return None if own is None or await store.file(own[1]) is None else own[1]
+
+
+def inline_uploads(inputs: Iterable[Mapping[str, Any]], store: Store) -> Iterator[str]:
+    """The ids of uploads that came in these inputs themselves. Raises StoreError."""
+    for given in inputs:
+        own = _OWN_FILE.search(str(given.get(AUDIO) or ""))
+        file = None if own is None else store.file(own[1])
+        if file is not None and file.metadata.get(INLINE) is True:
+            yield file.id
 
 
 async def _copy(storage: AsyncStorage, file_id: str, to: Path) -> None:

@@ -215,7 +215,8 @@ class Journal:
     async def _note_lost(self, live: Live, quarantine: bool) -> None:
         if live.attempts >= MAX_ATTEMPTS:
             reason = f"the worker died {live.attempts} times while making this"
-            await self.end(live.prediction.id, FAILED, error=str(GenerationError(reason)))
+            error, attempts = str(GenerationError(reason)), live.attempts
+            await self.end(live.prediction.id, FAILED, error=error, attempts=attempts)
             return
         async with live.turn:
             values: dict[str, Any] = {"running_at": None, "attempts": live.attempts}

@@ -209,6 +209,13 @@ class Store:
             name for one in self._many(select(PREDICTIONS).where(ended)) for name in one.outputs
         ]
 
+    def inputs_before(self, before: float) -> list[Mapping[str, Any]]:
+        """Those of predictions that ended before a time, and were not wiped."""
+        table = PREDICTIONS.c
+        ended = and_(table.completed_at < before, table.data_removed.is_(False))
+        with self._transaction() as connection:
+            return list(connection.execute(select(table.input).where(ended)).scalars())
+
     def forget(self, before: float) -> int:
         """Wipe input, output and logs of predictions that ended before a time; how many."""
         table = PREDICTIONS.c

@@ -1,0 +1,83 @@
+"""Which server has a database, and that another one changes nothing in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.server.test_store import prediction
+from toccata.errors import InputError
+from toccata.server import lease
+from toccata.server.lease import SupersededError
+from toccata.server.store import FAILED, Store
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'server.db'}"
+    database: str = request.getfixturevalue("database")
+    return database
+
+
+@pytest.fixture
+def both(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Store, Store]]:
+    monkeypatch.setattr(lease, "LEASE_S", 0.3)
+    monkeypatch.setattr(lease, "POLL_S", 0.02)
+    with closing(Store(url)) as one, closing(Store(url)) as other:
+        yield one, other
+
+
+def test_the_first_server_is_alone(both: tuple[Store, Store]) -> None:
+    one, other = both
+    assert not one.claim("a").crashed
+    one.add(prediction("x"))
+    one.release()
+    assert not other.claim("b").crashed
+
+
+def test_who_does_not_renew_is_replaced_and_changes_nothing(both: tuple[Store, Store]) -> None:
+    one, other = both
+    one.claim("a")
+    one.add(prediction("x"))
+    assert other.claim("b").crashed
+    for write in (
+        lambda: one.add(prediction("y")),
+        lambda: one.change("x", status=FAILED),
+        lambda: one.add_logs("x", "late"),
+        lambda: one.forget(2e9),
+        one.renew,
+    ):
+        with pytest.raises(SupersededError):
+            write()
+    one.release()  # of what it does not have
+    other.renew()
+    found = other.get("x")
+    assert found is not None
+    assert (found.ended, found.logs) == (False, "")
+    assert other.get("y") is None
+
+
+def test_who_renews_is_not_replaced(
+    both: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = both
+    one.claim("a")
+    monkeypatch.setattr("time.sleep", lambda _: one.renew())
+    with pytest.raises(InputError, match="another server uses it"):
+        other.claim("b")
+    one.add(prediction("x"))
+
+
+def test_a_server_of_the_same_folder_need_not_wait(
+    both: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = both
+    one.claim("a")
+    monkeypatch.setattr("time.sleep", lambda _: pytest.fail("it waits"))
+    assert other.claim("a").crashed
+    with pytest.raises(SupersededError):
+        one.add(prediction("x"))
