@@ -27,3 +27,15 @@ def deaf(pipe: Pipe, machine: Settings) -> None:
     """Neither listens nor ends."""
     send(pipe, "ready", device="cpu")
     time.sleep(3600)
+
+
+def stalled(pipe: Pipe, machine: Settings) -> None:
+    """Lives, but its jobs make no step."""
+    send(pipe, "ready", device="cpu")
+    while True:
+        send(pipe, "alive", stalled_s=1000.0)
+        time.sleep(0.1)
+
+
+def without_device(pipe: Pipe, machine: Settings) -> None:
+    send(pipe, "setup_failed", error="device: there is no GPU here")
