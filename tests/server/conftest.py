@@ -148,10 +148,10 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     monkeypatch.setattr(async_store, "POOL", 1)
     monkeypatch.setattr(storage, "NUM_THREADS", 1)
 
-    def run(act: Act, slots: int = 1, queue: int = 10) -> None:
+    def run(act: Act, slots: int = 1, queue: int = 10, crashed: bool = False) -> None:
         async def whole() -> None:
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
-            async with acting(tmp_path, slots, queue) as stage:
+            async with acting(tmp_path, slots, queue, crashed) as stage:
                 await act(stage)
 
         asyncio.run(whole())

@@ -136,9 +136,11 @@ class Stage:
 
 
 @asynccontextmanager
-async def acting(folder: Path, slots: int, queue: int) -> AsyncIterator[Stage]:
+async def acting(
+    folder: Path, slots: int, queue: int, crashed: bool = False
+) -> AsyncIterator[Stage]:
     stage = Stage(folder, slots, queue)
-    await stage.predictions.start()
+    await stage.predictions.start(crashed)
     try:
         yield stage
     finally:

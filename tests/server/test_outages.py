@@ -21,6 +21,7 @@ import pytest
 from tests.server import odd_workers
 from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
 from tests.server.postgres import Postgres
+from tests.server.puppet import Play, Stage
 from tests.server.test_chaos import Program, program
 from toccata.server import health, housekeeping, lease, storage, supervisor
 from toccata.server.config import ServerSettings
@@ -335,29 +336,59 @@ def test_who_is_killed_from_outside_is_not_blamed(serve: Serve) -> None:
     assert served.app.state.parts.store.blocking.get(made["id"]).attempts == 0
 
 
-def test_what_takes_the_whole_server_down_is_blamed(tmp_path: Path) -> None:
-    with program(tmp_path / "data") as running:
-        killer = create(running, "slow 60")
-        for attempt in range(3):
-            wait_for(running, killer, "processing")
-            assert attempts(tmp_path, killer) == attempt
-            running.end()
-            running.start()
-        answer = running.client.get(f"/v1/predictions/{killer}").json()
-        wait_for(running, killer, "failed")
-        assert "died 3 times" in running.client.get(answer["urls"]["get"]).json()["error"]
-        innocent = create(running, "piano")
-        wait_for(running, innocent, "succeeded")
-
-
-def test_a_server_that_is_stopped_blames_nobody(tmp_path: Path) -> None:
+def test_what_took_the_whole_server_down_is_suspected(tmp_path: Path) -> None:
     with program(tmp_path / "data") as running:
         made = create(running, "slow 60")
-        for _ in range(4):
-            wait_for(running, made, "processing")
-            running.end(signal.SIGTERM)
-            running.start()
-        assert attempts(tmp_path, made) == 0
+        wait_for(running, made, "processing")
+        running.end()
+        running.start()
+        wait_for(running, made, "processing")
+        assert attempts(tmp_path, made) == 1
+        running.end(signal.SIGTERM)  # which is nobody's fault
+        running.start()
+        assert attempts(tmp_path, made) == 1
+
+
+def test_what_takes_every_server_down_fails(play: Play) -> None:
+    made: list[str] = []
+
+    async def first(stage: Stage) -> None:
+        made.append(await stage.create())
+        await stage.begin(*made)
+
+    async def again(stage: Stage) -> None:
+        await stage.begin(*made)
+
+    async def last(stage: Stage) -> None:
+        await stage.settle()
+        assert stage.now(made[0]).status == "failed"
+        assert "died 3 times" in str(stage.now(made[0]).error)
+        assert stage.puppet.told == []
+
+    play(first)
+    play(again, crashed=True)
+    play(again, crashed=True)
+    play(last, crashed=True)
+
+
+def test_several_that_ran_when_the_server_died_run_one_by_one(play: Play) -> None:
+    made: list[str] = []
+
+    async def first(stage: Stage) -> None:
+        made.extend([await stage.create() for _ in range(3)])
+        await stage.begin(*made[:2])
+
+    async def second(stage: Stage) -> None:
+        await stage.begin(made[0])
+        assert stage.puppet.told == [f"run {made[0]}"]
+
+    async def third(stage: Stage) -> None:  # only the one that ran again is to blame
+        await stage.settle()
+        assert [stage.now(one).attempts for one in made] == [1, 0, 0]
+
+    play(first, slots=2)
+    play(second, slots=2, crashed=True)
+    play(third, slots=2, crashed=True)
 
 
 def create(running: Program, prompt: str) -> str:
