@@ -1,0 +1,127 @@
+"""Audio inside a request: it becomes an upload, and nothing that is kept or sent holds it again."""
+
+from __future__ import annotations
+
+import base64
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.conftest import SEED_VERSION, Serve, Served
+from toccata.server.housekeeping import tidy
+from toccata.server.store import Prediction
+
+AUDIO = bytes(range(256)) * 4 * 2**10  # 1 MiB
+ENCODE_DECODE = {"model_version": "encode-decode"}
+
+
+def data_uri(content: bytes = AUDIO, kind: str = "audio/wav") -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def wrapped(uri: str) -> str:
+    """As GNU base64 prints it."""
+    head, _, text = uri.partition(",")
+    return head + "," + "\n".join(text[at : at + 76] for at in range(0, len(text), 76)) + "\n"
+
+
+@pytest.mark.parametrize("change", [str, wrapped, lambda uri: uri.replace("+", "%2B")])
+def test_it_is_kept_once_as_an_upload(serve: Serve, tmp_path: Path, change: Any) -> None:
+    served = serve()
+    made = served.create(input_audio=change(data_uri()), **ENCODE_DECODE)
+    url = made["input"]["input_audio"]
+    assert url.startswith(f"{served.url}/v1/files/")
+    file = served.client.get(url).json()
+    assert (file["size"], file["content_type"]) == (len(AUDIO), "audio/wav")
+    ended = served.until(made["id"])
+    assert served.client.get(ended["output"]).content == AUDIO
+    assert len(served.client.get("/v1/predictions").content) < 10_000
+    database = (tmp_path / "data").glob("server.db*")
+    assert sum(path.stat().st_size for path in database) < 2**19
+
+
+def test_a_hundred_of_them_are_a_short_list(serve: Serve) -> None:
+    served, uri = serve(slots=1), data_uri(AUDIO[: 2**17])
+    for _ in range(100):
+        served.create(prompt="slow 60", input_audio=uri)
+    listed = served.client.get("/v1/predictions")
+    assert len(listed.json()["results"]) == 100
+    assert len(listed.content) < 200_000
+
+
+def test_a_container_keeps_it_once_too(serve: Serve) -> None:
+    served = serve()
+    while served.client.get("/readyz").status_code != 200:
+        time.sleep(0.02)
+    body = {"input": {"input_audio": data_uri(), **ENCODE_DECODE}}
+    ended = served.client.post("/predictions", json=body).json()
+    assert ended["status"] == "succeeded"
+    assert base64.b64decode(ended["output"].partition(",")[2]) == AUDIO
+    assert len(ended["input"]["input_audio"]) < 200
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "data:audio/wav;base64,UklGR",  # a letter is missing
+        "data:audio/wav;base64,UklG!A==",
+        "data:audio/wav;base64,UklGRg==UklGRg==",
+        data_uri()[:-9] + "*" + data_uri()[-8:],
+        "data:audio/wav;base64",
+    ],
+)
+def test_one_that_is_damaged_is_refused(serve: Serve, uri: str) -> None:
+    served = serve()
+    while served.client.get("/readyz").status_code != 200:
+        time.sleep(0.02)
+    given = {"input": {"input_audio": uri, **ENCODE_DECODE}}
+    for answer in (
+        served.client.post("/v1/predictions", json={"version": SEED_VERSION, **given}),
+        served.client.post("/predictions", json=given),
+    ):
+        assert answer.status_code == 422
+        assert "input_audio" in answer.text
+        assert len(answer.content) < 2000
+    assert served.client.get("/v1/predictions").json()["results"] == []
+
+
+def test_it_is_wiped_with_its_prediction(serve: Serve, tmp_path: Path) -> None:
+    served = serve(retention_s=60.0)
+    upload = served.client.post("/v1/files", files={"content": ("a.wav", AUDIO, "audio/wav")})
+    url = upload.json()["urls"]["get"]
+    ids = [served.create(input_audio=one, **ENCODE_DECODE)["id"] for one in (data_uri(), url)]
+    for one in ids:
+        served.until(one)
+    parts = served.app.state.parts
+    tidy(parts.settings, parts.store.blocking, parts.storage.blocking, time.time() + 100)
+    kept = list((tmp_path / "data" / "files" / "files").iterdir())
+    assert [path.name for path in kept] == [upload.json()["id"]]
+
+
+def test_an_upload_outlives_its_day_while_a_prediction_needs_it(serve: Serve) -> None:
+    served = serve(slots=1)
+    made = served.create(prompt="slow 60", input_audio=data_uri())
+    tidy_late(served)
+    assert served.client.get(made["input"]["input_audio"]).status_code == 200
+    served.client.post(f"/v1/predictions/{made['id']}/cancel")
+    tidy_late(served)
+    assert served.client.get(made["input"]["input_audio"]).status_code == 404
+
+
+def tidy_late(served: Served) -> None:
+    parts = served.app.state.parts
+    tidy(parts.settings, parts.store.blocking, parts.storage.blocking, time.time() + 10**6)
+
+
+def test_progress_does_not_write_the_input_anew(serve: Serve) -> None:
+    served = serve()
+    made = served.create(prompt="slow 0.5")
+    ended = served.until(made["id"])
+    store = served.app.state.parts.store.blocking
+    row: Prediction = store.get(made["id"])
+    assert row.logs == ended["logs"]
+    assert row.logs.count("it/s]") > 1
+    with store._database.begin() as connection:
+        assert connection.exec_driver_sql("select count(*) from prediction_logs").scalar() == 0
