@@ -7,6 +7,7 @@ A layout describes with `Rule`s how our names are made of its own; `gather` appl
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -269,15 +270,24 @@ def _filled(
     dtype: torch.dtype,
     change: Change,
 ) -> Iterator[tuple[str, Tensor]]:
-    shared: dict[LazyTensor, nn.Parameter] = {}
+    # Nothing else may hold on to a tensor: what `replace` packs must be free before the next is read.
+    shared = {lazy for lazy, uses in Counter(gathered.values()).items() if uses > 1}
+    kept: dict[LazyTensor, nn.Parameter] = {}
     for name, expected in wanted.items():
         lazy = gathered[name]
-        if lazy not in shared:
-            # Our own copy: a running model must not change or die with the file under it.
-            tensor = change(name, _checked(lazy, expected))
-            tensor = tensor.to(device, dtype, copy=True).contiguous()
-            shared[lazy] = nn.Parameter(tensor, requires_grad=False)
-        yield name, shared[lazy]
+        if lazy in kept:
+            yield name, kept[lazy]
+        elif lazy in shared:
+            kept[lazy] = _parameter(change(name, _checked(lazy, expected)), device, dtype)
+            yield name, kept[lazy]
+        else:
+            yield name, _parameter(change(name, _checked(lazy, expected)), device, dtype)
+
+
+def _parameter(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> nn.Parameter:
+    """Copy: a running model must not change or die with the file under it."""
+    copied = tensor.to(device, dtype, copy=True).contiguous()
+    return nn.Parameter(copied, requires_grad=False)
 
 
 def _as_it_is(_: str, tensor: Tensor) -> Tensor:
