@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.families.test_tensors import BETWEEN
 from tests.families.test_toccata import with_words
