@@ -154,13 +154,13 @@ def test_the_melody_is_followed_from_window_to_window(monkeypatch: pytest.Monkey
         for pitch in (110.0, 180.0)
     )
     assert not np.array_equal(low, high)
-    starts: list[float] = []
+    starts: list[float | None] = []
     conditions = model.conditions
 
     def listen(
         prompt: str | None,
         melody: Waveform | None,
-        start_s: float = 0.0,
+        start_s: float | None = None,
         beats: Beats | None = None,
         key: Key | None = None,
     ) -> object:

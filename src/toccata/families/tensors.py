@@ -270,7 +270,7 @@ def _filled(
     dtype: torch.dtype,
     change: Change,
 ) -> Iterator[tuple[str, Tensor]]:
-    # Only what is wanted again is remembered: what `replace` packs is freed before the next is read.
+    # Only what is wanted again is remembered: what `replace` packs is freed before more is read.
     shared = {lazy for lazy, uses in Counter(gathered.values()).items() if uses > 1}
     kept: dict[LazyTensor, nn.Parameter] = {}
     for name, expected in wanted.items():
