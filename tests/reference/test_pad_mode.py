@@ -7,6 +7,7 @@ conversion of the same weights says `reflect`, which is only its default.
 from __future__ import annotations
 
 import json
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +41,15 @@ CODEC_ID, MODEL_ID = "facebook/encodec_32khz", "facebook/musicgen-small"
 def theirs() -> dict[str, Tensor]:
     """The golden codec's tensors by the names that transformers' conversion gives them."""
     state = torch.load(GOLDEN / "text" / CODEC_FILE, weights_only=True)["best_state"]
-    named = {}
-    for name, tensor in state.items():
-        for old, new in (
-            (".conv.conv.", ".conv."),
-            (".convtr.convtr.", ".conv."),
-            (".model.", ".layers."),
-            ("quantizer.vq.layers.", "quantizer.layers."),
-            ("._codebook.", ".codebook."),
-        ):
-            name = name.replace(old, new)
-        named[name] = tensor.clone()
-    return named
+    spelled = {
+        ".conv.conv.": ".conv.", ".convtr.convtr.": ".conv.", ".model.": ".layers.",
+        "quantizer.vq.": "quantizer.", "._codebook.": ".codebook.",
+    }  # fmt: skip
+
+    def rename(name: str) -> str:
+        return reduce(lambda told, pair: told.replace(*pair), spelled.items(), name)
+
+    return {rename(name): tensor.clone() for name, tensor in state.items()}
 
 
 def converted(folder: Path, **changes: Any) -> Path:

@@ -86,7 +86,7 @@ CODEC_COMPUTED = {
     "normalize": False, "chunk_length_s": None,
 }  # fmt: skip
 # All published models share one codec, which audiocraft trained with zeros around the signal. Its
-# conversion never set `pad_mode`, so that its files say what transformers would train with: reflect.
+# conversion never set `pad_mode`, so that its files say what is transformers' default: reflect.
 # The weights are the same ones, hence so must be the codes.
 CODEC_REPOSITORY, CODEC_PAD_MODE = "facebook/encodec_32khz", "constant"
 REPOSITORIES = {CODEC_REPOSITORY, *(known.hub_id for known in KNOWN.values() if known.hub_id)}

@@ -24,7 +24,9 @@ CURE = (
     "the file is damaged or of another model: run `toccata models remove NAME`, then "
     "`toccata models pull NAME`"
 )
-RENEW_FRACTION = 8
+# How much of a file may have been read before its mapping is renewed: a part of it, and no more
+# than costs nothing beside a large model.
+RENEW_FRACTION, MAX_MAPPED_BYTES = 8, 64 << 20
 
 M = TypeVar("M", bound=nn.Module)
 # Whether a module was put in place of the one that wanted a tensor by that name.
@@ -60,7 +62,7 @@ class MappedFile:
         self.path = path
         self._open = open_file
         self._file = open_file(path)
-        self._budget = max(path.stat().st_size // RENEW_FRACTION, 1)
+        self._budget = min(max(path.stat().st_size // RENEW_FRACTION, 1), MAX_MAPPED_BYTES)
         self._read_bytes = 0
 
     def tensors(self) -> dict[str, LazyTensor]:
