@@ -188,7 +188,7 @@ def test_audio_may_be_the_name_of_a_file(toccata: Toccata, tmp_path: Path) -> No
 def test_all_problems_are_told_at_once(toccata: Toccata) -> None:
     with pytest.raises(InputErrors) as caught:
         toccata.generate(
-            " ",
+            "a\0",
             duration_s=float("nan"),
             top_k=2.5,
             temperature=-1,
