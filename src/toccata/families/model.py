@@ -102,11 +102,17 @@ class Model:
         )
 
     def _styled(self, style: StyleEncoder, text: Tensor, audio: Waveform | None) -> Conditions:
-        """Text with the style of `audio`. Without any style, a row of zeros stands there."""
+        """Text with the style of `audio`. Without any style, a row of zeros stands there.
+
+        A decision: without audio there is no branch of the style alone, and guidance is the usual
+        one, null + cfg * (text - null). audiocraft runs double guidance all the same, in which the
+        style's branch then equals the null one: null + cfg * cfg_beta * (text - null). With the
+        defaults that is a guidance of 15, which nobody asked for.
+        """
         if audio is None:
             prefix = torch.cat([text.new_zeros(1, text.shape[1]), text])
             return Conditions(prefix=prefix, null_prefix=torch.zeros_like(prefix))
-        rows = self._project(MELODY, style.encode(_not_empty(audio)))
+        rows = self._project(MELODY, style.encode(_not_empty(audio), self.codec.sample_rate_hz))
         alone = torch.cat([rows, torch.zeros_like(text)])
         return Conditions(
             prefix=torch.cat([rows, text]),
