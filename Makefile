@@ -33,12 +33,12 @@ test: $(VENV)/.dev $(VENV)/.synth $(VENV)/.clients $(VENV)/.postgres $(VENV)/.br
 test-gpu: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest tests/gpu
 
+bench-gpu: $(VENV)/.dev
+	$(VENV)/bin/python -m bench.gpu
+
 # For whoever has the published weights; what is missing is skipped, with how to get it.
 test-weights: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest tests/weights
-
-bench-gpu: $(VENV)/.dev
-	$(VENV)/bin/python -m bench.gpu
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
