@@ -1,6 +1,7 @@
 # make song    music from the model that ships     make test    all tests
 # make serve   the server, on this machine         make bench   speed, beside the peers
 # make lint    ruff, mypy, stale documents         make test-gpu, make bench-gpu   the same on a GPU
+# make test-weights    tests of the published weights that the hub's cache holds
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := song
@@ -16,7 +17,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 
-.PHONY: song serve test test-gpu lint bench bench-gpu docs clean
+.PHONY: song serve test test-gpu test-weights lint bench bench-gpu docs clean
 
 song: $(VENV)/.installed
 	$(VENV)/bin/toccata generate "$$PROMPT" --model mini --duration $(DURATION) --output $(OUTPUT)
@@ -34,6 +35,10 @@ test-gpu: $(VENV)/.dev
 
 bench-gpu: $(VENV)/.dev
 	$(VENV)/bin/python -m bench.gpu
+
+# For whoever has the published weights; what is missing is skipped, with how to get it.
+test-weights: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest tests/weights
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

@@ -154,13 +154,13 @@ def test_the_melody_is_followed_from_window_to_window(monkeypatch: pytest.Monkey
         for pitch in (110.0, 180.0)
     )
     assert not np.array_equal(low, high)
-    starts: list[float] = []
+    starts: list[float | None] = []
     conditions = model.conditions
 
     def listen(
         prompt: str | None,
         melody: Waveform | None,
-        start_s: float = 0.0,
+        start_s: float | None = None,
         beats: Beats | None = None,
         key: Key | None = None,
     ) -> object:
@@ -188,7 +188,7 @@ def test_audio_may_be_the_name_of_a_file(toccata: Toccata, tmp_path: Path) -> No
 def test_all_problems_are_told_at_once(toccata: Toccata) -> None:
     with pytest.raises(InputErrors) as caught:
         toccata.generate(
-            " ",
+            "a\0",
             duration_s=float("nan"),
             top_k=2.5,
             temperature=-1,

@@ -36,7 +36,8 @@ class Brief:
     """One piece of music to make.
 
     prompt: what it should be, in words. melody: audio whose melody to follow. continue_from: audio
-    to carry on. At least one of the three is needed; audio is a Waveform or the name of a file.
+    to carry on. Audio is a Waveform or the name of a file. Without any of the three the music is
+    unconditional: what the model makes of itself.
     duration_s: of new audio. seed: 0 to 2^63 - 1; None or -1 draws one.
     top_k, top_p, temperature, cfg, cfg_beta: None takes the model's own default (see
     SamplingParams).
@@ -97,9 +98,6 @@ class Brief:
         return {**numbers, "normalization": self.normalization}
 
     def _problems(self, segment_s: float) -> Iterator[InputError]:
-        blank = self.prompt is None or not str(self.prompt).strip()
-        if blank and self.melody is None and self.continue_from is None:
-            yield InputError("prompt", self.prompt, "give a prompt, a melody or audio to continue")
         for name, published in _INPUTS.items():
             try:
                 checked(EXTENDED[published], getattr(self, name))

@@ -46,7 +46,7 @@ def load(
     """Load a model by short name, hub id or folder.
 
     device: cpu, cuda or mps. precision: fp32, bf16 or fp16; int8 and int4, on CPUs, keep the LM's
-    matrices in so many bits. None picks what suits the machine.
+    matrices in so many bits (int4 is experimental). None picks what suits the machine.
     slots: how many requests run at once. lora: one or several files that `toccata train lora` has
     written, each FILE or FILE:scale ("style.safetensors:0.8"); they add up.
     Raises CheckpointError, InputError.

@@ -37,6 +37,7 @@ class Song:
         self._engine = engine
         rate = model.codec.frame_rate_hz
         self._frames = _frames(brief.duration_s, rate)
+        self._segment_frames = int(model.segment_s * rate)
         self._stride_frames = max(1, int((brief.stride_s or 0.0) * rate))
         self._given = self._prepared()
         self.sequence = engine.submit(self._request())
@@ -64,9 +65,14 @@ class Song:
         if self.brief.continue_from is None:
             return None
         clip, model = read_audio(self.brief.continue_from), self._model
-        segment = int(model.segment_s * model.codec.frame_rate_hz)
+        segment = self._segment_frames
         most = usable_prompt(segment, self._frames, segment, self._stride_frames)
         return prepare(clip, model.codec, model.segment_s, most, model.device)
+
+    @property
+    def _known_frames(self) -> int:
+        """Frames of the clip to carry on that the model reads."""
+        return 0 if self._given is None else self._given.codes.shape[1]
 
     def _request(self) -> Request:
         return Request(
@@ -83,7 +89,9 @@ class Song:
         brief, model = self.brief, self._model
         melody = None if brief.melody is None else read_audio(brief.melody)
         beats, key = self._time_and_tune()
-        first = model.conditions(brief.prompt, melody, beats=beats, key=key)
+        one_window = self._known_frames + self._frames <= self._segment_frames
+        start = None if one_window else 0.0
+        first = model.conditions(brief.prompt, melody, start, beats, key)
 
         def of_window(frame: int) -> Conditions:
             if frame == 0 or (beats is None and not (melody and model.chroma)):

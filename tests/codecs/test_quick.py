@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
     not processor_has("avx512f"), reason="this processor has no vectors of 512 bits"
 )
 
-INAUDIBLE_DB = 45.0
+INAUDIBLE_DB = 50.0
 HAS_HALVES = processor_has("avx512bf16")
 half_or_not = pytest.mark.parametrize("half", [False, True])
 
@@ -61,11 +61,26 @@ def test_float32_decodes_as_the_modules_do(codec: Encodec, frames: int) -> None:
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
 
 
+@half_or_not
 @settings(max_examples=10, deadline=None)
 @given(samples=st.integers(1, 9000))
-def test_the_encoder_gives_the_codes_of_the_modules(codec: Encodec, samples: int) -> None:
+def test_the_encoder_gives_the_codes_of_the_modules(
+    codec: Encodec, half: bool, samples: int
+) -> None:
     audio = torch.randn(2, 1, samples)
-    assert torch.equal(quickened(codec, half=False).encode(audio), codec.encode(audio))
+    assert torch.equal(quickened(codec, half).encode(audio), codec.encode(audio))
+
+
+def test_fine_codebooks_keep_every_code_though_the_decoder_rounds() -> None:
+    """8 codebooks of 1024 entries: with an LSTM in bfloat16, 36 of these 3200 codes differ."""
+    torch.manual_seed(0)
+    shape = SeanetConfig(filters=4, dimension=8)
+    codec = Encodec(EncodecConfig(codebooks=8, card=1024, seanet=shape)).eval()
+    audio = torch.randn(1, 1, 8 * 32000)
+    with torch.inference_mode():
+        spread = float(codec.encoder(audio).std())
+    codec.quantizer.codebooks.data.normal_(std=0.3 * spread)
+    assert torch.equal(quickened(codec, half=True).encode(audio), codec.encode(audio))
 
 
 def test_bfloat16_decodes_almost_as_float32(codec: Encodec) -> None:
@@ -111,7 +126,7 @@ def test_weights_that_are_not_numbers_are_heard_as_such(codec: Encodec) -> None:
     assert broken.decode(codes).isnan().any()
 
 
-def test_mini_in_int8_is_inaudibly_off_and_keeps_its_codes() -> None:
+def test_mini_in_int8_is_inaudibly_off() -> None:
     exact = mono_codec(load_model("mini", device="cpu", precision="fp32").codec)
     rounded = mono_codec(load_model("mini", device="cpu", precision="int8").codec)
     exact.quick = None
@@ -120,5 +135,4 @@ def test_mini_in_int8_is_inaudibly_off_and_keeps_its_codes() -> None:
     assert isinstance(audio, Tensor)
     clip = (audio * torch.exp(-3 * (time_s % 0.5)))[None, None]
     codes = exact.encode(clip)
-    assert float((rounded.encode(clip) == codes).float().mean()) > 0.99
     assert snr_db(rounded.decode(codes), exact.decode(codes)) > INAUDIBLE_DB

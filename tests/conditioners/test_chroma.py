@@ -17,6 +17,7 @@ from toccata.conditioners.chroma import (
     mono,
     null_rows,
     step_rows,
+    wrapped,
 )
 from toccata.types import Waveform
 
@@ -96,8 +97,15 @@ def test_any_rate_and_channels_give_the_same_notes() -> None:
     assert set(classes(mono(stereo, RATE_HZ))) == {"G"}
 
 
-def test_a_later_window_goes_on_around_the_end_of_the_melody() -> None:
+def test_only_the_beginning_of_a_melody_is_cut_off_for_one_window() -> None:
     melody = Waveform(np.arange(10, dtype=np.float32)[None], 1)
-    assert cut(melody, 0.0, 4.0).samples.tolist() == [[0, 1, 2, 3]]
-    assert cut(melody, 8.0, 4.0).samples.tolist() == [[8, 9, 0, 1]]
-    assert cut(melody, 25.0, 3.0).samples.tolist() == [[5, 6, 7]]
+    assert cut(melody, 4.0).samples.tolist() == [[0, 1, 2, 3]]
+    assert cut(melody, 40.0).samples.tolist() == melody.samples.tolist()
+
+
+def test_a_window_of_a_longer_clip_hears_the_melody_without_end() -> None:
+    melody = Waveform(np.arange(10, dtype=np.float32)[None], 1)
+    assert wrapped(melody, 0.0, 4.0).samples.tolist() == [[0, 1, 2, 3]]
+    assert wrapped(melody, 0.0, 12.0).samples.tolist() == [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]]
+    assert wrapped(melody, 8.0, 4.0).samples.tolist() == [[8, 9, 0, 1]]
+    assert wrapped(melody, 25.0, 3.0).samples.tolist() == [[5, 6, 7]]

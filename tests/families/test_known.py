@@ -6,6 +6,7 @@ import pytest
 
 from toccata.errors import UnknownModelError
 from toccata.families import KNOWN, resolve
+from toccata.families.musicgen import load_model
 
 PUBLISHED = [
     "small", "medium", "large", "melody", "melody-large", "stereo-small", "stereo-medium",
@@ -47,3 +48,13 @@ def test_a_name_like_no_other_lists_them_all(name: str) -> None:
         resolve(name)
     for known in KNOWN:
         assert known in str(unknown.value)
+
+
+@pytest.mark.parametrize(("precision", "warned"), [("int4", True), ("int8", False)])
+def test_int4_says_once_that_it_is_experimental(
+    precision: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    load_model("mini", device="cpu", precision=precision)
+    said = [one.message for one in caplog.records if "experimental" in one.message]
+    assert len(said) == warned
+    assert all(message.startswith("precision int4") for message in said)

@@ -12,6 +12,7 @@ import torch
 
 from tests.fakes import HashTextEncoder, fake_model, tone
 from tests.families.helpers import GivenText, golden_model
+from tests.golden_lm import expected
 from toccata.conditioners.base import Conditions
 from toccata.conditioners.beats import Beats
 from toccata.errors import CheckpointError, InputError
@@ -41,9 +42,10 @@ def prefix(given: Conditions) -> torch.Tensor:
 
 @pytest.mark.parametrize("blank", [None, "", "  \n"])
 def test_no_prompt_is_exactly_zero(blank: str | None) -> None:
-    text = golden_model("text").conditions(blank).text
+    model = golden_model("text")
+    text = model.conditions(blank).text
     assert text is not None
-    assert text.shape == (1, 64)
+    assert text.shape == (1, model.lm.config.dim)
     assert not text.any()
     assert not prefix(golden_model("melody").conditions(blank))[PREFIX:].any()
 
@@ -176,6 +178,7 @@ def test_a_text_encoder_of_another_model_is_named() -> None:
 
 def test_a_prefix_model_without_a_melody_takes_text_alone() -> None:
     model = changed("melody", chroma=None)
-    assert prefix(model.conditions("a")).shape == (5, 64)
+    tokens = expected("melody")["text_hidden_single"].shape[1]
+    assert prefix(model.conditions("a")).shape == (tokens, model.lm.config.dim)
     with pytest.raises(InputError, match="follows no melody"):
         model.conditions("a", notes(440))

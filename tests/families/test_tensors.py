@@ -88,6 +88,20 @@ def test_a_model_outlives_its_file(tmp_path: Path) -> None:
     assert not model.weight.requires_grad
 
 
+def test_a_tensor_with_two_names_is_held_once(tmp_path: Path) -> None:
+    part = saved({"one": torch.ones(3, 3), "two": torch.zeros(3, 3)}, tmp_path)
+    rules = (Rule(r"[01]\.weight", ("one",)), Rule(r"2\.weight", ("two",)))
+    model = build(
+        lambda: nn.Sequential(*(nn.Linear(3, 3, bias=False) for _ in range(3))),
+        Part(part.file, part.found, rules),
+        CPU,
+        torch.float32,
+    )
+    one, same, two = (layer.get_parameter("weight") for layer in model)
+    assert one is same
+    assert two.eq(0).all()
+
+
 @pytest.mark.parametrize("kept", [0.0, 0.2, 0.9])
 def test_a_truncated_safetensors_file_is_named(kept: float, tmp_path: Path) -> None:
     file = saved({"weight": torch.ones(9, 9)}, tmp_path).file

@@ -30,6 +30,38 @@ def test_a_product_is_near_the_full_one(name: str, out: int, into: int) -> None:
     assert (made - full).norm() / full.norm() < NEAR[name]
 
 
+def outliers(times: tuple[float, float], count: int = 8) -> torch.Tensor:
+    """Factors of 1024 channels: every 128th is so much larger, as in trained weights."""
+    factors = torch.ones(1024)
+    factors[:: 1024 // count] = torch.linspace(*times, count)
+    return factors
+
+
+@pytest.mark.parametrize("times", [(20.0, 100.0), (0.01, 0.05)])
+def test_int8_keeps_every_output_beside_outliers(times: tuple[float, float]) -> None:
+    """Each output has its own scale: neither is the small one lost, nor the large one cut."""
+    weight, x = normal(1024, 1024) / 32, normal(16, 1024, seed=1)
+    weight *= outliers(times)[:, None]
+    made, full = Int8.of(weight)(x), x @ weight.T
+    off = (made - full).norm(dim=0) / full.norm(dim=0)
+    assert off.max() < 0.03
+    one_scale = (weight / weight.abs().max() * 127).round() * weight.abs().max() / 127
+    lost = (x @ one_scale.T - full).norm(dim=0) / full.norm(dim=0)
+    assert lost.max() > 0.1
+
+
+@pytest.mark.parametrize("where", ["weight", "input"])
+def test_int8_stays_near_with_outliers_among_the_inputs(where: str) -> None:
+    """They share the scale of their output, or that of their 64 inputs: near, not as near."""
+    weight, x = normal(1024, 1024) / 32, normal(16, 1024, seed=1)
+    if where == "weight":
+        weight *= outliers((20.0, 100.0))
+    else:
+        x *= outliers((20.0, 100.0))
+    made, full = Int8.of(weight)(x), x @ weight.T
+    assert (made - full).norm() / full.norm() < 0.07
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dim", [64, 320, 1024])
 def test_a_row_does_not_depend_on_the_rows_beside_it(kind: Compressed, dim: int) -> None:

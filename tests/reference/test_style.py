@@ -21,6 +21,7 @@ from tests.families.helpers import LM_FILE, GivenText, copy_golden, edit, publis
 from tests.golden_lm import expected
 from tests.reference import tiny
 from toccata import hub
+from toccata.conditioners.sinc import sinc_resample
 from toccata.conditioners.words import WordsConfig, WordsTextEncoder
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Request
@@ -32,6 +33,7 @@ from toccata.types import SamplingParams, Waveform
 
 DIM, HEADS, LAYERS = 256, 8, 4  # the scale "xsmall"
 BOOKS, USED, CARD, EVERY = 6, 3, 16, 15
+RATE_HZ = 32000  # the model's
 PROMPT = "a slow warm piano"
 AUDIO = "condition_provider.conditioners.self_wav."
 STYLE = {
@@ -154,14 +156,18 @@ def old_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def music(seed: int, duration_s: float = 3.0) -> Waveform:
-    noise = np.random.default_rng(seed).standard_normal((1, round(24000 * duration_s)))
-    return Waveform(0.1 * noise.astype(np.float32), 24000)
+    noise = np.random.default_rng(seed).standard_normal((1, round(RATE_HZ * duration_s)))
+    return Waveform(0.1 * noise.astype(np.float32), RATE_HZ)
+
+
+def at_24_khz(audio: Waveform) -> Tensor:
+    return sinc_resample(torch.from_numpy(audio.samples[0]), RATE_HZ, 24000)
 
 
 @torch.inference_mode()
 def test_the_style_rows_are_those_of_the_reference(model: Model, reference: ReferenceStyle) -> None:
     audio = music(0)
-    wanted = reference(torch.from_numpy(audio.samples[0]))
+    wanted = reference(at_24_khz(audio))
     given = model.conditions(PROMPT, audio)
     assert given.prefix is not None
     assert given.style_prefix is not None
@@ -179,11 +185,11 @@ def test_the_style_rows_are_those_of_the_reference(model: Model, reference: Refe
 @torch.inference_mode()
 def test_the_middle_is_heard_and_a_short_clip_is_repeated(model: Model) -> None:
     assert model.style is not None
-    inner, silence = music(1), np.zeros((1, 24000), np.float32)
-    around = Waveform(np.concatenate([silence, inner.samples, silence], axis=1), 24000)
+    inner, silence = music(1), np.zeros((1, RATE_HZ), np.float32)
+    around = Waveform(np.concatenate([silence, inner.samples, silence], axis=1), RATE_HZ)
     torch.testing.assert_close(model.style.encode(around), model.style.encode(inner))
     one = music(2, 1.0)
-    thrice = Waveform(np.tile(one.samples, (1, 3)), 24000)
+    thrice = Waveform(np.tile(one.samples, (1, 3)), RATE_HZ)
     assert torch.equal(model.style.encode(one), model.style.encode(thrice))
 
 
@@ -199,6 +205,31 @@ def test_text_and_style_are_told_apart_when_sampling(model: Model, beta: float) 
     )
     guided = null + 3.0 * (style + beta * (cond - style) - null)
     assert np.array_equal(guided.argmax(-1).numpy(), codes)
+
+
+def test_text_without_style_is_guided_as_in_any_model(model: Model) -> None:
+    """audiocraft guides it by cfg * cfg_beta: see the docstring of `Model._styled`."""
+    given = model.conditions(PROMPT)
+    params = SamplingParams(temperature=0.0, cfg=3.0, cfg_beta=5.0)
+    codes = run(Engine(model), Request(lambda _: given, 12, params, seed=0, stride_frames=100))
+    with torch.inference_mode():
+        cond, null = (
+            full_forward(model, codes, prefix=None if rows is None else rows[None])
+            for rows in (given.prefix, given.null_prefix)
+        )
+    assert np.array_equal((null + 3.0 * (cond - null)).argmax(-1).numpy(), codes)
+
+
+@torch.inference_mode()
+def test_audio_of_another_rate_passes_through_the_models(
+    model: Model, reference: ReferenceStyle
+) -> None:
+    noise = np.random.default_rng(4).standard_normal((2, 3 * 44100)).astype(np.float32)
+    own = sinc_resample(torch.from_numpy(noise.mean(0)), 44100, RATE_HZ)
+    wanted = reference(sinc_resample(own, RATE_HZ, 24000))
+    given = model.conditions(None, Waveform(noise, 44100)).prefix
+    assert given is not None
+    torch.testing.assert_close(given[: len(wanted)], wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_beside_others_it_makes_what_it_makes_alone(model: Model) -> None:

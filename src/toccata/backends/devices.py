@@ -14,6 +14,8 @@ from toccata.errors import InputError
 class Precision:
     """dtype: of the LM's weights, and of what its matrices are multiplied with. In int8 and int4
     the matrices of its layers are kept in so many bits.
+
+    int4 is experimental: it has been measured on no trained weights but `mini`'s.
     """
 
     name: str
@@ -22,6 +24,10 @@ class Precision:
     @property
     def compressed(self) -> bool:
         return self.name.startswith("int")
+
+    @property
+    def experimental(self) -> bool:
+        return self.name == "int4"
 
 
 PRECISIONS = {

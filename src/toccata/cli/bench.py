@@ -36,7 +36,7 @@ Shape = Annotated[
 ]
 Precisions = Annotated[
     str | None,
-    typer.Option(metavar="NAME,NAME", help="fp32, bf16, fp16, int8, int4. Default: by machine."),
+    typer.Option(metavar="NAME,NAME", help="fp32, bf16, fp16, int8, int4 (experimental)."),
 ]
 Compare = Annotated[
     str | None,

@@ -17,7 +17,9 @@ Device = Annotated[
 ]
 Precision = Annotated[
     str | None,
-    typer.Option(help="fp32, bf16, fp16, on CPUs int8 or int4. Default (auto): by machine."),
+    typer.Option(
+        help="fp32, bf16, fp16, on CPUs int8 or int4 (experimental). Default (auto): by machine."
+    ),
 ]
 Lora = Annotated[
     list[str] | None,

@@ -51,7 +51,9 @@ class Encodec(Codec, nn.Module):
     def quicken(self, *, half: bool) -> None:
         """Compute on the CPU by compiled kernels where they fit; weights must not change any more.
 
-        half: may the decoder round to bfloat16? Its audio is then 50 dB and more above its error.
+        half: may the decoder round to bfloat16? Of music that trained weights decode its error is
+        then 50 dB below the audio (of random ones, whose errors cancel less, 42 to 46 dB). The
+        encoder never rounds: its codes are those of the modules.
         """
         from toccata.codecs.quick import Networks
 

@@ -165,14 +165,15 @@ class QuickDecoder(_Chain):
 
 
 class QuickEncoder(_Chain):
-    """Audio [B, C, N] to latents, as `seanet.Encoder`."""
+    """Audio [B, C, N] to latents, as `seanet.Encoder`: in float32, whatever the decoder is in.
 
-    def __init__(self, encoder: Encoder, cfg: SeanetConfig, lstm_half: bool) -> None:
-        # Codes are decisions, and rounding changes some: the products stay in float32.
+    Codes are decisions, and rounding anything, the LSTM alone too, changes some of them.
+    """
+
+    def __init__(self, encoder: Encoder, cfg: SeanetConfig) -> None:
         super().__init__(cfg, half=False)
         self._slow = encoder
-        layers, lstm = encoder.layers, encoder.lstm
-        self._lstm = QuickLstm(lstm) if lstm_half else lstm
+        layers, self._lstm = encoder.layers, encoder.lstm
         self._first = self._conv(layers[0])
         blocks = [at for at, layer in enumerate(layers) if isinstance(layer, Residual)]
         self._stages = [(self._block(layers[at]), self._conv(layers[at + 2])) for at in blocks]
@@ -230,7 +231,7 @@ class Networks:
 
     @cached_property
     def encoder(self) -> QuickEncoder:
-        return QuickEncoder(self._modules[0], self._cfg, self._half)
+        return QuickEncoder(self._modules[0], self._cfg)
 
     @cached_property
     def decoder(self) -> QuickDecoder:

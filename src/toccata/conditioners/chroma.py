@@ -109,15 +109,19 @@ def mono(waveform: Waveform, sample_rate_hz: int) -> Waveform:
     return resample(Waveform(mixed, waveform.sample_rate_hz), sample_rate_hz)
 
 
-def cut(waveform: Waveform, start_s: float, duration_s: float) -> Waveform:
-    """From `start_s`, at most `duration_s`; a start past 0 wraps around the end of the melody.
-
-    Later windows of a long clip go on in the melody where the last one left it.
-    """
-    start = round(start_s * waveform.sample_rate_hz)
+def cut(waveform: Waveform, duration_s: float) -> Waveform:
+    """At most the first `duration_s` of it."""
     length = math.ceil(duration_s * waveform.sample_rate_hz)
-    if start == 0:
-        return Waveform(waveform.samples[:, :length], waveform.sample_rate_hz)
+    return Waveform(waveform.samples[:, :length], waveform.sample_rate_hz)
+
+
+def wrapped(waveform: Waveform, start_s: float, duration_s: float) -> Waveform:
+    """`duration_s` from `start_s` on, of the waveform repeated without end.
+
+    This is what one window of a clip hears that is longer than a window (audiocraft's
+    `MusicGen._generate_tokens`), so that each window goes on in the melody where the last left it.
+    """
+    start, length = (round(s * waveform.sample_rate_hz) for s in (start_s, duration_s))
     positions = np.arange(start, start + length) % waveform.samples.shape[1]
     return Waveform(waveform.samples[:, positions], waveform.sample_rate_hz)
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from toccata.codecs.quantizer import ResidualQuantizer
 from toccata.conditioners.chroma import mono
 from toccata.conditioners.hubert import Hubert, HubertConfig
+from toccata.conditioners.sinc import can_resample, sinc_resample
 from toccata.lm.layers import Layer, sinusoidal_positions
 from toccata.types import Waveform
 
@@ -56,12 +57,24 @@ class StyleEncoder(nn.Module):
         self.quantizer = ResidualQuantizer(config.codebooks, config.card, config.dim)
 
     @torch.inference_mode()
-    def encode(self, waveform: Waveform) -> Tensor:
+    def encode(self, waveform: Waveform, model_rate_hz: int | None = None) -> Tensor:
         """The middle of any waveform -> [P, dim] float32; a shorter one is repeated.
 
-        The reference takes a random excerpt: the same request would not sound the same.
+        audiocraft brings audio to the model's rate first and from there to the style encoder's, by
+        julius' filter both times: so do we. It takes a random excerpt: the same request would not
+        sound the same.
+
+        Args:
+            waveform: Audio of any rate, length and channels, which are averaged.
+            model_rate_hz: The model's own rate; None leaves that step out.
+
+        Returns:
+            Rows [P, dim].
         """
-        excerpt = mono(middle(waveform, self.config.length_s), self.config.sample_rate_hz)
+        excerpt = middle(waveform, self.config.length_s)
+        excerpt = mono(excerpt, excerpt.sample_rate_hz)
+        for rate_hz in (model_rate_hz, self.config.sample_rate_hz):
+            excerpt = excerpt if rate_hz is None else _resampled(excerpt, rate_hz)
         audio = torch.from_numpy(excerpt.samples).to(self.mean.device)
         rows: Tensor = self(audio)[0]
         return rows
@@ -76,6 +89,16 @@ class StyleEncoder(nn.Module):
         x = (x - self.mean) / (self.variance + BATCH_NORM_EPS).sqrt()
         codes = self.quantizer.encode(x.transpose(1, 2))
         return self.quantizer.decode(codes).transpose(1, 2)[:, :: self.config.every]
+
+
+def _resampled(waveform: Waveform, rate_hz: int) -> Waveform:
+    """By audiocraft's filter; between rates with next to no common divisor by `audio`'s."""
+    from toccata.audio.waveform import resample
+
+    if not can_resample(waveform.sample_rate_hz, rate_hz):
+        return resample(waveform, rate_hz)
+    samples = sinc_resample(torch.from_numpy(waveform.samples), waveform.sample_rate_hz, rate_hz)
+    return Waveform(samples.numpy(), rate_hz)
 
 
 def middle(waveform: Waveform, length_s: float) -> Waveform:

@@ -20,6 +20,7 @@ from toccata.conditioners.chroma import ChromaConfig
 from toccata.conditioners.t5 import T5Shape, T5TextEncoder, read_tokenizer
 from toccata.families.checkpoint import Checkpoint, LoadText
 from toccata.families.fields import Fields, read_json
+from toccata.families.known import KNOWN
 from toccata.families.model import MELODY, TEXT
 from toccata.families.shards import shard_files
 from toccata.families.tensors import (
@@ -84,6 +85,11 @@ CODEC_COMPUTED = {
     "model_type": "encodec", "norm_type": "weight_norm", "use_causal_conv": False,
     "normalize": False, "chunk_length_s": None,
 }  # fmt: skip
+# All published models share one codec, which audiocraft trained with zeros around the signal. Its
+# conversion never set `pad_mode`, so that its files say what is transformers' default: reflect.
+# The weights are the same ones, hence so must be the codes.
+CODEC_REPOSITORY, CODEC_PAD_MODE = "facebook/encodec_32khz", "constant"
+REPOSITORIES = {CODEC_REPOSITORY, *(known.hub_id for known in KNOWN.values() if known.hub_id)}
 # What transformers takes an absent field for, where that is not what the modules here compute.
 CODEC_ABSENT = {"use_causal_conv": True, "use_conv_shortcut": True}
 
@@ -101,7 +107,7 @@ def read(folder: Path, name: str) -> Checkpoint:
     file, found = _weights(folder)
     decoder, text = cfg.section("decoder"), cfg.section("text_encoder")
     has_melody = cfg.get("model_type", str) == MELODY_KIND
-    codec_config = _codec_config(cfg.section("audio_encoder"))
+    codec_config = _codec_config(cfg.section("audio_encoder"), folder)
     chroma_bins = {MELODY: cfg.get("num_chroma", int)} if has_melody else {}
     return Checkpoint(
         name=name,
@@ -117,7 +123,7 @@ def read(folder: Path, name: str) -> Checkpoint:
 
 def read_codec(folder: Path) -> tuple[EncodecConfig, Part]:
     """A codec on its own, as facebook/encodec_32khz is. Raises CheckpointError."""
-    config = _codec_config(read_json(folder / CONFIG))
+    config = _codec_config(read_json(folder / CONFIG), folder)
     return config, _codec(*_weights(folder), config)
 
 
@@ -171,7 +177,7 @@ def _chroma_config(cfg: Fields, sample_rate_hz: int) -> ChromaConfig:
     return ChromaConfig(sample_rate_hz, cfg.get("num_chroma", int), frames=frames)
 
 
-def _codec_config(stored: Fields) -> EncodecConfig:
+def _codec_config(stored: Fields, folder: Path) -> EncodecConfig:
     cfg = Fields(stored.file, {**CODEC_ABSENT, **stored.values})
     for key, value in CODEC_COMPUTED.items():
         cfg.expect(key, value)
@@ -189,13 +195,26 @@ def _codec_config(stored: Fields) -> EncodecConfig:
         residual_layers=cfg.get("num_residual_layers", int),
         lstm_layers=cfg.get("num_lstm_layers", int),
         compress=cfg.get("compress", int),
-        pad_mode=cfg.get("pad_mode", str),
+        pad_mode=CODEC_PAD_MODE if is_published(cfg, folder) else cfg.get("pad_mode", str),
         true_skip=not cfg.get("use_conv_shortcut", bool),
     )
     sample_rate_hz, card = cfg.get("sampling_rate", int), cfg.get("codebook_size", int)
     bits_per_s = -(-sample_rate_hz // seanet.hop) * (card - 1).bit_length()
     codebooks = int(1000 * _highest_bandwidth(cfg) // bits_per_s)
     return EncodecConfig(sample_rate_hz, codebooks, card, seanet)
+
+
+def is_published(codec: Fields, folder: Path) -> bool:
+    """Whether it is the codec of the published models.
+
+    Its own configuration names it, or else the folder is a repository's: a snapshot in the hub's
+    cache, or a copy under the repository's name.
+    """
+    if codec.values.get("_name_or_path") == CODEC_REPOSITORY:
+        return True
+    parts = folder.resolve().parts
+    cached = {part.removeprefix("models--").replace("--", "/", 1) for part in parts}
+    return bool(REPOSITORIES & (cached | {f"facebook/{parts[-1]}"}))
 
 
 def _highest_bandwidth(cfg: Fields) -> float:

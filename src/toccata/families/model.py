@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from toccata.audio.waveform import resample
 from toccata.codecs.base import Codec
 from toccata.conditioners.base import Conditions, KnowsMusic, TextEncoder, is_blank
 from toccata.conditioners.beats import Beats, named_beats
@@ -17,6 +18,7 @@ from toccata.conditioners.chroma import (
     melody_rows,
     mono,
     null_rows,
+    wrapped,
 )
 from toccata.conditioners.drums import named_drums
 from toccata.conditioners.key import named_key
@@ -62,16 +64,17 @@ class Model:
         self,
         prompt: str | None,
         melody: Waveform | None = None,
-        start_s: float = 0.0,
+        start_s: float | None = None,
         beats: Beats | None = None,
         key: Key | None = None,
     ) -> Conditions:
         """What one request is conditioned on, projected to the LM's width.
 
-        The melody may have any rate and channels; its first training segment counts, and a
-        shorter one is repeated. `start_s` > 0 is for later windows of a long clip: the melody is
-        read from there on, around its end, and `beats` are counted on. A model that does not take
-        beats or a key leaves them out.
+        The melody may have any rate and channels. In a clip of one window (`start_s` None) its
+        first training segment counts, and of a shorter one the chroma rows are repeated.
+        In a longer clip `start_s` is where the window starts, 0.0 in the first one: the waveform
+        is repeated, every window reads a segment of it from there on, and `beats` are counted on.
+        A model that does not take beats or a key leaves them out.
         Raises InputError for a melody that this model cannot follow.
         """
         states = None if is_blank(prompt) else self.text_encoder.encode(prompt or "")
@@ -88,7 +91,7 @@ class Model:
         nothing, named = null_rows(self.chroma), self._named(prompt)
         rows = None if melody is None else self._melody(self.chroma, melody, start_s)
         told = StepConditions(
-            beats=beats, start_s=start_s, drums=_drums(prompt, named), key=key, melody=rows,
+            beats=beats, start_s=start_s or 0.0, drums=_drums(prompt, named), key=key, melody=rows,
             words=states, named={kind: named[kind] for kind in (GENRE, LEAD) if kind in named},
         )  # fmt: skip
         return Conditions(
@@ -99,11 +102,17 @@ class Model:
         )
 
     def _styled(self, style: StyleEncoder, text: Tensor, audio: Waveform | None) -> Conditions:
-        """Text with the style of `audio`. Without any style, a row of zeros stands there."""
+        """Text with the style of `audio`. Without any style, a row of zeros stands there.
+
+        A decision: without audio there is no branch of the style alone, and guidance is the usual
+        one, null + cfg * (text - null). audiocraft runs double guidance all the same, in which the
+        style's branch then equals the null one: null + cfg * cfg_beta * (text - null). With the
+        defaults that is a guidance of 15, which nobody asked for.
+        """
         if audio is None:
             prefix = torch.cat([text.new_zeros(1, text.shape[1]), text])
             return Conditions(prefix=prefix, null_prefix=torch.zeros_like(prefix))
-        rows = self._project(MELODY, style.encode(_not_empty(audio)))
+        rows = self._project(MELODY, style.encode(_not_empty(audio), self.codec.sample_rate_hz))
         alone = torch.cat([rows, torch.zeros_like(text)])
         return Conditions(
             prefix=torch.cat([rows, text]),
@@ -168,11 +177,18 @@ class Model:
         sums = [self._project(name, rows[name]) for name in taken]
         return torch.stack(sums).sum(0) if sums else None
 
-    def _melody(self, chroma: ChromaConfig, melody: Waveform, start_s: float) -> Tensor:
+    def _melody(self, chroma: ChromaConfig, melody: Waveform, start_s: float | None) -> Tensor:
         # Cut before separating: the rest would not be heard.
-        part = cut(_not_empty(melody), start_s, chroma.samples_needed / chroma.sample_rate_hz)
+        part = self._part(chroma, _not_empty(melody), start_s)
         part = self.stems(part) if chroma.stems else part
         return melody_rows(torch.from_numpy(mono(part, chroma.sample_rate_hz).samples[0]), chroma)
+
+    def _part(self, chroma: ChromaConfig, melody: Waveform, start_s: float | None) -> Waveform:
+        """What of the melody the window that starts at `start_s` hears."""
+        if start_s is None:
+            return cut(melody, chroma.samples_needed / chroma.sample_rate_hz)
+        # Repeated at the model's rate, as audiocraft does: the period is a whole number of samples.
+        return wrapped(resample(melody, chroma.sample_rate_hz), start_s, self.segment_s)
 
     def _project(self, condition: str, rows: Tensor) -> Tensor:
         projection = self.lm.projections[condition]

@@ -7,6 +7,7 @@ A layout describes with `Rule`s how our names are made of its own; `gather` appl
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,9 @@ CURE = (
     "the file is damaged or of another model: run `toccata models remove NAME`, then "
     "`toccata models pull NAME`"
 )
-RENEW_FRACTION = 8
+# How much of a file may have been read before its mapping is renewed: a part of it, and no more
+# than costs nothing beside a large model.
+RENEW_FRACTION, MAX_MAPPED_BYTES = 8, 64 << 20
 
 M = TypeVar("M", bound=nn.Module)
 # Whether a module was put in place of the one that wanted a tensor by that name.
@@ -59,7 +62,7 @@ class MappedFile:
         self.path = path
         self._open = open_file
         self._file = open_file(path)
-        self._budget = max(path.stat().st_size // RENEW_FRACTION, 1)
+        self._budget = min(max(path.stat().st_size // RENEW_FRACTION, 1), MAX_MAPPED_BYTES)
         self._read_bytes = 0
 
     def tensors(self) -> dict[str, LazyTensor]:
@@ -269,15 +272,24 @@ def _filled(
     dtype: torch.dtype,
     change: Change,
 ) -> Iterator[tuple[str, Tensor]]:
-    shared: dict[LazyTensor, nn.Parameter] = {}
+    # Only what is wanted again is remembered: what `replace` packs is freed before more is read.
+    shared = {lazy for lazy, uses in Counter(gathered.values()).items() if uses > 1}
+    kept: dict[LazyTensor, nn.Parameter] = {}
     for name, expected in wanted.items():
         lazy = gathered[name]
-        if lazy not in shared:
-            # Our own copy: a running model must not change or die with the file under it.
-            tensor = change(name, _checked(lazy, expected))
-            tensor = tensor.to(device, dtype, copy=True).contiguous()
-            shared[lazy] = nn.Parameter(tensor, requires_grad=False)
-        yield name, shared[lazy]
+        if lazy in kept:
+            yield name, kept[lazy]
+        elif lazy in shared:
+            kept[lazy] = _parameter(change(name, _checked(lazy, expected)), device, dtype)
+            yield name, kept[lazy]
+        else:
+            yield name, _parameter(change(name, _checked(lazy, expected)), device, dtype)
+
+
+def _parameter(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> nn.Parameter:
+    """Copy: a running model must not change or die with the file under it."""
+    copied = tensor.to(device, dtype, copy=True).contiguous()
+    return nn.Parameter(copied, requires_grad=False)
 
 
 def _as_it_is(_: str, tensor: Tensor) -> Tensor:
