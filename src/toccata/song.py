@@ -13,7 +13,7 @@ from toccata.brief import Audio, Brief
 from toccata.conditioners.base import Conditions
 from toccata.conditioners.beats import Beats, named_beats
 from toccata.conditioners.key import named_key
-from toccata.continuation import SEAM_S, Given, join, prepare
+from toccata.continuation import Given, join, prepare
 from toccata.engine.engine import Engine
 from toccata.engine.random_stream import key_uniform, tempo_uniform
 from toccata.engine.sequence import Request
@@ -55,10 +55,9 @@ class Song:
         length = round(self.brief.duration_s * codec.sample_rate_hz)
         if self._given is None:
             return _take(decoded, length)
-        given = self._given.samples
         copied = self.sequence.prompt_frames * codec.hop
-        seam = round(SEAM_S * codec.sample_rate_hz)
-        return _take(join(given, decoded, copied, seam), given.shape[1] + length)
+        joined = join(self._given, decoded, copied, codec.sample_rate_hz)
+        return _take(joined, self._given.samples.shape[1] + length)
 
     def _prepared(self) -> Given | None:
         if self.brief.continue_from is None:
@@ -97,8 +96,7 @@ class Song:
         """Those of the clip to carry on, those the prompt names, or some that go with its words."""
         brief, model, given = self.brief, self._model, self._given
         if given is not None:
-            coded = given.samples[:, -given.codes.shape[1] * model.codec.hop :]
-            clip = Waveform(coded, model.codec.sample_rate_hz)
+            clip = Waveform(given.context, model.codec.sample_rate_hz)
             beats = match_beats(model, brief.prompt, clip, given.codes)
             return beats, match_key(model, brief.prompt, clip)
         if brief.melody is not None:  # what would be drawn is not the melody's
