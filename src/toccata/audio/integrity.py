@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from toccata.audio.riff import chunks, rf64_data_size
-from toccata.audio.sniff import Kind
 from toccata.audio.waveform import Samples, peak
 from toccata.errors import AudioError
 
@@ -13,27 +11,11 @@ _LOUDEST = 1000.0  # +60 dBFS: past it, floats are integers in disguise, or nois
 _AGAIN = "export or download it again"
 
 
-def check_whole(data: bytes, kind: Kind) -> None:
-    """Raises AudioError for a wav or ogg that ends before its own headers say."""
-    if kind == "wav":
-        _check_wav(data)
-    elif data[:4] == b"OggS":
-        _check_ogg(data)
+def check_ogg(data: bytes) -> None:
+    """Raises AudioError for an ogg that was cut in the middle of a page.
 
-
-def _check_wav(data: bytes) -> None:
-    body = next((chunk for chunk in chunks(data) if chunk.name == b"data"), None)
-    if body is None:
-        raise AudioError(f"is a wav without samples; {_AGAIN}")
-    there, size = len(data) - body.start, body.size
-    if body.is_endless:
-        size = rf64_data_size(data) or 0
-    if there < size:
-        raise AudioError(f"is cut short: {there} of {size} bytes of samples; {_AGAIN}")
-
-
-def _check_ogg(data: bytes) -> None:
-    """Recorders leave out the end mark, so only a page cut in its middle tells."""
+    Recorders leave out the end mark, so a whole page less does not tell.
+    """
     page = data.rfind(b"OggS")
     lacing = page + 27
     table = data[lacing : lacing + data[lacing - 1]] if lacing <= len(data) else b""
