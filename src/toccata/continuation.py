@@ -25,10 +25,9 @@ import torch
 
 from toccata.audio.extrapolation import ANALYSED, extrapolate
 from toccata.audio.loudness import loudness_lufs
-from toccata.audio.waveform import Samples, peak, resample, to_channels, to_gain
+from toccata.audio.waveform import Samples, peak, resample, to_channels, to_gain, to_model_channels
 from toccata.codecs.base import Codec
 from toccata.engine.sequence import Codes
-from toccata.errors import InputError
 from toccata.types import Waveform
 
 # As long as makes a seam no more audible than other beats: docs/evaluation.md has the figures.
@@ -65,17 +64,14 @@ def prepare(
     """Encode the end of `clip`, as much as the model can hold, and keep the last `most_frames`.
 
     The result has at least as many channels as `clip`: nothing the user gave is mixed down.
-    Raises InputError for an empty clip.
     """
-    if clip.samples.shape[1] == 0:
-        raise InputError("continue_from", "0 samples", "give audio that is not empty")
     own = resample(clip, codec.sample_rate_hz)
     kept = to_channels(own, max(own.channels, codec.channels)).samples
     frames = max(1, min(kept.shape[1], int(segment_s * codec.sample_rate_hz)) // codec.hop)
     end, usable = frames * codec.hop, min(frames, most_frames) * codec.hop
     offset = kept[:, -usable:].mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     centred = Waveform(kept[:, -end:] - offset, codec.sample_rate_hz)
-    heard = to_channels(centred, codec.channels).samples
+    heard = to_model_channels(centred, codec.channels).samples
     gain = _level(heard[:, -usable:], codec.sample_rate_hz)
     missing = end - heard.shape[1]  # only of a clip shorter than one frame
     context = np.pad(heard / np.float32(gain), ((0, 0), (missing, 0)))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 
 from toccata.audio.waveform import Samples
-from toccata.brief import Audio, Brief
+from toccata.brief import Brief
 from toccata.conditioners.base import Conditions
 from toccata.conditioners.beats import Beats, named_beats
 from toccata.conditioners.key import named_key
@@ -22,6 +21,7 @@ from toccata.errors import CancelledError
 from toccata.families.model import Model
 from toccata.hearing.key import Key
 from toccata.matching import match_beats, match_key
+from toccata.source_audio import read_prompt
 from toccata.types import Waveform
 
 Tick = Callable[[], None]
@@ -62,7 +62,7 @@ class Song:
     def _prepared(self) -> Given | None:
         if self.brief.continue_from is None:
             return None
-        clip, model = read_audio(self.brief.continue_from), self._model
+        clip, model = read_prompt(self.brief.continue_from, "continue_from"), self._model
         segment = int(model.segment_s * model.codec.frame_rate_hz)
         most = usable_prompt(segment, self._frames, segment, self._stride_frames)
         return prepare(clip, model.codec, model.segment_s, most, model.device)
@@ -80,7 +80,7 @@ class Song:
     def _conditions(self) -> Callable[[int], Conditions]:
         """The conditions of the window that starts at a frame."""
         brief, model = self.brief, self._model
-        melody = None if brief.melody is None else read_audio(brief.melody)
+        melody = self._melody()
         beats, key = self._time_and_tune()
         first = model.conditions(brief.prompt, melody, beats=beats, key=key)
 
@@ -91,6 +91,16 @@ class Song:
             return model.conditions(brief.prompt, melody, start_s, beats, key)
 
         return of_window
+
+    def _melody(self) -> Waveform | None:
+        """Of a file, what the windows of the clip reach; a style is that of its middle."""
+        brief, chroma = self.brief, self._model.chroma
+        if brief.melody is None:
+            return None
+        reach_s = None
+        if chroma is not None:
+            reach_s = brief.duration_s + chroma.samples_needed / chroma.sample_rate_hz
+        return read_prompt(brief.melody, "melody", end_s=reach_s)
 
     def _time_and_tune(self) -> tuple[Beats | None, Key | None]:
         """Those of the clip to carry on, those the prompt names, or some that go with its words."""
@@ -140,12 +150,3 @@ def _take(pieces: Iterator[Samples], count: int) -> Iterator[Samples]:
     for piece in pieces:
         yield piece[:, :count]
         count = max(0, count - piece.shape[1])
-
-
-def read_audio(audio: Audio) -> Waveform:
-    """A Waveform as it is, or the file of that name. Raises AudioError."""
-    if isinstance(audio, Waveform):
-        return audio
-    from toccata.audio.files import read
-
-    return read(Path(audio))

@@ -72,8 +72,9 @@ def foreign_bytes(kind: str, duration_s: float = 0.5) -> bytes:
 
 
 def encoded(waveform: Waveform, container: str, codec: str, tracks: int = 1) -> bytes:
-    """What PyAV makes of a mono or stereo waveform, in each of `tracks`."""
-    rate_hz, layout = waveform.sample_rate_hz, "mono" if waveform.channels == 1 else "stereo"
+    """What PyAV makes of a waveform of 1, 2 or 6 channels, in each of `tracks`."""
+    rate_hz = waveform.sample_rate_hz
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[waveform.channels]
     target = io.BytesIO()
     with av.open(target, "w", format=container) as output:
         streams: list[Any] = []

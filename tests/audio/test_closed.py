@@ -45,7 +45,7 @@ def playlists(canary: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize("form", ["m3u8", "concat", "sdp", "dash", "asx", "pls", "image2", "cue"])
 def test_playlists_are_refused_under_every_name(form: str, canary: Path) -> None:
     data = playlists(canary)[form]
-    with pytest.raises(AudioError, match="is text|web page"):
+    with pytest.raises(AudioError, match=r"is text|web page"):
         read(data)
     for disguise in (b"\0\0\0\x18ftypM4A ", b"\x1aE\xdf\xa3", b"\xff\xfb\x90\x64", b"caff\0\1\0\0"):
         with pytest.raises(AudioError):

@@ -137,3 +137,26 @@ def test_nothing_is_written_to_stderr(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("container", ["ogg", "flac", "wav", "mp4"])
+def test_surround_comes_in_the_order_of_wav(container: str) -> None:
+    """Left, right, centre, low, back left, back right."""
+    codec = {"ogg": "libopus", "flac": "flac", "wav": "pcm_s16le", "mp4": "aac"}[container]
+    time_s = np.arange(48000) / 48000
+    pitches = np.array([300, 400, 500, 40, 700, 800])
+    samples = 0.1 * np.sin(2 * np.pi * pitches[:, None] * time_s)
+    data = encoded(Waveform(samples.astype(np.float32), 48000), container, codec)
+    audio = read(data)
+    assert [round(loudest_hz(one[None, 4800:43200], 48000)) for one in audio.samples] == list(
+        pitches
+    )
+
+
+@pytest.mark.parametrize("channels", [3, 5, 6, 8])
+def test_ogg_brings_every_channel_back_to_its_place(channels: int) -> None:
+    pitches = 300 + 100 * np.arange(channels)
+    pitches[3:4] = 60  # of six and eight the fourth has low frequencies alone
+    samples = 0.1 * np.sin(2 * np.pi * pitches[:, None] * np.arange(48000) / 48000)
+    audio = read(file_bytes(Waveform(samples.astype(np.float32), 48000), "ogg"))
+    assert [round(loudest_hz(one[None], 48000)) for one in audio.samples] == list(pitches)

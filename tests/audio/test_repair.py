@@ -92,7 +92,7 @@ def test_the_siblings_of_wav(kind: str) -> None:
         np.testing.assert_allclose(samples, TONE.samples, atol=1e-4)
         assert len(said) == 1
     for part in (0.05, 0.5, 0.9):
-        with pytest.raises(AudioError, match="cut short|without samples|damaged"):
+        with pytest.raises(AudioError, match=r"cut short|without samples|damaged"):
             read(whole[: int(part * len(whole))])
 
 

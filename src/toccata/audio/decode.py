@@ -41,6 +41,15 @@ _CLOSED = {"protocol_whitelist": "none", "enable_drefs": "0", "use_absolute_path
 # Streams of frames that each stand alone: players pass over damaged ones.
 _FRAMED: tuple[Kind, ...] = ("mp3", "mp2")
 _SEEKABLE: tuple[Kind, ...] = ("wav", "aiff", "au", "w64", "flac")
+# libsndfile gives the channels of Vorbis and Opus in the order of their own specification (left,
+# centre, right, ...); this is the order of wav, by the number of channels.
+VORBIS_ORDER = {
+    3: (0, 2, 1),
+    5: (0, 2, 1, 3, 4),
+    6: (0, 2, 1, 5, 3, 4),
+    7: (0, 2, 1, 6, 5, 3, 4),
+    8: (0, 2, 1, 7, 5, 6, 3, 4),
+}
 _CAF_FORMAT = 32  # where the name of the codec is
 _CAF_PLAIN = (b"lpcm", b"ulaw", b"alaw")
 
@@ -94,13 +103,14 @@ def _with_soundfile(data: bytes, kind: Kind, start_s: float) -> Iterator[Decodin
         start = round(start_s * file.samplerate)
         first = file.seek(start) if kind in _SEEKABLE and 0 < start < file.frames else 0
         form = (file.samplerate, file.channels, declared_s)
-        yield Decoding(*form, _soundfile_blocks(file), first, warning)
+        order = VORBIS_ORDER.get(file.channels) if kind in ("vorbis", "opus") else None
+        yield Decoding(*form, _soundfile_blocks(file, order), first, warning)
 
 
-def _soundfile_blocks(file: Any) -> Iterator[NDArray[np.float32]]:
+def _soundfile_blocks(file: Any, order: tuple[int, ...] | None) -> Iterator[NDArray[np.float32]]:
     frames = max(1, _BLOCK_VALUES // file.channels)
     while len(block := file.read(frames, dtype="float32", always_2d=True)):
-        yield block.T
+        yield block.T if order is None else block.T[list(order)]
 
 
 @contextmanager

@@ -11,7 +11,13 @@ from typing import BinaryIO
 from toccata.audio.collect import collected, lowered
 from toccata.audio.decode import Decoding, decoding
 from toccata.audio.encode import DEFAULT_BITRATE_KBPS, FORMATS, encode
-from toccata.audio.integrity import check_length, check_ogg, check_samples
+from toccata.audio.integrity import (
+    MAX_CHANNELS,
+    RATES_HZ,
+    check_length,
+    check_ogg,
+    check_samples,
+)
 from toccata.audio.sniff import find_audio
 from toccata.audio.source import Source, load, name_of
 from toccata.audio.tags import tagged
@@ -24,11 +30,17 @@ log = logging.getLogger(__name__)
 MAX_BYTES = 512 * 2**20
 MAX_SECONDS = 3600.0
 MAX_VALUES = 2**29  # samples over all channels: 2 GiB decoded, whatever the caller allows
-MAX_CHANNELS = 255
-RATES_HZ = range(1000, 768_001)
 _NO_END = 2**62
 
 Warn = Callable[[str], None]
+
+
+class PartError(AudioError):
+    """A part that starts behind the end of a file, which is `duration_s` long."""
+
+    def __init__(self, message: str, duration_s: float) -> None:
+        super().__init__(message)
+        self.duration_s = duration_s
 
 
 def read(
@@ -112,6 +124,8 @@ def blocks(
             for samples in _part(opened, start_s, end_s, max_seconds, longest):
                 check_samples(samples)
                 yield Waveform(samples, opened.sample_rate_hz)
+    except PartError as error:
+        raise PartError(f"{name}: {error}", error.duration_s) from error
     except AudioError as error:
         raise AudioError(f"{name}: {error}") from error
 
@@ -142,7 +156,8 @@ def _part(
     if done == 0:
         raise AudioError("holds no audio; export or download it again")
     if done <= start:
-        raise AudioError(f"is {done / rate:.2f} s long; start before that, not at {start_s:g} s")
+        length = f"is {done / rate:.2f} s long"
+        raise PartError(f"{length}; start before that, not at {start_s:g} s", done / rate)
 
 
 def _check_limits(end: int, start: int, limit: int, longest: int, rate: int) -> None:
@@ -151,7 +166,8 @@ def _check_limits(end: int, start: int, limit: int, longest: int, rate: int) -> 
         raise AudioError(f"is longer than the limit of {limit / rate:.6g} s; cut it first")
     if end - start > longest:
         most = f"{longest / rate:.6g} s"
-        raise AudioError(f"is {(end - start) / rate:.0f} s or more, and at most {most} fit; cut it")
+        found = f"holds {(end - start) / rate:.0f} s or more"
+        raise AudioError(f"{found}, and at most {most} can be used; choose a part of it")
 
 
 def _check_form(opened: Decoding) -> None:

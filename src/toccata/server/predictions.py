@@ -326,6 +326,8 @@ class Predictions:
             self._begin(message.id)
         elif message.kind == "progress":
             self._progress(message)
+        elif message.kind == "warning":
+            self._add_line(message.id, f"warning: {message['text']}\n")
         elif message.kind in ("done", "failed", "canceled"):
             self._line.leave(message.id)
             self._background(self._settle(message))
@@ -355,12 +357,18 @@ class Predictions:
         if live is None or live.log_size > MOST_LOG_CHARACTERS:
             return
         elapsed_s = time.monotonic() - live.began_s
-        line = progress_line(message["done"], message["total"], elapsed_s) + "\n"
-        if not self._store.add_logs(message.id, line):
+        self._add_line(
+            message.id, progress_line(message["done"], message["total"], elapsed_s) + "\n"
+        )
+
+    def _add_line(self, prediction_id: str, line: str) -> None:
+        """To the logs of a prediction that is being made."""
+        live = self._live.get(prediction_id)
+        if live is None or not self._store.add_logs(prediction_id, line):
             return
         live.log_size += len(line)
         live.events.add("logs", line)
-        if live.hooked and (now := self._store.get(message.id)) is not None:
+        if live.hooked and (now := self._store.get(prediction_id)) is not None:
             self._on_change(now, "logs", None)
 
     async def _settle(self, message: Message) -> None:
