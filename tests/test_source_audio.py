@@ -105,6 +105,11 @@ def toccata() -> Toccata:
     return Toccata(fake_model(melody=True))
 
 
+def made_of(toccata: Toccata, field: str, given: Waveform) -> None:
+    options: dict[str, Any] = {"duration_s": 0.2, field: given}
+    toccata.generate("x", **options)
+
+
 def audio(samples: Any, rate_hz: Any = SAMPLE_RATE_HZ) -> Waveform:
     return Waveform(samples, rate_hz)
 
@@ -132,7 +137,7 @@ WRONG = {
 def test_audio_that_is_none_is_refused_by_name(toccata: Toccata, field: str, case: str) -> None:
     wrong, words = WRONG[case]
     with pytest.raises(InputError, match=words) as caught:
-        toccata.generate("x", duration_s=0.2, **{field: wrong})
+        made_of(toccata, field, wrong)
     assert caught.value.field == field
     assert not toccata._engine.step()
 
@@ -167,8 +172,8 @@ def test_silence_is_used_with_a_warning(
     offset = audio(np.full((2, SAMPLE_RATE_HZ), 0.3, np.float32))
     assert is_silent(offset)
     with caplog.at_level(logging.WARNING, "toccata"):
-        toccata.generate("x", duration_s=0.2, **{field: offset})
-        toccata.generate("x", duration_s=0.2, **{field: tone(0.5)})
+        made_of(toccata, field, offset)
+        made_of(toccata, field, tone(0.5))
     assert [record.getMessage() for record in caplog.records] == [
         f"{field}: the audio is silent: there is nothing in it to follow or to continue"
     ]
@@ -182,7 +187,7 @@ def test_a_melody_in_opposite_phase_is_followed(toccata: Toccata) -> None:
         toccata.generate("x", duration_s=0.5, seed=1, melody=melody).samples
         for melody in (plain, opposite)
     ]
-    assert np.array_equal(*clips)
+    assert np.array_equal(clips[0], clips[1])
 
 
 def test_a_melody_of_a_file_is_that_of_its_waveform(toccata: Toccata, tmp_path: Path) -> None:
@@ -193,4 +198,4 @@ def test_a_melody_of_a_file_is_that_of_its_waveform(toccata: Toccata, tmp_path: 
     path.write_bytes(encode(melody, "wav", 32, 320))
     options: dict[str, Any] = {"duration_s": 2.4, "seed": 1, "stride_s": 0.5}
     clips = [toccata.generate("x", melody=one, **options).samples for one in (melody, path)]
-    assert np.array_equal(*clips)
+    assert np.array_equal(clips[0], clips[1])

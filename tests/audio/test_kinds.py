@@ -20,6 +20,7 @@ from tests.audio.sounds import (
     sine,
 )
 from toccata.audio.files import read
+from toccata.audio.mpeg import declared_s
 from toccata.audio.sniff import sniff
 from toccata.errors import AudioError
 from toccata.types import Waveform
@@ -111,6 +112,14 @@ def test_the_first_track_that_can_be_decoded(container: str) -> None:
         data = data.replace(name, b"A_XYZ"[: len(name)])
     with pytest.raises(AudioError, match="not readable here; export it as wav"):
         read(data)
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 22050, 44100])
+@pytest.mark.parametrize("duration_s", [0.3, 1.0])
+def test_mp3_has_the_length_that_its_first_frame_tells(rate_hz: int, duration_s: float) -> None:
+    data = file_bytes(sine(duration_s, rate_hz=rate_hz), "mp3")
+    assert declared_s(data) == pytest.approx(duration_s, abs=1e-6)
+    assert read(data).duration_s == pytest.approx(duration_s, abs=1e-6)
 
 
 def test_damage_in_the_middle_of_an_mp3_is_passed_over() -> None:

@@ -65,7 +65,22 @@ def declared_s(data: bytes) -> float | None:
     if place < 0 or len(data) < place + 12:
         return None
     flags, frames = struct.unpack_from(">II", data, place + 4)
-    return float(frames * frame.samples / frame.sample_rate_hz) if flags & 1 else None
+    if not flags & 1:
+        return None
+    samples = frames * frame.samples - _padding(data, place + 8, flags)
+    return max(0, samples) / frame.sample_rate_hz
+
+
+def _padding(data: bytes, fields: int, flags: int) -> int:
+    """What encoders add at both ends, in samples, as the field of LAME tells, or 0.
+
+    fields: where the fields that `flags` announces start: frames, bytes, table, quality.
+    """
+    encoder = fields + sum(size for bit, size in enumerate((4, 4, 100, 4)) if flags >> bit & 1)
+    if data[encoder : encoder + 4] not in (b"LAME", b"Lavf", b"Lavc"):
+        return 0
+    both = int.from_bytes(data[encoder + 21 : encoder + 24], "big")
+    return (both >> 12) + (both & 0xFFF)
 
 
 def _chained(data: bytes, start: int, frame: FrameHeader) -> bool:
