@@ -24,7 +24,7 @@ LAYERS = (
     {"backends", "hub"},
     {"families"},
     {"engine", "brief"},
-    {"continuation", "matching"},
+    {"continuation", "matching", "source_audio"},
     {"song"},
     {"pipeline"},
     {"training"},

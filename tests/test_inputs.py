@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toccata.errors import InputError, InputErrors
+from toccata.errors import InputErrors
 from toccata.families import KNOWN
-from toccata.inputs import EXTENDED, HOSTED, Inputs, check, from_text, span
+from toccata.inputs import EXTENDED, HOSTED, Inputs, check, from_text
 from toccata.schema import MELODY_MODELS, STYLE_MODELS, TEXT_MODELS, Schema
 
 PUBLISHED = [
@@ -214,22 +214,6 @@ def test_whatever_is_given_it_is_inputs_or_errors_that_name_fields(raw: dict[str
         duration, blamed = 1, {problem.field for problem in errors.problems}
     assert 1 <= duration <= 30
     assert blamed <= set(HOSTED.names)
-
-
-def part(**raw: object) -> Inputs:
-    return check({"input_audio": "a.wav", **raw})
-
-
-def test_span_of_a_clip() -> None:
-    assert span(part(), 12.5) == (0, 12.5)
-    assert span(part(continuation_end=-1), 12.5) == (0, 12.5)
-    assert span(part(continuation_start=2, continuation_end=5), 12.5) == (2, 5)
-    assert span(part(continuation_start=2, continuation_end=50), 12.5) == (2, 12.5)
-
-
-def test_a_start_past_the_clip() -> None:
-    with pytest.raises(InputError, match=r"12\.50 s"):
-        span(part(continuation_start=13), 12.5)
 
 
 def test_numbers_from_text() -> None:

@@ -26,7 +26,7 @@ from toccata.schema import (
     Schema,
 )
 
-__all__ = ["EXTENDED", "HOSTED", "Inputs", "check", "draw_seed", "from_text", "span"]
+__all__ = ["EXTENDED", "HOSTED", "Inputs", "check", "draw_seed", "from_text"]
 
 
 @dataclass(frozen=True)
@@ -78,18 +78,6 @@ def check(raw: Mapping[str, object], schema: Schema = HOSTED) -> Inputs:
 def draw_seed() -> int:
     """A seed short enough to be retyped, and exact in every JSON reader."""
     return secrets.randbelow(2**32)
-
-
-def span(inputs: Inputs, clip_duration_s: float) -> tuple[float, float]:
-    """The part of a clip of `clip_duration_s` that the request uses, as (start_s, end_s).
-
-    An end past the clip means its end; a start past it is an InputError.
-    """
-    start_s, end_s = inputs.continuation_start, inputs.continuation_end
-    if start_s >= clip_duration_s:
-        detail = f"input_audio lasts {clip_duration_s:.2f} s: start before its end"
-        raise InputError("continuation_start", start_s, detail)
-    return start_s, clip_duration_s if end_s is None else min(end_s, clip_duration_s)
 
 
 def from_text(field: Field, text: str) -> object:

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 
 from toccata.audio.loudness import level
-from toccata.audio.waveform import fade, resample, to_channels
+from toccata.audio.waveform import fade, resample, to_model_channels
 from toccata.brief import Audio, Brief
 from toccata.engine.engine import Engine
 from toccata.errors import CancelledError, InputError
 from toccata.families.model import Model
-from toccata.song import Song, read_audio
+from toccata.song import Song
+from toccata.source_audio import read_audio
 from toccata.types import Clip, Progress, Waveform
 
 if TYPE_CHECKING:
@@ -142,7 +143,9 @@ class Toccata:
         Raises InputError for audio without samples.
         """
         codec = self.model.codec
-        given = to_channels(resample(read_audio(audio), codec.sample_rate_hz), codec.channels)
+        given = to_model_channels(
+            resample(read_audio(audio, "audio"), codec.sample_rate_hz), codec.channels
+        )
         length = given.samples.shape[1]
         if length == 0:
             raise InputError("audio", "0 samples", "give audio that is not empty")

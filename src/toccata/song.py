@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 
 from toccata.audio.waveform import Samples
-from toccata.brief import Audio, Brief
+from toccata.brief import Brief
 from toccata.conditioners.base import Conditions
 from toccata.conditioners.beats import Beats, named_beats
 from toccata.conditioners.key import named_key
-from toccata.continuation import SEAM_S, Given, join, prepare
+from toccata.continuation import Given, join, prepare
 from toccata.engine.engine import Engine
 from toccata.engine.random_stream import key_uniform, tempo_uniform
 from toccata.engine.sequence import Request
@@ -22,6 +21,7 @@ from toccata.errors import CancelledError
 from toccata.families.model import Model
 from toccata.hearing.key import Key
 from toccata.matching import match_beats, match_key
+from toccata.source_audio import read_prompt
 from toccata.types import Waveform
 
 Tick = Callable[[], None]
@@ -56,15 +56,14 @@ class Song:
         length = round(self.brief.duration_s * codec.sample_rate_hz)
         if self._given is None:
             return _take(decoded, length)
-        given = self._given.samples
         copied = self.sequence.prompt_frames * codec.hop
-        seam = round(SEAM_S * codec.sample_rate_hz)
-        return _take(join(given, decoded, copied, seam), given.shape[1] + length)
+        joined = join(self._given, decoded, copied, codec.sample_rate_hz)
+        return _take(joined, self._given.samples.shape[1] + length)
 
     def _prepared(self) -> Given | None:
         if self.brief.continue_from is None:
             return None
-        clip, model = read_audio(self.brief.continue_from), self._model
+        clip, model = read_prompt(self.brief.continue_from, "continue_from"), self._model
         segment = self._segment_frames
         most = usable_prompt(segment, self._frames, segment, self._stride_frames)
         return prepare(clip, model.codec, model.segment_s, most, model.device)
@@ -87,7 +86,7 @@ class Song:
     def _conditions(self) -> Callable[[int], Conditions]:
         """The conditions of the window that starts at a frame."""
         brief, model = self.brief, self._model
-        melody = None if brief.melody is None else read_audio(brief.melody)
+        melody = self._melody()
         beats, key = self._time_and_tune()
         one_window = self._known_frames + self._frames <= self._segment_frames
         start = None if one_window else 0.0
@@ -101,12 +100,21 @@ class Song:
 
         return of_window
 
+    def _melody(self) -> Waveform | None:
+        """Of a file, what the windows of the clip reach; a style is that of its middle."""
+        brief, chroma = self.brief, self._model.chroma
+        if brief.melody is None:
+            return None
+        reach_s = None
+        if chroma is not None:
+            reach_s = brief.duration_s + chroma.samples_needed / chroma.sample_rate_hz
+        return read_prompt(brief.melody, "melody", end_s=reach_s)
+
     def _time_and_tune(self) -> tuple[Beats | None, Key | None]:
         """Those of the clip to carry on, those the prompt names, or some that go with its words."""
         brief, model, given = self.brief, self._model, self._given
         if given is not None:
-            coded = given.samples[:, -given.codes.shape[1] * model.codec.hop :]
-            clip = Waveform(coded, model.codec.sample_rate_hz)
+            clip = Waveform(given.context, model.codec.sample_rate_hz)
             beats = match_beats(model, brief.prompt, clip, given.codes)
             return beats, match_key(model, brief.prompt, clip)
         if brief.melody is not None:  # what would be drawn is not the melody's
@@ -150,12 +158,3 @@ def _take(pieces: Iterator[Samples], count: int) -> Iterator[Samples]:
     for piece in pieces:
         yield piece[:, :count]
         count = max(0, count - piece.shape[1])
-
-
-def read_audio(audio: Audio) -> Waveform:
-    """A Waveform as it is, or the file of that name. Raises AudioError."""
-    if isinstance(audio, Waveform):
-        return audio
-    from toccata.audio.files import read
-
-    return read(Path(audio))

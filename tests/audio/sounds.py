@@ -22,6 +22,18 @@ FOREIGN = {
     "webm": ("webm", "libopus", 48000),
     "opus": ("ogg", "libopus", 48000),
 }
+# Those that are read because it costs nothing.
+RARE = {
+    "caf": ("caf", "alac", 44100),
+    "w64": ("w64", "pcm_s16le", 44100),
+    "au": ("au", "pcm_s16be", 44100),
+    "wv": ("wv", "wavpack", 44100),
+    "wma": ("asf", "wmav2", 44100),
+    "amr": ("amr", "libopencore_amrnb", 8000),
+    "ac3": ("ac3", "ac3", 48000),
+    "eac3": ("eac3", "eac3", 48000),
+    "mp2": ("mp2", "mp2", 44100),
+}
 
 
 def sine(
@@ -53,17 +65,32 @@ def libsndfile_bytes(waveform: Waveform, format: str, subtype: str | None = None
 
 
 def foreign_bytes(kind: str, duration_s: float = 0.5) -> bytes:
-    """A stereo 440 Hz tone as m4a, aac, webm or opus."""
-    container, codec, rate_hz = FOREIGN[kind]
-    frame = av.AudioFrame.from_ndarray(
-        sine(duration_s, rate_hz=rate_hz).samples, format="fltp", layout="stereo"
-    )
-    frame.sample_rate, frame.pts, frame.time_base = rate_hz, 0, Fraction(1, rate_hz)
+    """A 440 Hz tone, in stereo where the kind has it."""
+    container, codec, rate_hz = {**FOREIGN, **RARE}[kind]
+    channels = 1 if kind == "amr" else 2
+    return encoded(sine(duration_s, channels=channels, rate_hz=rate_hz), container, codec)
+
+
+def encoded(waveform: Waveform, container: str, codec: str, tracks: int = 1) -> bytes:
+    """What PyAV makes of a waveform of 1, 2 or 6 channels, in each of `tracks`."""
+    rate_hz = waveform.sample_rate_hz
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[waveform.channels]
     target = io.BytesIO()
     with av.open(target, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=rate_hz, layout="stereo")
-        for packet in (*stream.encode(frame), *stream.encode(None)):
-            output.mux(packet)
+        streams: list[Any] = []
+        for _ in range(tracks):
+            stream: Any = output.add_stream(codec, rate=rate_hz)
+            stream.codec_context.layout = layout
+            if container == "asf":
+                stream.codec_context.bit_rate = 128_000
+            streams.append(stream)
+        for stream in streams:
+            resampler = av.AudioResampler(stream.format, layout, rate_hz)
+            frame = av.AudioFrame.from_ndarray(waveform.samples, format="fltp", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate_hz, 0, Fraction(1, rate_hz)
+            packets = [one for ready in resampler.resample(frame) for one in stream.encode(ready)]
+            for packet in (*packets, *stream.encode(None)):
+                output.mux(packet)
     return target.getvalue()
 
 

@@ -53,7 +53,7 @@ def test_every_kind_heeds_the_cap_on_seconds(kind: str) -> None:
 
 
 def test_no_caller_can_switch_off_the_cap_on_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toccata.audio.files._MAX_VALUES", 2 * RATE_HZ)
+    monkeypatch.setattr("toccata.audio.files.MAX_VALUES", 2 * RATE_HZ)
     with pytest.raises(AudioError, match="longer than the limit of 1 s"):
         read(WHOLE["wav"], max_seconds=None)
 

@@ -90,3 +90,30 @@ def test_levels_of_silence_and_of_nothing() -> None:
         assert wf.peak(samples) == wf.rms(samples) == 0
     assert wf.to_db(0) == -np.inf
     assert wf.to_db(wf.to_gain(-6.0)) == pytest.approx(-6.0)
+
+
+@pytest.mark.parametrize("channels", [6, 8])
+def test_the_low_frequency_channel_is_left_out(channels: int) -> None:
+    only_low = np.zeros((channels, 4), np.float32)
+    only_low[3] = 1.0
+    for to in (1, 2):
+        assert not wf.to_channels(Waveform(only_low, RATE_HZ), to).samples.any()
+
+
+def test_surround_is_mixed_by_the_standard() -> None:
+    """ITU-R BS.775: the front as it is, the centre and the back at -3 dB, then all scaled alike."""
+    each = np.eye(6, dtype=np.float32)
+    left, right = wf.to_channels(Waveform(each, RATE_HZ), 2).samples
+    np.testing.assert_allclose(left / left[0], [1, 0, 0.5**0.5, 0, 0.5**0.5, 0], atol=1e-6)
+    np.testing.assert_allclose(right / right[1], [0, 1, 0.5**0.5, 0, 0, 0.5**0.5], atol=1e-6)
+    mono = wf.to_channels(Waveform(each, RATE_HZ), 1).samples[0]
+    np.testing.assert_allclose(mono, (left + right) / 2, atol=1e-6)
+
+
+def test_channels_in_opposite_phase_do_not_cancel_for_a_model() -> None:
+    tone = sine(channels=1).samples
+    opposite = Waveform(np.concatenate([tone, -tone]), RATE_HZ)
+    np.testing.assert_allclose(wf.to_model_channels(opposite, 1).samples, tone)
+    alike = Waveform(np.concatenate([tone, tone]), RATE_HZ)
+    np.testing.assert_allclose(wf.to_model_channels(alike, 1).samples, tone)
+    assert wf.to_model_channels(opposite, 2) is opposite

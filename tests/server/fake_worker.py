@@ -1,7 +1,7 @@
 """A worker without models: short sines, made at once or as slowly as the prompt says.
 
 "slow N" takes N seconds; "crash" kills the process the first times it is asked, as often as the
-number in the prompt says; "fail" fails. encode-decode gives its input_audio back.
+number in the prompt says; "fail" fails; "warn" warns. encode-decode gives its input_audio back.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ def _tell(job: Mapping[str, Any], say: Any, canceled: set[str]) -> None:
     if "fail" in prompt:
         say("failed", name, error="prompt: it says fail")
         return
+    if "warn" in prompt:
+        say("warning", name, text="input_audio: it says warn")
     if inputs["model_version"] == ENCODE_DECODE:
         shutil.copy(inputs["input_audio"], Path(job["folder"]) / "out.wav")
         say("done", name, files=["out.wav"], metrics={})

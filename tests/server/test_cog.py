@@ -85,6 +85,10 @@ def test_a_prediction_is_answered_when_it_has_ended(served: Served) -> None:
     assert len(samples) == rate
 
 
+def test_warnings_are_in_the_logs(served: Served) -> None:
+    assert "warning: input_audio: it says warn\n" in run(served, "warn")["logs"]
+
+
 def test_the_input_is_shown_with_all_defaults(served: Served) -> None:
     shown = run(served)["input"]
     fields = VERSIONS[SEED_VERSION].schema.fields

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import soundfile
 
+from tests.audio.damaged import wav_with_size
 from tests.fakes import SineCodec, fake_model
 from toccata.pipeline import Toccata
 from toccata.schema import MAX_SEED
@@ -112,6 +113,29 @@ def test_the_codec_alone_is_not_heard_before_its_end(
     done = made(working, wanted)
     assert done["files"] == ["out.wav"]
     assert "first_audio_s" not in done["metrics"]
+
+
+def test_what_is_wrong_with_audio_that_is_used_is_said(
+    working: tuple[Worker, Ear], tmp_path: Path
+) -> None:
+    path = tmp_path / "in.wav"
+    soundfile.write(path, [0.0] * RATE_HZ, RATE_HZ)
+    path.write_bytes(wav_with_size(path.read_bytes(), 0))
+    made(working, job(tmp_path / "one", continuation=True, input_audio=str(path)))
+    said = [one["text"] for one in working[1].heard if one.kind == "warning"]
+    assert len(said) == 2
+    assert "its header leaves out" in said[0]
+    assert said[1].startswith("input_audio: the audio is silent")
+
+
+def test_too_little_audio_fails_with_the_least_length(
+    working: tuple[Worker, Ear], tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "in.wav", [0.1] * 96, RATE_HZ)
+    wanted = job(tmp_path / "one", continuation=True, input_audio=str(tmp_path / "in.wav"))
+    failed = made(working, wanted)
+    assert failed.kind == "failed"
+    assert "at least 0.1 s" in failed["error"]
 
 
 def test_each_variation_is_what_its_seed_gives(working: tuple[Worker, Ear], tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
-"""Bytes to blocks of samples: soundfile for what libsndfile reads, PyAV for the rest.
+"""Bytes to blocks of samples: soundfile for what libsndfile reads well, PyAV for the rest.
 
 Blocks come one at a time, so that whoever collects them can stop in the middle of a bomb.
+
+PyAV reads mp3 because libmpg123, which libsndfile has for it, writes warnings to stderr.
 """
 
 from __future__ import annotations
@@ -14,32 +16,72 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toccata.audio import mpeg
+from toccata.audio.repair import repaired
 from toccata.audio.sniff import Kind
 from toccata.errors import AudioError
 
 _BLOCK_VALUES = 2**18  # per block over all channels: 1 MiB
 # Naming the demuxer keeps FFmpeg from guessing one that opens other files (playlists, concat).
-_DEMUXERS: dict[Kind, str] = {"m4a": "mp4", "aac": "aac", "webm": "matroska"}
+_DEMUXERS: dict[Kind, str] = {
+    "m4a": "mp4",
+    "aac": "aac",
+    "webm": "matroska",
+    "mp3": "mp3",
+    "mp2": "mp3",
+    "wma": "asf",
+    "wv": "wv",
+    "amr": "amr",
+    "ac3": "ac3",
+    "eac3": "eac3",
+    "caf": "caf",
+}
+# And no demuxer may open what a file names: no protocol, no second format, no external track.
+_CLOSED = {"protocol_whitelist": "none", "enable_drefs": "0", "use_absolute_path": "0"}
+# Streams of frames that each stand alone: players pass over damaged ones.
+_FRAMED: tuple[Kind, ...] = ("mp3", "mp2")
+_SEEKABLE: tuple[Kind, ...] = ("wav", "aiff", "au", "w64", "flac")
+# libsndfile gives the channels of Vorbis and Opus in the order of their own specification (left,
+# centre, right, ...); this is the order of wav, by the number of channels.
+VORBIS_ORDER = {
+    3: (0, 2, 1),
+    5: (0, 2, 1, 3, 4),
+    6: (0, 2, 1, 5, 3, 4),
+    7: (0, 2, 1, 6, 5, 3, 4),
+    8: (0, 2, 1, 7, 5, 6, 3, 4),
+}
+_CAF_FORMAT = 32  # where the name of the codec is
+_CAF_PLAIN = (b"lpcm", b"ulaw", b"alaw")
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """An open decoder; `blocks` yields [C, n] float32 and ends with the audio."""
+    """An open decoder; `blocks` yields [C, n] float32 and ends with the audio.
+
+    first: which frame of the file the first block starts with. declared_s: length by the header;
+    None where headers say nothing of worth. warning: what is to be said of the file.
+    """
 
     sample_rate_hz: int
     channels: int
-    declared_s: float | None  # length by the header; None where headers say nothing of worth
+    declared_s: float | None
     blocks: Iterator[NDArray[np.float32]]
+    first: int = 0
+    warning: str | None = None
 
 
 @contextmanager
-def decoding(data: bytes, kind: Kind) -> Iterator[Decoding]:
-    """Raises AudioError, here or while blocks are drawn, for what cannot be decoded."""
+def decoding(data: bytes, kind: Kind, start_s: float = 0.0) -> Iterator[Decoding]:
+    """Open `data`, if it can be skipped cheaply from `start_s` on.
+
+    Raises AudioError, here or while blocks are drawn, for what cannot be decoded.
+    """
     import av
     import soundfile
 
+    by_av = kind in _DEMUXERS and not _is_plain_caf(data, kind)
     try:
-        with _with_av(data, kind) if kind in _DEMUXERS else _with_soundfile(data) as opened:
+        with _with_av(data, kind) if by_av else _with_soundfile(data, kind, start_s) as opened:
             yield opened
     except (soundfile.SoundFileError, av.FFmpegError) as error:
         reason = getattr(error, "error_string", None) or getattr(error, "strerror", None)
@@ -47,42 +89,89 @@ def decoding(data: bytes, kind: Kind) -> Iterator[Decoding]:
         raise AudioError(f"is damaged or cut short{why}; export or download it again") from error
 
 
+def _is_plain_caf(data: bytes, kind: Kind) -> bool:
+    return kind == "caf" and data[_CAF_FORMAT - 4 : _CAF_FORMAT] in _CAF_PLAIN
+
+
 @contextmanager
-def _with_soundfile(data: bytes) -> Iterator[Decoding]:
+def _with_soundfile(data: bytes, kind: Kind, start_s: float) -> Iterator[Decoding]:
     import soundfile
 
-    with soundfile.SoundFile(io.BytesIO(data)) as file:
+    source, warning = repaired(data, kind)
+    with soundfile.SoundFile(source) as file:
         declared_s = file.frames / file.samplerate if file.frames < 2**48 else None
-        yield Decoding(file.samplerate, file.channels, declared_s, _soundfile_blocks(file))
+        start = round(start_s * file.samplerate)
+        first = file.seek(start) if kind in _SEEKABLE and 0 < start < file.frames else 0
+        form = (file.samplerate, file.channels, declared_s)
+        order = VORBIS_ORDER.get(file.channels) if kind in ("vorbis", "opus") else None
+        yield Decoding(*form, _soundfile_blocks(file, order), first, warning)
 
 
-def _soundfile_blocks(file: Any) -> Iterator[NDArray[np.float32]]:
+def _soundfile_blocks(file: Any, order: tuple[int, ...] | None) -> Iterator[NDArray[np.float32]]:
     frames = max(1, _BLOCK_VALUES // file.channels)
     while len(block := file.read(frames, dtype="float32", always_2d=True)):
-        yield block.T
+        yield block.T if order is None else block.T[list(order)]
 
 
 @contextmanager
 def _with_av(data: bytes, kind: Kind) -> Iterator[Decoding]:
     import av
 
-    source = io.BytesIO(data)
-    with av.open(source, format=_DEMUXERS[kind], metadata_errors="replace") as container:
-        if not container.streams.audio:
-            raise AudioError("holds no audio track; give a file with sound in it")
-        stream = container.streams.audio[0]
-        blocks = _av_blocks(container.decode(stream))
+    source, demuxer = io.BytesIO(data), _DEMUXERS[kind]
+    options = {**_CLOSED, "format_whitelist": demuxer}
+    with av.open(source, format=demuxer, options=options, metadata_errors="replace") as container:
+        stream = _audio_stream(container)
+        blocks = _av_blocks(_frames(container, stream, kind))
         first = next(blocks, None)
         if first is None:
             raise AudioError("holds no audio; export or download it again")
         # HE-AAC: the header has half the rate which the decoder gives, so the frame decides.
         rate = first[0]
         length_s = _exact_s(stream)
-        declared_s = length_s or _about_s(container, kind)
+        declared_s = length_s or mpeg.declared_s(data) or _about_s(container, kind)
         same = _same_form(first, blocks)
         if length_s is not None:
             same = _up_to(same, round(length_s * rate))
         yield Decoding(rate, first[1].shape[0], declared_s, same)
+
+
+def _audio_stream(container: Any) -> Any:
+    """The first audio track that can be decoded: films often have one that cannot before it."""
+    tracks = [stream for stream in container.streams if stream.type == "audio"]
+    if not tracks:
+        raise AudioError("holds no audio track; give a file with sound in it")
+    for stream in tracks:
+        if stream.codec_context is not None:
+            return stream
+    raise AudioError("holds audio of a kind that is not readable here; export it as wav or mp3")
+
+
+def _frames(container: Any, stream: Any, kind: Kind) -> Iterator[Any]:
+    frames = _whole_frames(container, stream) if kind in _FRAMED else container.decode(stream)
+    # The first frame of AAC is the encoder's start. MP4 and some Matroska files say so, and FFmpeg
+    # leaves it out; in others it is still there.
+    context = stream.codec_context
+    has_start = kind != "m4a" and context.name == "aac" and not context.delay
+    for index, frame in enumerate(frames):
+        if index or not has_start:
+            yield frame
+
+
+def _whole_frames(container: Any, stream: Any) -> Iterator[Any]:
+    """What can be decoded; raises AudioError if most of it cannot."""
+    import av
+
+    good = bad = 0
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            bad += 1
+            continue
+        good += len(frames)
+        yield from frames
+    if bad > good:
+        raise AudioError("is damaged; export or download it again")
 
 
 _Rated = tuple[int, NDArray[np.float32]]
@@ -122,5 +211,5 @@ def _exact_s(stream: Any) -> float | None:
 
 def _about_s(container: Any, kind: Kind) -> float | None:
     """Matroska's length is that of its longest track: useless beside a film."""
-    useful = kind == "webm" and not container.streams.video and container.duration
+    useful = kind in ("webm", "wv", "wma") and not container.streams.video and container.duration
     return container.duration / 1e6 if useful else None

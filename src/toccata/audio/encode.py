@@ -6,6 +6,9 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from toccata.audio.decode import VORBIS_ORDER
 from toccata.audio.integrity import check_samples
 from toccata.audio.stream_wav import check_bit_depth, quantize, to_pcm, wav_header
 from toccata.errors import AudioError, InputError
@@ -87,7 +90,10 @@ def _mp3(waveform: Waveform, bitrate_kbps: int) -> bytes:
 
 def _ogg(waveform: Waveform) -> bytes:
     settings = {"subtype": "VORBIS", "compression_level": _VORBIS_COMPRESSION}
-    return _libsndfile(waveform, waveform.samples.T, format="OGG", **settings)
+    channels = waveform.channels
+    places = np.argsort(VORBIS_ORDER.get(channels, range(channels)))
+    frames = waveform.samples[places].T if channels in VORBIS_ORDER else waveform.samples.T
+    return _libsndfile(waveform, frames, format="OGG", **settings)
 
 
 def _libsndfile(waveform: Waveform, frames: Any, **settings: Any) -> bytes:

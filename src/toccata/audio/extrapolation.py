@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from toccata.audio.waveform import Samples
 
-# In samples: what is heard of the end, a quarter of a second at 32 kHz, and what predicts the next.
-_HEARD, _ORDER = 8_192, 512
+# In samples: how much of the end is analysed, a quarter of a second at 32 kHz, and what predicts
+# the next.
+ANALYSED, _ORDER = 8_192, 512
 _SILENCE = 1e-12
 
 Row = NDArray[np.float64]
@@ -23,7 +24,7 @@ def extrapolate(samples: Samples, count: int) -> Samples:
     Steady tones go on in phase and fade away (Kauppinen and Roth 2002, "Audio signal
     extrapolation").
     """
-    ends = samples[:, -_HEARD:].astype(np.float64)
+    ends = samples[:, -ANALYSED:].astype(np.float64)
     return np.stack([_continued(end, count) for end in ends]).astype(np.float32)
 
 

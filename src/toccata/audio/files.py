@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
+from toccata.audio.collect import collected, lowered
 from toccata.audio.decode import Decoding, decoding
 from toccata.audio.encode import DEFAULT_BITRATE_KBPS, FORMATS, encode
-from toccata.audio.integrity import check_length, check_samples, check_whole
-from toccata.audio.sniff import sniff
+from toccata.audio.integrity import (
+    MAX_CHANNELS,
+    RATES_HZ,
+    check_length,
+    check_ogg,
+    check_samples,
+)
+from toccata.audio.sniff import find_audio
 from toccata.audio.source import Source, load, name_of
 from toccata.audio.tags import tagged
 from toccata.audio.waveform import Samples, check_part
 from toccata.errors import AudioError
 from toccata.types import Clip, Waveform
 
+log = logging.getLogger(__name__)
+
 MAX_BYTES = 512 * 2**20
 MAX_SECONDS = 3600.0
-_MAX_VALUES = 2**29  # samples over all channels: 2 GiB decoded, whatever the caller allows
-_RATES_HZ = range(1000, 768_001)
+MAX_VALUES = 2**29  # samples over all channels: 2 GiB decoded, whatever the caller allows
 _NO_END = 2**62
+
+Warn = Callable[[str], None]
+
+
+class PartError(AudioError):
+    """A part that starts behind the end of a file, which is `duration_s` long."""
+
+    def __init__(self, message: str, duration_s: float) -> None:
+        super().__init__(message)
+        self.duration_s = duration_s
 
 
 def read(
@@ -33,19 +50,46 @@ def read(
     max_seconds: float | None = MAX_SECONDS,
     start_s: float = 0.0,
     end_s: float | None = None,
+    max_values: int = MAX_VALUES,
+    max_rate_hz: int | None = None,
+    warn: Warn = log.warning,
 ) -> Waveform:
-    """Decode `source` from `start_s` to `end_s` (None or past the end: to the end).
+    """Decode `source` from `start_s` to `end_s`.
 
-    max_bytes caps the file, max_seconds how far into it decoding may go (None: no cap); what is
-    after `end_s` is neither decoded nor counted. Samples over full scale are kept as they are.
-    Raises AudioError, naming the file and the cure, for all that is not whole, finite audio;
-    InputError for a part that is negative or turned round.
+    Memory grows with the part that is returned, not with the file's length.
+
+    Args:
+        source: A path, bytes or a file object.
+        max_bytes: Of the file.
+        max_seconds: How far into the file decoding may go; None: no cap.
+        start_s: Where the part starts.
+        end_s: Where it ends; None or past the end: the end. What is after it is neither decoded
+            nor counted.
+        max_values: Of the part, over all channels, at the rate that is returned.
+        max_rate_hz: Audio of a higher rate is resampled to this one. None: any rate is kept.
+        warn: Takes a sentence about a file that was read although its header is wrong.
+
+    Returns:
+        The samples [C, N]; those over full scale are kept as they are.
+
+    Raises:
+        AudioError: For all that is not whole, finite audio; it names the file and the cure.
+        InputError: For a part that is negative or turned round.
     """
-    parts = list(
-        blocks(source, max_bytes=max_bytes, max_seconds=max_seconds, start_s=start_s, end_s=end_s)
+    parts = blocks(
+        source,
+        max_bytes=max_bytes,
+        max_seconds=max_seconds,
+        start_s=start_s,
+        end_s=end_s,
+        max_values=max_values,
+        max_rate_hz=max_rate_hz,
+        warn=warn,
     )
-    samples = np.concatenate([part.samples for part in parts], axis=1)
-    return Waveform(np.ascontiguousarray(samples, np.float32), parts[0].sample_rate_hz)
+    try:
+        return collected(parts if max_rate_hz is None else lowered(parts, max_rate_hz), max_values)
+    except MemoryError as error:
+        raise AudioError(f"{name_of(source)}: does not fit into memory; cut it first") from error
 
 
 def blocks(
@@ -55,52 +99,90 @@ def blocks(
     max_seconds: float | None = MAX_SECONDS,
     start_s: float = 0.0,
     end_s: float | None = None,
+    max_values: int = MAX_VALUES,
+    max_rate_hz: int | None = None,
+    warn: Warn = log.warning,
 ) -> Iterator[Waveform]:
     """What `read` gives, a few seconds at a time: for audio that is not to be held at once.
 
+    The rate stays that of the file; with `max_rate_hz`, `max_values` is counted as at that rate.
     Raises what `read` raises, some of it only when the last block is drawn.
     """
     check_part(start_s, end_s)
     name, data = name_of(source), load(source, max_bytes)
-    kind = sniff(data, name)
+    kind, start = find_audio(data, name)
+    data = data[start:] if start else data
     try:
-        check_whole(data, kind)
-        with decoding(data, kind) as opened:
-            for samples in _part(opened, start_s, end_s, max_seconds):
+        if data[:4] == b"OggS":
+            check_ogg(data)
+        with decoding(data, kind, start_s) as opened:
+            if opened.warning:
+                warn(f"{name}: {opened.warning}")
+            _check_form(opened)
+            scale = 1.0 if max_rate_hz is None else max(1.0, opened.sample_rate_hz / max_rate_hz)
+            longest = int(max_values * scale) // opened.channels
+            for samples in _part(opened, start_s, end_s, max_seconds, longest):
                 check_samples(samples)
                 yield Waveform(samples, opened.sample_rate_hz)
+    except PartError as error:
+        raise PartError(f"{name}: {error}", error.duration_s) from error
     except AudioError as error:
         raise AudioError(f"{name}: {error}") from error
 
 
 def _part(
-    opened: Decoding, start_s: float, end_s: float | None, max_seconds: float | None
+    opened: Decoding,
+    start_s: float,
+    end_s: float | None,
+    max_seconds: float | None,
+    longest: int,
 ) -> Iterator[Samples]:
-    """The blocks of one part, as they are decoded; raises as soon as a limit is passed."""
-    rate, done = opened.sample_rate_hz, 0
-    limit = _limit(opened, max_seconds)
+    """The blocks of one part, as they are decoded; raises as soon as a limit is passed.
+
+    longest: the most frames of the part.
+    """
+    rate, done = opened.sample_rate_hz, opened.first
     start, stop = round(start_s * rate), _NO_END if end_s is None else round(end_s * rate)
+    limit = _limit(opened, max_seconds)
+    declared = 0 if opened.declared_s is None else round(opened.declared_s * rate)
+    _check_limits(min(declared, stop), start, limit, longest, rate)
     for block in opened.blocks:
-        yield block[:, max(0, start - done) : stop - done]
+        yield block[:, max(0, start - done) : max(0, stop - done)]
         done += block.shape[1]
-        if min(done, stop) > limit:
-            raise AudioError(f"is longer than the limit of {limit / rate:.6g} s; cut it first")
+        _check_limits(min(done, stop), start, limit, longest, rate)
         if done >= stop:
             return
     check_length(done / rate, opened.declared_s)
     if done == 0:
         raise AudioError("holds no audio; export or download it again")
     if done <= start:
-        raise AudioError(f"is {done / rate:.2f} s long; start before that, not at {start_s:g} s")
+        length = f"is {done / rate:.2f} s long"
+        raise PartError(f"{length}; start before that, not at {start_s:g} s", done / rate)
+
+
+def _check_limits(end: int, start: int, limit: int, longest: int, rate: int) -> None:
+    """All in frames."""
+    if end > limit:
+        raise AudioError(f"is longer than the limit of {limit / rate:.6g} s; cut it first")
+    if end - start > longest:
+        most = f"{longest / rate:.6g} s"
+        found = f"holds {(end - start) / rate:.0f} s or more"
+        raise AudioError(f"{found}, and at most {most} can be used; choose a part of it")
+
+
+def _check_form(opened: Decoding) -> None:
+    if opened.sample_rate_hz not in RATES_HZ:
+        rate = opened.sample_rate_hz
+        raise AudioError(f"has a rate of {rate} Hz, outside 1 to 768 kHz; export it again")
+    if not 1 <= opened.channels <= MAX_CHANNELS:
+        found = f"has {opened.channels} channels"
+        raise AudioError(f"{found}, and at most {MAX_CHANNELS} are read; mix it down")
 
 
 def _limit(opened: Decoding, max_seconds: float | None) -> int:
     """The most frames to decode."""
-    rate = opened.sample_rate_hz
-    if rate not in _RATES_HZ:
-        raise AudioError(f"has a rate of {rate} Hz, outside 1 to 768 kHz; export it again")
-    most = _MAX_VALUES // opened.channels
-    return most if max_seconds is None else min(most, int(max_seconds * rate))
+    most = MAX_VALUES // opened.channels
+    return most if max_seconds is None else min(most, int(max_seconds * opened.sample_rate_hz))
 
 
 def write(

@@ -22,11 +22,22 @@ class Chunk(NamedTuple):
 
 def chunks(data: bytes, start: int = 12) -> Iterator[Chunk]:
     """Chunks from offset `start` on; the last one may claim more than there is."""
-    order = ">I" if data[:4] == b"RIFX" else "<I"
+    order = ">I" if data[:4] in (b"RIFX", b"FORM") else "<I"
     while start + 8 <= len(data):
         (size,) = struct.unpack_from(order, data, start + 4)
         yield Chunk(data[start : start + 4], start + 8, size)
-        start += 8 + size + size % 2
+        start = _behind(data, start + 8 + size, size)
+
+
+def is_chunk_name(name: bytes) -> bool:
+    """Four printable characters, of which the first is a letter or a digit."""
+    return len(name) == 4 and name[:1].isalnum() and name.isascii() and all(c >= 32 for c in name)
+
+
+def _behind(data: bytes, end: int, size: int) -> int:
+    """Where the next chunk starts: some writers leave out the pad byte of odd chunks."""
+    lacks_pad = size % 2 and data[end : end + 1] != b"\0" and is_chunk_name(data[end : end + 4])
+    return end if lacks_pad else end + size % 2
 
 
 def pack_chunk(name: bytes, content: bytes) -> bytes:

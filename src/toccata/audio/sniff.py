@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from toccata.audio.mpeg import find_frames, frame_at
 from toccata.errors import AudioError
 
-Kind = Literal["wav", "aiff", "flac", "vorbis", "opus", "mp3", "m4a", "aac", "webm"]
+Kind = Literal[
+    "wav", "aiff", "flac", "vorbis", "opus", "mp3", "m4a", "aac", "webm",
+    "caf", "w64", "au", "wv", "wma", "amr", "ac3", "eac3", "mp2",
+]  # fmt: skip
 
+_MAX_JUNK_BYTES = 2**16  # before the first frame of mp3: players look as far
 _RIFFS = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (8, b"WAVE", "wav"),
@@ -15,7 +20,16 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (8, b"AIFC", "aiff"),
     (0, b"fLaC", "flac"),
     (4, b"ftyp", "m4a"),
+    (4, b"moov", "m4a"),  # QuickTime files older than their `ftyp`
+    (4, b"wide", "m4a"),
+    (4, b"mdat", "m4a"),
     (0, b"\x1aE\xdf\xa3", "webm"),
+    (0, b"caff", "caf"),
+    (0, b"riff\x2e\x91\xcf\x11", "w64"),
+    (0, b".snd", "au"),
+    (0, b"wvpk", "wv"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "wma"),
+    (0, b"#!AMR", "amr"),
 )
 _OGG_CODECS: tuple[tuple[bytes, Kind], ...] = (
     (b"\x01vorbis", "vorbis"),
@@ -29,17 +43,27 @@ _LOOKS_LIKE = (
     (b"", b"%PDF", "a PDF document"),
     (b"", b"PK\x03\x04", "a zip archive"),
     (b"", b"\x1f\x8b", "a gzip archive"),
-    (b"", b"MThd", "a MIDI file"),
-    (b"", b"#!AMR", "AMR speech"),
-    (b"", b"caff", "Apple CAF audio"),
-    (b"", b"\x30\x26\xb2\x75", "Windows Media audio (wma)"),
-    (b"", b"riff\x2e\x91\xcf\x11", "Sony Wave64 audio"),
+    (b"", b"MAC ", "Monkey's Audio (ape)"),
+    (b"", b"TTA1", "True Audio (tta)"),
+    (b"", b"MPCK", "Musepack audio"),
+    (b"", b"DSD ", "DSD audio (dsf)"),
+    (b"", b".RMF", "RealMedia"),
     (b"", b"version https://git-lfs", "a Git LFS pointer instead of the file itself"),
     (b"", b"OggS", "Ogg without Vorbis, Opus or FLAC in it"),
     (b"RIFF", b"AVI ", "an AVI film"),
     (b"RIFF", b"WEBP", "a WebP picture"),
 )
-READABLE = "wav, flac, ogg, mp3, m4a, aac, webm, opus or aiff"
+_NOTES = (
+    "is a MIDI file, which holds notes and no audio; play it into an audio file with a synthesizer"
+)
+READABLE = "wav, flac, ogg, mp3, m4a, aac, webm, opus, aiff, caf, w64, au, wv, wma, amr, ac3 or mp2"
+
+
+class Found(NamedTuple):
+    """start: where the audio begins, behind ID3 tags and junk."""
+
+    kind: Kind
+    start: int
 
 
 def sniff(data: bytes, name: str = "audio data") -> Kind:
@@ -47,53 +71,59 @@ def sniff(data: bytes, name: str = "audio data") -> Kind:
 
     Raises AudioError that says what the bytes look like instead.
     """
-    kind = _container(data) or _after_id3(data)
-    if kind is None:
-        raise AudioError(f"{name}: {looks_like(data)}; give {READABLE}")
-    return kind
+    return find_audio(data, name).kind
 
 
-def _container(data: bytes) -> Kind | None:
-    if data[:4] == b"OggS":
-        return _ogg(data)
+def find_audio(data: bytes, name: str = "audio data") -> Found:
+    """The kind of `data`, and where its audio starts. Raises what `sniff` raises."""
+    start = _after_id3(data)
+    found = _container(data[start : start + 512])
+    if found is not None:
+        return Found(found, start)
+    strange = _known_otherwise(data)
+    if strange is None and (frames := find_frames(data, start, start + _MAX_JUNK_BYTES)):
+        return Found(*frames)
+    raise AudioError(f"{name}: {strange or _no_known_file(data)}; give {READABLE}")
+
+
+def _container(head: bytes) -> Kind | None:
+    if head[:4] == b"OggS":
+        return _ogg(head)
     for start, magic, kind in _MAGIC:
-        if data.startswith(magic, start) and (kind != "wav" or data[:4] in _RIFFS):
+        if head.startswith(magic, start) and (kind != "wav" or head[:4] in _RIFFS):
             return kind
-    return _mpeg(data)
+    if head[:2] == b"\x0bw" and len(head) > 5 and head[4] >> 6 != 3:
+        return "ac3" if head[5] >> 3 <= 10 else "eac3"
+    frame = frame_at(head)
+    return None if frame is None else frame.kind
 
 
-def _ogg(data: bytes) -> Kind | None:
-    first_packet = data[27 + data[26] :] if len(data) > 27 else b""
+def _ogg(head: bytes) -> Kind | None:
+    first_packet = head[27 + head[26] :] if len(head) > 27 else b""
     return next((kind for magic, kind in _OGG_CODECS if first_packet.startswith(magic)), None)
 
 
-def _mpeg(data: bytes) -> Kind | None:
-    """MPEG audio has no magic number, only a sync word and fields with forbidden values."""
-    if len(data) < 4 or data[0] != 0xFF:
-        return None
-    if data[1] & 0xF6 == 0xF0:  # layer bits 0: ADTS
-        return "aac" if (data[2] >> 2) & 0xF < 13 else None
-    version, layer = (data[1] >> 3) & 3, (data[1] >> 1) & 3
-    bitrate, rate = data[2] >> 4, (data[2] >> 2) & 3
-    valid = data[1] & 0xE0 == 0xE0 and version != 1 and layer == 1
-    return "mp3" if valid and bitrate != 15 and rate != 3 else None
+def _after_id3(data: bytes) -> int:
+    """Where all ID3v2 tags end: some programs put a second one before the first."""
+    start = 0
+    while data[start : start + 3] == b"ID3" and len(data) >= start + 10:
+        size = 0
+        for byte in data[start + 6 : start + 10]:
+            size = size << 7 | byte & 0x7F
+        has_footer = data[start + 3] >= 4 and data[start + 5] & 0x10
+        start += 10 + size + (10 if has_footer else 0)
+        padding = data[start : start + _MAX_JUNK_BYTES]  # which the size may not count
+        start += len(padding) - len(padding.lstrip(b"\0"))
+    return min(start, len(data))
 
 
-def _after_id3(data: bytes) -> Kind | None:
-    if data[:3] != b"ID3" or len(data) < 10:
-        return None
-    size = 0
-    for byte in data[6:10]:
-        size = size << 7 | byte & 0x7F
-    return _container(data[10 + size :].lstrip(b"\0")[:64])
-
-
-def looks_like(data: bytes) -> str:
-    """What bytes that are no audio seem to be, as words for an error message."""
+def _known_otherwise(data: bytes) -> str | None:
+    if data[:4] == b"MThd" or (data[:4] == b"RIFF" and data[8:12] == b"RMID"):
+        return _NOTES
     for outer, magic, words in _LOOKS_LIKE:
         if data.startswith(outer) and data.startswith(magic, 8 if outer else 0):
             return f"looks like {words}, which is not readable here"
-    return _no_known_file(data)
+    return None
 
 
 def _no_known_file(data: bytes) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from toccata.errors import AudioError
 
@@ -42,3 +44,35 @@ def _bytes(source: Source, at_most: int) -> bytes:
     except OSError as error:
         reason = error.strerror or error
         raise AudioError(f"{name_of(source)}: cannot be read ({reason})") from error
+
+
+class Spliced(io.RawIOBase):
+    """A file to read, of several parts one behind the other, none of which is copied."""
+
+    def __init__(self, *parts: bytes | memoryview) -> None:
+        self._parts = [memoryview(part) for part in parts]
+        self._size = sum(len(part) for part in self._parts)
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size}[whence]
+        self._place = max(0, origin + offset)
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        target, done, start = memoryview(buffer).cast("B"), 0, 0
+        for part in self._parts:
+            inside = self._place + done - start
+            if 0 <= inside < len(part) and done < len(target):
+                taken = part[inside : inside + len(target) - done]
+                target[done : done + len(taken)] = taken
+                done += len(taken)
+            start += len(part)
+        self._place += done
+        return done

@@ -20,7 +20,7 @@ W = TypeVar("W", bound=Waveform)
 
 # Layouts of wav and flac: front L R, centre C, low frequencies -, sides and back l r. Their
 # weights in a stereo mix are those of ITU-R BS.775, which leaves the low frequency channel out.
-_LAYOUTS = {3: "LRC", 4: "LRlr", 5: "LRClr", 6: "LRC-lr", 8: "LRC-lrlr"}
+_LAYOUTS = {3: "LRC", 4: "LRlr", 5: "LRClr", 6: "LRC-lr", 7: "LRC-Clr", 8: "LRC-lrlr"}
 _SIDE = math.sqrt(0.5)
 _LEFT = {"L": 1.0, "C": _SIDE, "l": _SIDE}
 _RIGHT = {"R": 1.0, "C": _SIDE, "r": _SIDE}
@@ -64,8 +64,9 @@ def resample(waveform: W, sample_rate_hz: int) -> W:
 def to_channels(waveform: W, channels: int) -> W:
     """Mix to `channels`.
 
-    To mono: the mean of all. From mono: a copy in each. More to stereo: a mix that cannot clip.
-    To more than two: left and right in front, silence in the others.
+    From mono: a copy in each. More to stereo: a mix that cannot clip, with the coefficients of
+    ITU-R BS.775. To mono: the mean of that stereo mix. To more than two: left and right in front,
+    silence in the others.
     """
     if channels < 1:
         raise InputError("channels", channels, "use 1 or more")
@@ -75,13 +76,27 @@ def to_channels(waveform: W, channels: int) -> W:
 
 
 def _mixed(samples: Samples, channels: int) -> Samples:
-    if channels == 1:
-        return np.asarray(samples.mean(axis=0, keepdims=True, dtype=np.float32))
     if samples.shape[0] == 1:
         return np.repeat(samples, channels, axis=0)
     stereo = samples if samples.shape[0] == 2 else _stereo_matrix(samples.shape[0]) @ samples
+    if channels == 1:
+        return np.asarray(stereo.mean(axis=0, keepdims=True, dtype=np.float32))
     silent = np.zeros((channels - 2, samples.shape[1]), np.float32)
     return np.concatenate([stereo, silent])
+
+
+def to_model_channels(waveform: W, channels: int) -> W:
+    """As `to_channels`, for a whole clip that a model listens to.
+
+    To mono: the louder of sum and difference of the stereo mix, halved. The sum of channels in
+    opposite phase is silence, which no model can follow.
+    """
+    if channels > 1 or waveform.channels == 1:
+        return to_channels(waveform, channels)
+    left, right = to_channels(waveform, 2).samples
+    middle, side = (left + right) / 2, (left - right) / 2
+    louder = side if rms(side) > rms(middle) else middle
+    return replace(waveform, samples=louder[None])
 
 
 def _stereo_matrix(channels: int) -> Samples:

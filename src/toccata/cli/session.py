@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from toccata.brief import brief_options
 from toccata.cli.report import say, working
 from toccata.errors import InputError
-from toccata.inputs import Inputs, span
+from toccata.inputs import Inputs
 from toccata.schema import ENCODE_DECODE, MAX_SEED
 from toccata.settings import Settings
 from toccata.types import Clip, Progress, Waveform
@@ -91,13 +91,10 @@ def stream(machine: Settings, inputs: Inputs, extras: Extras) -> Iterator[Wavefo
 
 
 def _input_part(inputs: Inputs) -> Waveform | None:
-    """The part of input_audio that the request uses."""
-    if inputs.input_audio is None:
-        return None
-    from toccata.audio import files, waveform
+    """The part of input_audio that the request uses. What is wrong with it goes to stderr."""
+    from toccata.source_audio import input_part
 
-    whole = files.read(inputs.input_audio)
-    return waveform.cut(whole, *span(inputs, whole.duration_s))
+    return input_part(inputs, inputs.model_version, warn=say)
 
 
 def _request(inputs: Inputs, part: Waveform | None, extras: Extras) -> dict[str, Any]:

@@ -102,11 +102,10 @@ def filters(config: ChromaConfig) -> Tensor:
 
 
 def mono(waveform: Waveform, sample_rate_hz: int) -> Waveform:
-    """The average of all channels [1, N], resampled."""
-    from toccata.audio.waveform import resample
+    """One channel [1, N], resampled; of stereo the louder of sum and difference."""
+    from toccata.audio.waveform import resample, to_model_channels
 
-    mixed = waveform.samples.mean(axis=0, keepdims=True, dtype=np.float32)
-    return resample(Waveform(mixed, waveform.sample_rate_hz), sample_rate_hz)
+    return resample(to_model_channels(waveform, 1), sample_rate_hz)
 
 
 def cut(waveform: Waveform, duration_s: float) -> Waveform:

@@ -1,7 +1,7 @@
 """What the HTTP process and the worker say to each other: one JSON object per message.
 
     to the worker      run, cancel, stop
-    from the worker    alive, ready, started, progress, done, failed, canceled, blocked,
+    from the worker    alive, ready, started, warning, progress, done, failed, canceled, blocked,
                        setup_failed
 
 No pickle: the pipe carries nothing but data.

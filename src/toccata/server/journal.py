@@ -165,6 +165,8 @@ class Journal:
             await patiently(lambda: self._begin(live))
         elif message.kind == "progress":
             await self._progress(live, message)
+        elif message.kind == "warning":
+            await self._add_line(live, f"warning: {message['text']}\n")
         elif message.kind == "lost":
             await patiently(lambda: self._note_lost(live, bool(message["quarantine"])))
         elif message.kind in ENDS:
@@ -192,21 +194,24 @@ class Journal:
                 self._announce(begun, "start", None)
 
     async def _progress(self, live: Live, message: Message) -> None:
-        """A line that the database does not take is left out: another one follows."""
-        elapsed_s = time.monotonic() - live.began_s
-        line = progress_line(message["done"], message["total"], elapsed_s) + "\n"
-        if live.log_size > MAX_LOG_CHARACTERS:
-            return
+        if live.log_size <= MAX_LOG_CHARACTERS:
+            elapsed_s = time.monotonic() - live.began_s
+            line = progress_line(message["done"], message["total"], elapsed_s)
+            await self._add_line(live, f"{line}\n")
+
+    async def _add_line(self, live: Live, line: str) -> None:
+        """A line that the database does not take is left out: others follow."""
+        prediction_id = live.prediction.id
         async with live.turn:
             try:
-                if not await self._store.add_logs(message.id, line):
+                if not await self._store.add_logs(prediction_id, line):
                     return
                 wanted = "logs" in live.prediction.webhook_events
-                now = await self._store.get(message.id) if wanted else None
+                now = await self._store.get(prediction_id) if wanted else None
             except StoreError as error:
-                log.warning("progress of %s was not noted: %s", message.id, error)
+                log.warning("a line of %s was not noted: %s", prediction_id, error)
                 return
-            if message.id in self.live:
+            if prediction_id in self.live:
                 live.log_size += len(line)
                 live.events.add("logs", line)
             if now is not None and not now.ended:

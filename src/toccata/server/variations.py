@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 from toccata.brief import brief_options
 from toccata.errors import CancelledError
-from toccata.inputs import Inputs, span
+from toccata.inputs import Inputs
 from toccata.schema import ENCODE_DECODE
 from toccata.server.jobs import Job, out_name, seeds_of
 from toccata.server.live import LiveFiles
-from toccata.types import Clip, Progress, Waveform
+from toccata.source_audio import SILENT, input_part, is_silent
+from toccata.types import Clip, Progress
 
 if TYPE_CHECKING:
     from toccata.pipeline import Toccata
@@ -39,7 +40,10 @@ class Made:
 
 
 class Variations:
-    """on_progress hears of all of them together; they end once `stopped` says True."""
+    """on_progress hears of all of them together; they end once `stopped` says True.
+
+    warn takes a sentence about audio that was used although something is wrong with it.
+    """
 
     def __init__(
         self,
@@ -47,11 +51,14 @@ class Variations:
         model: Toccata,
         on_progress: Callable[[Progress], None],
         stopped: Callable[[], bool],
+        warn: Callable[[str], None],
     ) -> None:
         self._job, self._model = job, model
         self._on_progress, self._stopped = on_progress, stopped
         self._inputs = Inputs(**job.inputs)
-        self._part = _input_part(self._inputs)
+        self._part = input_part(self._inputs, job.model, warn)
+        if self._part is not None and is_silent(self._part):
+            warn(f"input_audio: {SILENT}")
         self._seeds = seeds_of(int(job.inputs["seed"]), job.count)
         self._done = [0] * job.count
         self._counting = threading.Lock()
@@ -121,12 +128,3 @@ def metrics_of(made: list[Made], model: Toccata, began_s: float) -> dict[str, ob
     if first.heard_at is not None:
         metrics["first_audio_s"] = round(first.heard_at - began_s, 3)
     return metrics
-
-
-def _input_part(inputs: Inputs) -> Waveform | None:
-    if inputs.input_audio is None:
-        return None
-    from toccata.audio import files, waveform
-
-    whole = files.read(Path(inputs.input_audio))
-    return waveform.cut(whole, *span(inputs, whole.duration_s))

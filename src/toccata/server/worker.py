@@ -124,7 +124,13 @@ class Worker:
         began_s = time.monotonic()
         self._check(job)
         model = self._model(job.model)
-        making = Variations(job, model, self._reporter(job.id), lambda: self._stopped(job))
+        making = Variations(
+            job,
+            model,
+            self._reporter(job.id),
+            stopped=lambda: self._stopped(job),
+            warn=lambda text: self._say("warning", job.id, text=text),
+        )
         made = making.make()
         return {"files": [one.file for one in made], "metrics": metrics_of(made, model, began_s)}
 

@@ -7,8 +7,9 @@ from itertools import count, islice
 
 import numpy as np
 
+from toccata.audio.collect import in_form
 from toccata.audio.waveform import Samples, resample
-from toccata.training.folder.chunks import Cut, chunks, in_form
+from toccata.training.folder.chunks import Cut, chunks
 from toccata.types import Waveform
 
 

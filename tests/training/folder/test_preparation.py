@@ -129,7 +129,7 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_encoded(data: Path) ->
     (data / "cut.wav").write_bytes(whole[: len(whole) // 2])
     write(data / "silent.wav", silence(1))
     (data / "page.mp3").write_text("<html>not found")
-    (data / "old.wma").write_bytes(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")
+    (data / "old.mid").write_bytes(b"MThd\0\0\0\x06")
     caption(data, "good.txt", "")
     model, codec = counting_model()
     with pytest.raises(InputErrors) as caught:
@@ -137,7 +137,7 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_encoded(data: Path) ->
     said = [str(problem) for problem in caught.value.problems]
     for name, words in (
         ("good.wav", "empty"), ("short.wav", "0.10 s"), ("cut.wav", "cut short"),
-        ("silent.wav", "silent"), ("page.mp3", "web page"), ("old.wma", "Windows Media"),
+        ("silent.wav", "silent"), ("page.mp3", "web page"), ("old.mid", "MIDI"),
         ("silent.wav", "no caption"),
     ):  # fmt: skip
         assert any(name in line and words in line for line in said), (name, said)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toccata.audio.waveform import Samples, to_channels
+from toccata.audio.waveform import Samples
 from toccata.codecs.base import Codec
 from toccata.training.folder.options import FolderOptions
-from toccata.types import Waveform
 
 
 @dataclass(frozen=True)
@@ -44,20 +43,3 @@ def chunks(pieces: Iterable[Samples], cut: Cut) -> Iterator[tuple[int, Samples]]
             held, start = held[:, cut.step :], start + cut.step
     if held.shape[1] >= cut.shortest and start + held.shape[1] > heard:
         yield start, held[:, : cut.length]
-
-
-def in_form(blocks: Iterable[Waveform], sample_rate_hz: int, channels: int) -> Iterator[Samples]:
-    """Blocks of one song, mixed and resampled as if they were in one piece."""
-    import soxr
-
-    stream = None
-    for block in blocks:
-        mixed = to_channels(block, channels)
-        if block.sample_rate_hz == sample_rate_hz:
-            yield mixed.samples
-            continue
-        if stream is None:
-            stream = soxr.ResampleStream(block.sample_rate_hz, sample_rate_hz, channels)
-        yield stream.resample_chunk(mixed.samples.T).T
-    if stream is not None:
-        yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True).T

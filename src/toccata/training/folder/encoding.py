@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from toccata.audio.collect import in_form
 from toccata.audio.files import blocks
 from toccata.audio.waveform import Samples, resample, rms, to_channels
 from toccata.conditioners.chroma import melody_rows, mono
 from toccata.conditioners.stems import Separator
 from toccata.families.model import Model
-from toccata.training.folder.chunks import Cut, chunks, in_form
+from toccata.training.folder.chunks import Cut, chunks
 from toccata.training.folder.items import Tags
 from toccata.training.folder.listening import listen
 from toccata.training.folder.options import FolderOptions

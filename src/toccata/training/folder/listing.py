@@ -11,9 +11,10 @@ from toccata.errors import InputError
 
 _SOUND_SUFFIXES = frozenset({
     ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm",
-    ".mka", ".aif", ".aiff", ".aifc",
+    ".mka", ".mkv", ".mov", ".aif", ".aiff", ".aifc", ".caf", ".w64", ".rf64", ".au", ".snd", ".wv",
+    ".wma", ".amr", ".ac3", ".eac3", ".mp2",
     # These cannot be read, which is better said than passed over.
-    ".wma", ".caf", ".w64", ".amr", ".ape", ".wv", ".mid", ".midi",
+    ".ape", ".tta", ".mpc", ".dsf", ".mid", ".midi",
 })  # fmt: skip
 
 

@@ -1,0 +1,75 @@
+"""Blocks of one recording, resampled and put together without holding them twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from toccata.audio.waveform import Samples, to_channels
+from toccata.errors import AudioError
+from toccata.types import Waveform
+
+_FIRST_FRAMES = 2**16
+_SMALL_VALUES = 2**22  # what is copied once more, so that it lies in one piece
+
+
+def collected(blocks: Iterable[Waveform], max_values: int) -> Waveform:
+    """All blocks as one waveform. Raises AudioError past `max_values` over all channels.
+
+    The room for them is doubled when it is full. Pages that are never written take no memory.
+    """
+    room, done, rate = np.empty((0, 0), np.float32), 0, 1
+    for block in blocks:
+        rate, end = block.sample_rate_hz, done + block.samples.shape[1]
+        if end * block.channels > max_values:
+            most = max_values // block.channels / rate
+            raise AudioError(f"is longer than the {most:.6g} s that fit; cut it first")
+        if room.shape[0] != block.channels or end > room.shape[1]:
+            room = _grown(room[:, :done], block.channels, max(_FIRST_FRAMES, 2 * done, end))
+        room[:, done:end] = block.samples
+        done = end
+    samples = room[:, :done]
+    return Waveform(samples.copy() if samples.size <= _SMALL_VALUES else samples, rate)
+
+
+def _grown(held: Samples, channels: int, frames: int) -> Samples:
+    room = np.empty((channels, frames), np.float32)
+    if held.size:
+        room[:, : held.shape[1]] = held
+    return room
+
+
+def lowered(blocks: Iterable[Waveform], max_rate_hz: int) -> Iterator[Waveform]:
+    """Blocks of one recording at their rate, or at `max_rate_hz` if that is lower."""
+    for block in blocks:
+        if block.sample_rate_hz <= max_rate_hz:
+            yield block
+            yield from blocks
+            return
+        rest = _chained(block, blocks)
+        for samples in in_form(rest, max_rate_hz, block.channels):
+            yield Waveform(samples, max_rate_hz)
+        return
+
+
+def _chained(first: Waveform, rest: Iterable[Waveform]) -> Iterator[Waveform]:
+    yield first
+    yield from rest
+
+
+def in_form(blocks: Iterable[Waveform], sample_rate_hz: int, channels: int) -> Iterator[Samples]:
+    """Blocks of one recording, mixed and resampled as if they were in one piece."""
+    import soxr
+
+    stream = None
+    for block in blocks:
+        mixed = to_channels(block, channels)
+        if block.sample_rate_hz == sample_rate_hz:
+            yield mixed.samples
+            continue
+        if stream is None:
+            stream = soxr.ResampleStream(block.sample_rate_hz, sample_rate_hz, channels)
+        yield stream.resample_chunk(mixed.samples.T).T
+    if stream is not None:
+        yield stream.resample_chunk(np.zeros((0, channels), np.float32), last=True).T

@@ -1,0 +1,113 @@
+"""The audio that a request starts from: read as far as it is used, and checked once.
+
+melody: of a file, what the windows of the clip can reach; of style models all, as they take its
+middle. continuation, encode-decode: all of it, for it is part of the result.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from toccata.audio.integrity import checked
+from toccata.brief import Audio
+from toccata.errors import InputError
+from toccata.inputs import Inputs
+from toccata.schema import ENCODE_DECODE, MELODY_MODELS
+from toccata.types import Waveform
+
+log = logging.getLogger(__name__)
+
+# Of one request: 256 MiB, 12 minutes of stereo at 44.1 kHz.
+MAX_VALUES = 2**26
+# Models have lower rates: of audio above, less is held.
+MAX_RATE_HZ = 48_000
+MIN_S = 0.1
+# What the window of any published model reaches of a melody, and a little more.
+MELODY_WINDOW_S = 31.0
+SILENT = "the audio is silent: there is nothing in it to follow or to continue"
+_SILENCE = 1e-5  # -100 dBFS
+
+Warn = Callable[[str], None]
+
+
+def read_audio(audio: Audio, field: str, *, end_s: float | None = None) -> Waveform:
+    """A waveform, checked, or the file of that name.
+
+    Args:
+        audio: A Waveform or a path.
+        field: What error messages call it.
+        end_s: What is used of a file; None: all.
+
+    Raises:
+        AudioError: For a file that cannot be read.
+        InputError: For a waveform that is none.
+    """
+    if isinstance(audio, Waveform):
+        return checked(audio, field)
+    return _read(Path(audio), 0.0, end_s, log.warning)
+
+
+def read_prompt(audio: Audio, field: str, *, end_s: float | None = None) -> Waveform:
+    """As `read_audio`, for audio that a model follows or continues; silence logs a warning.
+
+    Raises:
+        AudioError: For a file that cannot be read.
+        InputError: For a waveform that is none, and for too little audio.
+    """
+    prompt = read_audio(audio, field, end_s=end_s)
+    check_long_enough(prompt, field)
+    if is_silent(prompt):
+        log.warning("%s: %s", field, SILENT)
+    return prompt
+
+
+def input_part(inputs: Inputs, model: str, warn: Warn = log.warning) -> Waveform | None:
+    """What a checked request uses of its `input_audio`; None where it has none.
+
+    Args:
+        inputs: Of which `input_audio` is a path.
+        model: The name of the model that makes the music.
+        warn: Takes a sentence about a file that was read although its header is wrong.
+
+    Raises:
+        AudioError: For a file that cannot be read.
+        InputError: For a part that starts behind the end, and for too little audio.
+    """
+    from toccata.audio.files import PartError
+
+    if inputs.input_audio is None:
+        return None
+    start_s, end_s = inputs.continuation_start, inputs.continuation_end
+    is_melody = not inputs.continuation and inputs.model_version != ENCODE_DECODE
+    if is_melody and model in MELODY_MODELS:
+        reach_s = start_s + inputs.duration + MELODY_WINDOW_S
+        end_s = reach_s if end_s is None else min(end_s, reach_s)
+    try:
+        part = _read(Path(inputs.input_audio), start_s, end_s, warn)
+    except PartError as error:
+        detail = f"input_audio lasts {error.duration_s:.2f} s: start before its end"
+        raise InputError("continuation_start", start_s, detail) from error
+    if inputs.model_version != ENCODE_DECODE:
+        check_long_enough(part, "input_audio")
+    return part
+
+
+def check_long_enough(audio: Waveform, field: str) -> None:
+    """Raises InputError for audio under MIN_S, in which there is no music."""
+    if audio.duration_s < MIN_S:
+        found = f"{audio.samples.shape[1]} samples ({audio.duration_s:.3g} s)"
+        raise InputError(field, found, f"give audio of at least {MIN_S:g} s")
+
+
+def is_silent(audio: Waveform) -> bool:
+    """Whether nothing in it moves: a DC offset alone is silence too."""
+    return all(float(row.max() - row.min()) < _SILENCE for row in audio.samples)
+
+
+def _read(path: Path, start_s: float, end_s: float | None, warn: Warn) -> Waveform:
+    from toccata.audio.files import read
+
+    limits = {"max_values": MAX_VALUES, "max_rate_hz": MAX_RATE_HZ}
+    return read(path, start_s=start_s, end_s=end_s, warn=warn, **limits)

@@ -1,0 +1,103 @@
+"""Headers that are wrong about how much follows them: what is there is read, and that is said."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+
+from tests.audio import damaged
+from tests.audio.sounds import RATE_HZ, file_bytes, libsndfile_bytes, sine
+from toccata.audio.files import read
+from toccata.audio.waveform import Samples
+from toccata.errors import AudioError
+
+TONE = sine(1.0)
+WAV = file_bytes(TONE, "wav")
+W64_DATA = b"data" + bytes.fromhex("f3acd3118cd100c04f8edb8a")
+SIBLINGS = {name: libsndfile_bytes(TONE, name, "PCM_16") for name in ("AIFF", "AU", "W64", "CAF")}
+# kind -> (what stands before the field, its form, what it counts beside the samples)
+FIELDS = {
+    "AIFF": (b"SSND", ">I", 8),
+    "AU": (b".snd\0\0\0\x18", ">I", 0),
+    "W64": (W64_DATA, "<Q", 24),
+    "CAF": (b"data", ">Q", 4),
+}
+
+
+def heard(data: bytes) -> tuple[Samples, list[str]]:
+    said: list[str] = []
+    return read(data, warn=said.append).samples, said
+
+
+def test_a_whole_wav_is_read_without_a_word() -> None:
+    tagged = file_bytes(TONE, "wav", tags={"prompt": "x" * 9999})
+    for data in (WAV, tagged):
+        samples, said = heard(data)
+        assert not said
+        np.testing.assert_allclose(samples, TONE.samples, atol=1e-4)
+
+
+@pytest.mark.parametrize("more", [1, 16, 36, 44])
+def test_recorders_that_count_their_header_as_samples(more: int) -> None:
+    samples, said = heard(damaged.wav_with_size(WAV, damaged.wav_samples(WAV) + more))
+    np.testing.assert_allclose(samples, TONE.samples, atol=1e-4)
+    assert said == [
+        f"audio data: its header counts {more} bytes of samples too many; all there is was read"
+    ]
+
+
+@pytest.mark.parametrize("size", [0, 768, 40_000])
+def test_recorders_that_crashed_and_programs_that_write_to_a_pipe(size: int) -> None:
+    samples, said = heard(damaged.wav_with_size(WAV, size))
+    np.testing.assert_allclose(samples, TONE.samples, atol=1e-4)
+    assert len(said) == 1
+    assert "read to its end" in said[0]
+
+
+@pytest.mark.parametrize("content", [b"abc", b"a", b"x" * 255])
+@pytest.mark.parametrize("pad", [b"", b"\0"])
+def test_odd_chunks_with_and_without_their_pad_byte(content: bytes, pad: bytes) -> None:
+    samples, said = heard(damaged.wav_with_odd_chunk(WAV, content, pad))
+    np.testing.assert_allclose(samples, TONE.samples, atol=1e-4)
+    assert not said
+
+
+@pytest.mark.parametrize("depth", [16, 24, 32])
+def test_every_depth_and_byte_order_is_mended(depth: int) -> None:
+    data = damaged.wav_with_size(file_bytes(TONE, "wav", bit_depth=depth), 0)
+    np.testing.assert_allclose(heard(data)[0], TONE.samples, atol=1e-4)
+    big = libsndfile_bytes(TONE, "RF64", f"PCM_{depth}")
+    lost = big.replace(b"data\xff\xff\xff\xff", b"data\0\0\0\0")
+    np.testing.assert_allclose(heard(lost)[0], TONE.samples, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [0, 64, 2**63 - 1, 2**64 - 1])
+def test_rf64_whose_long_size_was_never_filled_in(size: int) -> None:
+    data = libsndfile_bytes(TONE, "RF64", "PCM_16")
+    at = data.index(b"ds64") + 16
+    lost = data[:at] + struct.pack("<Q", size) + data[at + 8 :]
+    np.testing.assert_allclose(heard(lost)[0], TONE.samples, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", FIELDS)
+def test_the_siblings_of_wav(kind: str) -> None:
+    name, form, beside = FIELDS[kind]
+    whole = SIBLINGS[kind]
+    size = 4 * RATE_HZ + beside
+    assert heard(whole)[1] == []
+    for wrong in (0, beside, 64 + beside, size + 44):
+        samples, said = heard(damaged.with_big_size(whole, name, wrong, form))
+        np.testing.assert_allclose(samples, TONE.samples, atol=1e-4)
+        assert len(said) == 1
+    for part in (0.05, 0.5, 0.9):
+        with pytest.raises(AudioError, match=r"cut short|without samples|damaged"):
+            read(whole[: int(part * len(whole))])
+
+
+def test_caf_of_unknown_length() -> None:
+    data = damaged.with_big_size(SIBLINGS["CAF"], b"data", 2**64 - 1, ">Q")
+    samples, said = heard(data)
+    np.testing.assert_allclose(samples, TONE.samples, atol=1e-4)
+    assert not said
