@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 
+from toccata.audio.audio_input import read_audio
 from toccata.audio.waveform import Samples
-from toccata.brief import Audio, Brief
+from toccata.brief import Brief
 from toccata.conditioners.base import Conditions
 from toccata.conditioners.beats import Beats, named_beats
 from toccata.conditioners.key import named_key
@@ -63,7 +63,7 @@ class Song:
     def _prepared(self) -> Given | None:
         if self.brief.continue_from is None:
             return None
-        clip, model = read_audio(self.brief.continue_from), self._model
+        clip, model = read_audio("continue_from", self.brief.continue_from), self._model
         segment = int(model.segment_s * model.codec.frame_rate_hz)
         most = usable_prompt(segment, self._frames, segment, self._stride_frames)
         return prepare(clip, model.codec, model.segment_s, most, model.device)
@@ -81,7 +81,7 @@ class Song:
     def _conditions(self) -> Callable[[int], Conditions]:
         """The conditions of the window that starts at a frame."""
         brief, model = self.brief, self._model
-        melody = None if brief.melody is None else read_audio(brief.melody)
+        melody = None if brief.melody is None else read_audio("melody", brief.melody)
         beats, key = self._time_and_tune()
         first = model.conditions(brief.prompt, melody, beats=beats, key=key)
 
@@ -142,12 +142,3 @@ def _take(pieces: Iterator[Samples], count: int) -> Iterator[Samples]:
     for piece in pieces:
         yield piece[:, :count]
         count = max(0, count - piece.shape[1])
-
-
-def read_audio(audio: Audio) -> Waveform:
-    """A Waveform as it is, or the file of that name. Raises AudioError."""
-    if isinstance(audio, Waveform):
-        return audio
-    from toccata.audio.files import read
-
-    return read(Path(audio))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,14 +18,15 @@ from toccata.audio.sniff import sniff
 from toccata.audio.source import Source, load, name_of
 from toccata.audio.tags import tagged
 from toccata.audio.waveform import Samples, check_part
-from toccata.errors import AudioError
-from toccata.types import Clip, Waveform
+from toccata.errors import AudioError, InputError
+from toccata.types import Waveform
 
 MAX_BYTES = 512 * 2**20
 MAX_SECONDS = 3600.0
 _MAX_VALUES = 2**29  # samples over all channels: 2 GiB decoded, whatever the caller allows
 _RATES_HZ = range(1000, 768_001)
 _NO_END = 2**62
+_OPTIONS = ("bit_depth", "bitrate_kbps")
 
 
 def read(
@@ -138,12 +141,29 @@ def format_of(path: Path) -> str:
     return name
 
 
-def save_clip(
-    clip: Clip, path: Path, *, bit_depth: int = 16, bitrate_kbps: int = DEFAULT_BITRATE_KBPS
-) -> Path:
-    """Write a clip with its tags; the suffix of `path` names the format. Returns `path`."""
-    write(path, clip, bit_depth=bit_depth, bitrate_kbps=bitrate_kbps, tags=clip.tags)
-    return path
+def save(
+    waveform: Waveform,
+    target: str | os.PathLike[str] | BinaryIO,
+    format: str | None,
+    options: Mapping[str, int],
+) -> Path | None:
+    """Write `waveform` with its tags; see `Waveform.save`."""
+    for name in options:
+        if name not in _OPTIONS:
+            raise InputError(name, options[name], "the options are " + ", ".join(_OPTIONS))
+    if isinstance(target, str | os.PathLike):
+        path = Path(target)
+        write(path, waveform, format, tags=waveform.tags, **options)
+        return path
+    _check_writable(target)
+    write(target, waveform, format, tags=waveform.tags, **options)
+    return None
+
+
+def _check_writable(target: object) -> None:
+    if isinstance(target, io.TextIOBase) or not callable(getattr(target, "write", None)):
+        kind = type(target).__name__
+        raise InputError("target", kind, "give a path or a file opened in binary mode, 'wb'")
 
 
 def _write_whole(path: Path, data: bytes) -> None:
