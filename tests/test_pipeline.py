@@ -1,16 +1,20 @@
+import gc
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fakes import HOP, SAMPLE_RATE_HZ, fake_model, tone
+from toccata.audio.files import read
 from toccata.brief import Brief
 from toccata.conditioners.beats import Beats
-from toccata.errors import CancelledError, InputError, InputErrors
+from toccata.errors import AudioError, CancelledError, ClosedError, InputError, InputErrors
 from toccata.hearing.key import Key
 from toccata.pipeline import Toccata
 from toccata.types import Progress, Waveform
@@ -176,6 +180,73 @@ def test_the_melody_is_followed_from_window_to_window(monkeypatch: pytest.Monkey
 def test_a_model_without_melodies_says_so(toccata: Toccata) -> None:
     with pytest.raises(InputError, match="melody"):
         toccata.generate("x", melody=tone(1.0))
+    assert not toccata._engine.step()
+
+
+def test_audio_may_be_samples_and_their_rate(toccata: Toccata) -> None:
+    audio = tone(0.5)
+    wanted = toccata.generate(continue_from=audio, duration_s=0.3, seed=1).samples
+    pair = (torch.from_numpy(audio.samples), audio.sample_rate_hz)
+    found = toccata.generate(continue_from=pair, duration_s=0.3, seed=1).samples
+    assert np.array_equal(found, wanted)
+    coded = toccata.encode_decode((audio.samples[0], audio.sample_rate_hz))
+    assert np.array_equal(coded.samples, toccata.encode_decode(audio).samples)
+
+
+def test_wrong_audio_is_told_with_all_other_problems(toccata: Toccata) -> None:
+    with pytest.raises(InputErrors) as caught:
+        toccata.generate("x", top_k=-1, melody=np.zeros(5, np.float32), continue_from=7)
+    assert [problem.field for problem in caught.value.problems] == [
+        "top_k",
+        "melody",
+        "continue_from",
+    ]
+    with pytest.raises(InputError, match=r"audio.*give a Waveform"):
+        toccata.encode_decode(7)  # type: ignore[arg-type]
+
+
+def test_chunks_of_a_stream_can_be_saved(toccata: Toccata, tmp_path: Path) -> None:
+    chunks = toccata.stream("piano", duration_s=0.5, chunk_s=0.2)
+    paths = [chunk.save(tmp_path / f"{n}.wav") for n, chunk in enumerate(chunks)]
+    assert sum(read(path).samples.shape[1] for path in paths) == SAMPLE_RATE_HZ // 2
+
+
+def test_a_model_is_closed_at_the_end_of_its_block() -> None:
+    with Toccata(fake_model()) as toccata:
+        clip = toccata.generate("piano", duration_s=0.1)
+        stream = toccata.stream("piano", duration_s=60, chunk_s=0.1)
+        next(stream)
+        freed = weakref.ref(toccata.model)
+    assert clip.samples.size
+    with pytest.raises(CancelledError):
+        list(stream)
+    with pytest.raises(ClosedError, match="fake is closed"):
+        toccata.generate("piano")
+    toccata.close()
+    del stream
+    gc.collect()
+    assert freed() is None, "nothing holds the weights any more"
+
+
+def test_a_batch_names_every_item_with_a_problem(toccata: Toccata) -> None:
+    with pytest.raises(InputErrors) as caught:
+        toccata.generate_batch(["piano", {"prompt": "x", "top_k": -1}, {"prompt": "x", "color": 1}])
+    assert [problem.field for problem in caught.value.problems] == [
+        "wanted[1].top_k",
+        "wanted[2].color",
+    ]
+    first, second = str(caught.value).splitlines()
+    assert first.startswith("wanted[1].top_k")
+    assert second.startswith("wanted[2].color")
+
+
+def test_a_batch_names_the_item_whose_audio_cannot_be_used(
+    toccata: Toccata, tmp_path: Path
+) -> None:
+    with pytest.raises(AudioError, match=r"^wanted\[1\]: .*none\.wav"):
+        toccata.generate_batch(["x", {"continue_from": tmp_path / "none.wav"}])
+    with pytest.raises(InputError, match=r"^wanted\[1\]\.melody"):
+        toccata.generate_batch(["x", {"prompt": "x", "melody": tone(1.0)}])
     assert not toccata._engine.step()
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from toccata.errors import InputError
-from toccata.settings import Settings, read
+from toccata.settings import Settings, read, wait_as_by_default, wait_passively
 
 
 def test_nothing_given() -> None:
@@ -58,3 +62,48 @@ def test_a_misspelt_variable_is_an_error() -> None:
 def test_what_is_added_to_the_model_comes_from_its_flag() -> None:
     assert read({}, lora=["a.safetensors:0.5", "b"]).lora == ("a.safetensors:0.5", "b")
     assert read({}, lora=None).lora == ()
+
+
+def test_threads_wait_passively_unless_the_user_says_how() -> None:
+    environment = {"PATH": "/bin"}
+    wait_passively(environment)
+    assert environment.pop("OMP_WAIT_POLICY") == "PASSIVE"
+    assert int(environment.pop("GOMP_SPINCOUNT")) <= 1000
+    assert environment == {"PATH": "/bin"}
+    for name, value in (
+        ("OMP_WAIT_POLICY", "ACTIVE"),
+        ("GOMP_SPINCOUNT", "1000"),
+        ("KMP_BLOCKTIME", "200"),
+    ):
+        environment = {name: value}
+        wait_passively(environment)
+        assert environment == {name: value}
+
+
+def test_somebody_elses_program_waits_as_it_would_without_us() -> None:
+    environment = {"PATH": "/bin"}
+    wait_passively(environment)
+    wait_as_by_default(environment)
+    assert environment == {"PATH": "/bin"}
+    environment = {"OMP_WAIT_POLICY": "PASSIVE"}  # the user's own
+    wait_as_by_default(environment)
+    assert environment == {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def _said_by_new_process(program: str) -> str:
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(  # noqa: S603
+        command, env=environment, capture_output=True, text=True, check=True
+    )
+    return ran.stdout.splitlines()[-1]
+
+
+def test_the_command_line_waits_passively_and_an_import_of_the_library_changes_nothing() -> None:
+    policy = "print(os.environ.get('OMP_WAIT_POLICY'))"
+    command_line = (
+        "import os, toccata.cli\ntry: toccata.cli.main(['--version'])\nexcept SystemExit: "
+    )
+    assert _said_by_new_process(command_line + policy) == "PASSIVE"
+    assert _said_by_new_process(f"import os, toccata, toccata.pipeline; {policy}") == "None"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from toccata.errors import InputError, InputErrors
 from toccata.inputs import Inputs, checked, draw_seed
 from toccata.schema import EXTENDED, RANDOM_SEED
 from toccata.types import SamplingParams, Waveform
 
-Audio = Waveform | str | Path
+if TYPE_CHECKING:  # the command line imports this, and waits for no numpy
+    from toccata.audio.audio_input import AudioInput
 
 STRIDE_OF_SEGMENT = 0.6
 MOST_BETA = 100
@@ -36,7 +38,8 @@ class Brief:
     """One piece of music to make.
 
     prompt: what it should be, in words. melody: audio whose melody to follow. continue_from: audio
-    to carry on. Audio is a Waveform or the name of a file. Without any of the three the music is
+    to carry on. Audio is a Waveform or Clip, a file's name, its bytes, a binary file object, or a
+    pair (samples, sample_rate_hz) of numpy or torch. Without any of the three the music is
     unconditional: what the model makes of itself.
     duration_s: of new audio. seed: 0 to 2^63 - 1; None or -1 draws one.
     top_k, top_p, temperature, cfg, cfg_beta: None takes the model's own default (see
@@ -49,8 +52,8 @@ class Brief:
     prompt: str | None = None
     duration_s: float = 8.0
     seed: int | None = None
-    melody: Audio | None = None
-    continue_from: Audio | None = None
+    melody: AudioInput | None = None
+    continue_from: AudioInput | None = None
     top_k: int | None = None
     top_p: float | None = None
     temperature: float | None = None
@@ -74,9 +77,10 @@ class Brief:
         return cls(**options)
 
     def settled(self, defaults: SamplingParams, segment_s: float) -> Brief:
-        """Checked, with the model's defaults and a seed filled in.
+        """Checked, with the model's defaults and a seed filled in. Audio that is no file with a
+        name, and could be read but once, is read.
 
-        Raises InputErrors with every problem there is.
+        Raises InputErrors with every problem there is, AudioError for audio that cannot be read.
         """
         own = {**vars(defaults), "stride_s": STRIDE_OF_SEGMENT * segment_s}
         missing = {name: value for name, value in own.items() if getattr(self, name) is None}
@@ -85,7 +89,20 @@ class Brief:
         if problems:
             raise InputErrors(problems)
         drawn = self.seed is None or self.seed == RANDOM_SEED
-        return replace(brief, seed=draw_seed()) if drawn else brief
+        seed = draw_seed() if drawn else self.seed
+        return replace(
+            brief, seed=seed, melody=self._read("melody"), continue_from=self._read("continue_from")
+        )
+
+    def _read(self, name: str) -> Waveform | Path | None:
+        audio = getattr(self, name)
+        if audio is None:
+            return None
+        if isinstance(audio, str | os.PathLike):
+            return Path(audio)
+        from toccata.audio.audio_input import read_audio
+
+        return read_audio(name, audio)
 
     @property
     def sampling(self) -> SamplingParams:
@@ -108,9 +125,20 @@ class Brief:
             yield InputError("stride_s", self.stride_s, allowed)
         if not _is_number(self.cfg_beta, high=MOST_BETA):
             yield InputError("cfg_beta", self.cfg_beta, f"use a number from 0 to {MOST_BETA}")
+        yield from self._problems_of_audio()
         for name in ("fade_in_s", "fade_out_s"):
             if not _is_number(value := getattr(self, name)):
                 yield InputError(name, value, "use 0 or more seconds")
+
+    def _problems_of_audio(self) -> Iterator[InputError]:
+        for name in ("melody", "continue_from"):
+            if (audio := getattr(self, name)) is not None:
+                from toccata.audio.audio_input import check_audio
+
+                try:
+                    check_audio(name, audio)
+                except InputError as problem:
+                    yield problem
 
 
 def brief_options(inputs: Inputs, part: Waveform | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ ToccataError
 │   └── UnknownModelError no model of that name
 ├── MissingExtraError     an optional part is not installed             exit 5, HTTP 501
 ├── GenerationError       a request failed while it ran                 exit 6, HTTP 500
+├── ClosedError           a model was used after it was closed          exit 1, HTTP 500
 ├── MeasurementError      a benchmark could not be run to its end       exit of its process
 └── CancelledError        the user stopped it                           exit 130, HTTP 499
 
@@ -81,6 +82,10 @@ class GenerationError(ToccataError):
 
     exit_code = 6
     http_status = 500
+
+
+class ClosedError(ToccataError):
+    """A model was used after it was closed."""
 
 
 class MeasurementError(ToccataError):

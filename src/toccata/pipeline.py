@@ -5,19 +5,20 @@ check -> conditions -> engine -> codec decode -> continuation join -> level -> f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 
+from toccata.audio.audio_input import AudioInput
 from toccata.audio.loudness import level
 from toccata.audio.waveform import fade, resample, to_model_channels
-from toccata.brief import Audio, Brief
+from toccata.brief import Brief
 from toccata.engine.engine import Engine
-from toccata.errors import CancelledError, InputError
+from toccata.errors import CancelledError, ClosedError, InputError, InputErrors, ToccataError
 from toccata.families.model import Model
 from toccata.song import Song
 from toccata.source_audio import read_audio
@@ -60,13 +61,45 @@ def load(
 
 
 class Toccata:
-    """A loaded model that makes music. Threads may share one: their requests run in one batch."""
+    """A loaded model that makes music. Threads may share one: their requests run in one batch.
+
+    It is a context manager: `with toccata.load("mini") as model:` closes it at the end.
+    """
 
     def __init__(self, model: Model, slots: int = 8, lora: str = "") -> None:
         """lora: what was added to the model, for the tags of what it makes."""
-        self.model = model
+        self._parts: tuple[Model, Engine] | None = (model, Engine(model, slots))
+        self._name = model.name
         self._tags = {"lora": lora} if lora else {}
-        self._engine = Engine(model, slots)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all requests and let go of the weights; nothing happens the second time.
+
+        Whoever waits for a request gets CancelledError.
+        """
+        parts, self._parts = self._parts, None
+        if parts is not None:
+            parts[1].close()
+
+    @property
+    def model(self) -> Model:
+        """The model's parts. Raises ClosedError after `close`."""
+        return self._open()[0]
+
+    @property
+    def _engine(self) -> Engine:
+        return self._open()[1]
+
+    def _open(self) -> tuple[Model, Engine]:
+        if self._parts is None:
+            raise ClosedError(f"the model {self._name} is closed; load it again")
+        return self._parts
 
     def warm_up(self) -> None:
         """Do now what the first clips would wait for, with room for all slots at full length.
@@ -113,17 +146,25 @@ class Toccata:
 
         Each is a prompt, the keyword arguments of `generate`, or a Brief, and comes out as it would
         alone. Progress is of all together. If one fails, all end with its error.
+
+        Raises:
+            InputErrors: With every problem of every item; each is named "wanted[INDEX].FIELD".
+            AudioError, GenerationError: Of one item; the message begins with "wanted[INDEX]: ".
+            CancelledError: `cancel` returned True.
         """
-        briefs = [self._settled(one) for one in wanted]
+        briefs = self._settled_all(wanted)
         songs: list[Song] = []
         tick = _ticker(songs, on_progress, cancel)
-        try:
-            for brief in briefs:  # one by one, so that those who began are ended if a later fails
-                songs.append(Song(brief, self.model, self._engine))
-            return [self._clip(song, tick) for song in songs]
-        finally:
-            for song in songs:
-                song.end()
+        clips = []
+        with ExitStack() as ending:
+            for index, brief in enumerate(briefs):
+                with _of_item(index):
+                    songs.append(Song(brief, self.model, self._engine))
+                ending.callback(songs[-1].end)
+            for index, song in enumerate(songs):
+                with _of_item(index):
+                    clips.append(self._clip(song, tick))
+        return clips
 
     def stream(
         self, prompt: str | None = None, *, chunk_s: float = 1.0, **options: Any
@@ -137,10 +178,16 @@ class Toccata:
         chunk_frames = max(1, round(chunk_s * self.model.codec.frame_rate_hz))
         return self._stream(brief, chunk_frames)
 
-    def encode_decode(self, audio: Audio, *, normalization: str = "clip") -> Clip:
+    def encode_decode(self, audio: AudioInput, *, normalization: str = "clip") -> Clip:
         """What the codec makes of `audio`, of any length, at the model's rate and channels.
 
-        Raises InputError for audio without samples.
+        Args:
+            audio: As melody and continue_from may be: see `Brief`.
+            normalization: loudness, peak, rms or clip.
+
+        Raises:
+            InputError: `audio` is nothing that can be read, or without samples.
+            AudioError: It cannot be read as audio.
         """
         codec = self.model.codec
         given = to_model_channels(
@@ -157,6 +204,21 @@ class Toccata:
 
     def _settled(self, wanted: Brief | str | Mapping[str, Any]) -> Brief:
         return Brief.of(wanted).settled(self.model.defaults, self.model.segment_s)
+
+    def _settled_all(self, wanted: Sequence[Brief | str | Mapping[str, Any]]) -> list[Brief]:
+        briefs: list[Brief] = []
+        problems: list[InputError] = []
+        for index, one in enumerate(wanted):
+            try:
+                with _of_item(index):
+                    briefs.append(self._settled(one))
+            except InputErrors as error:
+                problems += error.problems
+            except InputError as error:
+                problems.append(error)
+        if problems:
+            raise InputErrors(problems)
+        return briefs
 
     def _clip(self, song: Song, tick: Callable[[], None], on_audio: OnAudio | None = None) -> Clip:
         brief, rate = song.brief, self.model.codec.sample_rate_hz
@@ -197,6 +259,23 @@ def _ticker(
             on_progress(Progress(done, sum(song.sequence.request.frames for song in songs)))
 
     return tick
+
+
+@contextmanager
+def _of_item(index: int) -> Iterator[None]:
+    """Errors from inside say of which item of a batch they are."""
+    try:
+        yield
+    except CancelledError:
+        raise
+    except InputError as error:
+        for problem in error.problems if isinstance(error, InputErrors) else (error,):
+            problem.field = f"wanted[{index}].{problem.field}"
+            problem.args = (f"wanted[{index}].{problem}",)
+        raise
+    except ToccataError as error:
+        error.args = (f"wanted[{index}]: {error}",)
+        raise
 
 
 def _nothing() -> None:

@@ -7,11 +7,12 @@ middle. continuation, encode-decode: all of it, for it is part of the result.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-from toccata.audio.integrity import checked
-from toccata.brief import Audio
+from toccata.audio import audio_input
+from toccata.audio.audio_input import MAX_RATE_HZ, MAX_VALUES, AudioInput
 from toccata.errors import InputError
 from toccata.inputs import Inputs
 from toccata.schema import ENCODE_DECODE, MELODY_MODELS
@@ -19,10 +20,6 @@ from toccata.types import Waveform
 
 log = logging.getLogger(__name__)
 
-# Of one request: 256 MiB, 12 minutes of stereo at 44.1 kHz.
-MAX_VALUES = 2**26
-# Models have lower rates: of audio above, less is held.
-MAX_RATE_HZ = 48_000
 MIN_S = 0.1
 # What the window of any published model reaches of a melody, and a little more.
 MELODY_WINDOW_S = 31.0
@@ -32,24 +29,24 @@ _SILENCE = 1e-5  # -100 dBFS
 Warn = Callable[[str], None]
 
 
-def read_audio(audio: Audio, field: str, *, end_s: float | None = None) -> Waveform:
-    """A waveform, checked, or the file of that name.
+def read_audio(audio: AudioInput, field: str, *, end_s: float | None = None) -> Waveform:
+    """A waveform, checked, whatever it comes from.
 
     Args:
-        audio: A Waveform or a path.
+        audio: As `audio_input.read_audio` takes it.
         field: What error messages call it.
-        end_s: What is used of a file; None: all.
+        end_s: What is used of a file with a name; None: all.
 
     Raises:
         AudioError: For a file that cannot be read.
         InputError: For a waveform that is none.
     """
-    if isinstance(audio, Waveform):
-        return checked(audio, field)
-    return _read(Path(audio), 0.0, end_s, log.warning)
+    if isinstance(audio, str | os.PathLike):
+        return _read(Path(audio), 0.0, end_s, log.warning)
+    return audio_input.read_audio(field, audio)
 
 
-def read_prompt(audio: Audio, field: str, *, end_s: float | None = None) -> Waveform:
+def read_prompt(audio: AudioInput, field: str, *, end_s: float | None = None) -> Waveform:
     """As `read_audio`, for audio that a model follows or continues; silence logs a warning.
 
     Raises:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, overload
 
 if TYPE_CHECKING:
+    import os
+
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +28,51 @@ class Waveform:
     @property
     def duration_s(self) -> float:
         return float(self.samples.shape[1] / self.sample_rate_hz)
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """What `save` writes into the file beside the audio."""
+        return {}
+
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[np.generic]:
+        """The samples [channels, samples], which numpy asks for in `np.asarray(waveform)`."""
+        import numpy as np
+
+        return np.array(self.samples, dtype, copy=copy)
+
+    @overload
+    def save(
+        self, target: str | os.PathLike[str], format: str | None = None, **options: int
+    ) -> Path: ...
+
+    @overload
+    def save(self, target: BinaryIO, format: str | None = None, **options: int) -> None: ...
+
+    def save(
+        self,
+        target: str | os.PathLike[str] | BinaryIO,
+        format: str | None = None,
+        **options: int,
+    ) -> Path | None:
+        """Write an audio file, with the tags there are.
+
+        Args:
+            target: A path, or a file object opened in binary mode, for example io.BytesIO().
+            format: wav, mp3, flac or ogg. None: what the path's suffix names; wav in a file object.
+            options: Those of `toccata.audio.files.write`: bit_depth, bitrate_kbps.
+
+        Returns:
+            The path; None for a file object.
+
+        Raises:
+            AudioError: The suffix is not that of an audio format, or the file cannot be written.
+            InputError: The format or an option is wrong.
+        """
+        from toccata.audio.files import save
+
+        return save(self, target, format, options)
 
 
 @dataclass(frozen=True)
@@ -53,19 +100,9 @@ class Clip(Waveform):
     prompt: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
 
-    def save(self, path: str | Path, **options: object) -> Path:
-        """Write to `path`; the suffix names the format (wav, mp3, flac, ogg).
-
-        `options` are those of `toccata.audio.files.write`: bit_depth, bitrate_kbps.
-        Raises AudioError for a suffix that is not an audio format.
-        """
-        from toccata.audio.files import save_clip
-
-        return save_clip(self, Path(path), **options)  # type: ignore[arg-type]
-
     @property
-    def tags(self) -> dict[str, str]:
-        """What is written into the file beside the audio."""
+    def tags(self) -> Mapping[str, str]:
+        """How to make the clip again."""
         return {
             "prompt": self.prompt,
             "seed": str(self.seed),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,8 @@ from tests.fakes import SineCodec, fake_model
 from toccata.pipeline import Toccata
 from toccata.schema import MAX_SEED
 from toccata.server.jobs import Job, Message, seeds_of
-from toccata.server.worker import Worker
-from toccata.settings import Settings
+from toccata.server.worker import Worker, run
+from toccata.settings import Settings, wait_as_by_default
 
 RATE_HZ = 16_000  # mp3 has no rate as low as the fake's
 INPUTS = {
@@ -180,3 +181,24 @@ def test_one_that_fails_ends_all_with_its_error(
 
 def test_after_the_largest_seed_comes_the_smallest() -> None:
     assert seeds_of(MAX_SEED - 1, 3) == [MAX_SEED - 1, MAX_SEED, 0]
+
+
+def test_a_workers_threads_wait_passively(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.delenv(name, raising=False)
+    seen: list[str | None] = []
+
+    def prepare(self: Worker) -> None:
+        seen.append(os.environ.get("OMP_WAIT_POLICY"))
+        raise EOFError
+
+    def leave(code: int) -> None:
+        seen.append(str(code))
+
+    monkeypatch.setattr(Worker, "prepare", prepare)
+    monkeypatch.setattr("toccata.server.worker.signal.signal", lambda *_: None)
+    monkeypatch.setattr("toccata.server.worker.os.nice", lambda _: None)
+    monkeypatch.setattr("toccata.server.worker.os._exit", leave)
+    run(Ear(), Settings())
+    assert seen == ["PASSIVE", "0"]
+    wait_as_by_default(os.environ)  # not monkeypatch's to undo: it was set by what is tested

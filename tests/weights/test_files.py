@@ -1,4 +1,4 @@
-"""Every published file of audiocraft's that is at hand is understood: its xp.cfg, names and shapes."""
+"""Published files of audiocraft that are at hand are understood: xp.cfg, names and shapes."""
 
 from __future__ import annotations
 

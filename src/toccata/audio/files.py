@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -22,8 +24,8 @@ from toccata.audio.sniff import find_audio
 from toccata.audio.source import Source, load, name_of
 from toccata.audio.tags import tagged
 from toccata.audio.waveform import Samples, check_part
-from toccata.errors import AudioError
-from toccata.types import Clip, Waveform
+from toccata.errors import AudioError, InputError
+from toccata.types import Waveform
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ MAX_BYTES = 512 * 2**20
 MAX_SECONDS = 3600.0
 MAX_VALUES = 2**29  # samples over all channels: 2 GiB decoded, whatever the caller allows
 _NO_END = 2**62
+_OPTIONS = ("bit_depth", "bitrate_kbps")
 
 Warn = Callable[[str], None]
 
@@ -220,12 +223,29 @@ def format_of(path: Path) -> str:
     return name
 
 
-def save_clip(
-    clip: Clip, path: Path, *, bit_depth: int = 16, bitrate_kbps: int = DEFAULT_BITRATE_KBPS
-) -> Path:
-    """Write a clip with its tags; the suffix of `path` names the format. Returns `path`."""
-    write(path, clip, bit_depth=bit_depth, bitrate_kbps=bitrate_kbps, tags=clip.tags)
-    return path
+def save(
+    waveform: Waveform,
+    target: str | os.PathLike[str] | BinaryIO,
+    format: str | None,
+    options: Mapping[str, int],
+) -> Path | None:
+    """Write `waveform` with its tags; see `Waveform.save`."""
+    for name in options:
+        if name not in _OPTIONS:
+            raise InputError(name, options[name], "the options are " + ", ".join(_OPTIONS))
+    if isinstance(target, str | os.PathLike):
+        path = Path(target)
+        write(path, waveform, format, tags=waveform.tags, **options)
+        return path
+    _check_writable(target)
+    write(target, waveform, format, tags=waveform.tags, **options)
+    return None
+
+
+def _check_writable(target: object) -> None:
+    if isinstance(target, io.TextIOBase) or not callable(getattr(target, "write", None)):
+        kind = type(target).__name__
+        raise InputError("target", kind, "give a path or a file opened in binary mode, 'wb'")
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -15,19 +15,23 @@ import warnings
 from typing import Any
 
 from toccata.errors import MeasurementError, ToccataError
+from toccata.settings import wait_as_by_default, wait_passively
 
 QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
 
-def in_child(function: str, **arguments: object) -> Any:
+def in_child(function: str, *, is_peer: bool = False, **arguments: object) -> Any:
     """What `function` (module:name) returns for `arguments`, in a new process.
 
-    Arguments and result must be what JSON can hold. Raises MeasurementError with what the child
-    said, and with the exit code of its error.
+    Arguments and result must be what JSON can hold. Threads wait as they do in our command line,
+    or, in a peer, as they do by default. Raises MeasurementError with what the child said, and
+    with the exit code of its error.
     """
     command = [sys.executable, "-m", __name__, function, json.dumps(arguments)]
+    environment = {**os.environ, **QUIET}
+    (wait_as_by_default if is_peer else wait_passively)(environment)
     done = subprocess.run(  # noqa: S603
-        command, capture_output=True, text=True, check=False, env={**os.environ, **QUIET}
+        command, capture_output=True, text=True, check=False, env=environment
     )
     if done.returncode:
         raise MeasurementError(_reason(done.returncode, done.stderr.strip()), done.returncode)

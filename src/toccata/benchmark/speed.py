@@ -142,9 +142,12 @@ class _Jobs:
     def measure(self, system: System, number: int) -> Measured:
         name, precision = system
         label = f"{name} {precision or ''}".strip()
-        function = MEASURE if name == OURS else PEERS[name].measure
+        is_peer = name != OURS
         measured: Measured = self._run(
-            f"{label}, run {number} of {self._plan.runs}", function, **self._given(precision)
+            f"{label}, run {number} of {self._plan.runs}",
+            PEERS[name].measure if is_peer else MEASURE,
+            is_peer=is_peer,
+            **self._given(precision),
         )
         return measured
 
@@ -161,10 +164,10 @@ class _Jobs:
         subject = {"model": plan.model} if plan.shape is None else {"shape": plan.shape}
         return {"precision": precision, "seconds": plan.seconds, "device": plan.device, **subject}
 
-    def _run(self, label: str, function: str, **arguments: object) -> Any:
+    def _run(self, label: str, function: str, *, is_peer: bool = False, **arguments: object) -> Any:
         self._on_run(label, self._done, self._total)
         self._done += 1
-        return in_child(function, **arguments)
+        return in_child(function, is_peer=is_peer, **arguments)
 
 
 def medians(system: str, runs: Sequence[Measured], bandwidth_gb_per_s: float) -> Row:

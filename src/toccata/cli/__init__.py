@@ -10,6 +10,7 @@ import typer
 from toccata.cli.app import app
 from toccata.cli.report import say
 from toccata.errors import InputErrors, ToccataError
+from toccata.settings import wait_passively
 
 __all__ = ["app", "main"]
 
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     `--debug`, anywhere on the line, shows where an error came from.
     """
+    wait_passively()
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     command = typer.main.get_command(app)

@@ -18,8 +18,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from toccata.hearing.key import Key, Mode
+from toccata.lm.layers import wide_dtype
 
 SLOWEST_BPM, BPM_PER_CLASS = 40, 2
 WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+#?")
@@ -115,15 +117,14 @@ class WordsTextEncoder(nn.Module):
     @torch.inference_mode()
     def encode(self, prompt: str) -> Tensor:
         """One prompt to [max_words, dim]; an empty prompt to zeros."""
-        out: Tensor = self([prompt])[0]
-        return out
+        return self._states(prompt)[0].to(self.positions.dtype)
 
     @torch.inference_mode()
     def likely_bpm(self, prompt: str, uniform: float) -> float | None:
         """A tempo that goes with the words: of all that do, the one at `uniform` (0 to 1)."""
         if self.tempo is None:
             return None
-        shares = self.tempo(mean_of_words(self([prompt])))[0].float().softmax(-1)
+        shares = self._shares(self.tempo, prompt)
         index = int((shares.cumsum(-1) < uniform).sum())
         return float(SLOWEST_BPM + BPM_PER_CLASS * min(index, len(shares) - 1))
 
@@ -133,19 +134,32 @@ class WordsTextEncoder(nn.Module):
         if self.mode is None:
             return None
         tonic, rest = divmod(12 * uniform, 1.0)
-        major = float(self.mode(mean_of_words(self([prompt])))[0].float().softmax(-1)[0])
+        major = float(self._shares(self.mode, prompt)[0])
         return int(tonic), MODES[0] if rest < major else MODES[1]
 
     @torch.inference_mode()
     def named(self, prompt: str) -> dict[str, Tensor]:
         """By kind, how likely each of what is known is named [N]; without kinds not named."""
-        mean = mean_of_words(self([prompt]))
-        likely = {kind: head(mean)[0].float().softmax(-1) for kind, head in self.tags.items()}
+        likely = {kind: self._shares(head, prompt) for kind, head in self.tags.items()}
         return {
-            kind: shares[1:] / shares[1:].sum()
+            kind: (shares[1:] / shares[1:].sum()).float()
             for kind, shares in likely.items()
             if shares[0] < NOT_NAMED
         }
+
+    def _states(self, prompt: str) -> Tensor:
+        """[1, max_words, dim] in a dtype whose sums, once rounded, are the same on every CPU."""
+        wide = wide_dtype(self.positions.device)
+        weights = {name: weight.to(wide) for name, weight in self.named_parameters()}
+        states: Tensor = functional_call(self, weights, ([prompt],))
+        return states
+
+    def _shares(self, head: nn.Module, prompt: str) -> Tensor:
+        """How likely each class of a head is [N], in the same dtype."""
+        mean = mean_of_words(self._states(prompt))
+        weights = {name: weight.to(mean.dtype) for name, weight in head.named_parameters()}
+        logits: Tensor = functional_call(head, weights, (mean,))
+        return logits[0].softmax(-1)
 
     def forward(self, prompts: Sequence[str]) -> Tensor:
         words = [words_of(prompt)[: self.config.max_words] for prompt in prompts]

@@ -98,6 +98,12 @@ class Engine:
             if not sequence.finished:
                 self._end(sequence, "cancelled")
 
+    def close(self) -> None:
+        """End everybody's request now."""
+        with self._lock:
+            for sequence in self._scheduler.everybody:
+                self._end(sequence, "cancelled")
+
     @torch.inference_mode()
     def step(self) -> bool:
         """Move everybody on by one step at most; False once there is nothing left to do."""

@@ -27,6 +27,11 @@ class Scheduler:
     def idle(self) -> bool:
         return not (self._waiting or self._prefilling or self.running)
 
+    @property
+    def everybody(self) -> list[Sequence]:
+        """Those who have a slot and those who wait for one."""
+        return [*self.holders, *self._waiting]
+
     def add(self, sequence: Sequence) -> None:
         self._waiting.append(sequence)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from toccata.audio.waveform import resample
 from toccata.codecs.base import Codec
@@ -30,6 +31,7 @@ from toccata.hearing.key import Key
 from toccata.lm.decoder import Decoder
 from toccata.lm.delay import steps_of
 from toccata.lm.emphasis import Emphasis
+from toccata.lm.layers import wide_dtype
 from toccata.types import SamplingParams, Waveform
 
 TEXT, MELODY = "description", "self_wav"
@@ -174,8 +176,8 @@ class Model:
         steps = steps_of(int(self.segment_s * rate), self.lm.config.delays)
         rows = told.rows(steps, rate, self.chroma)
         taken = [name for name in rows if name in self.lm.config.cond_dims]
-        sums = [self._project(name, rows[name]) for name in taken]
-        return torch.stack(sums).sum(0) if sums else None
+        sums = [self._projected(name, rows[name]) for name in taken]
+        return torch.stack(sums).sum(0).to(self.dtype) if sums else None
 
     def _melody(self, chroma: ChromaConfig, melody: Waveform, start_s: float | None) -> Tensor:
         # Cut before separating: the rest would not be heard.
@@ -191,13 +193,19 @@ class Model:
         return wrapped(resample(melody, chroma.sample_rate_hz), start_s, self.segment_s)
 
     def _project(self, condition: str, rows: Tensor) -> Tensor:
+        return self._projected(condition, rows).to(self.dtype)
+
+    def _projected(self, condition: str, rows: Tensor) -> Tensor:
+        """In a dtype whose sums, once rounded to the LM's, are the same on every CPU."""
         projection = self.lm.projections[condition]
         if rows.shape[-1] != projection.in_features:
             raise CheckpointError(
                 f"{self.name}: {condition} is {rows.shape[-1]} wide, but the model takes "
                 f"{projection.in_features}; its text encoder is of another model"
             )
-        projected: Tensor = projection(rows.to(self.device, self.dtype))
+        wide = wide_dtype(self.device, self.dtype)
+        weights = {name: weight.to(wide) for name, weight in projection.named_parameters()}
+        projected: Tensor = functional_call(projection, weights, (rows.to(self.device, wide),))
         return projected
 
     def _refuse(self, melody: Waveform | None) -> None:

@@ -17,6 +17,7 @@ from toccata.conditioners.drums import drum_row
 from toccata.conditioners.key import key_row
 from toccata.conditioners.words import mean_of_words
 from toccata.hearing.key import Key
+from toccata.lm.layers import wide_dtype
 
 BEATS, DRUMS, KEY, GENRE, LEAD = "beats", "drums", "key", "genre", "lead"
 # Words and melody once more: they stand before the codes too.
@@ -61,7 +62,7 @@ class StepConditions:
         """What is the same at all steps."""
         rows = dict(self.named)
         if self.words is not None:
-            rows[TEXT_STEPS] = mean_of_words(self.words[None])[0]
+            rows[TEXT_STEPS] = mean_of_words(self.words[None].to(wide_dtype(self.words.device)))[0]
         if self.drums is not None:
             rows[DRUMS] = drum_row(self.drums)
         if self.key is not None:

@@ -15,10 +15,20 @@ NORM_EPS = 1e-5
 
 def sinusoidal_positions(positions: Tensor, dim: int) -> Tensor:
     """positions [...] -> [..., D] float32: a half of cosines, then a half of sines."""
-    half = dim // 2
+    half, wide = dim // 2, wide_dtype(positions.device)
     exponents = torch.arange(half, device=positions.device, dtype=torch.float32) / (half - 1)
-    phase = positions.float().unsqueeze(-1) / (10000.0**exponents)
-    return torch.cat([phase.cos(), phase.sin()], dim=-1)
+    phase = positions.float().unsqueeze(-1) / (10000.0 ** exponents.to(wide)).float()
+    return torch.cat([phase.to(wide).cos(), phase.to(wide).sin()], dim=-1).float()
+
+
+def wide_dtype(device: torch.device, otherwise: torch.dtype = torch.float32) -> torch.dtype:
+    """The dtype in which to compute what must have the same bits on every CPU, once rounded.
+
+    Libraries choose the order of float32 sums by the width of a CPU's vectors. In float64 the
+    orders differ by far less than a unit in the last place of float32. On other devices it is
+    `otherwise`: GPUs agree with those of their kind alone, and Apple's have no float64.
+    """
+    return torch.float64 if device.type == "cpu" else otherwise
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from toccata.errors import CancelledError, ToccataError
 from toccata.server.jobs import Job, Message, Pipe, receive, send
 from toccata.server.variations import Variations, metrics_of
-from toccata.settings import Settings
+from toccata.settings import Settings, wait_passively
 from toccata.types import Progress
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def run(pipe: Pipe, machine: Settings) -> None:
     """The process's main function: work until told to stop, or until nobody listens."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the HTTP process's to handle
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    wait_passively()  # before torch is imported
     os.nice(NICENESS)  # whoever asks how it goes is answered first
     worker = Worker(pipe, machine)
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from toccata.audio.files import save_clip
 from toccata.audio.waveform import peak
 from toccata.pipeline import Toccata
 from toccata.training.corpus.captions import caption
@@ -51,7 +50,7 @@ def _make(model: Toccata, folder: Path, numbers: Sequence[int]) -> None:
             continue
         path = _path(folder, number)
         path.with_suffix(".txt").write_text(text, encoding="utf-8")
-        save_clip(clip, path)
+        clip.save(path)
 
 
 def words(number: int) -> str:
