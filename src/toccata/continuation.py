@@ -46,7 +46,7 @@ def prepare(
     Raises InputError for an empty clip.
     """
     if clip.samples.shape[1] == 0:
-        raise InputError("continue_from", "0 samples", "give audio that is not empty")
+        raise InputError("continue_from", None, "give audio that is not empty", "holds no samples")
     own = resample(clip, codec.sample_rate_hz)
     kept = to_channels(own, max(own.channels, codec.channels))
     heard = to_channels(own, codec.channels).samples

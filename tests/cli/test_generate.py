@@ -127,8 +127,8 @@ def test_fades_are_asked_for(fake: FakeToccata, run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["x", "-d", "99999", "--top-k", "x"], ["duration", "top_k", "99999"]),
-        (["x", "--prompt", "y"], ["given twice"]),
+        (["x", "-d", "99999", "--top-k", "x"], ["--duration: 99999.0 is", "--top-k: 'x' is"]),
+        (["x", "--prompt", "y"], ["--prompt is given twice"]),
         (["x", "--model", "melodi"], ["did you mean melody"]),
         (["x", "-n", "2", "-o", "x.wav"], ["{n}"]),
         (["x", "-o", "x.doc"], [".wav", ".flac"]),
@@ -138,15 +138,15 @@ def test_fades_are_asked_for(fake: FakeToccata, run: Run) -> None:
         (["x", "-o", "{seed.real}.wav"], ["{seed}"]),
         (["x", "-o", "{.wav"], ["{seed}"]),
         (["x", "--bitrate", "128", "-o", "x.wav"], ["bitrate", "mp3"]),
-        (["x", "--bit-depth", "24", "-o", "x.mp3"], ["bit_depth", "flac"]),
-        (["x", "--raw"], ["--stream"]),
+        (["x", "--bit-depth", "24", "-o", "x.mp3"], ["--bit-depth", "flac"]),
+        (["x", "--raw"], ["--raw cannot be used alone; it goes with --stream"]),
         (["x", "--stream", "s.wav"], ["--output"]),
         (["x", "--stream", "-", "-n", "2"], ["one clip"]),
         (["x", "--stream", "-", "--fade-out", "1"], ["one clip"]),
         (["x", "--device", "gpu"], ["--device", "cuda"]),
         (["x", "--seed", str(2**63 - 1), "-n", "2"], ["no room"]),
         (["--model", "large", "--input-audio", "a.wav"], ["melody-large"]),
-        ([], ["give a prompt"]),
+        ([], ["--prompt is missing; give a prompt, --input-audio or both"]),
     ],
 )
 def test_wrong_requests_end_before_the_model_is_loaded(

@@ -102,4 +102,4 @@ def test_ctrl_c_while_the_engine_runs(run: Run, monkeypatch: pytest.MonkeyPatch)
 def test_a_stride_longer_than_the_window_is_refused(run: Run) -> None:
     result = run("generate", "piano", "-d", "0.5", "--stride", "1.5")
     assert result.code == 2
-    assert "stride_s" in result.err
+    assert "--stride: 1.5" in result.err

@@ -63,7 +63,7 @@ def generate(
         _check_stream(stream, as_it_is and count == 1 and output is None and not json)
         stream_to_stdout(session.stream(machine, inputs, extras), headerless=headerless)
     elif headerless:
-        raise InputError("raw", True, "it goes with --stream")
+        raise InputError("raw", True, "it goes with --stream", "cannot be used alone")
     else:
         files = names(output, inputs.model_version, inputs.output_format, count)
         deliver(session.make(machine, inputs, extras, count), finish, files, json=json)
@@ -71,7 +71,9 @@ def generate(
 
 def _inputs(raw: Mapping[str, Any], text: str | None, output: str | None, model: str) -> Inputs:
     if text is not None and "prompt" in raw:
-        raise InputError("prompt", text, "it is given twice: leave out --prompt")
+        raise InputError(
+            "prompt", text, "leave out one of the two", "is given twice, as an argument too"
+        )
     given = {"model_version": model, **raw}
     if text is not None:
         given["prompt"] = text
