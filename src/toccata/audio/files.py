@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from toccata.audio.decode import Decoding, decoding
-from toccata.audio.encode import DEFAULT_BITRATE_KBPS, FORMATS, encode
+from toccata.audio.encode import FORMATS, encode
 from toccata.audio.integrity import check_length, check_samples, check_whole
 from toccata.audio.sniff import sniff
 from toccata.audio.source import Source, load, name_of
@@ -109,12 +109,13 @@ def write(
     format: str | None = None,
     *,
     bit_depth: int = 16,
-    bitrate_kbps: int = DEFAULT_BITRATE_KBPS,
+    bitrate_kbps: int | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> None:
     """Write `waveform` as wav, mp3, flac or ogg; None takes the suffix of a path, else wav.
 
-    bit_depth is for wav (32: float) and flac, bitrate_kbps for mp3. A path is replaced at once
+    bit_depth is for wav (32: float) and flac, bitrate_kbps for mp3 and ogg (None: mp3 of
+    192 in mono and 320 in stereo, ogg of Vorbis' quality 6). A path is replaced at once
     when all is written: a failure leaves what was there. Integers are rounded and held at full
     scale. Raises AudioError, or InputError for a wrong option.
     """
@@ -139,7 +140,7 @@ def format_of(path: Path) -> str:
 
 
 def save_clip(
-    clip: Clip, path: Path, *, bit_depth: int = 16, bitrate_kbps: int = DEFAULT_BITRATE_KBPS
+    clip: Clip, path: Path, *, bit_depth: int = 16, bitrate_kbps: int | None = None
 ) -> Path:
     """Write a clip with its tags; the suffix of `path` names the format. Returns `path`."""
     write(path, clip, bit_depth=bit_depth, bitrate_kbps=bitrate_kbps, tags=clip.tags)
