@@ -186,4 +186,3 @@ def _rescued(path: Path, data: bytes, reason: str) -> Written:
         lost = f"{problem}, nor can the folder for temporary files ({error.strerror or error})"
         raise AudioError(lost) from error
     return Written(saved, f"{problem}; the result is saved in {saved}")
-
