@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -36,24 +36,35 @@ def info(
     for file in files:
         audio, tags = _read(file)
         if json:
-            extra = {"audio": audio} if audio else {}
+            extra = {} if audio is None else {"audio": asdict(audio)}
             show_json({"path": file, **tags, **extra})
             continue
         show(STDIN_NAME if is_stdin(file) else file)
-        if audio:
-            show("  {duration_s:g} s, {sample_rate_hz} Hz, {channels} ch, {format}".format(**audio))
+        if audio is not None:
+            form = f"{audio.sample_rate_hz} Hz, {audio.channels} ch, {audio.format}"
+            show(f"  {audio.duration_s:g} s, {form}")
         for name, text in tags.items():
             show(f"  {name}: {text}")
         if not tags:
             show("  no tags: not made by toccata, or written by a program that drops them")
 
 
-def _read(file: str) -> tuple[dict[str, object], dict[str, object]]:
+@dataclass(frozen=True)
+class Audio:
+    """What a file holds."""
+
+    duration_s: float
+    format: str
+    sample_rate_hz: int
+    channels: int
+
+
+def _read(file: str) -> tuple[Audio | None, dict[str, object]]:
     """What the audio is, and what its tags say. Of a LoRA there are only tags."""
     if Path(file).suffix == ".safetensors":
         from toccata.families.lora import read_info
 
-        return {}, asdict(read_info(Path(file)))
+        return None, asdict(read_info(Path(file)))
     from toccata.audio.files import MAX_BYTES, blocks
     from toccata.audio.sniff import sniff
     from toccata.audio.source import load, name_of
@@ -62,13 +73,12 @@ def _read(file: str) -> tuple[dict[str, object], dict[str, object]]:
 
     source = open_audio(file, "files")
     name, data = name_of(source), load(source, MAX_BYTES)
-    audio: dict[str, object] = {"duration_s": 0.0, "format": sniff(data, name)}
-    tags = read_tags(NamedBytes(data, name))
-    samples = 0
+    kind, tags = sniff(data, name), read_tags(NamedBytes(data, name))
+    duration_s, rate, channels = 0.0, 0, 0
     for block in blocks(NamedBytes(data, name), max_seconds=None):
-        samples += block.samples.shape[1]
-        audio |= {"sample_rate_hz": block.sample_rate_hz, "channels": block.channels}
-        audio["duration_s"] = round(samples / block.sample_rate_hz, 3)
+        duration_s += block.duration_s
+        rate, channels = block.sample_rate_hz, block.channels
+    audio = Audio(round(duration_s, 3), kind, rate, channels)
     return audio, {key: _value(key, text) for key, text in tags.items()}
 
 

@@ -42,8 +42,12 @@ class Place:
     overwrite: bool = False
     is_automatic: bool = False
 
-    def write(self, data: bytes) -> Written:
+    def write(self, data: bytes, output_format: str) -> Written:
         """Write `data` whole or not at all; if that fails, save it elsewhere.
+
+        Args:
+            data: The bytes of the file.
+            output_format: The suffix of what is saved elsewhere.
 
         Raises:
             AudioError: If it can be saved nowhere.
@@ -51,7 +55,7 @@ class Place:
         try:
             return Written(self._write(data))
         except OSError as error:
-            return _rescued(self.path, data, error.strerror or str(error))
+            return _rescued(self.path, data, output_format, error.strerror or str(error))
 
     def _write(self, data: bytes) -> Path:
         if self.path == STDOUT:
@@ -94,8 +98,8 @@ def reserve(places: Sequence[Place], field: str = "output") -> None:
             _check_stdout(field)
         elif not is_special(path):
             if path in seen and not place.is_automatic:
-                cure = "two results would have this name: add {n} to it"
-                raise InputError(field, str(path), cure)
+                problem = f"gives two results the name {path}"
+                raise InputError(field, str(path), "add {n} to it", problem)
             _check_file(place, field)
         seen.add(path)
     for folder in {path.parent for path in seen if path != STDOUT and not is_special(path)}:
@@ -107,8 +111,8 @@ def check_new(path: Path, field: str, *, overwrite: bool) -> None:
     if path.is_dir():
         raise InputError(field, str(path), "it is a folder: name a file in it")
     if not overwrite and path.exists():
-        cure = "it exists already: add --overwrite to replace it, or give another name"
-        raise InputError(field, str(path), cure)
+        cure = "add --overwrite to replace it, or give another name"
+        raise InputError(field, str(path), cure, f"names {path}, which exists already")
 
 
 def check_folder(folder: Path, field: str) -> None:
@@ -177,11 +181,12 @@ def _claimed(path: Path, is_automatic: bool) -> Path:
             return free
 
 
-def _rescued(path: Path, data: bytes, reason: str) -> Written:
+def _rescued(path: Path, data: bytes, output_format: str, reason: str) -> Written:
     name = "stdout" if path == STDOUT else str(path)
     problem = f"{name}: cannot be written ({reason})"
     try:
-        saved = save_elsewhere(path.name if path != STDOUT else "toccata", data)
+        stem = path.stem if path != STDOUT else "toccata"
+        saved = save_elsewhere(f"{stem}.{output_format}", data)
     except OSError as error:
         lost = f"{problem}, nor can the folder for temporary files ({error.strerror or error})"
         raise AudioError(lost) from error

@@ -110,7 +110,7 @@ class _Progress:
 
     def line(self) -> str:
         past = f"{_duration(self.elapsed_s)} so far"
-        if not 0 < self.done <= self.total:
+        if not 0 < self.done < self.total:
             return f"{self.doing}: {past}"
         share = self.done / self.total
         left = _duration(self.elapsed_s * (1 - share) / share)

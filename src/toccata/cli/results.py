@@ -96,7 +96,7 @@ def _written(task: Task, clip: Clip) -> Written:
         data = Finish("wav", bit_depth=32).encoded(clip)
         saved = save_elsewhere(task.place.path.with_suffix(".wav").name, data)
         return Written(saved, f"{task.place.path}: {error}; the result is saved in {saved}")
-    return task.place.write(data)
+    return task.place.write(data, task.finish.format)
 
 
 def _summary(inputs: Inputs, clip: Clip) -> str:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from toccata.errors import AudioError, InputError
+
+if TYPE_CHECKING:
+    from toccata.audio.source import Source
 
 STDIN = ("-", "/dev/stdin")
 STDIN_NAME = "stdin"
@@ -29,7 +33,7 @@ def read_text(field: str, max_characters: int) -> str:
         raise InputError(field, "-", "stdin must be text in UTF-8") from error
 
 
-def open_audio(text: str | Path, field: str) -> object:
+def open_audio(text: str | Path, field: str) -> Source:
     """What `toccata.audio.files.read` takes, for a path, a URI or -.
 
     Raises:

@@ -89,7 +89,7 @@ def song(
     with working("composing"):
         made = example(seed, duration, Renderer(soundfont))
     song = Clip(made.audio[None], SAMPLE_RATE_HZ, seed, "corpus", made.caption)
-    written = place.write(Finish(output_format).encoded(song))
+    written = place.write(Finish(output_format).encoded(song), output_format)
     say(made.caption)
     if written.path != STDOUT:
         show(str(written.path))
