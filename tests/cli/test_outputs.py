@@ -96,7 +96,7 @@ def test_a_full_disk_loses_nothing(fake: FakeToccata, run: Run, elsewhere: Path)
 
 
 def test_a_folder_that_goes_away_loses_nothing(
-    fake: FakeToccata, run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+    fake: FakeToccata, run: Run, elsewhere: Path
 ) -> None:
     Path("there").mkdir()
     fake.on_generate = lambda: Path("there").rename("gone")
@@ -108,9 +108,7 @@ def test_a_folder_that_goes_away_loses_nothing(
     assert read(saved).channels == 1
 
 
-def test_a_file_made_meanwhile_is_kept(
-    fake: FakeToccata, run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_made_meanwhile_is_kept(fake: FakeToccata, run: Run, elsewhere: Path) -> None:
     fake.on_generate = lambda: Path("x.wav").write_text("theirs")
     result = run(*WALTZ, "-o", "x.wav")
     assert result.code == 3
@@ -120,7 +118,7 @@ def test_a_file_made_meanwhile_is_kept(
 
 
 def test_all_of_a_batch_is_written_though_one_file_cannot_be(
-    fake: FakeToccata, run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+    fake: FakeToccata, run: Run, elsewhere: Path
 ) -> None:
     fake.on_generate = lambda: Path("x-1.wav").write_text("theirs")
     result = run(*WALTZ, "-n", "2", "-o", "x.wav")

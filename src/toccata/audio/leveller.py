@@ -35,18 +35,19 @@ class StreamLeveller:
         self._meter = (_RmsMeter if strategy == "rms" else _LoudnessMeter)(sample_rate_hz)
         self._limiter = _StreamLimiter(sample_rate_hz)
         self._gain_db: float | None = None
+        self._rest: Samples = np.zeros((1, 0), np.float32)  # without a limiter nothing is held back
 
     def push(self, samples: Samples) -> Samples:
         """What is complete after samples [C, n]."""
         if self._is_clipped:
-            ceiling = to_gain(CLIP_DBFS)
+            ceiling, self._rest = to_gain(CLIP_DBFS), samples[:, :0]
             return np.clip(samples, -ceiling, ceiling)
         self._meter.push(samples)
         return self._limiter.push(samples * self._gains(samples.shape[1]))
 
     def finish(self) -> Samples:
         """The rest."""
-        return self._limiter.finish()
+        return self._rest if self._is_clipped else self._limiter.finish()
 
     def _gains(self, count: int) -> Samples:
         """[n], from the gain so far to that which suits all that is known, in even steps of dB."""
@@ -124,7 +125,7 @@ class _StreamLimiter:
         return self._given_out(samples, self._ahead)
 
     def finish(self) -> Samples:
-        if self._known is None:
+        if self._known is None:  # nothing was pushed
             return np.zeros((1, 0), np.float32)
         return self._given_out(self._known[:, :0], 0)
 

@@ -16,13 +16,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from toccata.errors import AudioError
 
 SCHEMES = ("http", "https", "file", "data")
 TIMEOUT_S = 120.0  # of a whole download
-_CONNECT_TIMEOUT_S = 20.0  # of any wait in it
+_WAIT_TIMEOUT_S = 20.0  # of any wait in it
 _CHUNK_BYTES = 2**18
 _MAX_SHOWN = 80
 _DATA = re.compile(r"data:[^,]*?(;base64)?,", re.IGNORECASE | re.DOTALL)
@@ -109,9 +109,12 @@ def _file(uri: str, name: str, max_bytes: int) -> bytes:
 class _HttpOnly(urllib.request.HTTPRedirectHandler):
     """Follows redirects to http and https alone: urllib would go to ftp too."""
 
-    def redirect_request(self, *given: Any) -> urllib.request.Request | None:
-        request = super().redirect_request(*given)
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], *rest: Any
+    ) -> urllib.request.Request | None:
+        request = super().redirect_request(req, fp, *rest)
         if request is not None and request.type not in ("http", "https"):
+            fp.close()
             raise urllib.error.URLError(f"it leads to {request.type}")
         return request
 
@@ -120,9 +123,10 @@ def _download(uri: str, name: str, max_bytes: int, timeout_s: float) -> bytes:
     opener = urllib.request.build_opener(_HttpOnly)
     try:
         request = urllib.request.Request(uri, headers={"User-Agent": "toccata"})  # noqa: S310
-        with opener.open(request, timeout=min(_CONNECT_TIMEOUT_S, timeout_s)) as answer:
+        with opener.open(request, timeout=_WAIT_TIMEOUT_S) as answer:
             return _read(answer, name, max_bytes, timeout_s)
     except urllib.error.HTTPError as error:
+        error.close()
         raise AudioError(f"{name}: the server answers {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error

@@ -30,6 +30,17 @@ class RowError(InputError):
         return str(self)
 
 
+class PlacedError(RowError):
+    """A problem of a request, with the line that it is in."""
+
+    def __init__(self, where: str, problem: InputError) -> None:
+        super().__init__(where, problem.value, problem.allowed, problem.problem)
+        self._sentence = f"{where}: {problem}"
+
+    def __str__(self) -> str:
+        return self._sentence
+
+
 def read_rows(name: str) -> list[tuple[str, Row]]:
     """The requests of a file, each with its place ("songs.csv line 2").
 
@@ -66,14 +77,10 @@ def checked_rows(rows: list[tuple[str, Row]], check: Callable[[int, Row], T]) ->
             checked.append(check(index, row))
         except InputError as error:
             found = error.problems if isinstance(error, InputErrors) else (error,)
-            problems += [_placed(where, problem) for problem in found]
+            problems += [PlacedError(where, problem) for problem in found]
     if problems:
         raise InputErrors(problems)
     return checked
-
-
-def _placed(where: str, problem: InputError) -> RowError:
-    return RowError(f"{where}: {problem.field}", problem.value, problem.allowed, problem.problem)
 
 
 def _content(name: str) -> tuple[str, str, str]:

@@ -11,6 +11,8 @@ Complete = Callable[[str], list[str]]
 
 MODELS = tuple(name for name in EXTENDED["model_version"].choices if name != "encode-decode")
 DEVICES = ("cpu", "cuda", "mps")
+# Written down here, because a shell does not wait until torch is imported.
+MEASURES = ("agreement", "fad-clap", "fad-vggish", "kl-passt", "clap")
 
 
 def of(values: Sequence[str]) -> Complete:
@@ -33,18 +35,12 @@ def lists_of(values: Sequence[str]) -> Complete:
 
 
 def shapes(incomplete: str) -> list[str]:
-    """The shapes of published checkpoints."""
+    """The shapes that `toccata bench` knows."""
     from toccata.benchmark.shapes import SHAPES
 
     return of(tuple(SHAPES))(incomplete)
 
 
-def measures(incomplete: str) -> list[str]:
-    """What `toccata measure` measures."""
-    from toccata.evaluation.field.measure import MEASURES
-
-    return lists_of(tuple(MEASURES))(incomplete)
-
-
 models, devices, precisions = of(MODELS), of(DEVICES), of(PRECISIONS)
+measures = lists_of(MEASURES)
 formats = of(EXTENDED["output_format"].choices)

@@ -49,7 +49,7 @@ def open_audio(text: str | Path, field: str) -> Source:
         if not data:
             raise AudioError(f"{STDIN_NAME}: is empty; pipe a file into it")
         return NamedBytes(data, STDIN_NAME)
-    if isinstance(text, str) and scheme_of(text) and not Path(text).exists():
+    if isinstance(text, str) and scheme_of(text):
         return open_uri(text, MAX_BYTES)
     return text
 
