@@ -13,6 +13,7 @@ import pytest
 from tests.cli.conftest import FakeToccata, Result, tone
 from toccata.audio.files import read, write
 from toccata.cli import main, places, play
+from toccata.errors import InputError
 from toccata.families import musicgen
 from toccata.training.finetune import run as finetune_run
 
@@ -92,6 +93,20 @@ def test_a_full_disk_loses_nothing(fake: FakeToccata, run: Run, elsewhere: Path)
     )
     assert json.loads(result.out)["path"] == str(saved)
     assert saved.suffix == ".wav"
+    assert read(saved).duration_s == pytest.approx(0.1)
+
+
+def test_a_pipe_that_breaks_loses_nothing(
+    fake: FakeToccata, run: Run, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as ended:
+            main([*WALTZ, "-o", "-"])
+        monkeypatch.undo()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # so that it can be closed
+    assert ended.value.code == 3
+    [saved] = elsewhere.iterdir()
     assert read(saved).duration_s == pytest.approx(0.1)
 
 
@@ -275,5 +290,5 @@ def test_no_player_is_said_before_composing(
 
 def test_two_results_of_one_name_are_refused() -> None:
     place = places.Place(Path("x.wav"))
-    with pytest.raises(places.InputError, match="gives two results the name"):
+    with pytest.raises(InputError, match="gives two results the name"):
         places.reserve([place, place])

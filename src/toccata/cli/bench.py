@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -125,8 +127,10 @@ def _tables(plan: Plan, result: Result) -> str:
 
     from toccata.benchmark.report import report
 
-    console = Console()
-    with console.capture() as captured:
-        for piece in report(plan, result):
-            console.print(piece)
-    return captured.get().rstrip("\n")
+    # Into memory, as it would look on stdout, which may not take it.
+    written = io.StringIO()
+    width, is_terminal = Console().width, sys.stdout.isatty()
+    console = Console(file=written, width=width, force_terminal=is_terminal)
+    for piece in report(plan, result):
+        console.print(piece)
+    return written.getvalue().rstrip("\n")

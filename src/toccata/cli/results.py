@@ -81,7 +81,7 @@ def deliver(
         say(_summary(task.inputs, clip))
         if json:
             show_json(description(clip, written.path, task.finish.format))
-        elif written.path != STDOUT:
+        elif task.place.path != STDOUT:
             show(str(written.path))
         if player is not None and (problem := player.play(clip)):
             problems.append(problem)

@@ -91,7 +91,7 @@ def song(
     song = Clip(made.audio[None], SAMPLE_RATE_HZ, seed, "corpus", made.caption)
     written = place.write(Finish(output_format).encoded(song), output_format)
     say(made.caption)
-    if written.path != STDOUT:
+    if place.path != STDOUT:
         show(str(written.path))
     if written.problem:
         raise AudioError(written.problem)
