@@ -38,7 +38,7 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
     return heard
 
 
-@pytest.mark.parametrize("kind", [report.working, report.working_aloud])
+@pytest.mark.parametrize("kind", [report.working, report.lines])
 def test_lines_come_without_a_terminal(heard: Heard, kind: Callable[..., object]) -> None:
     with kind("training") as advance:  # type: ignore[attr-defined]
         heard.wait()

@@ -80,15 +80,8 @@ def working(doing: str) -> Iterator[Advance]:
 
     The block may report how far it is; until it does, the bar only pulses.
     """
-    shown = _bar if sys.stderr.isatty() else _lines
+    shown = _bar if sys.stderr.isatty() else lines
     with interruptible(doing), shown(doing) as advance:
-        yield advance
-
-
-@contextmanager
-def working_aloud(doing: str) -> Iterator[Advance]:
-    """The same for a block that writes lines of its own, or whose reader does: never a bar."""
-    with interruptible(doing), _lines(doing) as advance:
         yield advance
 
 
@@ -123,8 +116,11 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def _lines(label: str) -> Iterator[Advance]:
-    """Lines from a thread of their own: most work cannot be asked how far it is."""
+def lines(label: str) -> Iterator[Advance]:
+    """Say how far the block is now and then, from a thread: most work cannot be asked.
+
+    For blocks that write lines of their own, or whose reader does, where a bar is in the way.
+    """
     progress, ended = _Progress(label), threading.Event()
     thread = threading.Thread(target=_tell, args=(progress, ended), daemon=True)
     thread.start()

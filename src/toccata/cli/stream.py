@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from toccata.cli.outputs import is_stdout
-from toccata.cli.report import say, working_aloud
+from toccata.cli.report import interruptible, lines, say
 from toccata.errors import InputError
 from toccata.types import Waveform
 
@@ -40,7 +40,7 @@ def stream_to_stdout(stream: Stream, strategy: str, *, headerless: bool) -> None
     from toccata.audio.stream_wav import to_pcm16
 
     leveller, duration_s = None, 0.0
-    with working_aloud("streaming"):
+    with interruptible("streaming"), lines("streaming"):
         for chunk in stream.chunks:
             if leveller is None:
                 leveller = StreamLeveller(strategy, chunk.sample_rate_hz)

@@ -12,7 +12,7 @@ import typer
 from toccata.cli import finetune, flags
 from toccata.cli.outputs import is_stdout, names, suffix_format
 from toccata.cli.places import STDOUT, Place, reserve
-from toccata.cli.report import say, show, working, working_aloud
+from toccata.cli.report import interruptible, lines, say, show, working
 from toccata.cli.results import Finish
 from toccata.errors import AudioError
 
@@ -112,5 +112,5 @@ train.command(epilog=finetune.EXAMPLES)(finetune.full)
 def _run(module: str, config: Path) -> None:
     # What a run logs is its progress: step, speed, losses.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    with working_aloud("training; run it again to go on"):
+    with interruptible("training; run it again to go on"), lines("training"):
         show(str(import_module(f"toccata.training.{module}").main(config)))
