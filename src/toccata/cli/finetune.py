@@ -11,7 +11,7 @@ import typer
 
 from toccata import __version__, settings
 from toccata.cli import completion, flags
-from toccata.cli.places import check_folder
+from toccata.cli.places import check_can_be_made
 from toccata.cli.report import say, show, show_json, working
 from toccata.errors import InputError
 
@@ -173,7 +173,7 @@ _TRAINING = (
 
 def _start(kind: str, given: dict[str, Any]) -> None:
     wanted = _wanted(kind, given)
-    _check_output(wanted.output)
+    check_can_be_made(wanted.output.parent, "output")  # before hours of training
     from toccata.training.finetune.run import finetune, trial
 
     with working("training") as advance:
@@ -185,12 +185,6 @@ def _start(kind: str, given: dict[str, Any]) -> None:
         outcome = finetune(wanted, advance)
     if outcome.first:
         _tell(outcome, json=given["json"])
-
-
-def _check_output(output: Path) -> None:
-    """Raises InputError unless the weights can be written, before hours of training."""
-    parent = next(one for one in output.absolute().parents if one.exists())
-    check_folder(parent, "output")
 
 
 def _wanted(kind: str, given: dict[str, Any]) -> Wanted:

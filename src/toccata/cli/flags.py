@@ -137,7 +137,7 @@ _ALIASES = {
     "classifier_free_guidance": ("--cfg",),
     "output_format": ("--format",),
 }
-_METAVARS = {"integer": "INTEGER", "number": "NUMBER", "audio": "FILE", "string": "TEXT"}
+_METAVARS = {"integer": "INTEGER", "number": "NUMBER", "audio": "FILE|URI|-", "string": "TEXT"}
 
 
 def takes_inputs(command: Callable[..., None]) -> Callable[..., None]:

@@ -131,13 +131,16 @@ def check_folder(folder: Path, field: str) -> None:
 
 def check_new_folder(folder: Path, field: str) -> None:
     """Raises InputError unless `folder` is empty, or can be made."""
-    if folder.exists():
-        if not folder.is_dir() or any(folder.iterdir()):
-            raise InputError(field, str(folder), "it is not empty: name a new folder")
-        check_folder(folder, field)
-        return
-    parent = next(one for one in folder.absolute().parents if one.exists())
-    check_folder(parent, field)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(field, str(folder), "it is not empty: name a new folder")
+    check_can_be_made(folder, field)
+
+
+def check_can_be_made(path: Path, field: str) -> None:
+    """Raises InputError unless files can be made in the folder `path`, or in the nearest folder
+    above it that exists."""
+    places = (path.absolute(), *path.absolute().parents)
+    check_folder(next(one for one in places if one.exists()), field)
 
 
 def save_elsewhere(name: str, data: bytes) -> Path:

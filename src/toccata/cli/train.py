@@ -11,10 +11,10 @@ import typer
 
 from toccata.cli import finetune, flags
 from toccata.cli.outputs import is_stdout, names, suffix_format
-from toccata.cli.places import STDOUT, Place, reserve
+from toccata.cli.places import STDOUT, Place, check_can_be_made, reserve
 from toccata.cli.report import interruptible, lines, say, show, working
 from toccata.cli.results import Finish
-from toccata.errors import AudioError
+from toccata.errors import AudioError, InputError
 
 train = typer.Typer(no_args_is_help=True, help="Train a model of your own.")
 
@@ -112,5 +112,23 @@ train.command(epilog=finetune.EXAMPLES)(finetune.full)
 def _run(module: str, config: Path) -> None:
     # What a run logs is its progress: step, speed, losses.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    _check_out(config)
     with interruptible("training; run it again to go on"), lines("training"):
         show(str(import_module(f"toccata.training.{module}").main(config)))
+
+
+def _check_out(config: Path) -> None:
+    """Raises InputError unless a run can write where its `out` is, before hours of training.
+
+    Whatever else is wrong with a config, the run itself says.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        problem = f"is no YAML: {str(error).splitlines()[0]}"
+        raise InputError("config", str(config), "correct it", problem) from error
+    out = values.get("out") if isinstance(values, dict) else None
+    if isinstance(out, str):
+        check_can_be_made(Path(out), "config")
