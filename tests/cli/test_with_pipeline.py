@@ -73,6 +73,18 @@ def test_the_stream_is_the_clip(capfdbinary: pytest.CaptureFixture[bytes]) -> No
     assert np.abs(streamed - whole).max() <= 1
 
 
+@pytest.mark.parametrize("more", [(), ("--input-audio", "in.wav", "--continuation")])
+def test_the_header_of_a_stream_has_its_length(
+    capfdbinary: pytest.CaptureFixture[bytes], more: tuple[str, ...]
+) -> None:
+    write(Path("in.wav"), tone(1.3), "wav")
+    with pytest.raises(SystemExit):
+        main(["generate", "piano", "-d", "1.1", "--seed", "1", *more, "--stream", "-"])
+    streamed = capfdbinary.readouterr().out
+    assert int.from_bytes(streamed[40:44], "little") == len(streamed) - 44
+    assert read(streamed).duration_s == pytest.approx(2.4 if more else 1.1)
+
+
 def test_encode_decode_keeps_the_length(run: Run) -> None:
     write(Path("in.wav"), tone(3.21), "wav")
     assert run("encode-decode", "in.wav", "-o", "out.wav").code == 0
