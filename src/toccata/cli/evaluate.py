@@ -60,10 +60,11 @@ def evaluate(
     figures = found.report.to_json()
     lines = [bars.table(found.report), *(f"{name}: {value}" for name, value in figures.items())]
     text = dumps(figures, ensure_ascii=False) if json else "\n".join(lines)
+    # First, because what is on stdout is not lost if the report cannot be written.
+    show_costly(text, "evaluation.json" if json else "evaluation.txt")
     if report is not None:
         for path in folder.write(report, found.report, found.points):
             say(str(path))
-    show_costly(text, "evaluation.json" if json else "evaluation.txt")
 
 
 def _check_report(report: Path, names: Sequence[str], *, overwrite: bool) -> None:

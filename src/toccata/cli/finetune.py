@@ -230,7 +230,8 @@ def _lora(config: Any, given: dict[str, Any]) -> Any:
     try:
         return replace(config, **named)
     except CheckpointError as error:
-        raise InputError("lora", named, str(error)) from error
+        cure = "correct --rank, --alpha and --targets"
+        raise InputError("lora", None, cure, f"cannot be of this size: {error}") from error
 
 
 def _tell(outcome: Outcome, *, json: bool) -> None:
