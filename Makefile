@@ -20,7 +20,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
 .PHONY: song serve test test-gpu test-weights lint bench bench-gpu docs clean
 
 song: $(VENV)/.installed
-	$(VENV)/bin/toccata generate "$$PROMPT" --model mini --duration $(DURATION) --output $(OUTPUT)
+	$(VENV)/bin/toccata generate "$$PROMPT" --model mini --duration $(DURATION) --output $(OUTPUT) --overwrite
 	@echo "Your music is in $(abspath $(OUTPUT))"
 
 serve: $(VENV)/.server

@@ -17,7 +17,7 @@ Those that only the server raises are beside the code that does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 class ToccataError(Exception):
@@ -33,11 +33,35 @@ class InputError(ToccataError):
     exit_code = 2
     http_status = 422
 
-    def __init__(self, field: str, value: object, allowed: str) -> None:
-        super().__init__(f"{field}: {value!r} is not valid; {allowed}")
+    def __init__(self, field: str, value: object, allowed: str, problem: str | None = None) -> None:
+        """A message of two parts, "{field} {problem}; {allowed}".
+
+        Args:
+            field: The name of the field, flag or file.
+            value: The value that was given; None if it is missing.
+            allowed: What may be given, or the cure.
+            problem: What is wrong, where "is missing" (None) and "VALUE is not valid" (any other
+                value) do not say it.
+        """
+        if problem is None and value is not None:
+            problem = f"{value!r} is not valid"
+            self._joint = ": "
+        else:
+            problem = problem or "is missing"
+            self._joint = " "
+        super().__init__(f"{field}{self._joint}{problem}; {allowed}")
         self.field = field
         self.value = value
         self.allowed = allowed
+        self.problem = problem
+
+    def sentence(self, rename: Callable[[str], str]) -> str:
+        """The message with the names of fields as one surface has them.
+
+        Args:
+            rename: Maps a text that may hold names of fields to the same text with other names.
+        """
+        return f"{rename(self.field)}{self._joint}{self.problem}; {rename(self.allowed)}"
 
 
 class InputErrors(InputError):
@@ -45,7 +69,7 @@ class InputErrors(InputError):
 
     def __init__(self, problems: Sequence[InputError]) -> None:
         first = problems[0]
-        super().__init__(first.field, first.value, first.allowed)
+        super().__init__(first.field, first.value, first.allowed, first.problem)
         self.problems = tuple(problems)
 
     def __str__(self) -> str:

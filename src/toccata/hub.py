@@ -26,6 +26,7 @@ SAFETENSORS = (CONFIG, "tokenizer.json", WEIGHTS, INDEX, "model-*-of-*.safetenso
 # T5's repositories have an owner by now, but checkpoints still call them by their first names.
 OWNERS = {name: f"google-t5/{name}" for name in ("t5-small", "t5-base", "t5-large")}
 NON_COMMERCIAL = "facebook/"
+LICENCE, NON_COMMERCIAL_LICENCE = "MIT", "CC-BY-NC 4.0"
 
 # Done and total, in bytes; the total grows while the files are being found.
 OnBytes = Callable[[int, int], None]
@@ -66,6 +67,13 @@ def fetch(
 def cached(cache_dir: Path | None = None) -> Mapping[str, int]:
     """Hub ids of all models in the cache, whole or not, with their size in bytes."""
     return {hub_id: repository.size_on_disk for hub_id, repository in _scan(cache_dir).items()}
+
+
+def licence_of(hub_id: str | None) -> str | None:
+    """The licence of a model's weights; None where only the hub knows it."""
+    if hub_id is None:
+        return LICENCE
+    return NON_COMMERCIAL_LICENCE if hub_id.startswith(NON_COMMERCIAL) else None
 
 
 def remove(hub_id: str | None, *, cache_dir: Path | None = None) -> int:
@@ -157,7 +165,7 @@ def _snapshot(
 
 
 def _say_licence(hub_id: str) -> None:
-    if hub_id.startswith(NON_COMMERCIAL):
+    if licence_of(hub_id) == NON_COMMERCIAL_LICENCE:
         log.warning("%s: its weights are CC-BY-NC 4.0, not for commercial use", hub_id)
     else:
         log.info("%s: see its licence at https://huggingface.co/%s", hub_id, hub_id)

@@ -177,7 +177,8 @@ def _sources(values: Mapping[str, Any], schema: Schema) -> list[InputError]:
     if audio is None and model == ENCODE_DECODE:
         return [InputError("input_audio", None, "encode-decode needs the audio to encode")]
     if audio is None and values["continuation"]:
-        return [InputError("continuation", True, "it needs input_audio, the audio to carry on")]
+        cure = "it needs input_audio, the audio to continue"
+        return [InputError("continuation", True, cure, "cannot be used alone")]
     if audio is None and values["prompt"] is None:
         return [InputError("prompt", None, "give a prompt, input_audio or both")]
     if audio is None or values["continuation"] or model not in TEXT_MODELS:

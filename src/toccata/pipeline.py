@@ -195,7 +195,7 @@ class Toccata:
         )
         length = given.samples.shape[1]
         if length == 0:
-            raise InputError("audio", "0 samples", "give audio that is not empty")
+            raise InputError("audio", None, "give audio that is not empty", "holds no samples")
         codes = codec.encode(torch.from_numpy(given.samples)[None].to(self.model.device))
         decoded = codec.decode(codes)[0, :, :length].cpu().numpy()
         parameters = {"normalization": normalization}

@@ -90,7 +90,7 @@ def _name(variable: str, text: str) -> str:
     known = [PREFIX + reader.upper() for reader in (*_READERS, *SERVER_VARIABLES)]
     close = get_close_matches(variable, known, n=1)
     hint = f"did you mean {close[0]}?" if close else "the variables are " + ", ".join(known)
-    raise InputError(variable, text, f"there is no such variable; {hint}")
+    raise InputError(variable, text, hint, "is no variable that toccata reads")
 
 
 def read_text(source: str, text: str) -> str:

@@ -20,6 +20,7 @@ from toccata.audio.files import read, write
 from toccata.errors import AudioError, InputError
 from toccata.types import Clip, Waveform
 
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 STEP_16 = 2.0**-15
 
 
@@ -128,6 +129,19 @@ def test_mp3_has_the_bitrate_asked_for(bitrate_kbps: int, rate_hz: int) -> None:
     assert size * 8 / 4.0 / 1000 == pytest.approx(bitrate_kbps, rel=0.05)
 
 
+@pytest.mark.parametrize(("channels", "kbps"), [(1, 192), (2, 320)])
+def test_mp3_takes_as_much_as_its_channels_need(channels: int, kbps: int) -> None:
+    size = len(file_bytes(sine(4.0, rate_hz=32000, channels=channels), "mp3"))
+    assert size * 8 / 4.0 / 1000 == pytest.approx(kbps, rel=0.05)
+
+
+def test_ogg_heeds_a_bitrate() -> None:
+    music = read(EXAMPLES / "lo-fi.mp3", end_s=4.0)
+    for kbps in (64, 96, 192):
+        size = len(file_bytes(music, "ogg", bitrate_kbps=kbps))
+        assert size * 8 / music.duration_s / 1000 == pytest.approx(kbps, rel=0.3)
+
+
 def test_minutes_of_ogg_are_written() -> None:
     silence = Waveform(np.zeros((2, 180 * 8000), np.float32), 8000)
     assert read(file_bytes(silence, "ogg")).samples.shape == silence.samples.shape
@@ -148,6 +162,7 @@ def test_a_clip_is_saved_by_its_suffix(tmp_path: Path) -> None:
         ("wav", {"bit_depth": 8}, "bit_depth"),
         ("flac", {"bit_depth": 32}, "bit_depth"),
         ("mp3", {"bitrate_kbps": 321}, "bitrate_kbps"),
+        ("ogg", {"bitrate_kbps": 0}, "bitrate_kbps"),
     ],
 )
 def test_wrong_options_are_named(format: str, options: dict[str, int], field: str) -> None:

@@ -30,6 +30,7 @@ class FakeToccata:
     requests: list[Mapping[str, Any]] = field(default_factory=list)
     interrupt: bool = False
     warmed_up: int = 0
+    on_generate: Callable[[], object] = lambda: None  # what happens meanwhile
 
     def warm_up(self) -> None:
         self.warmed_up += 1
@@ -44,6 +45,7 @@ class FakeToccata:
         on_progress: Callable[[Progress], None] | None = None,
     ) -> list[Clip]:
         self.requests += requests
+        self.on_generate()
         for step in range(3):
             if on_progress is not None:
                 on_progress(Progress(step + 1, 3))

@@ -49,6 +49,19 @@ def test_a_report_is_a_folder(run: Run, asked: list[int], tmp_path: Path) -> Non
     assert "tempo.svg" in result.err
 
 
+def test_figures_are_there_though_the_report_cannot_be_written(
+    run: Run, asked: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("toccata.evaluation.folder.write", full)
+    result = run("eval", "mini", "--json", "--report", str(tmp_path / "found"))
+    assert result.code == 1
+    assert "No space left" in result.err
+    assert json.loads(result.out)["model"] == GOOD.to_json()["model"]
+
+
 def test_too_few_clips_are_a_wrong_value(run: Run, asked: list[int]) -> None:
     assert run("eval", "mini", "--clips", "2").code == 2
     assert asked == []

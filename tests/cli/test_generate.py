@@ -127,10 +127,23 @@ def test_fades_are_asked_for(fake: FakeToccata, run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["x", "-d", "99999", "--top-k", "x"], ["duration", "top_k", "99999"]),
-        (["x", "--prompt", "y"], ["given twice"]),
+        (["x", "-d", "99999", "--top-k", "x"], ["--duration: 99999.0 is", "--top-k: 'x' is"]),
+        (["x", "--prompt", "y"], ["--prompt is given twice"]),
         (["x", "--model", "melodi"], ["did you mean melody"]),
-        (["x", "-n", "2", "-o", "x.wav"], ["{n}"]),
+        (["x", "-n", "2", "-o", "-"], ["--output", "one file"]),
+        (["x", "-o", "-", "--json"], ["--output", "--json"]),
+        (["x", "-o", "/proc/x.wav"], ["--output", "/proc", "cannot be written"]),
+        (["x", "--bit-depth", "8", "-o", "x.wav"], ["--bit-depth: 8", "16, 24 or 32"]),
+        (["x", "--bit-depth", "32", "-o", "x.flac"], ["--bit-depth: 32", "16 or 24"]),
+        (["x", "--bitrate", "9", "-o", "x.mp3"], ["--bitrate: 9", "32, 40"]),
+        (["x", "--stream", "-", "--bit-depth", "24"], ["one clip as 16-bit wav"]),
+        (
+            ["x", "--stream", "-", "--normalization-strategy", "peak"],
+            ["--normalization-strategy", "loudness, rms, clip"],
+        ),
+        (["x", "--prompts", "none.csv"], ["--prompts", "none.csv", "No such file"]),
+        (["x", "--prompts", "x.txt"], [".csv or .jsonl"]),
+        (["-", "--input-audio", "-"], ["--input-audio", "stdin"]),
         (["x", "-o", "x.doc"], [".wav", ".flac"]),
         (["x", "-o", "x.wav", "--format", "mp3"], ["give one of the two"]),
         (["x", "-o", "nowhere/x.wav"], ["no folder nowhere"]),
@@ -138,15 +151,15 @@ def test_fades_are_asked_for(fake: FakeToccata, run: Run) -> None:
         (["x", "-o", "{seed.real}.wav"], ["{seed}"]),
         (["x", "-o", "{.wav"], ["{seed}"]),
         (["x", "--bitrate", "128", "-o", "x.wav"], ["bitrate", "mp3"]),
-        (["x", "--bit-depth", "24", "-o", "x.mp3"], ["bit_depth", "flac"]),
-        (["x", "--raw"], ["--stream"]),
+        (["x", "--bit-depth", "24", "-o", "x.mp3"], ["--bit-depth", "flac"]),
+        (["x", "--raw"], ["--raw cannot be used alone; it goes with --stream"]),
         (["x", "--stream", "s.wav"], ["--output"]),
         (["x", "--stream", "-", "-n", "2"], ["one clip"]),
         (["x", "--stream", "-", "--fade-out", "1"], ["one clip"]),
         (["x", "--device", "gpu"], ["--device", "cuda"]),
         (["x", "--seed", str(2**63 - 1), "-n", "2"], ["no room"]),
         (["--model", "large", "--input-audio", "a.wav"], ["melody-large"]),
-        ([], ["give a prompt"]),
+        ([], ["--prompt is missing; give a prompt, --input-audio or both"]),
     ],
 )
 def test_wrong_requests_end_before_the_model_is_loaded(
@@ -212,14 +225,17 @@ def test_stream_to_stdout_is_wav_or_samples_alone(
 ) -> None:
     from toccata.cli import main
 
+    command = ["generate", "x", "-d", "0.5", "--normalization-strategy", "clip"]
     with pytest.raises(SystemExit):
-        main(["generate", "x", "-d", "0.5", "--stream", "-"])
+        main([*command, "--stream", "-"])
     whole = capfdbinary.readouterr().out
     with pytest.raises(SystemExit):
-        main(["generate", "x", "-d", "0.5", "--stream", "-", "--raw"])
+        main([*command, "--stream", "-", "--raw"])
     bare = capfdbinary.readouterr().out
     assert whole[:4] == b"RIFF"
     assert whole[-len(bare) :] == bare
+    assert struct.unpack("<I", whole[4:8]) == (len(whole) - 8,)
+    assert struct.unpack("<I", whole[40:44]) == (len(bare),)
     assert len(bare) == RATE_HZ // 2 * 2
     assert max(struct.unpack(f"<{len(bare) // 2}h", bare)) == pytest.approx(2**14, rel=0.01)
 

@@ -24,8 +24,20 @@ def nothing_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_list_names_all_models_and_what_else_was_fetched(run: Run) -> None:
-    lines = run("models", "list").out.splitlines()
+    header, *lines = run("models", "list").out.splitlines()
+    assert header.split() == ["name", "follows", "channels", "size", "licence", "here"]
     assert [line.split()[0] for line in lines] == [*KNOWN, "someone/their-model"]
+    small, theirs = lines[1], lines[-1]
+    assert "300 M weights  CC-BY-NC 4.0  no" in small
+    assert "123 B" in theirs
+    assert "see the hub" in theirs
+
+
+def test_list_has_the_size_of_what_is_here(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "cached", lambda: {"facebook/musicgen-small": 2_360_000_000})
+    mini, small = run("models", "list").out.splitlines()[1:3]
+    assert "2.36 GB" in small
+    assert "MIT" in mini
 
 
 def test_list_as_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,6 +50,8 @@ def test_list_as_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         "follows": "text",
         "channels": 1,
         "path": None,
+        "size_bytes": None,
+        "licence": "CC-BY-NC 4.0",
     }
 
 

@@ -77,7 +77,30 @@ def test_info_shows_how_a_file_was_made(fake: FakeToccata, run: Run) -> None:
     run("generate", "a waltz", "-d", "0.5", "--seed", "3", "-o", "x.mp3")
     assert "prompt: a waltz" in run("info", "x.mp3").out
     described = json.loads(run("info", "x.mp3", "--json").out)
-    assert (described["path"], described["seed"]) == ("x.mp3", "3")
+    assert (described["path"], described["seed"], described["top_k"]) == ("x.mp3", 3, 250)
+    assert described["audio"] == {
+        "duration_s": 0.5,
+        "format": "mp3",
+        "sample_rate_hz": 32000,
+        "channels": 1,
+    }
+    assert "0.5 s, 32000 Hz, 1 ch, mp3" in run("info", "x.mp3").out
+
+
+def test_a_prompt_of_digits_stays_text(fake: FakeToccata, run: Run) -> None:
+    run("generate", "1984", "-d", "0.5", "-o", "x.wav")
+    assert json.loads(run("info", "x.wav", "--json").out)["prompt"] == "1984"
+
+
+def test_info_says_what_a_clip_continues(fake: FakeToccata, run: Run) -> None:
+    Path("mine").mkdir()
+    write(Path("mine/in.wav"), tone(2.0), "wav")
+    given = ("--input-audio", "mine/in.wav", "--continuation-end", "1.5", "-d", "0.5")
+    run("generate", *given, "--continuation", "-o", "longer.wav")
+    run("generate", *given, "-o", "melody.wav")
+    longer = json.loads(run("info", "longer.wav", "--json").out)
+    assert (longer["continuation_of"], longer["continuation_of_end_s"]) == ("in.wav", 1.5)
+    assert "melody_of: in.wav" in run("info", "melody.wav").out
 
 
 def test_info_of_a_file_from_elsewhere(fake: FakeToccata, run: Run) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.cli.conftest import Result
 from tests.training.corpus import fake_synth
 from toccata.audio.files import read
+from toccata.audio.tags import read_tags
 from toccata.training.corpus.captions import caption
 from toccata.training.corpus.compose import compose
 from toccata.training.corpus.stream import caption_rng
@@ -57,3 +58,26 @@ def test_a_missing_soundfont_names_the_package(run: Run, soundfont: str) -> None
     result = run("train", "song", "--soundfont", "none.sf2")
     assert result.code == 2
     assert "fluid-soundfont-gm" in result.err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("out: /proc/run\n", "--config: '/proc' is not valid"), ("out: [\n", "is no YAML")],
+)
+@pytest.mark.parametrize("run_name", ["corpus", "codec", "lm", "pack", "listener"])
+def test_a_run_checks_its_folder_first(
+    run: Run, tmp_path: Path, run_name: str, text: str, said: str
+) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(text)
+    result = run("train", run_name, "--config", str(config))
+    assert result.code == 2
+    assert said in result.err
+
+
+def test_a_song_is_tagged_and_never_overwritten(run: Run, soundfont: str) -> None:
+    options = ("--duration=1", "-os.flac", "--soundfont", soundfont)
+    assert run("train", "song", *options).code == 0
+    assert read_tags(Path("s.flac"))["model"] == "corpus"
+    assert "--output names s.flac, which exists already" in run("train", "song", *options).err
+    assert run("train", "song", *options, "--overwrite").code == 0

@@ -62,15 +62,27 @@ def test_a_melody_a_continuation_and_fades(run: Run) -> None:
 
 
 def test_the_stream_is_the_clip(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    common = ["generate", "piano", "-d", "2.5", "--seed", "1"]
+    common = ["generate", "piano", "-d", "2.5", "--seed", "1", "--normalization-strategy", "clip"]
     with pytest.raises(SystemExit):
         main([*common, "--stream", "-", "--raw"])
     streamed = np.frombuffer(capfdbinary.readouterr().out, "<i2")
     with pytest.raises(SystemExit):
-        main([*common, "--normalization-strategy", "clip", "-o", "whole.wav"])
+        main([*common, "-o", "whole.wav"])
     whole = read(Path("whole.wav")).samples[0] * 2**15
     assert len(streamed) == round(2.5 * SAMPLE_RATE_HZ)
     assert np.abs(streamed - whole).max() <= 1
+
+
+@pytest.mark.parametrize("more", [(), ("--input-audio", "in.wav", "--continuation")])
+def test_the_header_of_a_stream_has_its_length(
+    capfdbinary: pytest.CaptureFixture[bytes], more: tuple[str, ...]
+) -> None:
+    write(Path("in.wav"), tone(1.3), "wav")
+    with pytest.raises(SystemExit):
+        main(["generate", "piano", "-d", "1.1", "--seed", "1", *more, "--stream", "-"])
+    streamed = capfdbinary.readouterr().out
+    assert int.from_bytes(streamed[40:44], "little") == len(streamed) - 44
+    assert read(streamed).duration_s == pytest.approx(2.4 if more else 1.1)
 
 
 def test_encode_decode_keeps_the_length(run: Run) -> None:
@@ -102,4 +114,4 @@ def test_ctrl_c_while_the_engine_runs(run: Run, monkeypatch: pytest.MonkeyPatch)
 def test_a_stride_longer_than_the_window_is_refused(run: Run) -> None:
     result = run("generate", "piano", "-d", "0.5", "--stride", "1.5")
     assert result.code == 2
-    assert "stride_s" in result.err
+    assert "--stride: 1.5" in result.err

@@ -258,9 +258,9 @@ def test_clips_name_what_was_added(folder: Path, file: Path) -> None:
 
 
 def generated(folder: Path, *options: str) -> np.ndarray[Any, Any]:
-    command = ["generate", "piano", "-m", str(folder), "-d", "0.5", "--seed", "1", "-o", "x.wav"]
+    command = ["generate", "piano", "-m", str(folder), "-d", "0.5", "--seed", "1", "--overwrite"]
     with pytest.raises(SystemExit) as ended:
-        main([*command, "--precision", "fp32", "--device", "cpu", *options])
+        main([*command, "-o", "x.wav", "--precision", "fp32", "--device", "cpu", *options])
     assert not ended.value.code
     from toccata.audio.files import read
 

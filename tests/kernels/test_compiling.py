@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,18 +15,21 @@ from toccata.kernels import compiling
 
 PROGRAM = """
 import numpy as np
-from toccata.kernels import packing, team
+from toccata.kernels import compiling, packing, team
 from toccata.kernels.layers import PRODUCT_LOOPS, product
 from toccata.kernels.rounding import Rounded
 matrix = packing.int8(np.ones((16, 64), np.float32))
-team.run(product, PRODUCT_LOOPS, 1, np.ones((1, 64), np.float32), matrix, 1,
-         Rounded.empty(1, 64), np.zeros((8, 16), np.float32))
-print(sum(product.stats.cache_hits.values()), sum(product.stats.cache_misses.values()))
+said = []
+with compiling.announcing(lambda: said.append("compiling")):
+    team.run(product, PRODUCT_LOOPS, 1, np.ones((1, 64), np.float32), matrix, 1,
+             Rounded.empty(1, 64), np.zeros((8, 16), np.float32))
+print(sum(product.stats.cache_hits.values()), sum(product.stats.cache_misses.values()), *said)
 """
+SOURCE = Path(compiling.__file__).parents[2]
 
 
-def run_with(cache: Path) -> str:
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+def run_with(cache: Path, source: Path = SOURCE) -> str:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(source)}
     command = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
     return done.stdout.strip()
@@ -33,14 +37,25 @@ def run_with(cache: Path) -> str:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="caches lie elsewhere on other systems")
 def test_the_second_process_compiles_nothing(tmp_path: Path) -> None:
-    assert [run_with(tmp_path), run_with(tmp_path)] == ["0 1", "1 0"]
+    assert [run_with(tmp_path), run_with(tmp_path)] == ["0 1 compiling", "1 0"]
     assert list((tmp_path / "toccata" / "kernels").glob("*/*"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="caches lie elsewhere on other systems")
 def test_a_folder_that_cannot_be_written_to_costs_time_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "toccata").write_text("in the way")
-    assert [run_with(tmp_path), run_with(tmp_path)] == ["0 1", "0 1"]
+    assert [run_with(tmp_path), run_with(tmp_path)] == ["0 1 compiling"] * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="caches lie elsewhere on other systems")
+def test_another_environment_compiles_again_and_says_so(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    code_alone = shutil.ignore_patterns("*.safetensors", "__pycache__")
+    shutil.copytree(SOURCE / "toccata", other / "toccata", ignore=code_alone)
+    run_with(tmp_path)
+    folder = tmp_path / "toccata" / "kernels"
+    assert compiling.is_cold(folder) is False
+    assert run_with(tmp_path, other) == "0 1 compiling"
 
 
 def test_a_first_start_says_what_takes_so_long(

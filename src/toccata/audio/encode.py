@@ -14,9 +14,12 @@ from toccata.audio.stream_wav import check_bit_depth, quantize, to_pcm, wav_head
 from toccata.errors import AudioError, InputError
 from toccata.types import Waveform
 
-DEFAULT_BITRATE_KBPS = 320
+MP3_MONO_KBPS, MP3_STEREO_KBPS = 192, 320  # by default: 320 is the most there is
 _BLOCK_FRAMES = 2**16  # libsndfile's Vorbis encoder overflows the stack on minutes at once
-_VORBIS_COMPRESSION = 0.4  # Vorbis quality 6: about 190 kbit/s in stereo
+_VORBIS_QUALITY = 0.6  # about 190 kbit/s in stereo at 44.1 kHz
+# What Vorbis takes in stereo at the qualities 0, 0.1, ... 1, by its own documentation.
+_VORBIS_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
+_MOST_KBPS = 500
 _MP3_BITRATES_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 
 
@@ -34,23 +37,45 @@ FORMATS = {
 }
 
 
-def encode(waveform: Waveform, name: str, bit_depth: int, bitrate_kbps: int) -> bytes:
+def encode(
+    waveform: Waveform, name: str, bit_depth: int = 16, bitrate_kbps: int | None = None
+) -> bytes:
     """The bytes of a file in format `name`.
 
-    bit_depth is heeded by wav (32: float) and flac (16, 24), bitrate_kbps by mp3.
+    bit_depth is heeded by wav (32: float) and flac (16, 24), bitrate_kbps by mp3 and, about, by
+    ogg. None: 192 for mono mp3 and 320 for stereo, a quality of 0.6 for ogg.
     Raises InputError for a wrong option, AudioError for audio the format cannot hold.
     """
+    check_options(name, bit_depth, bitrate_kbps)
     _check(waveform, name)
     if name == "wav":
         return _wav(waveform, bit_depth)
     if name == "flac":
         return _flac(waveform, bit_depth)
-    return _mp3(waveform, bitrate_kbps) if name == "mp3" else _ogg(waveform)
+    kind = _mp3 if name == "mp3" else _ogg
+    return kind(waveform, bitrate_kbps)
+
+
+def check_options(name: str, bit_depth: int = 16, bitrate_kbps: int | None = None) -> None:
+    """Check the options of `encode` before there is anything to encode.
+
+    Raises:
+        InputError: For a format, bit depth or bitrate that does not exist.
+    """
+    if name not in FORMATS:
+        raise InputError("format", name, f"use one of {', '.join(FORMATS)}")
+    if name in ("wav", "flac"):
+        check_bit_depth(bit_depth)
+    if name == "flac" and bit_depth == 32:
+        raise InputError("bit_depth", bit_depth, "use 16 or 24 for flac, or wav for float")
+    if name == "mp3" and bitrate_kbps not in (None, *_MP3_BITRATES_KBPS):
+        allowed = f"use one of {', '.join(map(str, _MP3_BITRATES_KBPS))}"
+        raise InputError("bitrate_kbps", bitrate_kbps, allowed)
+    if bitrate_kbps is not None and not 1 <= bitrate_kbps <= _MOST_KBPS:
+        raise InputError("bitrate_kbps", bitrate_kbps, f"use 1 to {_MOST_KBPS}")
 
 
 def _check(waveform: Waveform, name: str) -> None:
-    if name not in FORMATS:
-        raise InputError("format", name, f"use one of {', '.join(FORMATS)}")
     allowed, rate = FORMATS[name], waveform.sample_rate_hz
     if waveform.samples.ndim != 2 or waveform.samples.size == 0:
         raise AudioError(f"there is no audio to write: samples of shape {waveform.samples.shape}")
@@ -69,31 +94,38 @@ def _wav(waveform: Waveform, bit_depth: int) -> bytes:
 
 
 def _flac(waveform: Waveform, bit_depth: int) -> bytes:
-    check_bit_depth(bit_depth)
-    if bit_depth == 32:
-        raise InputError("bit_depth", bit_depth, "use 16 or 24 for flac, or wav for float")
     # Our own rounding: libsndfile's from float rounds down, half a step of DC.
     whole = quantize(waveform.samples, bit_depth) << (32 - bit_depth)
     return _libsndfile(waveform, whole, format="FLAC", subtype=f"PCM_{bit_depth}")
 
 
-def _mp3(waveform: Waveform, bitrate_kbps: int) -> bytes:
+def _mp3(waveform: Waveform, bitrate_kbps: int | None) -> bytes:
     """Rates below 32 kHz are MPEG-2, whose bitrates end at 160: more than that gives 160."""
-    if bitrate_kbps not in _MP3_BITRATES_KBPS:
-        allowed = f"use one of {', '.join(map(str, _MP3_BITRATES_KBPS))}"
-        raise InputError("bitrate_kbps", bitrate_kbps, allowed)
+    kbps = bitrate_kbps or (MP3_MONO_KBPS if waveform.channels == 1 else MP3_STEREO_KBPS)
     least, most = (32, 320) if waveform.sample_rate_hz >= 32000 else (8, 160)
-    level = (most - min(bitrate_kbps, most)) / (most - least)
+    level = (most - min(kbps, most)) / (most - least)
     settings = {"compression_level": min(level, 0.999), "bitrate_mode": "CONSTANT"}
     return _libsndfile(waveform, waveform.samples.T, format="MP3", **settings)
 
 
-def _ogg(waveform: Waveform) -> bytes:
-    settings = {"subtype": "VORBIS", "compression_level": _VORBIS_COMPRESSION}
+def _ogg(waveform: Waveform, bitrate_kbps: int | None) -> bytes:
+    quality = _VORBIS_QUALITY if bitrate_kbps is None else _vorbis_quality(waveform, bitrate_kbps)
+    settings = {"subtype": "VORBIS", "compression_level": 1.0 - quality}
     channels = waveform.channels
     places = np.argsort(VORBIS_ORDER.get(channels, range(channels)))
     frames = waveform.samples[places].T if channels in VORBIS_ORDER else waveform.samples.T
     return _libsndfile(waveform, frames, format="OGG", **settings)
+
+
+def _vorbis_quality(waveform: Waveform, bitrate_kbps: int) -> float:
+    """What takes about `bitrate_kbps`: how many bits Vorbis spends is up to the music."""
+    return float(
+        np.interp(
+            bitrate_kbps * 2 / waveform.channels,
+            _VORBIS_KBPS,
+            np.linspace(0.0, 1.0, len(_VORBIS_KBPS)),
+        )
+    )
 
 
 def _libsndfile(waveform: Waveform, frames: Any, **settings: Any) -> bytes:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from toccata.audio.collect import collected, lowered
 from toccata.audio.decode import Decoding, decoding
-from toccata.audio.encode import DEFAULT_BITRATE_KBPS, FORMATS, encode
+from toccata.audio.encode import FORMATS, encode
 from toccata.audio.integrity import (
     MAX_CHANNELS,
     RATES_HZ,
@@ -194,12 +194,13 @@ def write(
     format: str | None = None,
     *,
     bit_depth: int = 16,
-    bitrate_kbps: int = DEFAULT_BITRATE_KBPS,
+    bitrate_kbps: int | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> None:
     """Write `waveform` as wav, mp3, flac or ogg; None takes the suffix of a path, else wav.
 
-    bit_depth is for wav (32: float) and flac, bitrate_kbps for mp3. A path is replaced at once
+    bit_depth is for wav (32: float) and flac, bitrate_kbps for mp3 and ogg (None: mp3 of
+    192 in mono and 320 in stereo, ogg of Vorbis' quality 6). A path is replaced at once
     when all is written: a failure leaves what was there. Integers are rounded and held at full
     scale. Raises AudioError, or InputError for a wrong option.
     """

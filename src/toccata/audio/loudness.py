@@ -18,7 +18,7 @@ TARGET_LUFS = -14.0
 PEAK_DBFS = -1.0  # also the ceiling of the limiter
 RMS_DBFS = -18.0
 CLIP_DBFS = -0.5
-_QUIET_RMS = 2e-3  # below it `loudness` leaves a clip alone
+QUIET_RMS = 2e-3  # below it `loudness` leaves a clip alone
 _SILENCE = 1e-4  # -80 dBFS: below it there is nothing to bring up but noise
 
 
@@ -47,7 +47,7 @@ def loudness_lufs(waveform: Waveform) -> float:
 
 
 def _loudness(waveform: Waveform) -> Samples:
-    if rms(waveform.samples) < _QUIET_RMS:
+    if rms(waveform.samples) < QUIET_RMS:
         return waveform.samples
     found = loudness_lufs(waveform)
     return _raised(waveform, TARGET_LUFS - found if math.isfinite(found) else 0.0)

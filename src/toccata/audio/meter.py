@@ -7,6 +7,7 @@ them takes longer than measuring a clip.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +20,43 @@ GATE_S = 0.4
 _OVERLAP_STEP = 0.25  # of a block
 _OFFSET_DB, _ABSOLUTE_LUFS, _RELATIVE_DB = -0.691, -70.0, -10.0
 _SIZE = 2**17  # samples a spectrum is made of
-_MEMORY_S = 0.25  # the filters have forgotten by then: 38 Hz fall by e^-60
+MEMORY_S = 0.25  # the filters have forgotten by then: 38 Hz fall by e^-60
 
 
 def integrated_lufs(samples: Floats, sample_rate_hz: int, block_s: float = GATE_S) -> float:
     """Of [C, N], C at most 5; minus infinity where nothing passes the gates."""
     energies = _block_energies(_k_weighted(samples, sample_rate_hz), sample_rate_hz, block_s)
+    return _gated(energies)
+
+
+def hop_energies(samples: Floats, sample_rate_hz: int, count: int) -> tuple[list[float], int]:
+    """The K-weighted energies of the whole hops, of a quarter of a block each, in a stream.
+
+    Args:
+        samples: [C, N], C at most 5: what the filters remember of before, then what is new.
+        sample_rate_hz: Of the samples.
+        count: How many of the last samples are new.
+
+    Returns:
+        The energies, and how many of the new samples they are of.
+    """
+    hop = round(GATE_S * _OVERLAP_STEP * sample_rate_hz)
+    weighted = _k_weighted(samples, sample_rate_hz)[:, -count:] if count else samples[:, :0]
+    gains = np.array(CHANNEL_GAINS[: len(weighted)])
+    whole = weighted[:, : weighted.shape[1] // hop * hop]
+    squares = np.square(whole).reshape(len(whole), -1, hop).sum(axis=2) / hop
+    return [float(energy) for energy in gains @ squares], whole.shape[1]
+
+
+def gated_lufs(energies: Sequence[float]) -> float:
+    """Integrated loudness of `hop_energies`; of less than a block, that of what there is."""
+    if not energies:
+        return -math.inf
+    size = min(len(energies), round(1 / _OVERLAP_STEP))
+    return _gated(np.convolve(energies, np.ones(size) / size, "valid"))
+
+
+def _gated(energies: Floats) -> float:
     heard = energies[_lufs(energies) >= _ABSOLUTE_LUFS]
     if heard.size == 0:
         return -math.inf
@@ -49,7 +81,7 @@ def _block_energies(weighted: Floats, sample_rate_hz: int, block_s: float) -> Fl
 
 def _k_weighted(samples: Floats, sample_rate_hz: int) -> Floats:
     """Piece by piece, each with as much before it as the filters remember."""
-    before = int(_MEMORY_S * sample_rate_hz)
+    before = int(MEMORY_S * sample_rate_hz)
     size = max(_SIZE, 4 * before)
     response = _response(size, sample_rate_hz)
     padded = np.pad(samples, ((0, 0), (before, 0)))

@@ -12,6 +12,7 @@ from toccata.errors import AudioError, InputError
 
 _PCM, _FLOAT = 1, 3  # WAVE_FORMAT tags
 _LARGEST = 2**32 - 2**16  # leaves room for the tags after the samples
+MAX_DATA_BYTES = _LARGEST - 2**10  # of samples
 
 
 def wav_header(

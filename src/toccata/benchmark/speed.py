@@ -66,7 +66,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         if (self.shape is None) == (self.model is None):
-            raise InputError("shape", self.shape, "give either a shape or a model")
+            problem = self.shape and f"{self.shape} is given beside the model {self.model}"
+            raise InputError("shape", self.shape, "give either a shape or a model", problem)
         if self.shape is not None:
             shape_of(self.shape)
         if not 0.5 <= self.seconds <= MOST_SECONDS:

@@ -9,7 +9,8 @@ import typer
 
 from toccata.cli.app import app
 from toccata.cli.report import say
-from toccata.errors import InputErrors, ToccataError
+from toccata.cli.wording import Flags
+from toccata.errors import InputError, InputErrors, ToccataError
 from toccata.settings import wait_passively
 
 __all__ = ["app", "main"]
@@ -29,12 +30,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ToccataError as error:
         if debug:
             raise
-        problems = error.problems if isinstance(error, InputErrors) else (error,)
-        for problem in problems:
-            say(f"error: {problem}")
+        for sentence in _sentences(error, Flags(command, given)):
+            say(f"error: {sentence}")
         sys.exit(error.exit_code)
     except OSError as error:
         if debug:
             raise
         say(f"error: {error}")
         sys.exit(1)
+
+
+def _sentences(error: ToccataError, flags: Flags) -> list[str]:
+    """A sentence for every problem that `error` holds, in the words of the command line."""
+    if not isinstance(error, InputError):
+        return [str(error)]
+    problems = error.problems if isinstance(error, InputErrors) else (error,)
+    return [flags.sentence(problem) for problem in problems]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from toccata import settings
-from toccata.cli import flags
+from toccata.cli import completion, flags
 from toccata.cli.fetch import fetch
-from toccata.cli.report import show_json, working
+from toccata.cli.report import show_costly, working
+from toccata.settings import PRECISIONS
 
 if TYPE_CHECKING:
     from toccata.benchmark.speed import Plan, Result
@@ -28,15 +32,28 @@ Examples:
 """
 
 Model = Annotated[
-    str | None, typer.Option("--model", "-m", help="Name, hub id or folder. Default: mini.")
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Name, hub id or folder. Default: mini.",
+        autocompletion=completion.models,
+    ),
 ]
 Shape = Annotated[
     str | None,
-    typer.Option(help="Instead of a model: random weights of this checkpoint's shape, like small."),
+    typer.Option(
+        help="Instead of a model: random weights of this checkpoint's shape, like small.",
+        autocompletion=completion.shapes,
+    ),
 ]
 Precisions = Annotated[
     str | None,
-    typer.Option(metavar="NAME,NAME", help="fp32, bf16, fp16, int8, int4 (experimental)."),
+    typer.Option(
+        metavar="NAME,NAME",
+        help="fp32, bf16, fp16, int8, int4 (experimental). Default: by machine.",
+        autocompletion=completion.lists_of(PRECISIONS[1:]),
+    ),
 ]
 Compare = Annotated[
     str | None,
@@ -44,6 +61,7 @@ Compare = Annotated[
         metavar="PEER,PEER",
         help="With --shape: also run transformers, in fp32 (its default) and bf16, or "
         "transformers:PRECISION.",
+        autocompletion=completion.lists_of(("transformers",)),
     ),
 ]
 Seconds = Annotated[float, typer.Option(help="Of audio, 0.5 to 600; beside a peer at most 30.")]
@@ -92,9 +110,9 @@ def bench(
         fetch(plan.model, offline=given.offline)
     result = _measured(plan)
     if json:
-        show_json(result.to_json())
+        show_costly(dumps(result.to_json(), ensure_ascii=False), "bench.json")
     else:
-        _show(plan, result)
+        show_costly(_tables(plan, result), "bench.txt")
 
 
 def _measured(plan: Plan) -> Result:
@@ -104,11 +122,15 @@ def _measured(plan: Plan) -> Result:
         return speed.run(plan, lambda label, done, total: advance(done, total, label))
 
 
-def _show(plan: Plan, result: Result) -> None:
+def _tables(plan: Plan, result: Result) -> str:
     from rich.console import Console
 
     from toccata.benchmark.report import report
 
-    console = Console()
+    # Into memory, as it would look on stdout, which may not take it.
+    written = io.StringIO()
+    width, is_terminal = Console().width, sys.stdout.isatty()
+    console = Console(file=written, width=width, force_terminal=is_terminal)
     for piece in report(plan, result):
         console.print(piece)
+    return written.getvalue().rstrip("\n")

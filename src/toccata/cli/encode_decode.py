@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from toccata import settings
-from toccata.cli import flags, session
-from toccata.cli.outputs import names, suffix_format
-from toccata.cli.results import Finish, deliver
+from toccata.cli import completion, flags, session
+from toccata.cli.outputs import is_stdout, names, suffix_format
+from toccata.cli.places import STDOUT, Place, reserve
+from toccata.cli.play import find_player
+from toccata.cli.results import Finish, Task, deliver
+from toccata.cli.sources import short_name
+from toccata.errors import InputError
 from toccata.inputs import EXTENDED, check, from_text
 from toccata.schema import ENCODE_DECODE
 
@@ -21,14 +26,25 @@ Example:
 
 
 def encode_decode(
-    file: Annotated[str, typer.Argument(help="The audio, of any length.")],
+    file: Annotated[str, typer.Argument(help="A file, a URI or - for stdin; of any length.")],
     *,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Whose codec.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Whose codec.", autocompletion=completion.models),
+    ] = None,
     start: Annotated[str | None, typer.Option(metavar="SECONDS", help="Start here.")] = None,
     end: Annotated[str | None, typer.Option(metavar="SECONDS", help="End here.")] = None,
-    output: flags.Output = None,
+    output: flags.CodedOutput = None,
+    overwrite: flags.Overwrite = False,
+    play: flags.Play = False,
     output_format: Annotated[
-        str | None, typer.Option("--output-format", "--format", help="wav, mp3, flac or ogg.")
+        str | None,
+        typer.Option(
+            "--output-format",
+            "--format",
+            help="wav, mp3, flac or ogg.",
+            autocompletion=completion.formats,
+        ),
     ] = None,
     bitrate: flags.Bitrate = None,
     bit_depth: flags.BitDepth = None,
@@ -54,6 +70,22 @@ def encode_decode(
             raw[name] = from_text(EXTENDED[name], text)
     inputs = check(raw, EXTENDED)
     finish = Finish(inputs.output_format, bitrate, bit_depth)
-    pattern = output or "{model}-" + ENCODE_DECODE + ".{format}"
-    files = names(pattern, machine.model, inputs.output_format, count=1)
-    deliver(session.make(machine, inputs, session.Extras()), finish, files, json=json)
+    if is_stdout(output) and (json or play):
+        raise InputError("output", output, "stdout takes one file: leave out --json and --play")
+    place = _place(output, file, machine.model, inputs.output_format, overwrite)
+    player = find_player() if play else None
+    reserve([place])
+    tasks = [Task(inputs, finish, place)]
+    deliver(session.compose(machine, tasks, session.Extras()), json=json, player=player)
+
+
+def _place(
+    output: str | None, source: str, model: str, output_format: str, overwrite: bool
+) -> Place:
+    """By default it is named after the source: song.flac becomes song-mini-encode-decode.wav."""
+    if is_stdout(output):
+        return Place(STDOUT)
+    stem = Path(short_name(source)).stem.replace("{", "{{").replace("}", "}}")
+    chosen = names(output, 1, f"{stem}-{{model}}-{ENCODE_DECODE}.{{format}}")
+    path = chosen.path(0, 1, model, output_format)
+    return Place(path, overwrite, chosen.is_automatic and not overwrite)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from toccata import __version__, settings
-from toccata.cli import flags
+from toccata.cli import completion, flags
+from toccata.cli.places import check_can_be_made
 from toccata.cli.report import say, show, show_json, working
 from toccata.errors import InputError
 
@@ -30,7 +31,13 @@ A run goes on where it stopped, by the same command. Examples:
 """
 
 Data = Annotated[Path, typer.Option(help="A folder of music, with words for it if there are any.")]
-Base = Annotated[str, typer.Option(help="The model to start from: name, hub id or folder.")]
+Base = Annotated[
+    str,
+    typer.Option(
+        help="The model to start from: name, hub id or folder.",
+        autocompletion=completion.models,
+    ),
+]
 Output = Annotated[Path, typer.Option("--output", "-o", help="What to write.")]
 Config = Annotated[
     Path | None, typer.Option(help="All options of training, as YAML. Flags go before it.")
@@ -46,7 +53,11 @@ Rank = Annotated[int | None, typer.Option(min=1, help="Of the updates. Default: 
 Alpha = Annotated[float | None, typer.Option(help="How loud they are. Default: the rank.")]
 Targets = Annotated[
     str | None,
-    typer.Option(metavar="NAME,NAME", help="attention, ffn, conditions. Default: the first two."),
+    typer.Option(
+        metavar="NAME,NAME",
+        help="attention, ffn, conditions. Default: the first two.",
+        autocompletion=completion.lists_of(("attention", "ffn", "conditions")),
+    ),
 ]
 Steps = Annotated[int | None, typer.Option(min=1, help="Default: 1000, or as --minutes allows.")]
 Minutes = Annotated[float | None, typer.Option(help="Stop by then, learning rate and all.")]
@@ -58,7 +69,13 @@ Patience = Annotated[
 ]
 Every = Annotated[int | None, typer.Option(min=1, help="Steps between two looks. Default: 50.")]
 Seed = Annotated[int | None, typer.Option(min=0, help="Default: 0.")]
-Precision = Annotated[str | None, typer.Option(help="fp32, bf16, fp16. Default: by machine.")]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        help="fp32, bf16, fp16. Default: by machine.",
+        autocompletion=completion.of(("fp32", "bf16", "fp16")),
+    ),
+]
 Recompute = Annotated[
     bool | None, typer.Option("--recompute", help="Less memory, for a third more time.")
 ]
@@ -156,6 +173,7 @@ _TRAINING = (
 
 def _start(kind: str, given: dict[str, Any]) -> None:
     wanted = _wanted(kind, given)
+    check_can_be_made(wanted.output.parent, "output")  # before hours of training
     from toccata.training.finetune.run import finetune, trial
 
     with working("training") as advance:
@@ -212,7 +230,8 @@ def _lora(config: Any, given: dict[str, Any]) -> Any:
     try:
         return replace(config, **named)
     except CheckpointError as error:
-        raise InputError("lora", named, str(error)) from error
+        cure = "correct --rank, --alpha and --targets"
+        raise InputError("lora", None, cure, f"cannot be of this size: {error}") from error
 
 
 def _tell(outcome: Outcome, *, json: bool) -> None:

@@ -9,16 +9,22 @@ from typing import Annotated, Any
 
 import typer
 
+from toccata.cli import completion
 from toccata.inputs import from_text
 from toccata.schema import EXTENDED, Field, default_of
 
 Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, cuda:N or mps. Default: the best there is.")
+    str | None,
+    typer.Option(
+        help="cpu, cuda, cuda:N or mps. Default: the best there is.",
+        autocompletion=completion.devices,
+    ),
 ]
 Precision = Annotated[
     str | None,
     typer.Option(
-        help="fp32, bf16, fp16, on CPUs int8 or int4 (experimental). Default (auto): by machine."
+        help="fp32, bf16, fp16, on CPUs int8 or int4 (experimental). Default (auto): by machine.",
+        autocompletion=completion.precisions,
     ),
 ]
 Lora = Annotated[
@@ -27,12 +33,22 @@ Lora = Annotated[
         metavar="FILE[:SCALE]", help="Add what `toccata train lora` has learnt; repeatable."
     ),
 ]
-Full = Annotated[str, typer.Option("--precision", help="fp32, bf16 or fp16.")]
+Full = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        help="fp32, bf16 or fp16.",
+        autocompletion=completion.of(("fp32", "bf16", "fp16")),
+    ),
+]
 Offline = Annotated[
     bool | None, typer.Option("--offline/--online", help="Never ask the hub for weights.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object per result on stdout.")]
-Text = Annotated[str | None, typer.Argument(metavar="PROMPT", help="The same as --prompt.")]
+Text = Annotated[
+    str | None,
+    typer.Argument(metavar="PROMPT", help="The same as --prompt; - reads it from stdin."),
+]
 Count = Annotated[
     int, typer.Option("--count", "-n", min=1, max=1000, help="Variations: seed, seed + 1, ...")
 ]
@@ -42,20 +58,61 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="PATTERN",
-        help="The files' name, with {seed}, {n}, {model} and {format} filled in; its suffix is "
-        "the format. Default: {model}-{seed}.{format}",
+        help="A file, with {seed}, {n}, {model} and {format} filled in, whose suffix is the "
+        "format; or a folder, or - for stdout. Default: {model}-{seed}.{format}; that and names in "
+        "a folder are numbered if they exist already.",
+    ),
+]
+CodedOutput = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="A file, whose suffix is the format; or a folder, or - for stdout. Default: named "
+        "after the source, as song-mini-encode-decode.wav.",
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist already.")]
+Play = Annotated[
+    bool,
+    typer.Option("--play", help="Play the result, by ffplay, afplay, paplay or aplay."),
+]
+Prompts = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE.csv|.jsonl",
+        help="Many requests, one a line; the columns are inputs, as prompt, duration and seed. "
+        "Flags are for the rows that leave them out.",
     ),
 ]
 Stream = Annotated[
     str | None,
-    typer.Option(metavar="-", help="Write 16-bit wav to stdout while it is made."),
+    typer.Option(
+        metavar="-",
+        help="Write 16-bit wav to stdout while it is made. Its level follows what is known so "
+        "far, and ends within about 1 dB of the file's.",
+        autocompletion=completion.of(("-",)),
+    ),
 ]
 Headerless = Annotated[
     bool, typer.Option("--raw", help="With --stream: samples only, without a wav header.")
 ]
-Bitrate = Annotated[int | None, typer.Option(min=8, max=500, help="Of mp3 and ogg, in kbit/s.")]
+Bitrate = Annotated[
+    int | None,
+    typer.Option(
+        min=8,
+        max=500,
+        help="Of mp3 and (about) of ogg, in kbit/s. Default: mp3 192 in mono and 320 in stereo; "
+        "ogg about 100 in mono and 190 in stereo.",
+    ),
+]
 BitDepth = Annotated[
-    int | None, typer.Option(help="Of wav and flac: 16, 24, or 32 for a wav of floats.")
+    int | None,
+    typer.Option(
+        help="Of wav and flac: 16, 24, or 32 for a wav of floats. Default: 16.",
+        autocompletion=completion.of(("16", "24", "32")),
+    ),
 ]
 FadeIn = Annotated[float, typer.Option(min=0, max=600, help="Seconds.")]
 FadeOut = Annotated[float, typer.Option(min=0, max=600, help="Seconds.")]
@@ -80,7 +137,7 @@ _ALIASES = {
     "classifier_free_guidance": ("--cfg",),
     "output_format": ("--format",),
 }
-_METAVARS = {"integer": "INTEGER", "number": "NUMBER", "audio": "FILE", "string": "TEXT"}
+_METAVARS = {"integer": "INTEGER", "number": "NUMBER", "audio": "FILE|URI|-", "string": "TEXT"}
 
 
 def takes_inputs(command: Callable[..., None]) -> Callable[..., None]:
@@ -116,7 +173,11 @@ def _annotation(field: Field) -> Any:
         return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=_help(field))]
     metavar = "|".join(field.choices) if 0 < len(field.choices) < 6 else _METAVARS[field.kind]
     aliases = _ALIASES.get(field.name, ())
-    return Annotated[str | None, typer.Option(flag, *aliases, metavar=metavar, help=_help(field))]
+    complete = completion.of(field.choices) if field.choices else None
+    return Annotated[
+        str | None,
+        typer.Option(flag, *aliases, metavar=metavar, help=_help(field), autocompletion=complete),
+    ]
 
 
 def _help(field: Field) -> str:

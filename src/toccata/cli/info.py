@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -10,36 +10,83 @@ import typer
 
 from toccata.cli import flags
 from toccata.cli.report import show, show_json
+from toccata.cli.sources import STDIN_NAME, is_stdin, open_audio
+
+# Tags that are numbers; others, as the prompt "1984", are text whatever they look like.
+_NUMBERS = (
+    "seed", "duration_s", "top_k", "top_p", "temperature", "cfg", "cfg_beta", "stride_s",
+    "continuation_of_start_s", "continuation_of_end_s", "melody_of_start_s", "melody_of_end_s",
+)  # fmt: skip
 
 
 def info(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="wav, mp3, flac, ogg, or a LoRA.")
+        list[str],
+        typer.Argument(
+            metavar="FILE...", help="Audio, as wav, mp3, flac or ogg, - or a URI; or a LoRA."
+        ),
     ],
     *,
     json: flags.Json = False,
 ) -> None:
-    """Show the prompt, seed, model and parameters that are written in a file.
+    """Show the length of a clip, and the prompt, seed, model and parameters written in its file.
 
     Of a LoRA: the model it was trained on, its size, and the words that call for its style.
     """
     for file in files:
-        tags = _tags(file)
+        audio, tags = _read(file)
         if json:
-            show_json({"path": str(file), **tags})
+            extra = {} if audio is None else {"audio": asdict(audio)}
+            show_json({"path": file, **tags, **extra})
             continue
-        show(str(file))
+        show(STDIN_NAME if is_stdin(file) else file)
+        if audio is not None:
+            form = f"{audio.sample_rate_hz} Hz, {audio.channels} ch, {audio.format}"
+            show(f"  {audio.duration_s:g} s, {form}")
         for name, text in tags.items():
             show(f"  {name}: {text}")
         if not tags:
             show("  no tags: not made by toccata, or written by a program that drops them")
 
 
-def _tags(file: Path) -> dict[str, object]:
-    if file.suffix == ".safetensors":
+@dataclass(frozen=True)
+class Audio:
+    """What a file holds."""
+
+    duration_s: float
+    format: str
+    sample_rate_hz: int
+    channels: int
+
+
+def _read(file: str) -> tuple[Audio | None, dict[str, object]]:
+    """What the audio is, and what its tags say. Of a LoRA there are only tags."""
+    if Path(file).suffix == ".safetensors":
         from toccata.families.lora import read_info
 
-        return asdict(read_info(file))
+        return None, asdict(read_info(Path(file)))
+    from toccata.audio.files import MAX_BYTES, blocks
+    from toccata.audio.sniff import sniff
+    from toccata.audio.source import load, name_of
     from toccata.audio.tags import read_tags
+    from toccata.audio.uris import NamedBytes
 
-    return dict(read_tags(file))
+    source = open_audio(file, "files")
+    name, data = name_of(source), load(source, MAX_BYTES)
+    kind, tags = sniff(data, name), read_tags(NamedBytes(data, name))
+    duration_s, rate, channels = 0.0, 0, 0
+    for block in blocks(NamedBytes(data, name), max_seconds=None):
+        duration_s += block.duration_s
+        rate, channels = block.sample_rate_hz, block.channels
+    audio = Audio(round(duration_s, 3), kind, rate, channels)
+    return audio, {key: _value(key, text) for key, text in tags.items()}
+
+
+def _value(name: str, text: str) -> object:
+    """A number where the tag is one; foreign files may have anything there."""
+    if name not in _NUMBERS:
+        return text
+    try:
+        return int(text) if text.lstrip("-").isdecimal() else float(text)
+    except ValueError:
+        return text

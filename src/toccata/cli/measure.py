@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from toccata import settings
-from toccata.cli import flags
-from toccata.cli.report import show, show_json, working
+from toccata.cli import completion, flags
+from toccata.cli.report import show_costly, working
 from toccata.errors import InputError
 
 EXAMPLES = """
@@ -33,6 +35,7 @@ With = Annotated[
         "--with",
         metavar="NAME,NAME",
         help="agreement, fad-clap, fad-vggish, kl-passt, clap.",
+        autocompletion=completion.measures,
     ),
 ]
 Captions = Annotated[
@@ -81,9 +84,9 @@ def measure(
     with working("measuring") as advance:
         results = measured(plan, advance)
     if json:
-        show_json(results)
+        show_costly(dumps(results, ensure_ascii=False), "measures.json")
     else:
-        _show(results)
+        show_costly("\n".join(_lines(results)), "measures.txt")
 
 
 def _places(given: str | None) -> dict[str, str]:
@@ -99,11 +102,11 @@ def _places(given: str | None) -> dict[str, str]:
     return places
 
 
-def _show(results: dict[str, Any], indent: str = "") -> None:
+def _lines(results: dict[str, Any], indent: str = "") -> Iterator[str]:
     for name, value in results.items():
         if isinstance(value, dict):
-            show(f"{indent}{name}")
-            _show(value, indent + "  ")
+            yield f"{indent}{name}"
+            yield from _lines(value, indent + "  ")
         elif value is not None:
             shown = f"{value:.4g}" if isinstance(value, float) else value
-            show(f"{indent}{name}: {shown}")
+            yield f"{indent}{name}: {shown}"

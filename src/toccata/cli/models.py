@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,13 +10,29 @@ from typing import Annotated, Any
 import typer
 
 from toccata import settings
-from toccata.cli import flags
+from toccata.cli import completion, flags
 from toccata.cli.fetch import fetch
+from toccata.cli.places import check_new_folder
 from toccata.cli.report import say, show, show_json, working
+
+# Of the language models, as their authors publish them: what is not here has no size in bytes yet.
+PARAMETERS = {
+    **dict.fromkeys(("small", "stereo-small"), "300 M weights"),
+    **dict.fromkeys(("medium", "melody", "stereo-medium", "stereo-melody"), "1.5 B weights"),
+    **dict.fromkeys(("large", "melody-large"), "3.3 B weights"),
+    **dict.fromkeys(("stereo-large", "stereo-melody-large"), "3.3 B weights"),
+    "style": "1.5 B weights",
+}
+_LINE = "{:<21}{:<18}{:<10}{:<15}{:<14}{}"
 
 models = typer.Typer(no_args_is_help=True, help="Find, fetch and remove the weights of models.")
 
-Name = Annotated[str, typer.Argument(metavar="MODEL", help="A short name or a hub id.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A short name or a hub id.", autocompletion=completion.models
+    ),
+]
 
 
 @models.command("list")
@@ -24,20 +41,27 @@ def list_(*, json: flags.Json = False) -> None:
     from toccata import hub
     from toccata.families import KNOWN
 
+    cached = hub.cached()
     named = {known.hub_id for known in KNOWN.values()}
-    for name in (*KNOWN, *(other for other in hub.cached() if other not in named)):
-        row = _description(name)
+    if not json:
+        show(_LINE.format("name", "follows", "channels", "size", "licence", "here"))
+    for name in (*KNOWN, *(other for other in cached if other not in named)):
+        row = _description(name, cached)
         if json:
             show_json(row)
-        else:
-            here = "here" if row["path"] else "-"
-            show(f"{name:<21}{row['follows']:<18}{row['channels'] or '?'} ch   {here}")
+            continue
+        size = _size(row["size_bytes"]) or PARAMETERS.get(name, "-")
+        here = "yes" if row["path"] else "no"
+        channels, licence = row["channels"] or "?", row["licence"] or "see the hub"
+        show(_LINE.format(name, row["follows"], channels, size, licence, here))
 
 
 @models.command()
 def info(model: Name, *, json: flags.Json = False) -> None:
     """Show what is known of a model."""
-    row = _description(model)
+    from toccata import hub
+
+    row = _description(model, hub.cached())
     if json:
         show_json(row)
         return
@@ -62,7 +86,10 @@ def remove(model: Name) -> None:
 
 
 def convert(
-    model: Annotated[str, typer.Argument(help="A short name, hub id or folder.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="A short name, hub id or folder.", autocompletion=completion.models),
+    ],
     folder: Annotated[Path, typer.Argument(help="Where to write: a new or an empty folder.")],
     *,
     precision: flags.Full = "fp32",
@@ -77,6 +104,7 @@ def convert(
     from toccata.families.musicgen import load_model
 
     machine = settings.read(device="cpu", precision=precision, offline=offline, lora=lora)
+    check_new_folder(folder, "folder")
     with working(f"loading {model}"):
         loaded = load_model(
             model,
@@ -91,9 +119,29 @@ def convert(
     show(str(folder))
 
 
-def _description(model: str) -> dict[str, Any]:
+def _description(model: str, cached: Mapping[str, int]) -> dict[str, Any]:
+    """What is known of a model; size_bytes is what it takes on this machine, None if nothing."""
     from toccata import hub
     from toccata.families import resolve
 
     known = resolve(model)
-    return {**asdict(known), "path": hub.find(known.hub_id)}
+    path = hub.find(known.hub_id)
+    size_bytes = cached.get(known.hub_id) if known.hub_id else _folder_bytes(path)
+    licence = hub.licence_of(known.hub_id)
+    return {**asdict(known), "path": path, "size_bytes": size_bytes, "licence": licence}
+
+
+def _folder_bytes(path: str | None) -> int | None:
+    """The size of a folder's files; None where there is no folder."""
+    if path is None or not Path(path).is_dir():
+        return None
+    return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+
+
+def _size(size_bytes: int | None) -> str:
+    if size_bytes is None:
+        return ""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= scale:
+            return f"{size_bytes / scale:.3g} {unit}"
+    return f"{size_bytes} B"

@@ -1,8 +1,7 @@
-"""Where results are written: file names from a pattern, checked before any music is made."""
+"""The names of results: made from a pattern, and checked before any music is made."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
@@ -13,20 +12,35 @@ from toccata.schema import EXTENDED
 KEYS = ("seed", "n", "model", "format")
 FORMATS = EXTENDED["output_format"].choices
 DEFAULT_PATTERN = "{model}-{seed}.{format}"
+STDOUT = ("-", "/dev/stdout")
 
 
 @dataclass(frozen=True)
 class Names:
-    """The file names of one command's results."""
+    """The file names of one command's results.
+
+    Attributes:
+        pattern: A path with placeholders, its suffix included.
+        is_automatic: Whether we chose the name: one that exists already is then numbered.
+    """
 
     pattern: str
-    model: str
-    format: str
+    is_automatic: bool
 
-    def path(self, seed: int, n: int) -> Path:
+    def path(self, seed: int, n: int, model: str, output_format: str) -> Path:
         """The path of result `n`, counted from 1."""
-        model = Path(self.model).name
-        return Path(self.pattern.format(seed=seed, n=n, model=model, format=self.format))
+        name = Path(model).name
+        return Path(self.pattern.format(seed=seed, n=n, model=name, format=output_format))
+
+
+def is_stdout(pattern: str | None) -> bool:
+    """Whether `pattern` means the standard output."""
+    return pattern in STDOUT
+
+
+def is_special(path: Path) -> bool:
+    """Whether `path` is a device or a pipe, to be written to as it is."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def suffix_format(pattern: str | None, output_format: str | None) -> str | None:
@@ -34,7 +48,9 @@ def suffix_format(pattern: str | None, output_format: str | None) -> str | None:
 
     Raises InputError where suffix and `output_format` say different things.
     """
-    suffix = Path(pattern or "").suffix.removeprefix(".").lower()
+    if pattern is None or is_stdout(pattern) or _is_folder(pattern) or is_special(Path(pattern)):
+        return output_format
+    suffix = Path(pattern).suffix.removeprefix(".").lower()
     if suffix in ("", "{format}"):
         return output_format
     if suffix not in FORMATS:
@@ -45,27 +61,33 @@ def suffix_format(pattern: str | None, output_format: str | None) -> str | None:
     return suffix
 
 
-def names(pattern: str | None, model: str, output_format: str, count: int) -> Names:
-    """The names for `count` results. A name without a suffix gets that of the format.
+def names(pattern: str | None, count: int, default: str = DEFAULT_PATTERN) -> Names:
+    """The names for `count` results.
 
-    Raises InputError for a placeholder that does not exist, for several results of one name, and
-    for a folder that is not there: before any music is made.
+    A name without a suffix gets that of the format, a folder the names of `default`, and one name
+    for several results is numbered: x.wav becomes x-1.wav, x-2.wav and so on.
+
+    Raises:
+        InputError: For a placeholder that does not exist.
     """
-    pattern = DEFAULT_PATTERN if pattern is None else pattern
-    chosen = Names(
-        pattern if Path(pattern).suffix else f"{pattern}.{{format}}", model, output_format
-    )
+    if pattern is None or _is_folder(pattern):
+        return Names(str(_literal(pattern) / default) if pattern else default, is_automatic=True)
     used = _placeholders(pattern)
-    if count > 1 and not used & {"seed", "n"}:
-        raise InputError(
-            "output", pattern, f"{count} files need different names: add {{n}} or {{seed}}"
-        )
-    folder = chosen.path(seed=0, n=1).parent
-    if not folder.is_dir():
-        raise InputError("output", pattern, f"there is no folder {folder}: make it first")
-    if not os.access(folder, os.W_OK):
-        raise InputError("output", pattern, f"the folder {folder} cannot be written to")
-    return chosen
+    if is_special(Path(pattern)):
+        return Names(str(_literal(pattern)), is_automatic=False)
+    path = Path(pattern)
+    stem, suffix = str(path.with_suffix("")), path.suffix or ".{format}"
+    number = "-{n}" if count > 1 and not used & {"seed", "n"} else ""
+    return Names(stem + number + suffix, is_automatic=False)
+
+
+def _is_folder(pattern: str) -> bool:
+    return pattern.endswith("/") or Path(pattern).is_dir()
+
+
+def _literal(pattern: str) -> Path:
+    """A path as it is, braces and all."""
+    return Path(pattern.replace("{", "{{").replace("}", "}}"))
 
 
 def _placeholders(pattern: str) -> set[str]:

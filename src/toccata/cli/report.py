@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import typer
 
-from toccata.errors import CancelledError
+from toccata.errors import CancelledError, ToccataError
+
+# Between two lines of progress where nobody watches a bar: in the first minutes, and later.
+LINE_S, LATER_LINE_S, FIRST_MINUTES_S = 10.0, 60.0, 300.0
 
 
 class Advance(Protocol):
@@ -31,7 +38,31 @@ def show(text: str) -> None:
 
 def show_json(result: Mapping[str, object] | Sequence[Mapping[str, object]]) -> None:
     """One result, or a list of them that belong together, as one line of JSON."""
-    typer.echo(json.dumps(result, ensure_ascii=False))
+    show(json.dumps(result, ensure_ascii=False))
+
+
+def show_costly(text: str, name: str) -> None:
+    """Show a result that took minutes: where stdout cannot be written to, it is saved elsewhere.
+
+    Args:
+        text: The result.
+        name: A file name for it.
+
+    Raises:
+        ToccataError: If stdout could not be written to; the message says where the result is.
+    """
+    try:
+        show(text)
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # whoever read it has read enough
+            raise
+        from toccata.cli.places import save_elsewhere
+
+        saved = save_elsewhere(name, f"{text}\n".encode())
+        reason = error.strerror or error
+        lost = f"stdout: cannot be written ({reason}); the result is saved in {saved}"
+        raise ToccataError(lost) from error
 
 
 @contextmanager
@@ -45,20 +76,64 @@ def interruptible(doing: str) -> Iterator[None]:
 
 @contextmanager
 def working(doing: str) -> Iterator[Advance]:
-    """Show a bar with the time left while the block runs, if a person is watching.
+    """Show a bar with the time left while the block runs, or lines if there is no terminal.
 
     The block may report how far it is; until it does, the bar only pulses.
     """
-    with interruptible(doing):
-        if not sys.stderr.isatty():
-            yield _unseen
-            return
-        with _bar(doing) as advance:
-            yield advance
+    shown = _bar if sys.stderr.isatty() else lines
+    with interruptible(doing), shown(doing) as advance:
+        yield advance
 
 
-def _unseen(done: int, total: int, doing: str | None = None) -> None:
-    """Nobody is watching."""
+@dataclass
+class _Progress:
+    """How far some work is, as a line of text."""
+
+    doing: str
+    began_s: float = field(default_factory=time.monotonic)
+    done: int = 0
+    total: int = 0
+
+    def advance(self, done: int, total: int, doing: str | None = None) -> None:
+        self.done, self.total, self.doing = done, total, doing or self.doing
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self.began_s
+
+    def line(self) -> str:
+        past = f"{_duration(self.elapsed_s)} so far"
+        if not 0 < self.done < self.total:
+            return f"{self.doing}: {past}"
+        share = self.done / self.total
+        left = _duration(self.elapsed_s * (1 - share) / share)
+        return f"{self.doing}: {share:.0%}, {past}, about {left} left"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+@contextmanager
+def lines(label: str) -> Iterator[Advance]:
+    """Say how far the block is now and then, from a thread: most work cannot be asked.
+
+    For blocks that write lines of their own, or whose reader does, where a bar is in the way.
+    """
+    progress, ended = _Progress(label), threading.Event()
+    thread = threading.Thread(target=_tell, args=(progress, ended), daemon=True)
+    thread.start()
+    try:
+        yield progress.advance
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _tell(progress: _Progress, ended: threading.Event) -> None:
+    while not ended.wait(LINE_S if progress.elapsed_s < FIRST_MINUTES_S else LATER_LINE_S):
+        say(progress.line())
 
 
 @contextmanager

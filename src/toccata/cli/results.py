@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from toccata.cli.outputs import Names
+from toccata.cli.places import STDOUT, Place, Written, save_elsewhere
+from toccata.cli.play import Player
 from toccata.cli.report import say, show, show_json
-from toccata.errors import InputError
+from toccata.cli.sources import short_name
+from toccata.errors import AudioError, InputError
+from toccata.inputs import Inputs
+from toccata.schema import ENCODE_DECODE
 from toccata.types import Clip
 
 _TAKEN_BY: Mapping[str, tuple[str, ...]] = {
@@ -26,31 +31,79 @@ class Finish:
     bit_depth: int | None = None
 
     def __post_init__(self) -> None:
+        """Raises InputError for options that the format does not take."""
         for option, formats in _TAKEN_BY.items():
             value = getattr(self, option)
             if value is not None and self.format not in formats:
                 detail = f"{self.format} has none: leave it out, or write " + " or ".join(formats)
                 raise InputError(option, value, detail)
+        if self._options:
+            from toccata.audio.encode import check_options
 
-    def write(self, clip: Clip, path: Path) -> None:
-        """Write `clip`, with its tags, to `path`, whole or not at all."""
+            check_options(self.format, **self._options)
+
+    @property
+    def _options(self) -> dict[str, int]:
+        given = {"bitrate_kbps": self.bitrate, "bit_depth": self.bit_depth}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def encoded(self, clip: Clip) -> bytes:
+        """The bytes of the file, tags included. Raises AudioError."""
         from toccata.audio.files import write
 
-        given = {"bitrate_kbps": self.bitrate, "bit_depth": self.bit_depth}
-        options = {name: value for name, value in given.items() if value is not None}
-        write(path, clip, self.format, tags=clip.tags, **options)
+        target = io.BytesIO()
+        write(target, clip, self.format, tags=clip.tags, **self._options)
+        return target.getvalue()
 
 
-def deliver(clips: Iterable[Clip], finish: Finish, files: Names, *, json: bool) -> None:
-    """Write every clip; say on stdout where it is, or everything about it as JSON."""
-    for n, clip in enumerate(clips, start=1):
-        path = files.path(clip.seed, n)
-        finish.write(clip, path)
-        say(f"{clip.duration_s:.2f} s of music by {clip.model}, seed {clip.seed}")
+@dataclass(frozen=True)
+class Task:
+    """One result to be made, and where it goes."""
+
+    inputs: Inputs
+    finish: Finish
+    place: Place
+
+
+def deliver(
+    clips: Iterable[tuple[Task, Clip]], *, json: bool, player: Player | None = None
+) -> None:
+    """Write every clip as soon as it is there; say on stdout where it is, or all about it as JSON.
+
+    Raises:
+        AudioError: At the end, if a clip could not be written where it was to go, or not played;
+            the message says where it is instead.
+    """
+    problems = []
+    for task, clip in clips:
+        written = _written(task, clip)
+        problems += [written.problem] if written.problem else []
+        say(_summary(task.inputs, clip))
         if json:
-            show_json(description(clip, path, finish.format))
-        else:
-            show(str(path))
+            show_json(description(clip, written.path, task.finish.format))
+        elif task.place.path != STDOUT:
+            show(str(written.path))
+        if player is not None and (problem := player.play(clip)):
+            problems.append(problem)
+    if problems:
+        raise AudioError("\n".join(problems))
+
+
+def _written(task: Task, clip: Clip) -> Written:
+    try:
+        data = task.finish.encoded(clip)
+    except AudioError as error:  # its format cannot hold it: a wav of floats can
+        data = Finish("wav", bit_depth=32).encoded(clip)
+        saved = save_elsewhere(task.place.path.with_suffix(".wav").name, data)
+        return Written(saved, f"{task.place.path}: {error}; the result is saved in {saved}")
+    return task.place.write(data, task.finish.format)
+
+
+def _summary(inputs: Inputs, clip: Clip) -> str:
+    if inputs.model_version == ENCODE_DECODE:
+        source = short_name(inputs.input_audio or "")
+        return f"{clip.duration_s:.2f} s of {source} through the codec of {clip.model}"
+    return f"{clip.duration_s:.2f} s of music by {clip.model}, seed {clip.seed}"
 
 
 def description(clip: Clip, path: Path, output_format: str) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from toccata import settings
-from toccata.cli import flags
+from toccata.cli import completion, flags
 from toccata.cli.report import say
 from toccata.errors import MissingExtraError
 
@@ -30,9 +30,19 @@ Every flag can also be a variable: --data-dir is TOCCATA_DATA_DIR. Examples:
 MACHINE = ("model", "device", "precision", "slots", "lora")
 
 Text = str | None
-Model = Annotated[Text, typer.Option("--model", "-m", help="Loaded at start. Default: mini.")]
+Model = Annotated[
+    Text,
+    typer.Option(
+        "--model", "-m", help="Loaded at start. Default: mini.", autocompletion=completion.models
+    ),
+]
 Models = Annotated[
-    Text, typer.Option(metavar="NAME,NAME", help="More to be loaded at start. Default: when asked.")
+    Text,
+    typer.Option(
+        metavar="NAME,NAME",
+        help="More to be loaded at start. Default: when asked.",
+        autocompletion=completion.lists_of(completion.MODELS),
+    ),
 ]
 Slots = Annotated[
     int | None, typer.Option(min=1, help="How many pieces are made at once. Default: 8.")
@@ -49,7 +59,11 @@ Token = Annotated[list[str] | None, typer.Option(help="Who has it may use the AP
 TokenFile = Annotated[Text, typer.Option(help="A token a line.")]
 NoAuth = Annotated[bool | None, typer.Option("--no-auth", help="Anybody may use the API.")]
 StandIn = Annotated[
-    Text, typer.Option(help="A model to serve in place of those whose weights are not here.")
+    Text,
+    typer.Option(
+        help="A model to serve in place of those whose weights are not here.",
+        autocompletion=completion.models,
+    ),
 ]
 Queue = Annotated[int | None, typer.Option(help="How many predictions may wait. Default: 1000.")]
 DatabaseUrl = Annotated[Text, typer.Option(help="An SQLAlchemy URL. Default: SQLite in data-dir.")]
@@ -59,6 +73,7 @@ OutputUrls = Annotated[
     typer.Option(
         metavar="auto|url|data",
         help="Outputs as addresses or data URIs. auto: data URIs where clients take nothing else.",
+        autocompletion=completion.of(("auto", "url", "data")),
     ),
 ]
 AllowPrivate = Annotated[

@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toccata.brief import brief_options
 from toccata.cli.report import say, working
+from toccata.cli.results import Task
+from toccata.cli.sources import open_audio, short_name
 from toccata.errors import InputError
 from toccata.inputs import Inputs
-from toccata.schema import ENCODE_DECODE, MAX_SEED
+from toccata.schema import ENCODE_DECODE
 from toccata.settings import Settings
 from toccata.types import Clip, Progress, Waveform
 
 if TYPE_CHECKING:
+    from toccata.audio.source import Source
     from toccata.pipeline import Toccata
 
+PartKey = tuple[str | Path | None, float, float | None, float, bool, str]
+Announce = Callable[[], None]
+Parts = dict[PartKey, Waveform | None]
 
-def open_model(machine: Settings, name: str) -> Toccata:
-    """Load the model called `name`; encode-decode is a task, which the settings' model does."""
+COMPILING = "compiling kernels for this processor: once, for half a minute at most"
+
+
+def open_model(machine: Settings, name: str, announce: Announce) -> Toccata:
+    """Load the model called `name`; encode-decode is a task, which the settings' model does.
+
+    Args:
+        machine: The device, the precision and the rest.
+        name: A short name, hub id or folder.
+        announce: Says that kernels are being compiled.
+    """
     import toccata
 
     name = machine.model if name == ENCODE_DECODE else name
@@ -33,17 +51,34 @@ def open_model(machine: Settings, name: str) -> Toccata:
             offline=machine.offline or None,
             lora=machine.lora,
         )
-    _compile(model, machine.device)
+    _compile(model, machine.device, announce)
     return model
 
 
-def _compile(model: Toccata, device: str | None) -> None:
-    """Let a first start on this machine say what takes so long."""
+@contextmanager
+def announcing(device: str | None) -> Iterator[Announce]:
+    """Say so when kernels are compiled while the block runs: that makes the first clip late.
+
+    Gives what says it to the block: it is said once, whoever knows it first.
+    """
+    from toccata.backends.devices import pick_device
+    from toccata.kernels import compiling
+
+    announce = cache(lambda: say(COMPILING))
+    if pick_device(device).type != "cpu":
+        yield announce
+        return
+    with compiling.announcing(announce):
+        yield announce
+
+
+def _compile(model: Toccata, device: str | None, announce: Announce) -> None:
+    """Compile beforehand where nothing is compiled yet, which is known without trying."""
     from toccata.backends.devices import pick_device
     from toccata.kernels.compiling import cache_folder, is_cold
 
     if pick_device(device).type == "cpu" and is_cold(cache_folder()):
-        say("compiling kernels for this processor: once, for half a minute at most")
+        announce()
         with working("compiling"):
             model.warm_up()
 
@@ -58,45 +93,122 @@ class Extras:
     fade_out_s: float = 0.0
 
 
-def make(machine: Settings, inputs: Inputs, extras: Extras, count: int = 1) -> list[Clip]:
-    """`count` clips, with the seeds from that of `inputs` up."""
-    if inputs.seed + count - 1 > MAX_SEED:
-        raise InputError("count", count, f"seed {inputs.seed} leaves no room for that many")
-    part = _input_part(inputs)
-    model = open_model(machine, inputs.model_version)
-    started = time.monotonic()
-    if part is not None and inputs.model_version == ENCODE_DECODE:
+def compose(
+    machine: Settings, tasks: Sequence[Task], extras: Extras
+) -> Iterator[tuple[Task, Clip]]:
+    """The clips of all tasks, in the order in which they are made: each model is loaded once.
+
+    All audio is read before the first model is loaded.
+    """
+    parts = read_parts([task.inputs for task in tasks])
+    with announcing(machine.device) as announce:
+        for name in dict.fromkeys(task.inputs.model_version for task in tasks):
+            model = open_model(machine, name, announce)
+            own = [task for task in tasks if task.inputs.model_version == name]
+            for start in range(0, len(own), machine.slots):
+                batch = own[start : start + machine.slots]
+                doing = "composing" if len(own) == len(batch) else f"composing from {start + 1}"
+                yield from zip(batch, _make(model, batch, parts, extras, doing), strict=True)
+
+
+def _make(
+    model: Toccata, batch: Sequence[Task], parts: Parts, extras: Extras, doing: str
+) -> list[Clip]:
+    """The clips of tasks that fit into the engine at once."""
+    given = [(task.inputs, parts[_part_key(task.inputs)]) for task in batch]
+    if batch[0].inputs.model_version == ENCODE_DECODE:
         with working("encoding and decoding"):
-            return [model.encode_decode(part, normalization=inputs.normalization_strategy)]
-    seeds = range(inputs.seed, inputs.seed + count)
-    requests = [_request(replace(inputs, seed=seed), part, extras) for seed in seeds]
-    with working("composing") as advance:
+            return [_coded(model, inputs, part) for inputs, part in given if part is not None]
+    started = time.monotonic()
+    with working(doing) as advance:
 
         def on_progress(progress: Progress) -> None:
             advance(progress.done_frames, progress.total_frames)
 
+        requests = [_request(inputs, part, extras) for inputs, part in given]
         clips = model.generate_batch(requests, on_progress=on_progress)
     say(f"composed in {time.monotonic() - started:.1f} s")
-    return clips
+    return [_sourced(clip, inputs, part) for clip, (inputs, part) in zip(clips, given, strict=True)]
 
 
-def stream(machine: Settings, inputs: Inputs, extras: Extras) -> Iterator[Waveform]:
+def _coded(model: Toccata, inputs: Inputs, part: Waveform) -> Clip:
+    return model.encode_decode(part, normalization=inputs.normalization_strategy)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Music that is heard while it is made. new_s: how much there is of it, given audio aside."""
+
+    chunks: Iterator[Waveform]
+    new_s: float
+    continues: bool
+
+
+def stream(machine: Settings, inputs: Inputs, extras: Extras) -> Stream:
     """The music of `inputs`, piece by piece while it is made."""
     if inputs.model_version == ENCODE_DECODE:
         raise InputError("model_version", ENCODE_DECODE, "it cannot be streamed: write a file")
-    part = _input_part(inputs)
-    model = open_model(machine, inputs.model_version)
-    say(f"seed {inputs.seed}")
-    yield from model.stream(**_request(inputs, part, extras))
+    part = read_parts([inputs])[_part_key(inputs)]
+    return Stream(_chunks(machine, inputs, part, extras), inputs.duration, inputs.continuation)
 
 
-def _input_part(inputs: Inputs) -> Waveform | None:
+def _chunks(
+    machine: Settings, inputs: Inputs, part: Waveform | None, extras: Extras
+) -> Iterator[Waveform]:
+    with announcing(machine.device) as announce:
+        model = open_model(machine, inputs.model_version, announce)
+        say(f"seed {inputs.seed}")
+        yield from model.stream(**_request(inputs, part, extras))
+
+
+def read_parts(requests: Sequence[Inputs]) -> Parts:
+    """The parts of input_audio that requests use; each is read once.
+
+    Raises:
+        AudioError: For what cannot be read.
+        InputError: For a part that starts after the end.
+    """
+    parts: Parts = {}
+    sources: dict[str, Source] = {}  # stdin can be read but once
+    for inputs in requests:
+        key = _part_key(inputs)
+        if key not in parts:
+            parts[key] = _input_part(inputs, sources)
+    return parts
+
+
+def _part_key(inputs: Inputs) -> PartKey:
+    """All that decides what is read."""
+    audio, start_s, end_s = inputs.input_audio, inputs.continuation_start, inputs.continuation_end
+    return audio, start_s, end_s, inputs.duration, inputs.continuation, inputs.model_version
+
+
+def _input_part(inputs: Inputs, sources: dict[str, Source]) -> Waveform | None:
     """The part of input_audio that the request uses. What is wrong with it goes to stderr."""
     from toccata.source_audio import input_part
 
-    return input_part(inputs, inputs.model_version, warn=say)
+    audio = inputs.input_audio
+    if audio is None:
+        return None
+    if str(audio) not in sources:
+        sources[str(audio)] = open_audio(audio, "input_audio")
+    return input_part(inputs, inputs.model_version, warn=say, source=sources[str(audio)])
 
 
 def _request(inputs: Inputs, part: Waveform | None, extras: Extras) -> dict[str, Any]:
     """The fields of a `Brief`, for `inputs`."""
     return {**brief_options(inputs, part), **asdict(extras)}
+
+
+def _sourced(clip: Clip, inputs: Inputs, part: Waveform | None) -> Clip:
+    """`clip` with tags that say which audio it was made from."""
+    if inputs.input_audio is None or part is None:
+        return clip
+    role = "continuation_of" if inputs.continuation else "melody_of"
+    start_s = inputs.continuation_start
+    source = {
+        role: short_name(inputs.input_audio),
+        f"{role}_start_s": f"{start_s:g}",
+        f"{role}_end_s": f"{start_s + part.duration_s:.6g}",
+    }
+    return replace(clip, parameters={**clip.parameters, **source})

@@ -10,8 +10,11 @@ from typing import Annotated
 import typer
 
 from toccata.cli import finetune, flags
-from toccata.cli.outputs import names, suffix_format
-from toccata.cli.report import interruptible, say, show
+from toccata.cli.outputs import is_stdout, names, suffix_format
+from toccata.cli.places import STDOUT, Place, check_can_be_made, reserve
+from toccata.cli.report import interruptible, lines, say, show, working
+from toccata.cli.results import Finish
+from toccata.errors import AudioError, InputError
 
 train = typer.Typer(no_args_is_help=True, help="Train a model of your own.")
 
@@ -69,24 +72,37 @@ def song(
         float, typer.Option(metavar="SECONDS", min=0.02, max=600, help="Where it is cut.")
     ] = 20.0,
     output: flags.Output = None,
+    overwrite: flags.Overwrite = False,
     soundfont: Annotated[
         Path | None, typer.Option(help="A General MIDI .sf2. Default: that of the system.")
     ] = None,
 ) -> None:
     """Compose and render one song of the corpus, to hear what a model learns from."""
-    from toccata.audio.files import write
     from toccata.training.corpus.render import Renderer
     from toccata.training.corpus.song import SAMPLE_RATE_HZ
     from toccata.training.corpus.stream import example
-    from toccata.types import Waveform
+    from toccata.types import Clip
 
     output_format = suffix_format(output, None) or "wav"
-    path = names(output, "corpus", output_format, count=1).path(seed, n=1)
-    with interruptible("composing"):
+    place = _place(output, seed, output_format, overwrite)
+    reserve([place])
+    with working("composing"):
         made = example(seed, duration, Renderer(soundfont))
-    write(path, Waveform(made.audio[None], SAMPLE_RATE_HZ), output_format)
+    song = Clip(made.audio[None], SAMPLE_RATE_HZ, seed, "corpus", made.caption)
+    written = place.write(Finish(output_format).encoded(song), output_format)
     say(made.caption)
-    show(str(path))
+    if place.path != STDOUT:
+        show(str(written.path))
+    if written.problem:
+        raise AudioError(written.problem)
+
+
+def _place(output: str | None, seed: int, output_format: str, overwrite: bool) -> Place:
+    if is_stdout(output):
+        return Place(STDOUT)
+    chosen = names(output, 1)
+    path = chosen.path(seed, 1, "corpus", output_format)
+    return Place(path, overwrite, chosen.is_automatic and not overwrite)
 
 
 train.command(epilog=finetune.EXAMPLES)(finetune.lora)
@@ -96,5 +112,23 @@ train.command(epilog=finetune.EXAMPLES)(finetune.full)
 def _run(module: str, config: Path) -> None:
     # What a run logs is its progress: step, speed, losses.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    with interruptible("training; run it again to go on"):
+    _check_out(config)
+    with interruptible("training; run it again to go on"), lines("training"):
         show(str(import_module(f"toccata.training.{module}").main(config)))
+
+
+def _check_out(config: Path) -> None:
+    """Raises InputError unless a run can write where its `out` is, before hours of training.
+
+    Whatever else is wrong with a config, the run itself says.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        problem = f"is no YAML: {str(error).splitlines()[0]}"
+        raise InputError("config", str(config), "correct it", problem) from error
+    out = values.get("out") if isinstance(values, dict) else None
+    if isinstance(out, str):
+        check_can_be_made(Path(out), "config")

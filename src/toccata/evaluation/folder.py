@@ -10,6 +10,8 @@ from toccata.evaluation.plots import plots
 from toccata.evaluation.points import Points
 from toccata.evaluation.report import Report
 
+NAMES = ("report.json", "table.md")  # and the plots
+
 
 def write(folder: Path, report: Report, points: Points) -> list[Path]:
     """Write all files, over older ones; returns them."""

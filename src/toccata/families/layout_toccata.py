@@ -116,7 +116,8 @@ def write(model: Model, folder: Path, dtype: torch.dtype | None = None) -> None:
     from safetensors.torch import save_file
 
     if is_compressed(model.lm):
-        raise InputError("precision", "int8 or int4", "load it in fp32, bf16 or fp16 to write it")
+        cure = "load the model in fp32, bf16 or fp16 to write it"
+        raise InputError("precision", None, cure, "is int8 or int4, which cannot be written")
     if folder.exists() and any(folder.iterdir()):
         raise CheckpointError(f"{folder}: is not empty; name a new folder")
     folder.mkdir(parents=True, exist_ok=True)

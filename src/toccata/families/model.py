@@ -226,5 +226,5 @@ def _drums(prompt: str | None, named: Mapping[str, Tensor]) -> bool | None:
 
 def _not_empty(melody: Waveform) -> Waveform:
     if melody.samples.shape[1] == 0:
-        raise InputError("melody", "0 samples", "give a melody that is not empty")
+        raise InputError("melody", None, "give a melody that is not empty", "holds no samples")
     return melody

@@ -10,14 +10,15 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 from numba import extending
-from numba.core import config
+from numba.core import config, event
 
 F = TypeVar("F", bound=Callable[..., Any])
 logger = logging.getLogger(__name__)
@@ -81,6 +82,32 @@ def cache_folder() -> Path | None:
 def is_cold(folder: Path | None) -> bool:
     """Whether the first call of a kernel has to compile it: nothing of this code is kept."""
     return folder is None or not any(folder.rglob("*.nbi"))  # numba's index of a function
+
+
+@contextmanager
+def announcing(announce: Callable[[], None]) -> Iterator[None]:
+    """Call `announce` once, as soon as a kernel is really compiled while the block runs.
+
+    What is kept of one environment is not found by another one whose files are elsewhere, so only
+    the compiler itself knows.
+    """
+    with event.install_listener("numba:compile", _Once(announce)):
+        yield
+
+
+class _Once(event.Listener):  # type: ignore[misc]
+    """Hears of every function that is compiled."""
+
+    def __init__(self, announce: Callable[[], None]) -> None:
+        self._announce: Callable[[], None] | None = announce
+
+    def on_start(self, event: object) -> None:  # noqa: ARG002
+        announce, self._announce = self._announce, None
+        if announce is not None:
+            announce()
+
+    def on_end(self, event: object) -> None:
+        """Nothing: the end of the block is near enough."""
 
 
 def _digest() -> str:

@@ -103,7 +103,7 @@ async def resolve(
     """
     values = {**prediction.input, "seed": prediction.seed}
     if values.pop(DIFFUSION, False):
-        raise InputError(DIFFUSION, True, "it is not supported; leave it out")
+        raise InputError(DIFFUSION, True, "leave it out", "is not supported")
     values.pop(COUNT.name, None)
     schema = VERSIONS[prediction.version].schema
     known = [field for field in schema.fields if field.name not in (DIFFUSION, COUNT.name)]

@@ -20,8 +20,8 @@ def check_half(codec: Encodec, audio: Tensor) -> None:
     """Raises InputError if bfloat16 spoils the gradients of `codec` for audio [B, C, N]."""
     error = gradient_error(codec, audio)
     if error > MOST_ERROR:
-        cure = f"its gradients on this machine are wrong by {error:.0%}: set bf16: false"
-        raise InputError("bf16", True, cure)
+        problem = f"makes gradients on this machine wrong by {error:.0%}"
+        raise InputError("bf16", True, "set bf16: false", problem)
 
 
 def gradient_error(codec: Encodec, audio: Tensor) -> float:

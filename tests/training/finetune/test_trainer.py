@@ -162,7 +162,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_its_weights_as_they_were(
 
 
 def test_music_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"data: .*held out"):
+    with pytest.raises(InputError, match=r"data .*held out"):
         trainer(tmp_path, music=[item(1, held_out=True)])
 
 

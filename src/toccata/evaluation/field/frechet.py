@@ -64,7 +64,8 @@ def gaussian(embeddings: Tensor, field: str) -> Gaussian:
         )
     rows = embeddings.double()
     if not rows.isfinite().all():
-        raise InputError(field, "nan or inf", "embeddings must be finite: look at the weights")
+        cure = "embeddings must be finite: look at the weights"
+        raise InputError(field, None, cure, "holds nan or inf")
     mean = rows.mean(0)
     centred = rows - mean
     return Gaussian(mean, centred.T @ centred / (len(rows) - 1))

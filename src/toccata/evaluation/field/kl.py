@@ -46,7 +46,8 @@ def divergence(made: list[Tensor], references: list[Tensor]) -> Divergence:
     both = [_as_many(*pair) for pair in zip(made, references, strict=True)]
     heard = [pair for pair in both if len(pair[0])]
     if not heard:
-        raise InputError("made", "clips too short to label", "give pairs of longer clips")
+        problem = "holds clips too short to label"
+        raise InputError("made", None, "give pairs of longer clips", problem)
     ours, theirs = (torch.cat(side).double() for side in zip(*heard, strict=True))
     return Divergence(
         kl=float(kl_divergence(ours, theirs).mean()),

@@ -39,7 +39,8 @@ class Sampler:
         """Raises InputError if there is nothing to learn from."""
         self._items = [item for item in items if not item.held_out]
         if not self._items:
-            raise InputError("data", f"{len(items)} chunks", "all are held out: add more music")
+            problem = f"has {len(items)} chunks, all of them held out"
+            raise InputError("data", None, "add more music", problem)
         self._options, self._rank, self._world = options, rank, world
 
     def __call__(self, step: int) -> Step:

@@ -53,7 +53,8 @@ def _row(where: str, header: list[str], row: list[str]) -> tuple[str, str]:
 
 def _new(name: str, names: Collection[str], captions: Mapping[str, str], table: Path) -> str:
     if name in captions:
-        raise InputError(name, table.name, "it has two rows: keep one")
+        raise InputError(name, table.name, "keep one", f"has two rows in {table.name}")
     if name not in names:
-        raise InputError(name, table.name, "there is no audio of that name in the folder")
+        problem = f"has a row in {table.name}"
+        raise InputError(name, None, "there is no audio of that name in the folder", problem)
     return name

@@ -78,7 +78,7 @@ def _tabled(songs: Sequence[Song], table: Path, problems: Problems) -> _Given:
 def _read_one(name: str, paths: Sequence[Path]) -> str:
     if len(paths) > 1:
         both = " and ".join(path.name for path in paths)
-        raise InputError(name, both, "it has two captions: keep one of the files")
+        raise InputError(name, both, "keep one of the files", f"has two captions, {both}")
     text = read_text(paths[0], _MOST_BYTES)
     return worded(name, text) if paths[0].suffix.lower() == ".json" else text
 
@@ -87,7 +87,8 @@ def _checked(name: str, caption: str) -> str:
     """The caption on one line. Raises InputError for an empty or an endless one."""
     words = " ".join(caption.split())
     if not words:
-        raise InputError(name, caption, "its caption is empty: write what is heard, or delete it")
+        cure = "write what is heard, or delete the caption"
+        raise InputError(name, caption, cure, "has an empty caption")
     if len(words) > MAX_PROMPT_CHARACTERS:
         limit = f"its caption has {len(words)} characters: use at most {MAX_PROMPT_CHARACTERS}"
         raise InputError(name, f"{words[:40]}...", limit)

@@ -65,7 +65,7 @@ def prepare(
         items += [_item(song, chunk, caption, song.name in held, model) for chunk in chunks]
         tell(done, len(songs), f"{what} {song.name}")
     if not items:
-        raise InputError("data", str(data), "nothing in it can be heard")
+        raise InputError("data", str(data), "add music that can be heard", "holds only silence")
     return items
 
 

@@ -13,7 +13,8 @@ def read_text(path: Path, most_bytes: int) -> str:
         with path.open("rb") as file:
             data = file.read(most_bytes + 1)
         if len(data) > most_bytes:
-            raise InputError(str(path), f"over {most_bytes} bytes", "it is too long: shorten it")
+            raise InputError(str(path), None, "shorten it", f"is too long, over {most_bytes} bytes")
         return data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(str(path), str(error), "save it as text in UTF-8") from error
+        problem = f"cannot be read as text ({error})"
+        raise InputError(str(path), None, "save it in UTF-8", problem) from error

@@ -1,0 +1,145 @@
+"""Audio by its address: http, https, file and data URIs, read with a limit on size and time.
+
+For users on their own machine: an address may be a private one. The server, whose users are
+strangers, has rules of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import http.client
+import io
+import re
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import IO, Any
+
+from toccata.errors import AudioError
+
+SCHEMES = ("http", "https", "file", "data")
+TIMEOUT_S = 120.0  # of a whole download
+_WAIT_TIMEOUT_S = 20.0  # of any wait in it
+_CHUNK_BYTES = 2**18
+_MAX_SHOWN = 80
+_DATA = re.compile(r"data:[^,]*?(;base64)?,", re.IGNORECASE | re.DOTALL)
+# A drive letter of Windows is no scheme.
+_URI = re.compile(r"([a-z][a-z0-9+.-]+):(//)?", re.IGNORECASE)
+
+
+class NamedBytes(io.BytesIO):
+    """Bytes with the name that error messages have for them."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(data)
+        self.name = name
+
+
+def scheme_of(text: str) -> str:
+    """The scheme of a URI in lower case; empty for a path."""
+    found = _URI.match(text)
+    if found is None or not (found[2] or found[1].lower() == "data"):
+        return ""
+    return found[1].lower()
+
+
+def open_uri(uri: str, max_bytes: int, timeout_s: float = TIMEOUT_S) -> NamedBytes:
+    """Read what is at an http, https, file or data URI.
+
+    Args:
+        uri: The address.
+        max_bytes: The most that is read.
+        timeout_s: The longest that a download may take.
+
+    Raises:
+        AudioError: For another scheme, and for what cannot be had within the limits; the message
+            has the address without its password and query.
+    """
+    name, scheme = shown(uri), scheme_of(uri)
+    if scheme not in SCHEMES:
+        raise AudioError(f"{name}: its scheme is not one of {', '.join(SCHEMES)}")
+    if scheme == "data":
+        data = _data(uri, name)
+    elif scheme == "file":
+        data = _file(uri, name, max_bytes)
+    else:
+        data = _download(uri, name, max_bytes, timeout_s)
+    if len(data) > max_bytes:
+        limit = f"{max_bytes / 2**20:.6g} MiB"
+        raise AudioError(f"{name}: is larger than the limit of {limit}; cut it first")
+    return NamedBytes(data, name)
+
+
+def shown(uri: str) -> str:
+    """The address as messages and tags may have it: without user, password, query and data."""
+    if scheme_of(uri) == "data":
+        return "data URI"
+    bare = re.split("[?#]", uri)[0]
+    return re.sub(r"//[^/]*@", "//", bare)[:_MAX_SHOWN]
+
+
+def _data(uri: str, name: str) -> bytes:
+    head = _DATA.match(uri)
+    if head is None:
+        raise AudioError(f"{name}: it must be like data:audio/wav;base64,BYTES")
+    rest = urllib.parse.unquote_to_bytes(uri[head.end() :])
+    if head[1] is None:
+        return rest
+    try:  # programs break base64 into lines
+        return base64.b64decode(b"".join(rest.split()), validate=True)
+    except binascii.Error as error:
+        raise AudioError(f"{name}: its base64 is damaged ({error}); encode it again") from error
+
+
+def _file(uri: str, name: str, max_bytes: int) -> bytes:
+    parts = urllib.parse.urlsplit(uri)
+    if parts.netloc not in ("", "localhost"):
+        raise AudioError(f"{name}: names another machine; write file:///PATH")
+    path = urllib.request.url2pathname(parts.path)
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(max_bytes + 1)
+    except OSError as error:
+        raise AudioError(f"{name}: cannot be read ({error.strerror or error})") from error
+
+
+class _HttpOnly(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http and https alone: urllib would go to ftp too."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], *rest: Any
+    ) -> urllib.request.Request | None:
+        request = super().redirect_request(req, fp, *rest)
+        if request is not None and request.type not in ("http", "https"):
+            fp.close()
+            raise urllib.error.URLError(f"it leads to {request.type}")
+        return request
+
+
+def _download(uri: str, name: str, max_bytes: int, timeout_s: float) -> bytes:
+    opener = urllib.request.build_opener(_HttpOnly)
+    try:
+        request = urllib.request.Request(uri, headers={"User-Agent": "toccata"})  # noqa: S310
+        with opener.open(request, timeout=_WAIT_TIMEOUT_S) as answer:
+            return _read(answer, name, max_bytes, timeout_s)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise AudioError(f"{name}: the server answers {error.code} {error.reason}") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise AudioError(f"{name}: cannot be fetched ({reason})") from error
+
+
+def _read(answer: http.client.HTTPResponse, name: str, max_bytes: int, timeout_s: float) -> bytes:
+    """At most one byte more than `max_bytes`."""
+    deadline, data = time.monotonic() + timeout_s, bytearray()
+    while chunk := answer.read1(min(_CHUNK_BYTES, max_bytes + 1 - len(data))):
+        data += chunk
+        if len(data) > max_bytes:
+            break
+        if time.monotonic() > deadline:
+            raise AudioError(f"{name}: was not fetched within {timeout_s:g} s; fetch it yourself")
+    return bytes(data)

@@ -1,0 +1,163 @@
+"""`--prompts FILE`: many requests from a CSV or JSONL file, one a line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from toccata.cli.sources import is_stdin, read_text
+from toccata.errors import InputError, InputErrors
+from toccata.inputs import from_text
+from toccata.schema import EXTENDED, Field
+from toccata.settings import read_boolean
+
+MAX_CHARACTERS = 64 * 2**20
+SUFFIXES = (".csv", ".jsonl")
+
+Row = dict[str, object]
+T = TypeVar("T")
+
+
+class RowError(InputError):
+    """A value of a row is wrong; the columns have the names of the fields, not those of flags."""
+
+    def sentence(self, rename: Callable[[str], str]) -> str:  # noqa: ARG002
+        return str(self)
+
+
+class PlacedError(RowError):
+    """A problem of a request, with the line that it is in."""
+
+    def __init__(self, where: str, problem: InputError) -> None:
+        super().__init__(where, problem.value, problem.allowed, problem.problem)
+        self._sentence = f"{where}: {problem}"
+
+    def __str__(self) -> str:
+        return self._sentence
+
+
+def read_rows(name: str) -> list[tuple[str, Row]]:
+    """The requests of a file, each with its place ("songs.csv line 2").
+
+    The columns of a CSV and the keys of JSON are the request's fields; an empty cell and null
+    are as if they were left out.
+
+    Raises:
+        InputErrors: With every line that is wrong: unknown columns, damaged JSON, wrong types.
+    """
+    text, kind, shown = _content(name)
+    problems: list[InputError] = []
+    rows: list[tuple[str, Row]] = []
+    for number, read in _lines(text, kind, shown):
+        where = f"{shown} line {number}"
+        try:
+            rows.append((where, {key: value for key, value in read(where).items() if value != ""}))
+        except InputErrors as found:
+            problems += found.problems
+        except InputError as problem:
+            problems.append(problem)
+    if problems:
+        raise InputErrors(problems)
+    if not rows:
+        raise InputError("prompts", name, "there are no requests in it: write one a line")
+    return rows
+
+
+def checked_rows(rows: list[tuple[str, Row]], check: Callable[[int, Row], T]) -> list[T]:
+    """`check` of every row and its index. Raises InputErrors with the problems of all rows."""
+    problems: list[InputError] = []
+    checked = []
+    for index, (where, row) in enumerate(rows):
+        try:
+            checked.append(check(index, row))
+        except InputError as error:
+            found = error.problems if isinstance(error, InputErrors) else (error,)
+            problems += [PlacedError(where, problem) for problem in found]
+    if problems:
+        raise InputErrors(problems)
+    return checked
+
+
+def _content(name: str) -> tuple[str, str, str]:
+    """The text of a file, its kind, and what messages call it."""
+    if is_stdin(name):
+        text = read_text("prompts", MAX_CHARACTERS)
+        return text, ".jsonl" if text.lstrip().startswith("{") else ".csv", "stdin"
+    path = Path(name)
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError("prompts", name, "its suffix must be " + " or ".join(SUFFIXES))
+    try:
+        return path.read_text(encoding="utf-8-sig"), path.suffix.lower(), path.name
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise InputError("prompts", name, f"it cannot be read: {reason}") from error
+
+
+def _lines(text: str, kind: str, shown: str) -> Iterator[tuple[int, Callable[[str], Row]]]:
+    """The number of each line with a request, and what reads it."""
+    if kind == ".jsonl":
+        for number, line in enumerate(text.splitlines(), start=1):
+            if line.strip():
+                yield number, partial(_from_json, line=line)
+        return
+    reader = csv.reader(io.StringIO(text), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        _check_header(f"{shown} line 1", header)
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield reader.line_num, partial(_from_cells, header=header, cells=cells)
+    except csv.Error as error:
+        where = f"{shown} line {reader.line_num}"
+        raise RowError(
+            where, None, "put cells with commas or quotes in quotes", str(error)
+        ) from error
+
+
+def _check_header(where: str, header: list[str]) -> None:
+    problems = _unknown(where, header)
+    if problems:
+        raise InputErrors(problems)
+    if len(set(header)) < len(header):
+        raise RowError(where, None, "name each column once", "has a column twice")
+
+
+def _from_json(where: str, line: str) -> Row:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise RowError(where, None, f"write one object a line ({error})", "is no JSON") from error
+    if not isinstance(row, dict):
+        raise RowError(where, None, 'write {"prompt": "..."}', "is no JSON object")
+    problems = _unknown(where, row)
+    if problems:
+        raise InputErrors(problems)
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _from_cells(where: str, header: list[str], cells: list[str]) -> Row:
+    if len(cells) != len(header):
+        cure = "put cells with commas in quotes"
+        raise RowError(where, None, cure, f"has {len(cells)} cells and not {len(header)}")
+    pairs = zip(header, cells, strict=True)
+    return {name: _value(where, EXTENDED[name], cell) for name, cell in pairs if cell.strip()}
+
+
+def _value(where: str, field: Field, cell: str) -> object:
+    if field.kind == "boolean":
+        return read_boolean(f"{where}: {field.name}", cell.strip())
+    return from_text(field, cell if field.name == "prompt" else cell.strip())
+
+
+def _unknown(where: str, names: Iterable[str]) -> list[InputError]:
+    known = ", ".join(EXTENDED.names)
+    return [
+        RowError(f"{where}: {name!r}", None, f"the columns may be {known}", "is no column")
+        for name in names
+        if name not in EXTENDED.names
+    ]

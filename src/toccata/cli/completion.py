@@ -1,0 +1,46 @@
+"""What the shell completes: the values of enumerations, and the names of models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from toccata.schema import EXTENDED
+from toccata.settings import PRECISIONS
+
+Complete = Callable[[str], list[str]]
+
+MODELS = tuple(name for name in EXTENDED["model_version"].choices if name != "encode-decode")
+DEVICES = ("cpu", "cuda", "mps")
+# Written down here, because a shell does not wait until torch is imported.
+MEASURES = ("agreement", "fad-clap", "fad-vggish", "kl-passt", "clap")
+
+
+def of(values: Sequence[str]) -> Complete:
+    """Those of `values` that begin as what was typed."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    return complete
+
+
+def lists_of(values: Sequence[str]) -> Complete:
+    """The same for the last of several values with commas between them."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        return [before + comma + value for value in values if value.startswith(last)]
+
+    return complete
+
+
+def shapes(incomplete: str) -> list[str]:
+    """The shapes that `toccata bench` knows."""
+    from toccata.benchmark.shapes import SHAPES
+
+    return of(tuple(SHAPES))(incomplete)
+
+
+models, devices, precisions = of(MODELS), of(DEVICES), of(PRECISIONS)
+measures = lists_of(MEASURES)
+formats = of(EXTENDED["output_format"].choices)

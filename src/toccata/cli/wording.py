@@ -1,0 +1,68 @@
+"""Errors in the words of the command line: fields of the library are named as flags."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from toccata.errors import InputError
+
+# Fields of the library whose flags are called otherwise; a command has one of these at most.
+_SYNONYMS = {
+    "model_version": ("model",),
+    "normalization": ("normalization_strategy",),
+    "cfg": ("classifier_free_guidance",),
+    "format": ("output_format",),
+    "continuation_start": ("start",),
+    "continuation_end": ("end",),
+    "held_out_share": ("held_out",),
+}
+_UNITS = ("_s", "_kbps")
+_FIELD = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
+
+
+class Flags:
+    """The flags of the command that a command line names.
+
+    Args:
+        program: The program's command, as typer makes it.
+        arguments: What was given to it.
+    """
+
+    def __init__(self, program: Any, arguments: Sequence[str]) -> None:
+        self._given = {part.partition("=")[0] for part in arguments}
+        self._flags: dict[str, str] = {}
+        for parameter in _command(program, arguments).params:
+            names = [name for name in parameter.opts if name.startswith("--")]
+            typed = [name for name in names if name in self._given]  # of several for one field
+            for name in names:
+                self._flags[name[2:].replace("-", "_")] = (typed or names)[0]
+
+    def sentence(self, error: InputError) -> str:
+        """The message of `error` with flags in place of the library's fields."""
+        return error.sentence(self._renamed)
+
+    def _renamed(self, text: str) -> str:
+        if text in self._flags or self._flag(text) != text:
+            return self._flag(text)
+        return _FIELD.sub(lambda match: self._flag(match[0]), text)
+
+    def _flag(self, field: str) -> str:
+        plain = field.replace("-", "_")
+        names = [plain, *_SYNONYMS.get(plain, ())]
+        names += [plain.removesuffix(unit) for unit in _UNITS]
+        return next((self._flags[name] for name in names if name in self._flags), field)
+
+
+def _command(program: Any, arguments: Sequence[str]) -> Any:
+    """The innermost command that `arguments` name."""
+    command = program
+    for part in arguments:
+        if part.startswith("-"):
+            continue
+        found = getattr(command, "commands", {}).get(part)
+        if found is None:
+            break
+        command = found
+    return command
