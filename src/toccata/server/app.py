@@ -39,6 +39,8 @@ from toccata.server.middleware import BodyCap, RateLimits, RequestLog
 from toccata.server.openapi import describe
 from toccata.server.outside import Outside, OutsidePolicy
 from toccata.server.owed import paid, tell_all
+from toccata.server.page_files import PageFiles
+from toccata.server.page_files import keep_tidy as tidy_page
 from toccata.server.predictions import Predictions
 from toccata.server.storage import Storage
 from toccata.server.store import COG, Prediction, Store
@@ -86,8 +88,14 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
     if settings.page:
         from toccata.server.page import mount
 
-        mount(app, lambda: cast(Parts, app.state.parts), tokens=bool(settings.tokens))
+        mount(
+            app, lambda: cast(Parts, app.state.parts), _page_files(settings), bool(settings.tokens)
+        )
     return app
+
+
+def _page_files(settings: ServerSettings) -> PageFiles:
+    return PageFiles.of(settings.data_dir, settings.retention_s)
 
 
 def check_start(settings: ServerSettings) -> None:
@@ -104,7 +112,9 @@ def _lifespan(settings: ServerSettings, work: Work | None):  # type: ignore[no-u
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with only_server(settings.data_dir):
-            async with running(app, settings, work):
+            files = _page_files(settings)
+            files.clear()
+            async with running(app, settings, work), beside(tidy_page(files)):
                 yield
 
     return lifespan
