@@ -213,7 +213,8 @@ def test_damaged_uploads_are_refused(served: Served) -> None:
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(served: Served) -> None:
-    request = f"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: {500 * 2**20}\r\n\r\n--x"
+    head = f"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: {500 * 2**20}"
+    request = f"{head}\r\n\r\n--x"
     with socket.create_connection(("127.0.0.1", served.client.base_url.port or 0)) as connection:
         connection.sendall(request.encode())
         assert b" 413 " in connection.recv(100)

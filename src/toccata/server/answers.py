@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,17 +10,18 @@ from typing import Any, cast
 
 from fastapi import Request
 from starlette.datastructures import URL
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from toccata.server.auth import MISSING, Tokens
 from toccata.server.config import ServerSettings
+from toccata.server.json_text import JsonError, JSONResponse, read_json
 from toccata.server.outputs import output_data
 from toccata.server.predictions import Predictions
 from toccata.server.storage import Storage
 from toccata.server.store import Prediction, Store
 from toccata.server.views import Address, content_type, prediction_json, problem
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +85,8 @@ async def shown(request: Request, prediction: Prediction) -> dict[str, Any]:
 async def json_body(request: Request) -> dict[str, Any]:
     """The object in the body. Raises ProblemError for anything else."""
     try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
+        body = read_json(await request.body())
+    except JsonError as error:
         raise refuse(400, f"The request body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise refuse(400, "The request body must be a JSON object")

@@ -13,7 +13,7 @@ from typing import cast
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from toccata import __version__
 from toccata.errors import ToccataError
@@ -33,7 +33,9 @@ from toccata.server.beside import beside
 from toccata.server.cog_outputs import CogOutputs
 from toccata.server.cog_requests import CogRefusal
 from toccata.server.config import ServerSettings
+from toccata.server.guard import Guard
 from toccata.server.housekeeping import keep_tidy
+from toccata.server.json_text import JSONResponse
 from toccata.server.metrics import Metrics
 from toccata.server.middleware import BodyCap, RateLimits, RequestLog
 from toccata.server.openapi import describe
@@ -43,7 +45,7 @@ from toccata.server.page_files import PageFiles
 from toccata.server.page_files import keep_tidy as tidy_page
 from toccata.server.predictions import Predictions
 from toccata.server.storage import Storage
-from toccata.server.store import COG, Prediction, Store
+from toccata.server.store import COG, Prediction, Store, StoreError
 from toccata.server.supervisor import Work
 from toccata.server.validation import InvalidRequest
 from toccata.server.views import Address, Output, prediction_json, problem
@@ -55,6 +57,7 @@ log = logging.getLogger(__name__)
 PREFIXES = ("/v1", "/v1/v1")
 MOST_BODY_BYTES = 101 * 2**20
 WEBHOOK_DRAIN_S = 5.0
+DATABASE_RETRY_S = "5"
 # Before a Cog container tells the end of a prediction again.
 COG_RETRIES_S = tuple(0.1 * 2**n for n in range(12))
 
@@ -83,6 +86,7 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, _plain)
     app.add_middleware(BodyCap, most_bytes=MOST_BODY_BYTES)
     app.add_middleware(RateLimits)
+    app.add_middleware(Guard, settings=settings)
     app.add_middleware(RequestLog)
     describe(app)
     if settings.page:
@@ -216,6 +220,8 @@ async def _refused(_: Request, error: Exception) -> Response:
     status = getattr(error, "http_status", 500)
     body = dict(problem(status, str(error)))
     headers = {"x-should-retry": "false"} if status >= 500 else {}
+    if isinstance(error, StoreError):  # the database may be back soon
+        headers = {"x-should-retry": "true", "Retry-After": DATABASE_RETRY_S}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 

@@ -7,10 +7,10 @@ import logging
 import re
 import time
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toccata.server.ids import new_id
+from toccata.server.json_text import JSONResponse
 
 log = logging.getLogger("toccata.server.requests")
 # Whoever knows the rest of these addresses may use them: it stays out of the log.
@@ -41,6 +41,11 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_on)
+        except Exception:  # the last resort: a closed connection would make clients ask again
+            log.error("request %s failed", request_id, exc_info=True)
+            if status:
+                raise
+            await _accident(request_id)(scope, receive, send_on)
         finally:
             line = {
                 "id": request_id,
@@ -50,6 +55,15 @@ class RequestLog:
                 "ms": round(1000 * (time.monotonic() - began_s), 1),
             }
             log.info("%s", json.dumps(line))
+
+
+def _accident(request_id: str) -> JSONResponse:
+    """No word of what is inside, and an id to look it up in the log."""
+    detail = f"The server made a mistake; its log has more, under the id {request_id}"
+    headers = {"x-should-retry": "false"}
+    return JSONResponse(
+        {"detail": detail, "status": 500}, 500, headers, media_type="application/problem+json"
+    )
 
 
 class RateLimits:

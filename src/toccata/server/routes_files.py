@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import re
 import tempfile
 import time
@@ -16,10 +15,11 @@ from typing import Any, BinaryIO
 from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from toccata.server.answers import Parts, address, authorize, parts, refuse, stored_response
 from toccata.server.ids import new_key
+from toccata.server.json_text import JsonError, JSONResponse, read_json, text_problem
 from toccata.server.store import StoredFile
 from toccata.server.views import file_json, page_json
 
@@ -81,7 +81,7 @@ async def _keep(request: Request, form: FormData) -> dict[str, Any]:
     if not isinstance(content, UploadFile):
         raise refuse(400, "content: the multipart body has no such file")
     name = _text(form, "filename") or content.filename or "upload"
-    kind = _text(form, "type") or content.content_type or UNKNOWN_TYPE
+    kind = _text(form, "type") or _plain_type(content.content_type)
     file = await keep_file(parts(request), content, name, kind, await _metadata(form))
     return file_json(file, address(request))
 
@@ -134,8 +134,8 @@ async def _metadata(form: FormData) -> Mapping[str, Any]:
     if len(text) > MOST_METADATA:
         raise refuse(400, f"metadata: it must have at most {MOST_METADATA} bytes")
     try:
-        metadata = json.loads(text or "{}")
-    except (ValueError, RecursionError) as error:
+        metadata = read_json(text or "{}")
+    except JsonError as error:
         raise refuse(400, f"metadata: it is not JSON: {error}") from error
     if not isinstance(metadata, dict):
         raise refuse(400, "metadata: it must be a JSON object")
@@ -148,6 +148,8 @@ def _bracketed(form: FormData) -> dict[str, Any]:
         keys = _BRACKETS.findall(name.removeprefix("metadata"))
         if not name.startswith("metadata[") or not keys or not isinstance(value, str):
             continue
+        if problem := text_problem(name + value):
+            raise refuse(400, f"metadata: {problem}")
         inner = metadata
         for key in keys[:-1]:
             deeper = inner.setdefault(key, {})
@@ -166,6 +168,10 @@ def _plain_name(name: str) -> str:
     last = PurePosixPath(name.replace("\\", "/")).name
     clean = "".join(c for c in last if unicodedata.category(c)[0] != "C")
     return clean[:200] if clean.strip(".") else "upload"
+
+
+def _plain_type(kind: str | None) -> str:
+    return kind if kind and kind.isascii() and kind.isprintable() else UNKNOWN_TYPE
 
 
 def _known(request: Request, file_id: str) -> StoredFile:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from toccata.server.answers import address, authorize, parts, refuse
+from toccata.server.json_text import JSONResponse, read_json
 from toccata.server.versions import LATEST, Version, find_model, find_version, model_json
 from toccata.server.versions import version_json as version_as_json
 from toccata.server.views import page_json
@@ -29,7 +29,7 @@ async def search(request: Request) -> JSONResponse:
     """The body is the text to search for, in one layer of JSON quotes or none."""
     text = (await request.body()).decode(errors="replace").strip()
     try:
-        text = str(json.loads(text))
+        text = str(read_json(text))
     except ValueError:
         text = text.strip('"')
     found = [key for key in LATEST if text.lower() in key.lower()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
@@ -12,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from toccata.errors import InputError, ToccataError
 from toccata.server import live
@@ -26,13 +27,14 @@ from toccata.server.answers import (
     shown,
     stored_response,
 )
+from toccata.server.json_text import JSONResponse, read_json
 from toccata.server.outputs import output_data
-from toccata.server.outside import check_url
+from toccata.server.outside import check_webhook
 from toccata.server.predictions import QueueFullError
 from toccata.server.prefer import parse_duration_s, read_timeout_s, wait_s
 from toccata.server.store import Prediction
 from toccata.server.telling import told_again
-from toccata.server.validation import InvalidRequest, Problem, invalid_version, validate
+from toccata.server.validation import InvalidRequest, Problem, invalid_version, json_type, validate
 from toccata.server.versions import LATEST, Version, find_version
 from toccata.server.views import content_type, page_json, prediction_json
 
@@ -42,6 +44,7 @@ SPARE_S = 5.0
 DEFAULT_EVENTS = ("output", "completed")
 EVENTS = ("start", "output", "logs", "completed")
 REPEAT_S = 120.0
+_RETRY = re.compile("[1-9][0-9]{0,3}")
 
 api = APIRouter(dependencies=[Depends(authorize)])
 open_api = APIRouter()  # addresses that are not to be guessed need no token
@@ -176,7 +179,7 @@ def _accept(
     given: Mapping[str, Any],
     held_s: float | None,
 ) -> Prediction:
-    webhook, events = _webhook(body)
+    webhook, events = _webhook(body, parts(request).settings.allow_private)
     after = request.headers.get("cancel-after")
     try:
         deadline = None if after is None else time.time() + parse_duration_s(after)
@@ -231,28 +234,36 @@ def _as_data(request: Request, held_s: float | None) -> bool:
 
 def _repeated(request: Request, mark: str) -> Prediction | None:
     """What this very request made before, if the client says that it is a retry."""
-    if request.headers.get("x-stainless-retry-count", "0") in ("", "0"):
+    if not _RETRY.fullmatch(request.headers.get("x-stainless-retry-count", "")):
         return None
     before = request.app.state.repeats.find(mark)
     return None if before is None else parts(request).store.get(before)
 
 
-def _webhook(body: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
+def _webhook(body: Mapping[str, Any], allow_private: bool) -> tuple[str | None, tuple[str, ...]]:
     url, events = body.get("webhook"), body.get("webhook_events_filter")
     if url is None and body.get("webhook_completed") is not None:
         url, events = body["webhook_completed"], ["completed"]
     if url is None:
         return None, ()
     chosen = DEFAULT_EVENTS if events is None else events
-    if not isinstance(chosen, list | tuple) or not set(chosen) <= set(EVENTS):
+    if not isinstance(chosen, list | tuple) or any(event not in EVENTS for event in chosen):
         allowed = ", ".join(f'"{event}"' for event in EVENTS)
         text = f"webhook_events_filter must hold only the following: {allowed}"
         raise _invalid([Problem("enum", "webhook_events_filter", text)])
     try:
-        check_url(str(url))
+        check_webhook(_text_of("webhook", url), allow_private=allow_private)
     except ToccataError as error:
         raise _invalid([Problem("format", "webhook", str(error))]) from error
-    return str(url), tuple(chosen)
+    return url, tuple(chosen)
+
+
+def _text_of(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        kind = json_type(value)
+        words = f"Invalid type. Expected: string, given: {kind}"
+        raise _invalid([Problem("invalid_type", name, words)])
+    return value
 
 
 def _invalid(problems: list[Problem]) -> InvalidRequest:
@@ -279,7 +290,7 @@ def _cursor(text: str | None) -> tuple[float, str] | None:
     if not text:
         return None
     try:
-        at, last = json.loads(base64.urlsafe_b64decode(text))
+        at, last = read_json(base64.urlsafe_b64decode(text))
         return float(at), str(last)
     except (ValueError, TypeError) as error:
         raise refuse(400, "cursor: it is not one that this server gave") from error
@@ -290,5 +301,6 @@ def _moment(name: str, text: str | None) -> float | None:
         return None
     try:
         return datetime.fromisoformat(text).timestamp()
-    except ValueError as error:
-        raise refuse(400, f"{name}: {text!r} is not a time; use 2026-01-31T12:00:00Z") from error
+    except (ValueError, OverflowError, OSError) as error:
+        words = f"{name}: {text[:80]!r} is not a time; use 2026-01-31T12:00:00Z"
+        raise refuse(400, words) from error
