@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from fastapi import Request
-from starlette.datastructures import URL
+from starlette.requests import HTTPConnection
 from starlette.responses import Response, StreamingResponse
 
 from toccata.server.auth import MISSING, Tokens
@@ -17,8 +17,10 @@ from toccata.server.config import ServerSettings
 from toccata.server.json_text import JsonError, JSONResponse, read_json
 from toccata.server.outputs import output_data
 from toccata.server.predictions import Predictions
+from toccata.server.quota import UploadQuota
 from toccata.server.storage import Storage
 from toccata.server.store import Prediction, Store
+from toccata.server.trusted_prefix import PREFIX
 from toccata.server.views import Address, content_type, prediction_json, problem
 
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
@@ -34,6 +36,7 @@ class Parts:
     predictions: Predictions
     tokens: Tokens
     webhook_secret: str
+    quota: UploadQuota
 
 
 def parts(request: Request) -> Parts:
@@ -67,13 +70,15 @@ async def authorize(request: Request) -> None:
 
 def address(request: Request) -> Address:
     """The public one if it is set, otherwise as this client wrote it."""
-    return address_at(request.url, parts(request).settings)
+    return address_at(request, parts(request).settings)
 
 
-def address_at(url: URL, settings: ServerSettings) -> Address:
-    """`address` of a request to `url`."""
-    public = settings.public_url
-    return Address(public.rstrip("/") if public else f"{url.scheme}://{url.netloc}")
+def address_at(request: HTTPConnection, settings: ServerSettings) -> Address:
+    """`address` of a request, wherever in the app it is."""
+    public, url = settings.public_url, request.url
+    if public:
+        return Address(public.rstrip("/"))
+    return Address(f"{url.scheme}://{url.netloc}{request.scope.get(PREFIX, '')}")
 
 
 async def shown(request: Request, prediction: Prediction) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from toccata.server.alone import only_server
 from toccata.server.answers import Parts, ProblemError
 from toccata.server.auth import Tokens
 from toccata.server.beside import beside
+from toccata.server.bodies import BodyLimits
 from toccata.server.cog_outputs import CogOutputs
 from toccata.server.cog_requests import CogRefusal
 from toccata.server.config import ServerSettings
@@ -37,16 +38,18 @@ from toccata.server.guard import Guard
 from toccata.server.housekeeping import keep_tidy
 from toccata.server.json_text import JSONResponse
 from toccata.server.metrics import Metrics
-from toccata.server.middleware import BodyCap, RateLimits, RequestLog
+from toccata.server.middleware import RateLimits, RequestLog
 from toccata.server.openapi import describe
 from toccata.server.outside import Outside, OutsidePolicy
 from toccata.server.owed import paid, tell_all
 from toccata.server.page_files import PageFiles
 from toccata.server.page_files import keep_tidy as tidy_page
 from toccata.server.predictions import Predictions
+from toccata.server.quota import UploadQuota
 from toccata.server.storage import Storage
 from toccata.server.store import COG, Prediction, Store, StoreError
 from toccata.server.supervisor import Work
+from toccata.server.trusted_prefix import PathPrefix, PublicHost
 from toccata.server.validation import InvalidRequest
 from toccata.server.views import Address, Output, prediction_json, problem
 from toccata.server.webhooks import Hook, Webhooks, new_secret
@@ -55,7 +58,6 @@ log = logging.getLogger(__name__)
 
 # Clients put some base addresses and some paths together with the prefix twice.
 PREFIXES = ("/v1", "/v1/v1")
-MOST_BODY_BYTES = 101 * 2**20
 WEBHOOK_DRAIN_S = 5.0
 DATABASE_RETRY_S = "5"
 # Before a Cog container tells the end of a prediction again.
@@ -84,9 +86,11 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
     app.add_exception_handler(InvalidRequest, _invalid)
     app.add_exception_handler(ToccataError, _refused)
     app.add_exception_handler(HTTPException, _plain)
-    app.add_middleware(BodyCap, most_bytes=MOST_BODY_BYTES)
+    app.add_middleware(BodyLimits)
     app.add_middleware(RateLimits)
+    app.add_middleware(PublicHost, settings=settings)
     app.add_middleware(Guard, settings=settings)
+    app.add_middleware(PathPrefix, settings=settings)
     app.add_middleware(RequestLog)
     describe(app)
     if settings.page:
@@ -165,7 +169,8 @@ async def running(app: FastAPI, settings: ServerSettings, work: Work | None) -> 
     )
     metrics.watch(predictions)
     tokens = Tokens(settings.tokens)
-    app.state.parts = Parts(settings, store, storage, predictions, tokens, secret)
+    quota = UploadQuota(settings.upload_bytes, settings.upload_bytes_per_token)
+    app.state.parts = Parts(settings, store, storage, predictions, tokens, secret, quota)
     app.state.repeats = routes_predictions.Repeats()
     app.state.registry = metrics.registry
     owing = store.owing()  # before anything else ends

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toccata.server.config import LOOPBACK, ServerSettings
 from toccata.server.json_text import JSONResponse
+from toccata.server.trusted_prefix import route_path
 from toccata.server.views import problem
 
 CHANGES = ("POST", "PUT", "PATCH", "DELETE")
@@ -73,7 +74,7 @@ class Guard:
         match = _HOST.fullmatch(named[0]) if len(named) == 1 else None
         if match is None and (named or not self.settings.tokens):
             return Refusal(400, "The request must have one Host header, with a name or an address")
-        if match is None or self.settings.tokens or scope["path"] in PROBES:
+        if match is None or self.settings.tokens or route_path(scope) in PROBES:
             return None
         host = match[1].strip("[]").rstrip(".").lower()
         if self._is_ours(host):
@@ -98,8 +99,8 @@ class Guard:
         if scope["method"] in CHANGES:
             return Refusal(403, "Other websites may not change anything on this server")
         navigates = headers.get("sec-fetch-mode") == "navigate" and "origin" not in headers
-        hidden = not self.settings.tokens or scope["path"].startswith("/ui")
-        if hidden and not navigates and not SHARED.fullmatch(scope["path"]):
+        hidden = not self.settings.tokens or route_path(scope).startswith("/ui")
+        if hidden and not navigates and not SHARED.fullmatch(route_path(scope)):
             return Refusal(403, "Other websites may not read from this server")
         return None
 
@@ -140,7 +141,7 @@ def _wrong_form(scope: Scope, headers: Headers) -> Refusal | None:
         return None
     if kind in (JSON, MULTIPART) or kind.endswith("+json"):
         return None
-    if (not kind and "origin" not in headers) or (kind == FORM and scope["path"] == LOGIN):
+    if (not kind and "origin" not in headers) or (kind == FORM and route_path(scope) == LOGIN):
         return None
     return Refusal(415, f"Send Content-Type: {JSON}, or {MULTIPART} for a file, not {kind[:80]!r}")
 

@@ -231,4 +231,4 @@ class Page:
         return kept.id
 
     def _address(self, request: gr.Request) -> Address:
-        return address_at(request.url, self._parts().settings)
+        return address_at(request.request, self._parts().settings)

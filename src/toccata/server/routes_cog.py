@@ -23,6 +23,7 @@ from toccata.server.outputs import output_data
 from toccata.server.predictions import QueueFullError
 from toccata.server.store import COG, PROCESSING, STARTING, Prediction, iso
 from toccata.server.supervisor import READY, STOPPED
+from toccata.server.trusted_prefix import PREFIX
 from toccata.server.versions import VERSIONS, openapi
 from toccata.server.views import Address, Output, prediction_json
 
@@ -43,7 +44,7 @@ open_api = APIRouter()
 async def index(request: Request) -> Response:
     """Where everything is; a browser is sent to the page."""
     if parts(request).settings.page and "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse("/ui/")
+        return RedirectResponse(f"{request.scope.get(PREFIX, '')}/ui/")
     one = "/predictions/{prediction_id}"
     return JSONResponse(
         {

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from toccata.server.answers import Parts, address, authorize, parts, refuse, stored_response
 from toccata.server.ids import new_key
 from toccata.server.json_text import JsonError, JSONResponse, read_json, text_problem
+from toccata.server.quota import QuotaError
 from toccata.server.store import StoredFile
 from toccata.server.views import file_json, page_json
 
@@ -27,6 +28,7 @@ MOST_BYTES = 100 * 2**20
 MOST_METADATA = 100_000
 KEPT_S = 24 * 3600.0
 LISTED = 100
+MOST_COUNTED = 1_000_000
 BLOCK_BYTES = 2**20
 UNKNOWN_TYPE = "application/octet-stream"
 _BRACKETS = re.compile(r"\[([^\[\]]{0,200})\]")
@@ -36,8 +38,10 @@ api = APIRouter(dependencies=[Depends(authorize)])
 
 @api.post("/files")
 async def upload(request: Request) -> JSONResponse:
-    if int(request.headers.get("content-length") or 0) > MOST_BYTES + 2**20:
+    declared = int(request.headers.get("content-length") or 0)
+    if declared > MOST_BYTES + 2**20:
         raise _too_large()
+    _check_quota(parts(request), _owner(request), declared)
     try:
         async with request.form(max_files=2, max_fields=100) as form:
             return JSONResponse(await _keep(request, form), 201)
@@ -73,6 +77,7 @@ async def delete(request: Request, file_id: str) -> Response:
     _known(request, file_id)
     await asyncio.to_thread(parts(request).storage.remove, f"files/{file_id}")
     parts(request).store.remove_file(file_id)
+    parts(request).quota.remove(file_id)
     return Response(status_code=204)
 
 
@@ -82,19 +87,27 @@ async def _keep(request: Request, form: FormData) -> dict[str, Any]:
         raise refuse(400, "content: the multipart body has no such file")
     name = _text(form, "filename") or content.filename or "upload"
     kind = _text(form, "type") or _plain_type(content.content_type)
-    file = await keep_file(parts(request), content, name, kind, await _metadata(form))
+    metadata, owner = await _metadata(form), _owner(request)
+    file = await keep_file(parts(request), content, name, kind, metadata, owner=owner)
     return file_json(file, address(request))
 
 
 async def keep_file(
-    server: Parts, content: UploadFile, name: str, kind: str, metadata: Mapping[str, Any]
+    server: Parts,
+    content: UploadFile,
+    name: str,
+    kind: str,
+    metadata: Mapping[str, Any],
+    *,
+    owner: str = "",
 ) -> StoredFile:
-    """Store what was uploaded, for a day. Raises ProblemError past the cap."""
+    """Store what was uploaded, for a day. Raises ProblemError past the cap, or the quota."""
     file_id = new_key()
     with tempfile.TemporaryDirectory(prefix="toccata-upload-") as folder:
         local = Path(folder) / "content"
         with local.open("wb") as out:
             size, sha256, md5 = await _copy(content, out)
+        _check_quota(server, owner, size)
         await asyncio.to_thread(server.storage.put, f"files/{file_id}", local)
     now = time.time()
     file = StoredFile(
@@ -109,6 +122,7 @@ async def keep_file(
         metadata=metadata,
     )
     server.store.add_file(file)
+    server.quota.add(file, owner)
     return file
 
 
@@ -168,6 +182,21 @@ def _plain_name(name: str) -> str:
     last = PurePosixPath(name.replace("\\", "/")).name
     clean = "".join(c for c in last if unicodedata.category(c)[0] != "C")
     return clean[:200] if clean.strip(".") else "upload"
+
+
+def _check_quota(server: Parts, owner: str, size_bytes: int) -> None:
+    if not server.quota.is_loaded:
+        server.quota.load(server.store.files(MOST_COUNTED))
+    try:
+        server.quota.check(owner, size_bytes)
+    except QuotaError as error:
+        raise refuse(413, f"{error}: delete some, or wait until they expire") from error
+
+
+def _owner(request: Request) -> str:
+    """Whose an upload is: a hash of the token, or nobody's."""
+    token = request.headers.get("authorization", "")
+    return hashlib.sha256(token.encode()).hexdigest() if token else ""
 
 
 def _plain_type(kind: str | None) -> str:
