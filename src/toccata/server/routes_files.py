@@ -62,12 +62,18 @@ async def get(request: Request, file_id: str) -> JSONResponse:
     return JSONResponse(file_json(_known(request, file_id), address(request)))
 
 
+@api.head("/files/{file_id}/download", include_in_schema=False)
 @api.get("/files/{file_id}/download")
 async def download(request: Request, file_id: str) -> Response:
     file = _known(request, file_id)
-    response = await stored_response(request, f"files/{file.id}")
     # Never a page: what a client uploaded must not run in another's browser.
-    response.headers["Content-Disposition"] = "attachment"
+    response = await stored_response(
+        request,
+        f"files/{file.id}",
+        saved_as=file.name,
+        modified_at=file.created_at,
+        kind="attachment",
+    )
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 

@@ -32,6 +32,7 @@ from toccata.server.outputs import output_data
 from toccata.server.outside import check_webhook
 from toccata.server.predictions import QueueFullError
 from toccata.server.prefer import parse_duration_s, read_timeout_s, wait_s
+from toccata.server.ranges import first_bytes, probe_of, saved_name
 from toccata.server.store import Prediction
 from toccata.server.telling import told_again
 from toccata.server.validation import InvalidRequest, Problem, invalid_version, json_type, validate
@@ -126,6 +127,7 @@ async def stream(request: Request, key: str) -> Response:
     return StreamingResponse(frames, headers=headers, media_type="text/event-stream")
 
 
+@open_api.head("/outputs/{key}/audio", include_in_schema=False)
 @open_api.get("/outputs/{key}/audio")
 async def audio(request: Request, key: str, form: str = "mp3", variation: int = 1) -> Response:
     """What there is of it, while it is made; the finished file afterwards. variation: from 1."""
@@ -134,7 +136,7 @@ async def audio(request: Request, key: str, form: str = "mp3", variation: int = 
     if prediction is None or form not in live.FORMATS or not 0 < variation <= prediction.count:
         raise refuse(404, "There is no such audio")
     if prediction.outputs:
-        return await stored_response(request, prediction.outputs[variation - 1])
+        return await _stored(request, prediction, prediction.outputs[variation - 1])
     if prediction.ended:
         raise refuse(404, "It was not finished")
 
@@ -142,17 +144,36 @@ async def audio(request: Request, key: str, form: str = "mp3", variation: int = 
         return predictions.events(prediction) is None
 
     bytes_so_far = live.follow(predictions.live_file(prediction, form, variation), ended)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(bytes_so_far, 200, headers, content_type(f"live.{form}"))
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Accept-Ranges": "bytes"}
+    kind, probe = content_type(f"live.{form}"), probe_of(request.headers.get("range"))
+    if request.method == "HEAD":
+        return Response(None, 200, headers, kind)
+    if probe is not None:  # a player that begins with it takes no answer but 206
+        start, end = probe
+        part = (await first_bytes(bytes_so_far, end))[start:]
+        headers["Content-Range"] = f"bytes {start}-{start + len(part) - 1}/*"
+        return Response(part, 206, headers, kind) if part else Response(status_code=416)
+    return StreamingResponse(bytes_so_far, 200, headers, kind)
 
 
+@open_api.head("/outputs/{key}/{name}", include_in_schema=False)
 @open_api.get("/outputs/{key}/{name}")
 async def output(request: Request, key: str, name: str) -> Response:
     prediction = parts(request).store.by_key(key)
     stored = f"outputs/{key}/{name}"
     if prediction is None or stored not in prediction.outputs:
         raise refuse(404, "File not found")
-    return await stored_response(request, stored)
+    return await _stored(request, prediction, stored)
+
+
+async def _stored(request: Request, prediction: Prediction, name: str) -> Response:
+    """An output, under a name that says what it is."""
+    seed = prediction.seed + list(prediction.outputs).index(name)
+    prompt, suffix = prediction.input.get("prompt"), name.rpartition(".")[2]
+    saved_as = saved_name(prompt, prediction.model, seed, suffix)
+    return await stored_response(
+        request, name, saved_as=saved_as, modified_at=prediction.completed_at
+    )
 
 
 async def _create(request: Request, body: Mapping[str, Any], version: Version | None) -> Response:
