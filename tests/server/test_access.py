@@ -165,7 +165,11 @@ def test_what_this_server_has_not_is_empty_and_not_an_accident(served: Served) -
     for path in ("/v1/collections", "/v1/deployments", "/v1/trainings"):
         assert served.client.get(path).json() == page
     assert served.client.get("/v1/trainings/x").status_code == 404
-    assert served.client.post("/v1/models", json={}).status_code == 400
+    version = "/v1/models/meta/musicgen/versions/x"
+    for path in ("/v1/models", "/v1/deployments", f"{version}/trainings", "/v1/trainings"):
+        refused = served.client.post(path, json={})
+        assert refused.status_code == 404
+        assert "This server does not offer" in refused.json()["detail"]
     assert isinstance(served.client.get("/v1/hardware").json(), list)
     assert served.client.get("/v1/nothing").status_code == 404
     assert served.client.delete("/v1/account").status_code == 405

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from http import HTTPStatus
@@ -13,10 +13,10 @@ from typing import cast
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
 from toccata import __version__
-from toccata.errors import ToccataError
+from toccata.errors import InputError, ToccataError
 from toccata.families.known import find_folder
 from toccata.families.lora_names import existing, parse
 from toccata.server import (
@@ -34,6 +34,7 @@ from toccata.server.bodies import BodyLimits
 from toccata.server.cog_outputs import CogOutputs
 from toccata.server.cog_requests import CogRefusal
 from toccata.server.config import ServerSettings
+from toccata.server.docs_page import docs_html
 from toccata.server.guard import Guard
 from toccata.server.housekeeping import keep_tidy
 from toccata.server.json_text import JSONResponse
@@ -52,7 +53,7 @@ from toccata.server.supervisor import Work
 from toccata.server.trusted_prefix import PathPrefix, PublicHost
 from toccata.server.validation import InvalidRequest
 from toccata.server.views import Address, Output, prediction_json, problem
-from toccata.server.webhooks import Hook, Webhooks, new_secret
+from toccata.server.webhooks import Hook, Post, Webhooks, new_secret
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ PREFIXES = ("/v1", "/v1/v1")
 WEBHOOK_DRAIN_S = 5.0
 DATABASE_RETRY_S = "5"
 # Before a Cog container tells the end of a prediction again.
+COG_AGENT = f"cog-worker/{routes_cog.COG_VERSION}"
 COG_RETRIES_S = tuple(0.1 * 2**n for n in range(12))
 
 
@@ -70,7 +72,7 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
         title="toccata",
         version=__version__,
         openapi_url="/v1/openapi.json",
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
         lifespan=_lifespan(settings, work),
     )
@@ -93,6 +95,11 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
     app.add_middleware(PathPrefix, settings=settings)
     app.add_middleware(RequestLog)
     describe(app)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(docs_html(app.openapi()))
+
     if settings.page:
         from toccata.server.page import mount
 
@@ -100,6 +107,18 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
             app, lambda: cast(Parts, app.state.parts), _page_files(settings), bool(settings.tokens)
         )
     return app
+
+
+def _check_storage(settings: ServerSettings) -> None:
+    try:
+        Storage(_storage_url(settings))
+    except (ImportError, OSError, ValueError) as error:
+        cure = f"it must be a folder or an fsspec URL that can be reached ({error})"
+        raise InputError("storage", settings.storage, cure) from error
+
+
+def _storage_url(settings: ServerSettings) -> str:
+    return settings.storage or str(settings.data_dir / "files")
 
 
 def _page_files(settings: ServerSettings) -> PageFiles:
@@ -112,6 +131,7 @@ def check_start(settings: ServerSettings) -> None:
         find_folder(name, offline=True)
     for lora in settings.machine.lora:
         existing(parse(lora)[0])
+    _check_storage(settings)
     with only_server(settings.data_dir), closing(Store(settings.database_url)) as store:
         store.claim()
 
@@ -133,14 +153,14 @@ async def running(app: FastAPI, settings: ServerSettings, work: Work | None) -> 
     """Everything behind the routes, from start to stop."""
     store = Store(settings.database_url)
     store.claim()
-    storage = Storage(settings.storage or str(settings.data_dir / "files"))
+    storage = Storage(_storage_url(settings))
     outside = Outside(OutsidePolicy(allow_private=settings.allow_private))
     trusted = Outside(OutsidePolicy(allow_private=True))
     secret = store.own("webhook_secret", new_secret)
     on_told = partial(paid, store)
     webhooks = Webhooks(outside.post, secret, on_told=on_told)
     cog_webhooks = Webhooks(
-        outside.post,
+        _as_cog(outside.post),
         None,
         bearer=settings.cog_webhook_token,
         retry_delays_s=COG_RETRIES_S,
@@ -186,6 +206,15 @@ async def running(app: FastAPI, settings: ServerSettings, work: Work | None) -> 
         await outside.close()
         await trusted.close()
         store.close()
+
+
+def _as_cog(post: Post) -> Post:
+    """`post` with the User-Agent of a Cog container."""
+
+    async def posted(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        return await post(url, body, {**headers, "User-Agent": COG_AGENT})
+
+    return posted
 
 
 def _tell(webhooks: Webhooks, prediction: Prediction, event: str, data: Output | None) -> None:

@@ -169,6 +169,13 @@ def _web_address(source: str, text: str) -> str:
     return text.rstrip("/")
 
 
+def _upload_address(source: str, text: str) -> str:
+    """As `_web_address`; it may have a query, which often is a signature."""
+    split = urlsplit(text)
+    address = _web_address(source, split._replace(query="").geturl())
+    return f"{address}?{split.query}" if split.query else address
+
+
 _READERS: Readers = {
     "host": read_text,
     "port": _port,
@@ -188,7 +195,7 @@ _READERS: Readers = {
     "drain_s": _seconds,
     "tls_cert": _existing,
     "tls_key": _existing,
-    "upload_url": _web_address,
+    "upload_url": _upload_address,
     "page": read_boolean,
     "allow_host": _host_names,
     "shutdown_route": read_boolean,

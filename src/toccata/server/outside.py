@@ -316,8 +316,8 @@ def _target(url: httpx2.URL) -> httpcore2.URL:
 def _headers(url: httpx2.URL, headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     """Those of the caller, lower case, with ours, which win."""
     given = {name.lower().encode(): value.encode() for name, value in headers.items()}
-    ours = {b"host": url.netloc, b"user-agent": b"toccata", b"accept-encoding": b"identity"}
-    return list({**given, **ours}.items())
+    ours = {b"host": url.netloc, b"accept-encoding": b"identity"}
+    return list({b"user-agent": b"toccata", **given, **ours}.items())
 
 
 def _header(response: httpcore2.Response, name: str) -> str:

@@ -18,6 +18,7 @@ from starlette.formparsers import MultiPartException
 from starlette.responses import Response
 
 from toccata.server.answers import Parts, address, authorize, parts, refuse, stored_response
+from toccata.server.cursors import cursor_of, cursor_to
 from toccata.server.ids import new_key
 from toccata.server.json_text import JsonError, JSONResponse, read_json, text_problem
 from toccata.server.quota import QuotaError
@@ -51,9 +52,14 @@ async def upload(request: Request) -> JSONResponse:
 
 @api.get("/files")
 async def list_files(request: Request) -> JSONResponse:
-    own = address(request)
-    found = parts(request).store.files(LISTED)
-    return JSONResponse(page_json([file_json(file, own) for file in found]))
+    own, cursor = address(request), cursor_of(request.query_params.get("cursor"))
+    found = parts(request).store.files(LISTED + 1 if cursor is None else MOST_COUNTED)
+    if cursor is not None:
+        found = [file for file in found if _comes_after(file, cursor)]
+    following = None
+    if len(found) > LISTED:
+        following = f"{own.base}/v1/files?cursor={cursor_to(found[LISTED - 1])}"
+    return JSONResponse(page_json([file_json(file, own) for file in found[:LISTED]], following))
 
 
 @api.get("/files/{file_id}")
@@ -207,6 +213,12 @@ def _owner(request: Request) -> str:
 
 def _plain_type(kind: str | None) -> str:
     return kind if kind and kind.isascii() and kind.isprintable() else UNKNOWN_TYPE
+
+
+def _comes_after(file: StoredFile, cursor: tuple[float, str]) -> bool:
+    """Whether it is further down in the list: older, or as old with a greater id."""
+    at, last = cursor
+    return file.created_at < at or (file.created_at == at and file.id > last)
 
 
 def _known(request: Request, file_id: str) -> StoredFile:

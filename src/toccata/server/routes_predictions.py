@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 import re
 import time
 from collections import OrderedDict
@@ -27,7 +25,8 @@ from toccata.server.answers import (
     shown,
     stored_response,
 )
-from toccata.server.json_text import JSONResponse, read_json
+from toccata.server.cursors import cursor_of, cursor_to
+from toccata.server.json_text import JSONResponse
 from toccata.server.outputs import output_data
 from toccata.server.outside import check_webhook
 from toccata.server.predictions import QueueFullError
@@ -93,7 +92,7 @@ async def list_predictions(request: Request) -> JSONResponse:
     query, own = request.query_params, address(request)
     found = parts(request).store.page(
         PAGE + 1,
-        _cursor(query.get("cursor")),
+        cursor_of(query.get("cursor")),
         _moment("created_after", query.get("created_after")),
         _moment("created_before", query.get("created_before")),
     )
@@ -301,20 +300,7 @@ def _known(request: Request, prediction_id: str) -> Prediction:
 def _next(request: Request, found: list[Prediction]) -> str | None:
     if len(found) <= PAGE:
         return None
-    last = found[PAGE - 1]
-    text = json.dumps([last.created_at, last.id]).encode()
-    cursor = base64.urlsafe_b64encode(text).decode()
-    return f"{address(request).base}/v1/predictions?cursor={cursor}"
-
-
-def _cursor(text: str | None) -> tuple[float, str] | None:
-    if not text:
-        return None
-    try:
-        at, last = read_json(base64.urlsafe_b64decode(text))
-        return float(at), str(last)
-    except (ValueError, TypeError) as error:
-        raise refuse(400, "cursor: it is not one that this server gave") from error
+    return f"{address(request).base}/v1/predictions?cursor={cursor_to(found[PAGE - 1])}"
 
 
 def _moment(name: str, text: str | None) -> float | None:
