@@ -25,7 +25,7 @@ from toccata.server.config import ServerSettings
 from toccata.server.openapi import OPERATIONS
 from toccata.settings import Settings
 
-EXAMPLES = 20
+EXAMPLES, EXAMPLES_OF_BODIES = 20, 80
 LISTS = ("/v1/predictions", "/v1/files", "/v1/models", "/v1/trainings")
 bounded = settings(
     max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
@@ -146,8 +146,9 @@ def test_no_request_is_an_accident(
     served: Served, known: dict[str, str], method: str, path: str
 ) -> None:
     parts = re.findall(r"{(\w+)}", path)
+    takes_body = "requestBody" in OPERATIONS[method, path]
 
-    @bounded
+    @settings(bounded, max_examples=EXAMPLES_OF_BODIES if takes_body else EXAMPLES)
     @given(
         odd=st.lists(TEXTS, min_size=3, max_size=3),
         headers=st.dictionaries(st.sampled_from(HEADERS), TEXTS, max_size=2),
