@@ -26,7 +26,7 @@ song: $(VENV)/.installed
 serve: $(VENV)/.server
 	$(VENV)/bin/toccata serve --stand-in mini
 
-test: $(VENV)/.dev $(VENV)/.synth $(VENV)/.clients $(VENV)/.postgres $(VENV)/.browser
+test: $(VENV)/.dev $(VENV)/.synth $(VENV)/.clients $(VENV)/.postgres $(VENV)/.nginx $(VENV)/.browser
 	$(VENV)/bin/python -m pytest
 
 # Without a GPU these two say what they need, and are done.
@@ -93,6 +93,11 @@ $(VENV)/.clients: $(VENV)/.dev scripts/setup-clients scripts/cog-constraints.txt
 # The database that the server is tested with, besides SQLite.
 $(VENV)/.postgres: $(VENV)/.dev scripts/setup-postgres
 	scripts/setup-postgres
+	@touch $@
+
+# The proxy that the server is tested behind.
+$(VENV)/.nginx: $(VENV)/.dev scripts/setup-nginx
+	scripts/setup-nginx
 	@touch $@
 
 # The browser that the page is tested with.

@@ -20,6 +20,7 @@ SERVER_VARIABLES = (
     "host", "port", "data_dir", "public_url", "token", "token_file", "no_auth", "stand_in", "queue",
     "database", "storage", "output_urls", "allow_private", "accept_any_version", "retention_s",
     "drain_s", "max_duration_s", "tls_cert", "tls_key", "upload_url", "page", "models",
+    "allow_host", "shutdown_route", "upload_bytes", "upload_bytes_per_token", "max_connections",
 )  # fmt: skip
 
 Reader = Callable[[str, str], object]

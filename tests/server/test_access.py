@@ -172,7 +172,11 @@ def test_what_this_server_has_not_is_empty_and_not_an_accident(served: Served) -
     for path in ("/v1/collections", "/v1/deployments", "/v1/trainings"):
         assert served.client.get(path).json() == page
     assert served.client.get("/v1/trainings/x").status_code == 404
-    assert served.client.post("/v1/models", json={}).status_code == 400
+    version = "/v1/models/meta/musicgen/versions/x"
+    for path in ("/v1/models", "/v1/deployments", f"{version}/trainings", "/v1/trainings"):
+        refused = served.client.post(path, json={})
+        assert refused.status_code == 404
+        assert "This server does not offer" in refused.json()["detail"]
     assert isinstance(served.client.get("/v1/hardware").json(), list)
     assert served.client.get("/v1/nothing").status_code == 404
     assert served.client.delete("/v1/account").status_code == 405
@@ -220,7 +224,8 @@ def test_damaged_uploads_are_refused(served: Served) -> None:
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(served: Served) -> None:
-    request = f"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: {500 * 2**20}\r\n\r\n--x"
+    head = f"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: {500 * 2**20}"
+    request = f"{head}\r\n\r\n--x"
     with socket.create_connection(("127.0.0.1", served.client.base_url.port or 0)) as connection:
         connection.sendall(request.encode())
         assert b" 413 " in connection.recv(100)

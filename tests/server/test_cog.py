@@ -334,7 +334,7 @@ def test_shutdown_is_for_this_machine_and_no_page(
     monkeypatch.setattr(signal, "raise_signal", raised.append)
     closed = serve(token="t0ken", data_dir=tmp_path / "closed")
     assert closed.client.post("/shutdown").status_code == 403
-    served = serve(data_dir=tmp_path / "open")
+    served = serve(data_dir=tmp_path / "open", shutdown_route=True)
     page = {"Origin": "https://example.org"}
     assert served.client.post("/shutdown", headers=page).status_code == 403
     forwarded = {"X-Forwarded-For": "203.0.113.9"}

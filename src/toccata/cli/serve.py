@@ -103,6 +103,31 @@ UploadUrl = Annotated[
 ]
 Page = Annotated[bool | None, typer.Option("--page/--no-page", help="The page for browsers.")]
 
+AllowHost = Annotated[
+    Text,
+    typer.Option(
+        metavar="NAME,NAME",
+        help="Further host names that requests may name. Needed only without tokens.",
+    ),
+]
+ShutdownRoute = Annotated[
+    bool | None,
+    typer.Option(
+        "--shutdown-route", help="POST /shutdown stops the server, as Cog's directors do."
+    ),
+]
+UploadBytes = Annotated[
+    int | None,
+    typer.Option(help="How many bytes of uploads are kept at a time. Default: 10000000000."),
+]
+UploadBytesPerToken = Annotated[
+    int | None, typer.Option(help="How many bytes of uploads each token may have. Default: all.")
+]
+MaxConnections = Annotated[
+    int | None,
+    typer.Option(min=1, help="How many connections may be open. Default: as the system allows."),
+]
+
 
 def serve(
     *,
@@ -130,6 +155,11 @@ def serve(
     tls_key: TlsKey = None,
     upload_url: UploadUrl = None,
     page: Page = None,
+    allow_host: AllowHost = None,
+    shutdown_route: ShutdownRoute = None,
+    upload_bytes: UploadBytes = None,
+    upload_bytes_per_token: UploadBytesPerToken = None,
+    max_connections: MaxConnections = None,
     device: flags.Device = None,
     precision: flags.Precision = None,
     lora: flags.Lora = None,

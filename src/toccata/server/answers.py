@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from dataclasses import dataclass
 from typing import Any, cast
 
 from fastapi import Request
-from starlette.datastructures import URL
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.requests import HTTPConnection
+from starlette.responses import Response, StreamingResponse
 
 from toccata.server.async_store import AsyncStore
 from toccata.server.auth import MISSING, Tokens
 from toccata.server.config import ServerSettings
 from toccata.server.health import Health
+from toccata.server.json_text import JsonError, JSONResponse, read_json
 from toccata.server.outputs import output_data
 from toccata.server.predictions import Predictions
+from toccata.server.quota import UploadQuota
+from toccata.server.ranges import Validators, disposition, span_of
 from toccata.server.storage import AsyncStorage
 from toccata.server.store import Prediction
+from toccata.server.trusted_prefix import PREFIX
 from toccata.server.views import Address, content_type, prediction_json, problem
-
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +36,7 @@ class Parts:
     health: Health
     tokens: Tokens
     webhook_secret: str
+    quota: UploadQuota
 
 
 def parts(request: Request) -> Parts:
@@ -69,13 +70,15 @@ async def authorize(request: Request) -> None:
 
 def address(request: Request) -> Address:
     """The public one if it is set, otherwise as this client wrote it."""
-    return address_at(request.url, parts(request).settings)
+    return address_at(request, parts(request).settings)
 
 
-def address_at(url: URL, settings: ServerSettings) -> Address:
-    """`address` of a request to `url`."""
-    public = settings.public_url
-    return Address(public.rstrip("/") if public else f"{url.scheme}://{url.netloc}")
+def address_at(request: HTTPConnection, settings: ServerSettings) -> Address:
+    """`address` of a request, wherever in the app it is."""
+    public, url = settings.public_url, request.url
+    if public:
+        return Address(public.rstrip("/"))
+    return Address(f"{url.scheme}://{url.netloc}{request.scope.get(PREFIX, '')}")
 
 
 def owner_of(request: Request) -> str:
@@ -94,39 +97,59 @@ async def shown(request: Request, prediction: Prediction) -> dict[str, Any]:
 async def json_body(request: Request) -> dict[str, Any]:
     """The object in the body. Raises ProblemError for anything else."""
     try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
+        body = read_json(await request.body())
+    except JsonError as error:
         raise refuse(400, f"The request body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise refuse(400, "The request body must be a JSON object")
     return body
 
 
-async def stored_response(request: Request, name: str) -> Response:
-    """A file of the storage, whole or the range that was asked for. Raises ProblemError."""
-    storage = parts(request).storage
+async def stored_response(
+    request: Request,
+    name: str,
+    *,
+    saved_as: str | None = None,
+    modified_at: float | None = None,
+    kind: str = "inline",
+) -> Response:
+    """A file of the storage, whole or the range that was asked for.
+
+    Args:
+        request: GET or HEAD, with the headers that say which part, and what the client has already.
+        name: Its name in the storage, under which the bytes never change.
+        saved_as: The file name that a browser proposes.
+        modified_at: When it was made, in seconds since 1970.
+        kind: inline, or attachment if it must not be shown.
+
+    Raises:
+        ProblemError: There is no such file.
+    """
     try:
-        size = await storage.size(name)
+        size = await parts(request).storage.size(name)
     except FileNotFoundError as error:
         raise refuse(404, "File not found") from error
+    known = Validators.of(name, size, modified_at)
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, max-age=31536000, immutable"}
-    span = _span(request.headers.get("range"), size)
-    if span is None:
-        start, end, status = 0, size, 200
-    else:
-        start, end = span
-        if start >= end:
-            return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
-        status, headers["Content-Range"] = 206, f"bytes {start}-{end - 1}/{size}"
+    headers |= known.headers()
+    if known.is_known(request.headers):
+        return Response(status_code=304, headers=headers)
+    if saved_as is not None or kind != "inline":
+        headers["Content-Disposition"] = disposition(kind, saved_as or "download")
+    wanted = request.headers.get("range") if known.takes_range(request.headers) else None
+    return _part(request, name, headers, span_of(wanted, size), size)
+
+
+def _part(
+    request: Request, name: str, headers: dict[str, str], span: tuple[int, int] | None, size: int
+) -> Response:
+    start, end = span or (0, size)
+    if span is not None and start >= end:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
+    if span is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     headers["Content-Length"] = str(end - start)
-    return StreamingResponse(storage.blocks(name, start, end), status, headers, content_type(name))
-
-
-def _span(header: str | None, size: int) -> tuple[int, int] | None:
-    """The bytes that a Range header asks for; None: all of them."""
-    match = _RANGE.fullmatch((header or "").strip())
-    if match is None or match[0] == "bytes=-":
-        return None
-    if not match[1]:
-        return max(0, size - int(match[2])), size
-    return int(match[1]), min(size, int(match[2]) + 1) if match[2] else size
+    status, kind = 200 if span is None else 206, content_type(name)
+    if request.method == "HEAD":
+        return Response(None, status, headers, kind)
+    return StreamingResponse(parts(request).storage.blocks(name, start, end), status, headers, kind)

@@ -6,14 +6,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from functools import partial
 from http import HTTPStatus
 from typing import cast
 
 from fastapi import FastAPI, Request
 from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from toccata import __version__
 from toccata.errors import ToccataError
@@ -27,36 +26,42 @@ from toccata.server import (
     routes_predictions,
 )
 from toccata.server.alone import only_server
+from toccata.server.announcing import Announcer
 from toccata.server.answers import Parts, ProblemError
 from toccata.server.async_store import AsyncStore
 from toccata.server.auth import Tokens
 from toccata.server.beside import beside
+from toccata.server.bodies import BodyLimits
 from toccata.server.cog_outputs import CogOutputs
 from toccata.server.cog_requests import CogRefusal
 from toccata.server.config import ServerSettings
+from toccata.server.docs_page import docs_html
+from toccata.server.guard import Guard
 from toccata.server.health import Health
 from toccata.server.housekeeping import keep_tidy
+from toccata.server.json_text import JSONResponse
 from toccata.server.metrics import Metrics
-from toccata.server.middleware import BodyCap, RateLimits, RequestLog
+from toccata.server.middleware import RateLimits, RequestLog
 from toccata.server.openapi import describe
 from toccata.server.outside import Outside, OutsidePolicy
-from toccata.server.owed import paid, tell_all
+from toccata.server.owed import tell_all
+from toccata.server.page_files import PageFiles
+from toccata.server.page_files import keep_tidy as tidy_page
 from toccata.server.predictions import Predictions
+from toccata.server.quota import UploadQuota
 from toccata.server.storage import AsyncStorage, Storage
-from toccata.server.store import COG, Prediction, Store, StoreError
+from toccata.server.store import Prediction, Store, StoreError
 from toccata.server.supervisor import Work
+from toccata.server.trusted_prefix import PathPrefix, PublicHost
 from toccata.server.validation import InvalidRequest
-from toccata.server.views import Address, Output, prediction_json, problem
-from toccata.server.webhooks import Hook, Webhooks, new_secret
+from toccata.server.views import Output, problem
+from toccata.server.webhooks import new_secret
 
 log = logging.getLogger(__name__)
 
 # Clients put some base addresses and some paths together with the prefix twice.
 PREFIXES = ("/v1", "/v1/v1")
-MOST_BODY_BYTES = 101 * 2**20
-WEBHOOK_DRAIN_S = 5.0
-# Before a Cog container tells the end of a prediction again.
-COG_RETRIES_S = tuple(0.1 * 2**n for n in range(12))
+RETRY_AFTER_S = "5"
 
 
 def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
@@ -65,7 +70,7 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
         title="toccata",
         version=__version__,
         openapi_url="/v1/openapi.json",
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
         lifespan=_lifespan(settings, work),
     )
@@ -81,16 +86,30 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
     app.add_exception_handler(InvalidRequest, _invalid)
     app.add_exception_handler(ToccataError, _refused)
     app.add_exception_handler(HTTPException, _plain)
-    app.add_middleware(BodyCap, most_bytes=MOST_BODY_BYTES)
+    app.add_middleware(BodyLimits)
     app.add_middleware(RateLimits)
+    app.add_middleware(PublicHost, settings=settings)
+    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(PathPrefix, settings=settings)
     app.add_middleware(RequestLog)
     app.state.stop = lambda: None  # the program that serves it knows how
     describe(app)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(docs_html(app.openapi()))
+
     if settings.page:
         from toccata.server.page import mount
 
-        mount(app, lambda: cast(Parts, app.state.parts), tokens=bool(settings.tokens))
+        mount(
+            app, lambda: cast(Parts, app.state.parts), _page_files(settings), bool(settings.tokens)
+        )
     return app
+
+
+def _page_files(settings: ServerSettings) -> PageFiles:
+    return PageFiles.of(settings.data_dir, settings.retention_s)
 
 
 def check_start(settings: ServerSettings) -> None:
@@ -110,7 +129,9 @@ def _lifespan(settings: ServerSettings, work: Work | None):  # type: ignore[no-u
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with only_server(settings.data_dir) as name:
-            async with running(app, settings, work, name):
+            files = _page_files(settings)
+            files.clear()
+            async with running(app, settings, work, name), beside(tidy_page(files)):
                 yield
 
     return lifespan
@@ -132,26 +153,12 @@ async def running(
     outside = Outside(OutsidePolicy(allow_private=settings.allow_private))
     trusted = Outside(OutsidePolicy(allow_private=True))
     secret = blocking.own("webhook_secret", new_secret)
-    on_told = partial(paid, store)
-    webhooks = Webhooks(outside.post, secret, on_told=on_told)
-    cog_webhooks = Webhooks(
-        outside.post,
-        None,
-        bearer=settings.cog_webhook_token,
-        retry_delays_s=COG_RETRIES_S,
-        on_told=on_told,
-    )
+    announcer = Announcer(settings, outside.post, secret, store)
     metrics = Metrics(CollectorRegistry())
 
     def on_change(prediction: Prediction, event: str, data: Output | None) -> None:
         metrics.count(prediction, event)
-        tell(prediction, event, data)
-
-    def tell(prediction: Prediction, event: str, data: Output | None) -> None:
-        if prediction.api == COG:
-            _tell_cog(cog_webhooks, prediction, event, data)
-        else:
-            _tell(webhooks, prediction, event, data)
+        announcer.tell(prediction, event, data)
 
     predictions = Predictions(
         settings,
@@ -164,25 +171,26 @@ async def running(
     )
     metrics.watch(predictions)
     tokens = Tokens(settings.tokens)
+    quota = UploadQuota(settings.upload_bytes, settings.upload_bytes_per_token)
 
     def on_superseded() -> None:
         predictions.give_up()
         app.state.stop()
 
     health = Health(store, storage, settings.data_dir, on_superseded)
-    app.state.parts = Parts(settings, store, storage, predictions, health, tokens, secret)
+    app.state.parts = Parts(settings, store, storage, predictions, health, tokens, secret, quota)
     app.state.registry = metrics.registry
     owing = blocking.owing()  # before anything else ends
     await predictions.start(claim.crashed)
     tidying = beside(keep_tidy(settings, blocking, storage.blocking))
     watching = beside(health.watch())
-    owed = beside(tell_all(owing, storage, lambda one, data: tell(one, "completed", data)))
+    owed = beside(tell_all(owing, storage, announcer.tell))
     try:
         async with tidying, watching, owed:
             yield
     finally:
         await predictions.stop(settings.drain_s)
-        await asyncio.gather(*(one.drain(WEBHOOK_DRAIN_S) for one in (webhooks, cog_webhooks)))
+        await announcer.drain()
         await outside.close()
         await trusted.close()
         await asyncio.to_thread(_release, blocking)
@@ -196,24 +204,6 @@ def _release(store: Store) -> None:
         store.release()
     except StoreError as error:
         log.error("the claim of the database was not released: %s", error)
-
-
-def _tell(webhooks: Webhooks, prediction: Prediction, event: str, data: Output | None) -> None:
-    """Send webhooks of an event; the end is an output too, if there is one."""
-    if prediction.webhook is None:
-        return
-    hook = Hook(prediction.webhook, frozenset(prediction.webhook_events))
-    body = prediction_json(prediction, Address(prediction.base), data)
-    if event == "completed" and prediction.output is not None:
-        webhooks.notify(prediction.id, hook, "output", body)
-    webhooks.notify(prediction.id, hook, event, body)
-
-
-def _tell_cog(webhooks: Webhooks, prediction: Prediction, event: str, data: Output | None) -> None:
-    """Send the webhook of an event; a single output is none."""
-    if prediction.webhook is not None:
-        hook = Hook(prediction.webhook, frozenset(prediction.webhook_events))
-        webhooks.notify(prediction.id, hook, event, routes_cog.cog_json(prediction, data))
 
 
 async def _problem(_: Request, error: Exception) -> Response:
@@ -235,6 +225,8 @@ async def _refused(_: Request, error: Exception) -> Response:
     status = getattr(error, "http_status", 500)
     body = dict(problem(status, str(error)))
     headers = {"x-should-retry": "false"} if status >= 500 else {}
+    if status == 503:  # what does not answer may be back soon
+        headers = {"x-should-retry": "true", "Retry-After": RETRY_AFTER_S}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 

@@ -70,8 +70,8 @@ class AsyncStore:
     async def file(self, file_id: str) -> StoredFile | None:
         return await self._calls.run(self.blocking.file, file_id)
 
-    async def files(self, limit: int) -> list[StoredFile]:
-        return await self._calls.run(self.blocking.files, limit)
+    async def files(self, limit: int, before: tuple[float, str] | None = None) -> list[StoredFile]:
+        return await self._calls.run(self.blocking.files, limit, before)
 
     async def remove_file(self, file_id: str) -> bool:
         return await self._calls.run(self.blocking.remove_file, file_id)

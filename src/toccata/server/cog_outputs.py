@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import httpx2
 
@@ -59,7 +59,7 @@ class CogOutputs:
 
     async def _to_server(self, upload_url: str, prediction_id: str, file: Path) -> str:
         """As it is. The answer may say where it went; what signs that address is left out."""
-        url = f"{upload_url.rstrip('/')}/{file.name}"
+        url = _inside(upload_url, file.name)
         data = await asyncio.to_thread(file.read_bytes)
         headers = {"Content-Type": content_type(file.name), "X-Prediction-ID": prediction_id}
         answer = await _uploaded(self.put_trusted, url, data, headers)
@@ -67,6 +67,13 @@ class CogOutputs:
             return urlsplit(urljoin(url, answer.location))._replace(query="").geturl()
         except ValueError as error:
             raise OutsideError(url, "answered with a Location that is no address") from error
+
+
+def _inside(folder: str, name: str) -> str:
+    """The address of `name` in the folder at an address, whose query stays as it is."""
+    split = urlsplit(folder)
+    path = f"{split.path.rstrip('/')}/{quote(name, safe='')}"
+    return split._replace(path=path).geturl()
 
 
 async def _uploaded(put: Put, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:

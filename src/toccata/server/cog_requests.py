@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import Request
 
 from toccata.errors import ToccataError
-from toccata.server.outside import check_url
+from toccata.server.json_text import JsonError, read_json
+from toccata.server.outside import check_url, check_webhook
 from toccata.server.validation import CogInvalid, Problem, coerce
 from toccata.server.versions import Version
 
@@ -46,17 +47,32 @@ async def json_object(request: Request) -> Mapping[str, Any]:
     """The body; empty if there is none. Raises CogRefusal if it is no JSON, or no object."""
     text = await request.body()
     try:
-        body = json.loads(text or b"null")
-    except (ValueError, RecursionError) as error:
-        place = ["body", getattr(error, "pos", 0)]
-        raise _refused(place, "JSON decode error", "json_invalid") from error
+        body = read_json(text or b"null")
+    except JsonError as error:
+        raise _refused(["body", error.position], "JSON decode error", "json_invalid") from error
     if not isinstance(body, dict | None):
         raise _refused(["body"], "value is not a valid dict", "type_error.dict")
     return body or {}
 
 
-def read_ask(version: Version, body: Mapping[str, Any], path_id: str | None = None) -> Ask:
-    """`path_id`: the id that the address of the request names. Raises CogRefusal."""
+def read_ask(
+    version: Version,
+    body: Mapping[str, Any],
+    path_id: str | None = None,
+    *,
+    allow_private: bool = False,
+) -> Ask:
+    """Check the body of a request.
+
+    Args:
+        version: Whose inputs it names.
+        body: As `json_object` gives it.
+        path_id: The id that the address of the request names.
+        allow_private: Whether a webhook may be on a private network.
+
+    Raises:
+        CogRefusal: 422, with all that is wrong.
+    """
     given: Mapping[str, Any] = {}
     problems: list[Problem] = []
     try:
@@ -67,7 +83,9 @@ def read_ask(version: Version, body: Mapping[str, Any], path_id: str | None = No
         _text(body, name) for name in ("id", "webhook", "output_file_prefix")
     )
     problems += [*_id_problems(own_id, path_id), *_event_problems(body)]
-    problems += [*_url_problems("webhook", webhook), *_url_problems("output_file_prefix", prefix)]
+    check_hook = partial(check_webhook, allow_private=allow_private)
+    problems += _url_problems("webhook", webhook, check_hook)
+    problems += _url_problems("output_file_prefix", prefix, check_url)
     if problems:
         raise CogRefusal(422, CogInvalid(problems).to_detail())
     events = tuple(body.get("webhook_events_filter") or EVENTS)
@@ -93,10 +111,10 @@ def _id_problems(own_id: str | None, path_id: str | None) -> list[Problem]:
     return [Problem("value_error.str.regex", "id", words)]
 
 
-def _url_problems(name: str, url: str | None) -> list[Problem]:
+def _url_problems(name: str, url: str | None, check: Callable[[str], None]) -> list[Problem]:
     try:
         if url is not None:
-            check_url(url)
+            check(url)
     except ToccataError as error:
         return [Problem("value_error.url", name, str(error))]
     return []

@@ -31,7 +31,10 @@ class ServerSettings:
     are wiped after its end; None: never. drain_s: how long SIGTERM waits for what is under way.
     upload_url: where the outputs of the Cog API are put, under their names; None: nowhere.
     max_duration_s: the longest piece that may be asked for; None: as long as the inputs allow.
-    page: whether there is a page for browsers at /ui.
+    page: whether there is a page for browsers at /ui. allow_host: further names that a Host header
+    may have where there is no token. shutdown_route: whether POST /shutdown stops the server, as it
+    does a Cog container. upload_bytes: how much may be kept of uploads, and by one token.
+    max_connections: how many may be open at once; None: as many as the system allows.
     cog_webhook_token: the Bearer token that webhooks of the Cog API carry.
     """
 
@@ -56,6 +59,11 @@ class ServerSettings:
     tls_key: Path | None = None
     upload_url: str | None = None
     page: bool = True
+    allow_host: tuple[str, ...] = ()
+    shutdown_route: bool = False
+    upload_bytes: int = 10 * 10**9
+    upload_bytes_per_token: int | None = None
+    max_connections: int | None = None
     cog_webhook_token: str | None = None
 
     def __post_init__(self) -> None:
@@ -156,11 +164,22 @@ def _names(source: str, text: str) -> tuple[str, ...]:
     return tuple(read_text(source, name) for name in text.split(","))
 
 
+def _host_names(source: str, text: str) -> tuple[str, ...]:
+    return tuple(name.strip().rstrip(".").lower() for name in _names(source, text))
+
+
 def _web_address(source: str, text: str) -> str:
     split = urlsplit(text)
     if split.scheme not in ("http", "https") or not split.netloc or split.query or split.fragment:
         raise InputError(source, text, "it must be like https://music.example.org")
     return text.rstrip("/")
+
+
+def _upload_address(source: str, text: str) -> str:
+    """As `_web_address`; it may have a query, which often is a signature."""
+    split = urlsplit(text)
+    address = _web_address(source, split._replace(query="").geturl())
+    return f"{address}?{split.query}" if split.query else address
 
 
 _READERS: Readers = {
@@ -183,7 +202,12 @@ _READERS: Readers = {
     "max_duration_s": _seconds,
     "tls_cert": _existing,
     "tls_key": _existing,
-    "upload_url": _web_address,
+    "upload_url": _upload_address,
     "page": read_boolean,
+    "allow_host": _host_names,
+    "shutdown_route": read_boolean,
+    "upload_bytes": _count,
+    "upload_bytes_per_token": _count,
+    "max_connections": _count,
     "models": _names,
 }

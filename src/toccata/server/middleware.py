@@ -1,4 +1,4 @@
-"""Around every request: an id, a line in the log, what is left of the limit, a cap on bodies."""
+"""Around every request: an id, a line in the log, and what is left of the limit."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import logging
 import re
 import time
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toccata.server.ids import new_id
+from toccata.server.json_text import JSONResponse
+from toccata.server.trusted_prefix import route_path
 
 log = logging.getLogger("toccata.server.requests")
 # Whoever knows the rest of these addresses may use them: it stays out of the log.
@@ -41,6 +42,11 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_on)
+        except Exception:  # the last resort: a closed connection would make clients ask again
+            log.error("request %s failed", request_id, exc_info=True)
+            if status:
+                raise
+            await _accident(request_id)(scope, receive, send_on)
         finally:
             line = {
                 "id": request_id,
@@ -52,6 +58,15 @@ class RequestLog:
             log.info("%s", json.dumps(line))
 
 
+def _accident(request_id: str) -> JSONResponse:
+    """No word of what is inside, and an id to look it up in the log."""
+    detail = f"The server made a mistake; its log has more, under the id {request_id}"
+    headers = {"x-should-retry": "false"}
+    return JSONResponse(
+        {"detail": detail, "status": 500}, 500, headers, media_type="application/problem+json"
+    )
+
+
 class RateLimits:
     """Answers of the API say how many more predictions would be accepted: that is the one limit."""
 
@@ -59,7 +74,7 @@ class RateLimits:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        if scope["type"] != "http" or not route_path(scope).startswith("/v1/"):
             await self._app(scope, receive, send)
             return
 
@@ -74,46 +89,3 @@ class RateLimits:
             await send(message)
 
         await self._app(scope, receive, send_on)
-
-
-class BodyCap:
-    """Answers 413 to a body of more than `most_bytes`, as soon as that is known."""
-
-    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
-        self._app = app
-        self._most_bytes = most_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        if self._declared(scope) > self._most_bytes:
-            await self._refuse(scope, receive, send)
-            return
-        got = 0
-
-        async def receive_counted() -> Message:
-            nonlocal got
-            message = await receive()
-            got += len(message.get("body", b""))
-            if got > self._most_bytes:
-                raise _TooLargeError
-            return message
-
-        try:
-            await self._app(scope, receive_counted, send)
-        except _TooLargeError:
-            await self._refuse(scope, receive, send)
-
-    def _declared(self, scope: Scope) -> int:
-        length = dict(scope["headers"]).get(b"content-length", b"0")
-        return int(length) if length.isdigit() else 0
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        detail = f"The body must be less than {self._most_bytes // 2**20}MB in size"
-        body = {"detail": detail, "status": 413}
-        await JSONResponse(body, 413, media_type="application/problem+json")(scope, receive, send)
-
-
-class _TooLargeError(Exception):
-    """The body is larger than it may be."""

@@ -19,11 +19,16 @@ JSON = "application/json"
 PROBLEM = "application/problem+json"
 BINARY = {"type": "string", "format": "binary"}
 _MEANINGS = {
-    200: "Done", 201: "Made", 202: "Under way", 204: "Removed", 206: "The range",
-    400: "Not understood", 401: "No token, or a wrong one", 403: "Not from there",
-    404: "There is none", 406: "Not in that form", 409: "No slot is free, or the id is taken",
-    413: "Too large", 416: "No such range", 422: "Not valid", 503: "Not now",
+    200: "Success", 201: "Created", 202: "Accepted, and still running", 204: "Deleted",
+    206: "The requested range", 304: "The client has it already", 400: "Malformed request",
+    401: "Missing or wrong token", 403: "Not allowed from another website or machine",
+    404: "Not found", 406: "Not acceptable", 409: "Busy, or the id is taken",
+    413: "Too large, or no room for it", 415: "Unsupported content type",
+    416: "Range not satisfiable", 421: "Host not served here", 422: "Validation failed",
+    503: "Temporarily unavailable; Retry-After says when to try again",
 }  # fmt: skip
+# What any operation may answer; the second, what any that changes something may.
+_ANYWHERE, _CHANGING = (400, 403, 421), (413, 415)
 
 
 def _schema(name: str, kind: str = JSON) -> dict[str, Any]:
@@ -37,10 +42,11 @@ def _bytes(*kinds: str) -> dict[str, Any]:
 def _answers(content: Mapping[int, Mapping[str, Any]], *problems: int) -> dict[str, Any]:
     """`content` by status; `problems` are the statuses that are told as problems."""
     told = {**dict.fromkeys(problems, _schema("Problem", PROBLEM)), **content}
-    return {
-        str(status): {"description": _MEANINGS[status], **({"content": body} if body else {})}
-        for status, body in sorted(told.items())
-    }
+    return {str(status): _answer(status, body) for status, body in sorted(told.items())}
+
+
+def _answer(status: int, content: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": _MEANINGS[status], **({"content": content} if content else {})}
 
 
 def _parameter(
@@ -79,7 +85,7 @@ _WAIT = [
 _ASYNC = _parameter("Prefer", "header", "respond-async: answer at once.")
 _AUDIO = _bytes("audio/wav", "audio/mpeg", "audio/flac", "audio/ogg")
 _ANY = _bytes("application/octet-stream")
-_RANGED: Mapping[int, Any] = {200: _AUDIO, 206: _AUDIO, 416: {}}
+_RANGED: Mapping[int, Any] = {200: _AUDIO, 206: _AUDIO, 304: {}, 416: {}}
 _EVENTS = _schema("Event", "text/event-stream")
 _MADE = _answers({201: _schema("Prediction")}, 400, 401, 404, 413, 422, 503)
 _RUN = _answers(
@@ -91,16 +97,16 @@ _RUN = _answers(
     401,
     413,
 )
-_NOT_HELD = _operation("Not supported.", _answers({}, 400, 401, 413))
-_NONE_YET = _operation("An empty list.", _shown("EmptyPage"))
+_NOT_HELD = _operation("Not offered by this server: always 404.", _answers({}, 401, 404))
+_NONE_YET = _operation("Always an empty list: this server has none.", _shown("EmptyPage"))
 
 # (method, path): what it takes, and all that it may answer.
 OPERATIONS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("post", "/v1/predictions"): _operation(
-        "Make music.", _MADE, *_WAIT, requestBody=_body(_schema("PredictionRequest"))
+        "Create a prediction.", _MADE, *_WAIT, requestBody=_body(_schema("PredictionRequest"))
     ),
     ("post", "/v1/models/{owner}/{name}/predictions"): _operation(
-        "Make music with the latest version of a model.",
+        "Create a prediction of the latest version of a model.",
         _MADE, _OWNER, _NAME, *_WAIT, requestBody=_body(_schema("ModelPredictionRequest")),
     ),
     ("get", "/v1/predictions"): _operation(
@@ -108,10 +114,10 @@ OPERATIONS: Mapping[tuple[str, str], Mapping[str, Any]] = {
         _parameter("cursor", "query", "As `next` has it."), *_MOMENTS,
     ),
     ("get", "/v1/predictions/{prediction_id}"): _operation(
-        "How a prediction is.", _shown("Prediction", 404), _PREDICTION
+        "A prediction.", _shown("Prediction", 404), _PREDICTION
     ),
     ("post", "/v1/predictions/{prediction_id}/cancel"): _operation(
-        "Stop a prediction.", _shown("Prediction", 404, 413), _PREDICTION
+        "Cancel a prediction.", _shown("Prediction", 404, 413), _PREDICTION
     ),
     ("get", "/v1/models"): _operation("All models.", _shown("ModelPage")),
     ("get", "/v1/models/{owner}/{name}"): _operation(
@@ -127,22 +133,24 @@ OPERATIONS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("get", "/v1/models/{owner}/{name}/examples"): _operation(
         "An empty list.", _shown("EmptyPage", 404), _OWNER, _NAME
     ),
-    ("get", "/v1/account"): _operation("Whose server it is.", _shown("Account")),
-    ("get", "/v1/hardware"): _operation("What it computes on.", _shown("Hardware")),
+    ("get", "/v1/account"): _operation("The account of this server.", _shown("Account")),
+    ("get", "/v1/hardware"): _operation("The hardware it computes on.", _shown("Hardware")),
     ("get", "/v1/webhooks/default/secret"): _operation(
-        "What webhooks are signed with.", _shown("Secret")
+        "The secret that webhooks are signed with.", _shown("Secret")
     ),
     ("get", "/v1/collections"): _NONE_YET,
     ("get", "/v1/deployments"): _NONE_YET,
     ("get", "/v1/trainings"): _NONE_YET,
     ("get", "/v1/collections/{slug}"): _operation(
-        "There is none.", _answers({}, 401, 404), _parameter("slug")
+        "A collection: always 404, as this server has none.", _answers({}, 401, 404),
+        _parameter("slug"),
     ),
     ("get", "/v1/deployments/{owner}/{name}"): _operation(
-        "There is none.", _answers({}, 401, 404), _OWNER, _NAME
+        "A deployment: always 404, as this server has none.", _answers({}, 401, 404), _OWNER, _NAME
     ),
     ("get", "/v1/trainings/{training_id}"): _operation(
-        "There is none.", _answers({}, 401, 404), _parameter("training_id")
+        "A training: always 404, as this server has none.", _answers({}, 401, 404),
+        _parameter("training_id"),
     ),
     ("post", "/v1/models"): _NOT_HELD,
     ("post", "/v1/deployments"): _NOT_HELD,
@@ -152,29 +160,33 @@ OPERATIONS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("post", "/v1/models/{owner}/{name}/versions/{version_id}/trainings"): {
         **_NOT_HELD, "parameters": [_OWNER, _NAME, _parameter("version_id")],
     },
-    ("get", "/v1/files"): _operation("What was uploaded.", _shown("FilePage")),
+    ("get", "/v1/files"): _operation(
+        "The newest uploads.", _shown("FilePage", 400),
+        _parameter("cursor", "query", "As `next` has it."),
+    ),
     ("post", "/v1/files"): _operation(
-        "Upload audio, to name it in an input.",
+        "Upload audio, to name it in an input later.",
         _answers({201: _schema("File")}, 400, 401, 413),
         requestBody=_body(_schema("Upload", "multipart/form-data")),
     ),
     ("get", "/v1/files/{file_id}"): _operation(
-        "What is known of an upload.", _shown("File", 404), _FILE
+        "An upload, without its bytes.", _shown("File", 404), _FILE
     ),
     ("delete", "/v1/files/{file_id}"): _operation(
-        "Remove an upload.", _answers({204: {}}, 401, 404), _FILE
+        "Delete an upload.", _answers({204: {}}, 401, 404), _FILE
     ),
     ("get", "/v1/files/{file_id}/download"): _operation(
         "The bytes of an upload.",
-        _answers({**dict.fromkeys((200, 206), _ANY), 416: {}}, 401, 404),
+        _answers({**dict.fromkeys((200, 206), _ANY), 304: {}, 416: {}}, 401, 404),
         _FILE, _RANGE,
     ),
     ("get", "/v1/files/{key}/stream"): _operation(
-        "What happens to a prediction, as it happens.", _answers({200: _EVENTS}, 404),
+        "The events of a prediction, as they happen (server-sent events).",
+        _answers({200: _EVENTS}, 404),
         _KEY, _parameter("Last-Event-ID", "header"),
     ),
     ("get", "/outputs/{key}/audio"): _operation(
-        "The music, while it is made and afterwards.",
+        "The audio of a prediction, while it is generated and afterwards.",
         _answers({**_RANGED, 422: _schema("CogInvalid")}, 404),
         _KEY, _parameter("form", "query", enum=["mp3", "wav"]),
         _parameter("variation", "query", "From 1.", type="integer"), _RANGE,
@@ -182,33 +194,37 @@ OPERATIONS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("get", "/outputs/{key}/{name}"): _operation(
         "A finished file.", _answers(_RANGED, 404), _KEY, _NAME, _RANGE
     ),
-    ("get", "/healthz"): _operation("Is it alive?", _answers({200: _schema("Alive")})),
+    ("get", "/healthz"): _operation(
+        "Liveness: the process answers.", _answers({200: _schema("Alive")})
+    ),
     ("get", "/readyz"): _operation(
-        "Does it make music?", _answers(dict.fromkeys((200, 503), _schema("Ready")))
+        "Readiness: predictions are accepted and generated.",
+        _answers(dict.fromkeys((200, 503), _schema("Ready"))),
     ),
     ("get", "/metrics"): _operation(
-        "For Prometheus.", _answers({200: {"text/plain": {"schema": TEXT}}})
+        "Metrics in the text format of Prometheus.",
+        _answers({200: {"text/plain": {"schema": TEXT}}}),
     ),
     ("get", "/"): _operation(
-        "Where everything is, of the Cog API.", _answers({200: _schema("CogIndex")})
+        "The addresses of the Cog API.", _answers({200: _schema("CogIndex")})
     ),
     ("get", "/health-check"): _operation(
-        "How the worker is.", _answers({200: _schema("CogHealth")})
+        "The health of the worker.", _answers({200: _schema("CogHealth")})
     ),
     ("post", "/predictions"): _operation(
-        "Make music at once, in a free slot.", _RUN, _ASYNC,
+        "Create a prediction of the Cog API, which starts at once or is refused.", _RUN, _ASYNC,
         requestBody=_body(_schema("CogRequest"), required=False),
     ),
     ("put", "/predictions/{prediction_id}"): _operation(
-        "The same, once for this id.", _RUN, _PREDICTION, _ASYNC,
+        "Create a prediction with this id, once.", _RUN, _PREDICTION, _ASYNC,
         requestBody=_body(_schema("CogRequest"), required=False),
     ),
     ("post", "/predictions/{prediction_id}/cancel"): _operation(
-        "Stop a prediction.", _answers(dict.fromkeys((200, 404), _schema("Empty")), 401, 413),
+        "Cancel a prediction.", _answers(dict.fromkeys((200, 404), _schema("Empty")), 401, 413),
         _PREDICTION,
     ),
     ("post", "/shutdown"): _operation(
-        "Stop the server, from its own machine.",
+        "Stop the server, if it was started with --shutdown-route; from its own machine.",
         _answers({200: _schema("Empty"), 403: _schema("CogRefusal")}, 413),
     ),
 }  # fmt: skip
@@ -225,11 +241,19 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for path, operations in found["paths"].items():
             for method, told in operations.items():
                 told.update(OPERATIONS.get((method, path), {}))
+                told["responses"] = _with_common(method, told["responses"])
                 _secure(told)
         token = {"type": "http", "scheme": "bearer"}
         found["components"] = {"schemas": SCHEMAS, "securitySchemes": {"token": token}}
         app.openapi_schema = found
     return app.openapi_schema
+
+
+def _with_common(method: str, responses: Mapping[str, Any]) -> dict[str, Any]:
+    """`responses`, and those that the checks before every route give."""
+    statuses = (*_ANYWHERE, *(() if method == "get" else _CHANGING))
+    common = {str(status): _answer(status, _schema("Problem", PROBLEM)) for status in statuses}
+    return dict(sorted((common | dict(responses)).items()))
 
 
 def _secure(operation: dict[str, Any]) -> None:

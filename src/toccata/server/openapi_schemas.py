@@ -40,7 +40,7 @@ def page(name: str) -> dict[str, Any]:
 
 OUTPUT = {"anyOf": [URI, array(URI), {"type": "null"}]}
 WEBHOOK = {
-    "webhook": {**URI, "description": "Where to tell what happens."},
+    "webhook": {**URI, "description": "The address that events are posted to."},
     "webhook_events_filter": array({"type": "string", "enum": [*EVENTS]}),
 }
 URLS = whole({"get": URI, "cancel": URI, "stream": URI, "audio": URI, "web": URI})

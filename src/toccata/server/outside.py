@@ -96,6 +96,31 @@ def check_url(url: str) -> None:
         raise OutsideError(url, "holds a user or password; leave them out")
 
 
+def check_webhook(url: str, *, allow_private: bool) -> None:
+    """Raises OutsideError as `check_url` does, and for a host that is plainly a private one.
+
+    What its name resolves to is checked when it is connected to; that may change until then.
+    """
+    check_url(url)
+    parsed = _parsed(url)
+    host = "" if parsed is None else parsed.host.rstrip(".").lower()
+    if not allow_private and not _may_be_public(host):
+        raise OutsideError(url, "its host is not on the public internet; give one that is")
+
+
+def _may_be_public(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        return is_public(host.strip("[]"))
+    except ValueError:
+        pass
+    try:  # "2130706433", "0x7f.1" and "127.1" are addresses too
+        return is_public(socket.inet_ntoa(socket.inet_aton(host)))
+    except (OSError, UnicodeError):
+        return True
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the public internet, wherever it is wrapped in."""
     ip = _unwrapped(ipaddress.ip_address(address))
@@ -291,8 +316,8 @@ def _target(url: httpx2.URL) -> httpcore2.URL:
 def _headers(url: httpx2.URL, headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     """Those of the caller, lower case, with ours, which win."""
     given = {name.lower().encode(): value.encode() for name, value in headers.items()}
-    ours = {b"host": url.netloc, b"user-agent": b"toccata", b"accept-encoding": b"identity"}
-    return list({**given, **ours}.items())
+    ours = {b"host": url.netloc, b"accept-encoding": b"identity"}
+    return list({b"user-agent": b"toccata", **given, **ours}.items())
 
 
 def _header(response: httpcore2.Response, name: str) -> str:

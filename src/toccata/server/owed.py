@@ -14,8 +14,8 @@ from toccata.server.views import Output
 
 log = logging.getLogger(__name__)
 
-# A prediction, and its output as data URIs if it is given so.
-Tell = Callable[[Prediction, Output | None], None]
+# A prediction, the event, and its output as data URIs if it is given so.
+Tell = Callable[[Prediction, str, Output | None], None]
 
 
 async def tell_all(owing: list[Prediction], storage: AsyncStorage, tell: Tell) -> None:
@@ -23,7 +23,7 @@ async def tell_all(owing: list[Prediction], storage: AsyncStorage, tell: Tell) -
     for prediction in owing:
         try:
             data = await patiently(lambda one=prediction: output_data(one, storage))  # type: ignore[misc]
-            tell(prediction, data)
+            tell(prediction, "completed", data)
         except Exception:
             log.exception("the end of %s is told at the next start", prediction.id)
 

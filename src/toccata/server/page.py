@@ -6,18 +6,22 @@ It is a client of the parts behind the API: what is made here is a prediction li
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 from fastapi import FastAPI
 from starlette.datastructures import UploadFile
+from starlette.routing import Mount
 
-from toccata.errors import InputError, ToccataError
+from toccata.errors import ToccataError
 from toccata.server.answers import Parts, address_at
 from toccata.server.page_calls import curl_call, javascript_call, python_call
+from toccata.server.page_files import PageFiles
 from toccata.server.page_form import NAMES, VERSION, Form, given, options, prompt_box
+from toccata.server.page_gate import PageGate, Sessions
 from toccata.server.page_look import CSS, theme
 from toccata.server.page_results import (
     drawn,
@@ -40,39 +44,44 @@ CALLS = {"curl": curl_call, "Python": python_call, "JavaScript": javascript_call
 # Its id, how it is, players, picture, calls, history.
 SHOWN = 5 + len(CALLS)
 LOOK_S = 0.3
-# Uploads of the page itself, in seconds: how often it looks, and what is too old.
-TIDY_EVERY_S, KEPT_S = 3600, 24 * 3600
 MOST_UPLOAD = "100mb"
 NOTHING_YET = "Say what the music should be. It is played here while it is made."
 
 
-def mount(app: FastAPI, parts: Callable[[], Parts], tokens: bool) -> None:
+def mount(app: FastAPI, parts: Callable[[], Parts], files: PageFiles, tokens: bool) -> None:
     """Put the page under /ui of `app`. tokens: who opens it must give one as the password."""
+    # The one way to say where gradio keeps uploads, which it asks for at each request.
+    os.environ["GRADIO_TEMP_DIR"] = str(files.folder)
+    blocks = build(parts, files)
 
     def knows_token(_: str, password: str) -> bool:
         return parts().tokens.refusal(f"Bearer {password}") is None
 
     gr.mount_gradio_app(
         app,
-        build(parts),
+        blocks,
         path=PATH,
         auth=knows_token if tokens else None,
         auth_message="Any name; the password is a token of this server." if tokens else None,
         max_file_size=MOST_UPLOAD,
         ssr_mode=False,
         show_error=True,
+        run_history=False,
         footer_links=[],
         theme=theme(),
         css=CSS,
     )
+    # Only then does gradio check that a file which a client names was uploaded to it.
+    blocks.has_launched = True
+    mounted = app.routes[-1]
+    assert isinstance(mounted, Mount)  # noqa: S101 - what mount_gradio_app adds last
+    mounted.app = PageGate(mounted.app, cast(Sessions, mounted.app), files, login=tokens)
 
 
-def build(parts: Callable[[], Parts]) -> Any:
+def build(parts: Callable[[], Parts], files: PageFiles) -> Any:
     """The layout, and what its buttons do."""
-    page = Page(parts)
-    with gr.Blocks(
-        title="toccata", analytics_enabled=False, delete_cache=(TIDY_EVERY_S, KEPT_S)
-    ) as blocks:
+    page = Page(parts, files)
+    with gr.Blocks(title="toccata", analytics_enabled=False) as blocks:
         gr.Markdown("# toccata\nMusic from a description.")
         current, heard = gr.State(""), gr.State(Heard())
         with gr.Row(elem_id="work"):
@@ -135,8 +144,9 @@ def _listen(page: Page, form: Form, heard: gr.State) -> None:
 class Page:
     """What happens on the page; it finds the server's parts once they are there."""
 
-    def __init__(self, parts: Callable[[], Parts]) -> None:
+    def __init__(self, parts: Callable[[], Parts], files: PageFiles) -> None:
         self._parts = parts
+        self._files = files
 
     async def make(
         self, request: gr.Request, heard: Heard, *values: Any
@@ -164,6 +174,7 @@ class Page:
 
     async def heard(self, before: Heard, shown: str | None) -> tuple[Heard, float, str]:
         """What is heard now, and the part of it as continuation_start and continuation_end."""
+        shown = str(self._files.own(shown)) if shown else None
         now = await asyncio.to_thread(follow, before, shown)
         return now, now.start_s, now.end
 
@@ -215,12 +226,11 @@ class Page:
 
     async def _kept(self, path: Path) -> str:
         """The id that a file has as an upload. Raises InputError."""
-        if not path.exists():  # the page has been open for longer than uploads are kept
-            raise InputError("input_audio", path.name, "it is gone by now: upload it again")
-        with path.open("rb") as file:
+        own = self._files.own(path)
+        with own.open("rb") as file:
             content = UploadFile(file, filename=path.name)
             kept = await keep_file(self._parts(), content, path.name, UNKNOWN_TYPE, {})
         return kept.id
 
     def _address(self, request: gr.Request) -> Address:
-        return address_at(request.url, self._parts().settings)
+        return address_at(request.request, self._parts().settings)

@@ -6,6 +6,8 @@ be asked for meanwhile -> nobody is listened to any more -> streams are cut -> t
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
 import sys
 from contextlib import suppress
@@ -14,10 +16,14 @@ import uvicorn
 from fastapi import FastAPI
 
 from toccata.server.config import ServerSettings
+from toccata.server.connections import Complaints, Limits, build, most_connections, quiet_logs
 from toccata.server.predictions import Predictions
+from toccata.server.trusted_prefix import TrustedProxy
 
 # For answers that are being written; streams of what was not finished do not end by themselves.
 LAST_WORDS_S = 1
+# Longer than official clients keep an idle connection: they end it, and no request is lost.
+KEEP_ALIVE_S = 30
 
 
 class Program(uvicorn.Server):
@@ -27,8 +33,13 @@ class Program(uvicorn.Server):
 
     def __init__(self, app: FastAPI, settings: ServerSettings, *, port: int | None = None) -> None:
         """port: in place of that of the settings; 0: any that is free."""
+        limits = Limits(connections=most_connections(settings.max_connections))
         config = uvicorn.Config(
-            app,
+            TrustedProxy(app, os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")),
+            http=build(limits),
+            ws="none",
+            proxy_headers=False,  # TrustedProxy does it
+            timeout_keep_alive=KEEP_ALIVE_S,
             host=settings.host,
             port=settings.port if port is None else port,
             ssl_certfile=settings.tls_cert,
@@ -38,12 +49,17 @@ class Program(uvicorn.Server):
             log_config=None,
         )
         super().__init__(config)
+        quiet_logs()
         self._app = app
         self._drain_s = settings.drain_s
         app.state.stop = self._stop
 
     def _stop(self) -> None:
         self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(Complaints())
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         predictions: Predictions = self._app.state.parts.predictions

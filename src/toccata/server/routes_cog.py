@@ -14,15 +14,17 @@ import signal
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from toccata.errors import InputError
 from toccata.server.answers import address, authorize, owner_of, parts
 from toccata.server.cog_requests import Ask, CogRefusal, json_object, read_ask
+from toccata.server.json_text import JSONResponse
 from toccata.server.outputs import output_data
 from toccata.server.predictions import QueueFullError
 from toccata.server.store import COG, PROCESSING, STARTING, AlreadyExistsError, Prediction, iso
 from toccata.server.supervisor import FAILED, READY, STOPPED
+from toccata.server.trusted_prefix import PREFIX
 from toccata.server.validation import CogInvalid, Problem
 from toccata.server.versions import VERSIONS, openapi
 from toccata.server.views import Address, Output, prediction_json
@@ -44,7 +46,7 @@ open_api = APIRouter()
 async def index(request: Request) -> Response:
     """Where everything is; a browser is sent to the page."""
     if parts(request).settings.page and "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse("/ui/")
+        return RedirectResponse(f"{request.scope.get(PREFIX, '')}/ui/")
     one = "/predictions/{prediction_id}"
     return JSONResponse(
         {
@@ -73,10 +75,13 @@ async def health(request: Request) -> JSONResponse:
 
 @open_api.post("/shutdown")
 async def shutdown(request: Request) -> JSONResponse:
-    """End this process as SIGTERM does. Only for who is on this machine, where there are no tokens;
-    not for a page in a browser there, whose requests have an Origin.
+    """End this process as SIGTERM does, with --shutdown-route. Only for clients on this machine,
+    where there are no tokens; not for a page in a browser there, whose requests have an Origin.
     """
-    if parts(request).settings.tokens or "origin" in request.headers or not _is_here(request):
+    settings = parts(request).settings
+    if not settings.shutdown_route:
+        raise CogRefusal(403, {"detail": "This server was started without --shutdown-route"})
+    if settings.tokens or "origin" in request.headers or not _is_here(request):
         raise CogRefusal(403, {"detail": "This server is not stopped from outside"})
     log.warning("stopping, as POST /shutdown asks")
     signal.raise_signal(signal.SIGTERM)
@@ -85,7 +90,7 @@ async def shutdown(request: Request) -> JSONResponse:
 
 @api.post("/predictions")
 async def create(request: Request) -> JSONResponse:
-    ask = read_ask(VERSION, await json_object(request))
+    ask = read_ask(VERSION, await json_object(request), allow_private=_allows_private(request))
     if ask.id is not None and await parts(request).store.get(ask.id) is not None:
         raise _id_taken()
     return await _run(request, ask)
@@ -96,7 +101,8 @@ async def create_once(request: Request, prediction_id: str) -> JSONResponse:
     """However often it is asked, it runs once: 202 and how it is, while it runs; 200 and how it
     ended, from then on, where a container would run it again.
     """
-    ask = read_ask(VERSION, await json_object(request), prediction_id)
+    private = _allows_private(request)
+    ask = read_ask(VERSION, await json_object(request), prediction_id, allow_private=private)
     known = await parts(request).store.get(prediction_id)
     if known is None:
         return await _run(request, ask)
@@ -214,6 +220,10 @@ def _setup(request: Request) -> dict[str, str]:
         return {}
     times = {"started_at": iso(setup.started_at), "completed_at": iso(setup.completed_at)}
     return {**times, "status": "succeeded", "logs": ""}
+
+
+def _allows_private(request: Request) -> bool:
+    return parts(request).settings.allow_private
 
 
 def _is_here(request: Request) -> bool:

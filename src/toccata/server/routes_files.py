@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import tempfile
 import time
@@ -15,10 +14,21 @@ from typing import Any, BinaryIO
 from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from toccata.server.answers import Parts, address, authorize, parts, refuse, stored_response
+from toccata.server.answers import (
+    Parts,
+    address,
+    authorize,
+    owner_of,
+    parts,
+    refuse,
+    stored_response,
+)
+from toccata.server.cursors import cursor_of, cursor_to
 from toccata.server.ids import new_key
+from toccata.server.json_text import JsonError, JSONResponse, read_json, text_problem
+from toccata.server.quota import QuotaError
 from toccata.server.store import StoredFile
 from toccata.server.views import file_json, page_json
 
@@ -26,6 +36,7 @@ MOST_BYTES = 100 * 2**20
 MOST_METADATA = 100_000
 KEPT_S = 24 * 3600.0
 LISTED = 100
+MOST_COUNTED = 1_000_000
 BLOCK_BYTES = 2**20
 UNKNOWN_TYPE = "application/octet-stream"
 _BRACKETS = re.compile(r"\[([^\[\]]{0,200})\]")
@@ -35,8 +46,10 @@ api = APIRouter(dependencies=[Depends(authorize)])
 
 @api.post("/files")
 async def upload(request: Request) -> JSONResponse:
-    if int(request.headers.get("content-length") or 0) > MOST_BYTES + 2**20:
+    declared = int(request.headers.get("content-length") or 0)
+    if declared > MOST_BYTES + 2**20:
         raise _too_large()
+    await _check_quota(parts(request), owner_of(request), declared)
     try:
         async with request.form(max_files=2, max_fields=100) as form:
             return JSONResponse(await _keep(request, form), 201)
@@ -46,9 +59,12 @@ async def upload(request: Request) -> JSONResponse:
 
 @api.get("/files")
 async def list_files(request: Request) -> JSONResponse:
-    own = address(request)
-    found = await parts(request).store.files(LISTED)
-    return JSONResponse(page_json([file_json(file, own) for file in found]))
+    own, cursor = address(request), cursor_of(request.query_params.get("cursor"))
+    found = await parts(request).store.files(LISTED + 1, cursor)
+    following = None
+    if len(found) > LISTED:
+        following = f"{own.base}/v1/files?cursor={cursor_to(found[LISTED - 1])}"
+    return JSONResponse(page_json([file_json(file, own) for file in found[:LISTED]], following))
 
 
 @api.get("/files/{file_id}")
@@ -57,12 +73,18 @@ async def get(request: Request, file_id: str) -> JSONResponse:
     return JSONResponse(file_json(await _known(request, file_id), address(request)))
 
 
+@api.head("/files/{file_id}/download", include_in_schema=False)
 @api.get("/files/{file_id}/download")
 async def download(request: Request, file_id: str) -> Response:
     file = await _known(request, file_id)
-    response = await stored_response(request, f"files/{file.id}")
     # Never a page: what a client uploaded must not run in another's browser.
-    response.headers["Content-Disposition"] = "attachment"
+    response = await stored_response(
+        request,
+        f"files/{file.id}",
+        saved_as=file.name,
+        modified_at=file.created_at,
+        kind="attachment",
+    )
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
@@ -72,6 +94,7 @@ async def delete(request: Request, file_id: str) -> Response:
     await _known(request, file_id)
     await parts(request).storage.remove(f"files/{file_id}")
     await parts(request).store.remove_file(file_id)
+    parts(request).quota.remove(file_id)
     return Response(status_code=204)
 
 
@@ -80,20 +103,28 @@ async def _keep(request: Request, form: FormData) -> dict[str, Any]:
     if not isinstance(content, UploadFile):
         raise refuse(400, "content: the multipart body has no such file")
     name = _text(form, "filename") or content.filename or "upload"
-    kind = _text(form, "type") or content.content_type or UNKNOWN_TYPE
-    file = await keep_file(parts(request), content, name, kind, await _metadata(form))
+    kind = _text(form, "type") or _plain_type(content.content_type)
+    metadata, owner = await _metadata(form), owner_of(request)
+    file = await keep_file(parts(request), content, name, kind, metadata, owner=owner)
     return file_json(file, address(request))
 
 
 async def keep_file(
-    server: Parts, content: UploadFile, name: str, kind: str, metadata: Mapping[str, Any]
+    server: Parts,
+    content: UploadFile,
+    name: str,
+    kind: str,
+    metadata: Mapping[str, Any],
+    *,
+    owner: str = "",
 ) -> StoredFile:
-    """Store what was uploaded, for a day. Raises ProblemError past the cap."""
+    """Store what was uploaded, for a day. Raises ProblemError past the cap, or the quota."""
     file_id = new_key()
     with tempfile.TemporaryDirectory(prefix="toccata-upload-") as folder:
         local = Path(folder) / "content"
         with local.open("wb") as out:
             size, sha256, md5 = await _copy(content, out)
+        await _check_quota(server, owner, size)
         await server.storage.put(f"files/{file_id}", local)
     now = time.time()
     file = StoredFile(
@@ -108,6 +139,7 @@ async def keep_file(
         metadata=metadata,
     )
     await server.store.add_file(file)
+    server.quota.add(file, owner)
     return file
 
 
@@ -133,8 +165,8 @@ async def _metadata(form: FormData) -> Mapping[str, Any]:
     if len(text) > MOST_METADATA:
         raise refuse(400, f"metadata: it must have at most {MOST_METADATA} bytes")
     try:
-        metadata = json.loads(text or "{}")
-    except (ValueError, RecursionError) as error:
+        metadata = read_json(text or "{}")
+    except JsonError as error:
         raise refuse(400, f"metadata: it is not JSON: {error}") from error
     if not isinstance(metadata, dict):
         raise refuse(400, "metadata: it must be a JSON object")
@@ -147,6 +179,8 @@ def _bracketed(form: FormData) -> dict[str, Any]:
         keys = _BRACKETS.findall(name.removeprefix("metadata"))
         if not name.startswith("metadata[") or not keys or not isinstance(value, str):
             continue
+        if problem := text_problem(name + value):
+            raise refuse(400, f"metadata: {problem}")
         inner = metadata
         for key in keys[:-1]:
             deeper = inner.setdefault(key, {})
@@ -165,6 +199,19 @@ def _plain_name(name: str) -> str:
     last = PurePosixPath(name.replace("\\", "/")).name
     clean = "".join(c for c in last if unicodedata.category(c)[0] != "C")
     return clean[:200] if clean.strip(".") else "upload"
+
+
+async def _check_quota(server: Parts, owner: str, size_bytes: int) -> None:
+    if not server.quota.is_loaded:
+        server.quota.load(await server.store.files(MOST_COUNTED))
+    try:
+        server.quota.check(owner, size_bytes)
+    except QuotaError as error:
+        raise refuse(413, f"{error}: delete some, or wait until they expire") from error
+
+
+def _plain_type(kind: str | None) -> str:
+    return kind if kind and kind.isascii() and kind.isprintable() else UNKNOWN_TYPE
 
 
 async def _known(request: Request, file_id: str) -> StoredFile:

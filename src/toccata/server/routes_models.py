@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from toccata.server.answers import address, authorize, parts, refuse
+from toccata.server.json_text import JSONResponse, read_json
 from toccata.server.versions import LATEST, Version, find_model, find_version, model_json
 from toccata.server.versions import version_json as version_as_json
 from toccata.server.views import page_json
 
-NOT_SUPPORTED = "This server makes music with the models it has; it holds no {}."
+NOT_OFFERED = (
+    "This server does not offer {}: it generates music with the models that it was started with. "
+    "See /v1/models, and `toccata train` for training a LoRA of your own."
+)
 ACCOUNT = {"type": "organization", "username": "toccata", "name": "toccata", "github_url": None}
 
 api = APIRouter(dependencies=[Depends(authorize)])
@@ -29,7 +32,7 @@ async def search(request: Request) -> JSONResponse:
     """The body is the text to search for, in one layer of JSON quotes or none."""
     text = (await request.body()).decode(errors="replace").strip()
     try:
-        text = str(json.loads(text))
+        text = str(read_json(text))
     except ValueError:
         text = text.strip('"')
     found = [key for key in LATEST if text.lower() in key.lower()]
@@ -94,9 +97,12 @@ async def none_such() -> Response:
 @api.post("/deployments")
 @api.post("/deployments/{owner}/{name}/predictions")
 @api.post("/models/{owner}/{name}/versions/{version_id}/trainings")
+@api.post("/trainings", include_in_schema=False)
 async def not_supported(request: Request) -> Response:
-    kind = request.url.path.rstrip("/").rpartition("/")[2]
-    raise refuse(400, NOT_SUPPORTED.format(f"{kind} of others"))
+    path = request.url.path
+    kinds = {"trainings": "training", "deployments": "deployments"}
+    kind = next((words for part, words in kinds.items() if part in path), "creating models")
+    raise refuse(404, NOT_OFFERED.format(kind))
 
 
 def _model(request: Request, owner: str, name: str) -> dict[str, Any]:

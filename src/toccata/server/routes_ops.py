@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from toccata.server.answers import authorize, parts
+from toccata.server.json_text import JSONResponse
 from toccata.server.supervisor import READY
 
 ops = APIRouter()

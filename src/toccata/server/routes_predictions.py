@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
-import json
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from toccata.errors import InputError, ToccataError
 from toccata.server import live
@@ -27,13 +26,16 @@ from toccata.server.answers import (
     shown,
     stored_response,
 )
+from toccata.server.cursors import cursor_of, cursor_to
+from toccata.server.json_text import JSONResponse
 from toccata.server.outputs import output_data
-from toccata.server.outside import check_url
+from toccata.server.outside import check_webhook
 from toccata.server.predictions import QueueFullError
 from toccata.server.prefer import parse_duration_s, read_timeout_s, wait_s
+from toccata.server.ranges import first_bytes, probe_of, saved_name
 from toccata.server.store import Prediction
 from toccata.server.telling import told_again
-from toccata.server.validation import InvalidRequest, Problem, invalid_version, validate
+from toccata.server.validation import InvalidRequest, Problem, invalid_version, json_type, validate
 from toccata.server.versions import LATEST, Version, find_version
 from toccata.server.views import content_type, page_json, prediction_json
 
@@ -43,6 +45,7 @@ SPARE_S = 5.0
 DEFAULT_EVENTS = ("output", "completed")
 EVENTS = ("start", "output", "logs", "completed")
 REPEAT_S = 120.0
+_RETRY = re.compile("[1-9][0-9]{0,3}")
 
 api = APIRouter(dependencies=[Depends(authorize)])
 open_api = APIRouter()  # addresses that are not to be guessed need no token
@@ -74,7 +77,7 @@ async def list_predictions(request: Request) -> JSONResponse:
     query, own = request.query_params, address(request)
     found = await parts(request).store.page(
         PAGE + 1,
-        _cursor(query.get("cursor")),
+        cursor_of(query.get("cursor")),
         _moment("created_after", query.get("created_after")),
         _moment("created_before", query.get("created_before")),
     )
@@ -108,6 +111,7 @@ async def stream(request: Request, key: str) -> Response:
     return StreamingResponse(frames, headers=headers, media_type="text/event-stream")
 
 
+@open_api.head("/outputs/{key}/audio", include_in_schema=False)
 @open_api.get("/outputs/{key}/audio")
 async def audio(request: Request, key: str, form: str = "mp3", variation: int = 1) -> Response:
     """What there is of it, while it is made; the finished file afterwards. variation: from 1."""
@@ -116,7 +120,7 @@ async def audio(request: Request, key: str, form: str = "mp3", variation: int = 
     if prediction is None or form not in live.FORMATS or not 0 < variation <= prediction.count:
         raise refuse(404, "There is no such audio")
     if prediction.outputs:
-        return await stored_response(request, prediction.outputs[variation - 1])
+        return await _stored(request, prediction, prediction.outputs[variation - 1])
     if prediction.ended:
         raise refuse(404, "It was not finished")
 
@@ -124,17 +128,36 @@ async def audio(request: Request, key: str, form: str = "mp3", variation: int = 
         return predictions.events(prediction) is None
 
     bytes_so_far = live.follow(predictions.live_file(prediction, form, variation), ended)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(bytes_so_far, 200, headers, content_type(f"live.{form}"))
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Accept-Ranges": "bytes"}
+    kind, probe = content_type(f"live.{form}"), probe_of(request.headers.get("range"))
+    if request.method == "HEAD":
+        return Response(None, 200, headers, kind)
+    if probe is not None:  # a player that begins with it takes no answer but 206
+        start, end = probe
+        part = (await first_bytes(bytes_so_far, end))[start:]
+        headers["Content-Range"] = f"bytes {start}-{start + len(part) - 1}/*"
+        return Response(part, 206, headers, kind) if part else Response(status_code=416)
+    return StreamingResponse(bytes_so_far, 200, headers, kind)
 
 
+@open_api.head("/outputs/{key}/{name}", include_in_schema=False)
 @open_api.get("/outputs/{key}/{name}")
 async def output(request: Request, key: str, name: str) -> Response:
     prediction = await parts(request).store.by_key(key)
     stored = f"outputs/{key}/{name}"
     if prediction is None or stored not in prediction.outputs:
         raise refuse(404, "File not found")
-    return await stored_response(request, stored)
+    return await _stored(request, prediction, stored)
+
+
+async def _stored(request: Request, prediction: Prediction, name: str) -> Response:
+    """An output, under a name that says what it is."""
+    seed = prediction.seed + list(prediction.outputs).index(name)
+    prompt, suffix = prediction.input.get("prompt"), name.rpartition(".")[2]
+    saved_as = saved_name(prompt, prediction.model, seed, suffix)
+    return await stored_response(
+        request, name, saved_as=saved_as, modified_at=prediction.completed_at
+    )
 
 
 async def _create(request: Request, body: Mapping[str, Any], version: Version | None) -> Response:
@@ -164,7 +187,7 @@ async def _accept(
     *,
     fingerprint: str,
 ) -> Prediction:
-    webhook, events = _webhook(body)
+    webhook, events = _webhook(body, parts(request).settings.allow_private)
     after = request.headers.get("cancel-after")
     try:
         deadline = None if after is None else time.time() + parse_duration_s(after)
@@ -229,27 +252,35 @@ def _fingerprint(authorization: str | None, body: bytes) -> str:
 
 async def _repeated(request: Request, fingerprint: str) -> Prediction | None:
     """What this very request made before, if the client says that it is a retry."""
-    if request.headers.get("x-stainless-retry-count", "0") in ("", "0"):
+    if not _RETRY.fullmatch(request.headers.get("x-stainless-retry-count", "")):
         return None
     return await parts(request).store.by_fingerprint(fingerprint, time.time() - REPEAT_S)
 
 
-def _webhook(body: Mapping[str, Any]) -> tuple[str | None, tuple[str, ...]]:
+def _webhook(body: Mapping[str, Any], allow_private: bool) -> tuple[str | None, tuple[str, ...]]:
     url, events = body.get("webhook"), body.get("webhook_events_filter")
     if url is None and body.get("webhook_completed") is not None:
         url, events = body["webhook_completed"], ["completed"]
     if url is None:
         return None, ()
     chosen = DEFAULT_EVENTS if events is None else events
-    if not isinstance(chosen, list | tuple) or not set(chosen) <= set(EVENTS):
+    if not isinstance(chosen, list | tuple) or any(event not in EVENTS for event in chosen):
         allowed = ", ".join(f'"{event}"' for event in EVENTS)
         text = f"webhook_events_filter must hold only the following: {allowed}"
         raise _invalid([Problem("enum", "webhook_events_filter", text)])
     try:
-        check_url(str(url))
+        check_webhook(_text_of("webhook", url), allow_private=allow_private)
     except ToccataError as error:
         raise _invalid([Problem("format", "webhook", str(error))]) from error
-    return str(url), tuple(chosen)
+    return url, tuple(chosen)
+
+
+def _text_of(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        kind = json_type(value)
+        words = f"Invalid type. Expected: string, given: {kind}"
+        raise _invalid([Problem("invalid_type", name, words)])
+    return value
 
 
 def _invalid(problems: list[Problem]) -> InvalidRequest:
@@ -275,20 +306,7 @@ async def _known(request: Request, prediction_id: str) -> Prediction:
 def _next(request: Request, found: list[Prediction]) -> str | None:
     if len(found) <= PAGE:
         return None
-    last = found[PAGE - 1]
-    text = json.dumps([last.created_at, last.id]).encode()
-    cursor = base64.urlsafe_b64encode(text).decode()
-    return f"{address(request).base}/v1/predictions?cursor={cursor}"
-
-
-def _cursor(text: str | None) -> tuple[float, str] | None:
-    if not text:
-        return None
-    try:
-        at, last = json.loads(base64.urlsafe_b64decode(text))
-        return float(at), str(last)
-    except (ValueError, TypeError) as error:
-        raise refuse(400, "cursor: it is not one that this server gave") from error
+    return f"{address(request).base}/v1/predictions?cursor={cursor_to(found[PAGE - 1])}"
 
 
 def _moment(name: str, text: str | None) -> float | None:
@@ -296,5 +314,6 @@ def _moment(name: str, text: str | None) -> float | None:
         return None
     try:
         return datetime.fromisoformat(text).timestamp()
-    except ValueError as error:
-        raise refuse(400, f"{name}: {text!r} is not a time; use 2026-01-31T12:00:00Z") from error
+    except (ValueError, OverflowError, OSError) as error:
+        words = f"{name}: {text[:80]!r} is not a time; use 2026-01-31T12:00:00Z"
+        raise refuse(400, words) from error

@@ -271,9 +271,15 @@ class Store:
             row = found.first()
         return None if row is None else StoredFile(**row)
 
-    def files(self, limit: int) -> list[StoredFile]:
-        """The newest first."""
-        query = select(FILES).order_by(FILES.c.created_at.desc(), FILES.c.id).limit(limit)
+    def files(self, limit: int, before: tuple[float, str] | None = None) -> list[StoredFile]:
+        """The newest first, from just before (created_at, id) on."""
+        table = FILES.c
+        query = select(FILES)
+        if before is not None:
+            at, last = before
+            older = table.created_at < at
+            query = query.where(older | and_(table.created_at == at, table.id > _text(last)))
+        query = query.order_by(table.created_at.desc(), table.id).limit(limit)
         with self._transaction() as connection:
             return [StoredFile(**row) for row in connection.execute(query).mappings()]
 

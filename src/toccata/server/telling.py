@@ -6,7 +6,7 @@ import json
 
 from toccata.server.sse import EventLog
 from toccata.server.store import SUCCEEDED, Prediction
-from toccata.server.views import Address, Output
+from toccata.server.views import Address, Output, without_paths
 
 
 def tell_end(events: EventLog, prediction: Prediction, data: Output | None) -> None:
@@ -20,7 +20,7 @@ def tell_end(events: EventLog, prediction: Prediction, data: Output | None) -> N
             events.add("output", uri)
         events.add("done", "{}")
     elif prediction.error is not None:
-        events.add("error", json.dumps({"detail": prediction.error}))
+        events.add("error", json.dumps({"detail": without_paths(prediction.error)}))
         events.add("done", json.dumps({"reason": "error"}))
     else:
         events.add("done", json.dumps({"reason": "canceled"}))

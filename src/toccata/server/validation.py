@@ -90,7 +90,7 @@ def validate(version: Version, given: object) -> dict[str, object]:
     version does not know is dropped unseen: one client puts its token there. Raises InvalidRequest.
     """
     if not isinstance(given, Mapping):
-        words = f"Invalid type. Expected: object, given: {_json_type(given)}"
+        words = f"Invalid type. Expected: object, given: {json_type(given)}"
         raise InvalidRequest([Problem("invalid_type", "input", words)])
     kept, faults = _split(version, given, lambda _, value: value)
     if faults:
@@ -152,7 +152,7 @@ def _split(
 
 def _fault(field: Field, value: Any) -> _Fault | None:
     """The first thing that is wrong with `value`, if anything is."""
-    given = _json_type(value)
+    given = json_type(value)
     if given not in _TYPES[field.kind]:
         return _Fault("type", field, given)
     # `checked` would look for a choice that is like it, which takes long for a long text.
@@ -174,7 +174,8 @@ def _kind(field: Field, value: Any) -> str:
     return "long" if field.kind == "string" and len(value) > MAX_PROMPT_CHARACTERS else "text"
 
 
-def _json_type(value: object) -> str:
+def json_type(value: object) -> str:
+    """The name of a value's type in JSON Schema."""
     if isinstance(value, float):
         return "integer" if value.is_integer() else "number"
     names = {bool: "boolean", int: "integer", str: "string", list: "array", type(None): "null"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,12 @@ from toccata.server.store import Prediction, StoredFile, iso
 
 # What players and clients know best; the standard library says audio/x-wav.
 AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg"}
+
+
+# A path that is absolute, or inside a work folder; an address of the API is none.
+_PATH = re.compile(
+    r"(?<![^\s'\"(=])(?!/v1/)(?:(?:/[\w.@+-]+)+|[\w.@+/-]+/work(?:/[\w.@+-]+)*)/([\w.@+-]+)"
+)
 
 
 # The URI of what was made, or those of all variations.
@@ -58,7 +65,7 @@ def prediction_json(
         "status": prediction.status,
         "input": dict(prediction.input),
         "output": data or address.output(prediction),
-        "error": prediction.error,
+        "error": without_paths(prediction.error),
         "logs": prediction.logs,
         "metrics": dict(prediction.metrics),
         "created_at": iso(prediction.created_at),
@@ -74,6 +81,11 @@ def prediction_json(
         shown["webhook"] = prediction.webhook
         shown["webhook_events_filter"] = list(prediction.webhook_events)
     return shown
+
+
+def without_paths(error: str | None) -> str | None:
+    """An error as clients see it: of a path on this machine, its last part."""
+    return None if error is None else _PATH.sub(r"\1", error)
 
 
 def content_type(name: str) -> str:

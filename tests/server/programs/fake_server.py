@@ -1,6 +1,6 @@
 """A server with the fake worker, as a process.
 
-python -m tests.server.programs.fake_server PORT DATA_DIR SLOTS [page [TOKEN]]
+python -m tests.server.programs.fake_server PORT DATA_DIR SLOTS [page [TOKEN [PUBLIC_URL]]]
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from toccata.server.config import ServerSettings
 from toccata.settings import Settings
 
 
-def main(port: str, data_dir: str, slots: str, page: str = "", token: str = "") -> None:
+def main(port: str, data_dir: str, slots: str, page: str = "", *more: str) -> None:
+    token, public_url = (*more, "", "")[:2]
     machine = Settings(slots=int(slots))
     settings = ServerSettings(
         machine=machine, data_dir=Path(data_dir), drain_s=0.0, allow_private=True,
-        page=bool(page), tokens=(token,) if token else (),
+        page=bool(page), tokens=(token,) if token else (), public_url=public_url or None,
     )  # fmt: skip
     app = create_app(settings, fake_worker.run)
     program.run(app, settings, port=int(port))

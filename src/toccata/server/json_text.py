@@ -1,0 +1,154 @@
+"""JSON at the border: a strict reader for what clients send, and a response that always encodes.
+
+A value that cannot be written again must not get in: a half surrogate, a NaN or a number beyond
+every float would be stored, and would then break each list that shows it. `read_json` refuses them.
+`JSONResponse` writes what is in the database all the same, with a replacement for what it cannot.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from starlette import responses
+
+MAX_DEPTH = 64
+MAX_DIGITS = 308  # a float holds no larger number
+NO_STORE = "no-store"
+
+_SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
+_TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
+
+
+class JsonError(ValueError):
+    """A text is not JSON, or holds what cannot be stored. `position`: where, in characters."""
+
+    def __init__(self, reason: str, position: int = 0) -> None:
+        super().__init__(reason)
+        self.position = position
+
+
+def read_json(text: bytes | str) -> Any:
+    """Parse JSON, strictly.
+
+    Args:
+        text: UTF-8, with or without a byte order mark.
+
+    Returns:
+        The value.
+
+    Raises:
+        JsonError: It is not UTF-8 or not JSON, is nested more than MAX_DEPTH levels deep, or holds
+            NaN, an infinity, a number of more than MAX_DIGITS digits, NUL or half a surrogate pair.
+    """
+    decoded = _decoded(text)
+    try:
+        value = json.loads(
+            decoded, parse_constant=_constant, parse_float=_float, parse_int=_integer
+        )
+    except json.JSONDecodeError as error:
+        raise JsonError(str(error), error.pos) from error
+    except RecursionError as error:
+        raise JsonError(_TOO_DEEP) from error
+    if decoded.count("[") + decoded.count("{") > MAX_DEPTH:
+        _check_depth(value)
+    if isinstance(text, str) or _SUSPECT.search(decoded):
+        _check_texts(value)
+    return value
+
+
+def text_problem(text: str) -> str | None:
+    """Why a text cannot be stored and sent again; None if it can."""
+    if "\0" in text:
+        return "it holds a NUL character"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "it holds half a surrogate pair, which UTF-8 cannot encode"
+    return None
+
+
+class JSONResponse(responses.JSONResponse):
+    """A JSON response that no cache keeps, and that no row of the database can break."""
+
+    def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        super().init_headers(headers)
+        self.headers.setdefault("Cache-Control", NO_STORE)
+        self.headers.setdefault("X-Content-Type-Options", "nosniff")
+
+    def render(self, content: Any) -> bytes:
+        try:
+            return super().render(content)
+        except (ValueError, RecursionError):
+            return super().render(encodable(content))
+
+
+def encodable(value: Any, depth: int = 0) -> Any:
+    """`value` with U+FFFD for half surrogates, and null for numbers that JSON does not have."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int | float):
+        fits = abs(value) < 10**MAX_DIGITS if isinstance(value, int) else math.isfinite(value)
+        return value if fits else None
+    if depth > 2 * MAX_DEPTH:
+        return None
+    if isinstance(value, Mapping):
+        return {encodable(str(key)): encodable(each, depth + 1) for key, each in value.items()}
+    return [encodable(each, depth + 1) for each in value]
+
+
+def _decoded(text: bytes | str) -> str:
+    if isinstance(text, str):
+        return text
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise JsonError("it is not UTF-8", error.start) from error
+
+
+def _constant(name: str) -> float:
+    raise JsonError(f"{name} is not a number of JSON")
+
+
+def _float(digits: str) -> float:
+    value = float(digits) if len(digits) <= 2 * MAX_DIGITS else math.inf
+    if not math.isfinite(value):
+        raise JsonError(f"the number {digits[:20]} is too large")
+    return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise JsonError(f"the number {digits[:20]}... has more than {MAX_DIGITS} digits")
+    return int(digits)
+
+
+def _check_depth(value: object) -> None:
+    level, depth = [value], 0
+    while level := [each for one in level for each in _children(one)]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise JsonError(_TOO_DEEP)
+
+
+def _check_texts(value: object) -> None:
+    """Iterative: each level of the value in turn."""
+    level = [value]
+    while level:
+        for one in level:
+            keys = one if isinstance(one, dict) else ()
+            for text in (one, *keys):
+                if isinstance(text, str) and (problem := text_problem(text)):
+                    raise JsonError(problem)
+        level = [each for one in level for each in _children(one)]
+
+
+def _children(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []

@@ -1,0 +1,51 @@
+"""How much of the storage uploads may take, all together and those of each token."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from toccata.server.store import StoredFile
+
+
+class QuotaError(Exception):
+    """There is no room for an upload; the message says whose room it is."""
+
+
+@dataclass
+class UploadQuota:
+    """Counts what is kept. per_owner_bytes: None: as much as there is.
+
+    Whose an upload is, is not written down: after a restart it counts only towards the whole.
+    """
+
+    total_bytes: int
+    per_owner_bytes: int | None = None
+    now: Callable[[], float] = time.time
+    is_loaded: bool = False
+    _kept: dict[str, tuple[int, float, str]] = field(default_factory=dict)
+
+    def load(self, files: Iterable[StoredFile]) -> None:
+        """Count what a server before this one has kept."""
+        for file in files:
+            self._kept.setdefault(file.id, (file.size, file.expires_at or float("inf"), ""))
+        self.is_loaded = True
+
+    def add(self, file: StoredFile, owner: str) -> None:
+        self._kept[file.id] = (file.size, file.expires_at or float("inf"), owner)
+
+    def remove(self, file_id: str) -> None:
+        self._kept.pop(file_id, None)
+
+    def check(self, owner: str, size_bytes: int) -> None:
+        """Raises QuotaError if `owner` may not keep so much more."""
+        now = self.now()
+        self._kept = {name: kept for name, kept in self._kept.items() if kept[1] > now}
+        if sum(size for size, _, _ in self._kept.values()) + size_bytes > self.total_bytes:
+            raise QuotaError("There is no room for more uploads on this server")
+        if self.per_owner_bytes is None:
+            return
+        own = sum(size for size, _, whose in self._kept.values() if whose == owner)
+        if own + size_bytes > self.per_owner_bytes:
+            raise QuotaError("There is no room for more uploads of yours")

@@ -1,0 +1,111 @@
+"""Files over HTTP as RFC 9110 has them: ranges, validators, and the name they are saved under."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from email.utils import formatdate, parsedate_to_datetime
+from urllib.parse import quote
+
+from starlette.datastructures import Headers
+
+MAX_PROBE_BYTES = 2**20
+_RANGE = re.compile(r"bytes\s*=\s*([0-9]{0,18})\s*-\s*([0-9]{0,18})", re.IGNORECASE)
+_NAME_CHARACTERS = 40
+
+
+@dataclass(frozen=True)
+class Validators:
+    """What tells one version of a file from another. The bytes under a name never change."""
+
+    etag: str
+    modified_at: float | None = None
+
+    @classmethod
+    def of(cls, name: str, size: int, modified_at: float | None) -> Validators:
+        digest = hashlib.sha256(f"{name} {size}".encode()).hexdigest()[:32]
+        return cls(f'"{digest}"', None if modified_at is None else float(int(modified_at)))
+
+    def headers(self) -> dict[str, str]:
+        if self.modified_at is None:
+            return {"ETag": self.etag}
+        return {"ETag": self.etag, "Last-Modified": formatdate(self.modified_at, usegmt=True)}
+
+    def is_known(self, headers: Headers) -> bool:
+        """Whether the client has it already, so that 304 is the answer."""
+        tags = headers.get("if-none-match")
+        if tags is not None:
+            named = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
+            return "*" in named or self.etag in named
+        since = _seconds(headers.get("if-modified-since"))
+        return since is not None and self.modified_at is not None and self.modified_at <= since
+
+    def takes_range(self, headers: Headers) -> bool:
+        """Whether If-Range, if there is one, names this version."""
+        given = headers.get("if-range")
+        if given is None:
+            return True
+        if given.startswith(('"', "W/")):
+            return given == self.etag
+        return self.modified_at is not None and _seconds(given) == self.modified_at
+
+
+def span_of(header: str | None, size: int) -> tuple[int, int] | None:
+    """The bytes [start, end) that a Range header asks for; None: all of them.
+
+    An empty span means that there are none such (416). What is no range of bytes, several of them,
+    or one that ends before it begins, is ignored, as the RFC wants it.
+    """
+    match = _RANGE.fullmatch((header or "").strip())
+    if match is None or not (match[1] or match[2]):
+        return None
+    if not match[1]:
+        return max(0, size - int(match[2])), size
+    start, last = int(match[1]), int(match[2]) if match[2] else size
+    if match[2] and last < start:
+        return None
+    return min(start, size), min(size, last + 1)
+
+
+def probe_of(header: str | None) -> tuple[int, int] | None:
+    """The bytes [start, end) that a player asks for to see whether ranges are served."""
+    match = _RANGE.fullmatch((header or "").strip())
+    if match is None or not match[1] or not match[2]:
+        return None
+    start, end = int(match[1]), int(match[2]) + 1
+    return (start, end) if start < end <= MAX_PROBE_BYTES else None
+
+
+async def first_bytes(blocks: AsyncIterator[bytes], count: int) -> bytes:
+    """The first `count` bytes of a stream, or all if it has fewer."""
+    found = b""
+    async for block in blocks:
+        found += block
+        if len(found) >= count:
+            break
+    return found[:count]
+
+
+def disposition(kind: str, name: str) -> str:
+    """A Content-Disposition header. kind: inline or attachment."""
+    plain = re.sub(r"[^A-Za-z0-9 ._()+-]", "_", name)
+    extended = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
+    return f'{kind}; filename="{plain}"{extended}'
+
+
+def saved_name(prompt: object, model: str, seed: int, suffix: str) -> str:
+    """What a browser saves music as: a piece of its prompt, or else its model, and its seed."""
+    text = unicodedata.normalize("NFKD", str(prompt or ""))
+    words = re.findall(r"[a-z0-9]+", text.encode("ascii", "ignore").decode().lower())
+    slug = "-".join(words)[:_NAME_CHARACTERS].strip("-") or model.rpartition("/")[2]
+    return f"{slug}-{seed}.{suffix}"
+
+
+def _seconds(date: str | None) -> float | None:
+    try:
+        return None if date is None else parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,214 @@
+"""Clients that send too slowly, too much, or are too many."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
+from toccata.server import program
+from toccata.server.bodies import FREE_BYTES, BodyLimits
+from toccata.server.connections import (
+    RESERVED_FILES,
+    Complaints,
+    Limits,
+    OncePerMinute,
+    most_connections,
+)
+from toccata.server.quota import QuotaError, UploadQuota
+from toccata.server.store import StoredFile
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+POST = b"POST /v1/predictions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture
+def hasty(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Served:
+    limits = partial(Limits, head_s=0.2, silence_s=0.2)
+    monkeypatch.setattr(program, "Limits", limits)
+    return serve()
+
+
+@contextmanager
+def connected(served: Served) -> Iterator[socket.socket]:
+    port = served.client.base_url.port or 0
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
+        yield connection
+
+
+def answered(connection: socket.socket) -> bytes:
+    """All that comes until the server closes."""
+    found = b""
+    while block := connection.recv(65536):
+        found += block
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"", b""), (b"GET", b" 408 "), (GET, b" 408 "), (GET + b"X: " + b"a" * 100, b" 408 "),
+        (POST + b"Content-Length: 100\r\n\r\n{", b" 408 "),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", b" 408 "),
+        (GET + b"\r\n" + GET, b" 200 "),
+    ],
+)  # fmt: skip
+def test_who_says_nothing_more_is_cut_off(hasty: Served, sent: bytes, status: bytes) -> None:
+    with connected(hasty) as connection:
+        connection.sendall(sent)
+        assert status in answered(connection)
+    assert hasty.client.get("/healthz").status_code == 200
+
+
+def test_who_waits_for_an_answer_is_not_cut_off(hasty: Served) -> None:
+    body = {"version": SEED_VERSION, "input": {"prompt": "slow 1 piano", "duration": 1}}
+    answer = hasty.client.post("/v1/predictions", json=body, headers={"Prefer": "wait"})
+    assert answer.json()["status"] == "succeeded"
+    hasty.client.get("/healthz")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (GET + b"X: 1\r\n" * 200 + b"\r\n", b" 431 "),
+        (GET + b"X: " + b"a" * 70_000 + b"\r\n\r\n", b" 431 "),
+        (GET + b"X: " + b"a" * 200_000, b" 431 "),
+        (b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", b" 414 "),
+    ],
+)
+def test_a_head_has_a_limit(serve: Serve, sent: bytes, status: bytes) -> None:
+    served = serve()
+    with connected(served) as connection:
+        connection.sendall(sent)
+        answer = connection.recv(1000)
+    assert status in answer
+    assert b"application/problem+json" in answer
+    assert served.client.get("/healthz").status_code == 200
+
+
+def test_connections_are_counted(serve: Serve) -> None:
+    served = serve(max_connections=3)
+    served.client.get("/healthz")  # stays open
+    with connected(served), connected(served):
+        with connected(served) as one_too_many:
+            answer = answered(one_too_many)
+        assert b" 503 " in answer
+        assert b"retry-after" in answer
+        assert served.client.get("/healthz").status_code == 200
+    ends = time.monotonic() + PATIENCE_S
+    while True:
+        with connected(served) as connection:
+            connection.sendall(GET + b"Connection: close\r\n\r\n")
+            if b" 200 " in answered(connection):
+                return
+        assert time.monotonic() < ends
+
+
+def test_there_are_files_left_for_everything_else() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        assert most_connections(100) == 100
+        allowed = most_connections(None)
+        assert allowed <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_FILES
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_what_clients_cause_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    once = OncePerMinute("again")
+    records = [logging.LogRecord("x", 30, "", 0, text, (), None) for text in ("again", "other") * 3]
+    assert [one.msg for one in records if once.filter(one)] == ["again", "other", "other", "other"]
+    loop, complaints = asyncio.new_event_loop(), Complaints()
+    for _ in range(3):
+        error = OSError(24, "Too many open files")
+        context = {"message": "socket.accept() out of system resource", "exception": error}
+        complaints(loop, context)
+    loop.close()
+    assert len(caplog.records) == 1
+
+
+def test_large_bodies_share_a_budget() -> None:
+    """Of two that fit only one after the other, the second is asked to come back."""
+    asyncio.run(_share_a_budget())
+
+
+async def _share_a_budget() -> None:
+    reading, finish = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        reading.set()
+        await finish.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    limits = BodyLimits(app, memory_bytes=3 * FREE_BYTES, disk_bytes=3 * FREE_BYTES)
+    first = asyncio.create_task(_post(limits, 2 * FREE_BYTES))
+    await reading.wait()
+    assert (await _post(limits, 2 * FREE_BYTES))[0] == 503
+    small = asyncio.create_task(_post(limits, 100))
+    files = asyncio.create_task(_post(limits, 2 * FREE_BYTES, b"multipart/form-data"))
+    await asyncio.sleep(0)
+    finish.set()
+    assert [(await one)[0] for one in (first, small, files)] == [200] * 3
+    assert (await _post(limits, 2 * FREE_BYTES))[0] == 200
+    status, headers = await _post(limits, 4 * FREE_BYTES)
+    assert (status, headers[b"retry-after"]) == (503, b"5")
+    assert (await _post(limits, 10**9))[0] == 413
+
+
+async def _post(
+    app: BodyLimits, length: int, kind: bytes = b"application/json"
+) -> tuple[int, dict[bytes, bytes]]:
+    heads: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"x", "more_body": False}
+
+    async def send(message: Any) -> None:
+        heads.append(message)
+
+    headers = [(b"content-length", str(length).encode()), (b"content-type", kind)]
+    await app({"type": "http", "headers": headers}, receive, send)
+    return heads[0]["status"], dict(heads[0]["headers"])
+
+
+def test_uploads_have_a_quota(serve: Serve, tmp_path: Path) -> None:
+    served = serve(tokens=("one", "two", "three"), upload_bytes=3000, upload_bytes_per_token=1500)
+
+    def upload(token: str, size: int) -> Any:
+        content = {"content": ("a.wav", bytes(size), "audio/wav")}
+        headers = {"Authorization": f"Bearer {token}"}
+        return served.client.post("/v1/files", files=content, headers=headers)
+
+    first = upload("one", 1000)
+    assert first.status_code == 201
+    refused = upload("one", 1000)
+    assert refused.status_code == 413
+    assert "no room for more uploads of yours" in refused.json()["detail"]
+    assert upload("two", 1000).status_code == 201
+    assert "on this server" in upload("three", 1200).json()["detail"]
+    headers = {"Authorization": "Bearer one"}
+    served.client.delete(f"/v1/files/{first.json()['id']}", headers=headers)
+    assert upload("one", 1000).status_code == 201
+
+
+def test_a_quota_counts_what_was_kept_before_and_forgets_what_expired() -> None:
+    now = [100.0]
+    quota = UploadQuota(10, now=lambda: now[0])
+    quota.load([StoredFile("a", 0, 200.0, "a", "b", 8, "c", "d", {})])
+    with pytest.raises(QuotaError, match="on this server"):
+        quota.check("x", 3)
+    quota.check("x", 2)
+    now[0] = 200.0
+    quota.check("x", 10)
