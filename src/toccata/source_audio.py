@@ -63,13 +63,16 @@ def read_prompt(audio: Audio, field: str, *, end_s: float | None = None) -> Wave
     return prompt
 
 
-def input_part(inputs: Inputs, model: str, warn: Warn = log.warning) -> Waveform | None:
+def input_part(
+    inputs: Inputs, model: str, warn: Warn = log.warning, name: str | None = None
+) -> Waveform | None:
     """What a checked request uses of its `input_audio`; None where it has none.
 
     Args:
         inputs: Of which `input_audio` is a path.
         model: The name of the model that makes the music.
         warn: Takes a sentence about a file that was read although its header is wrong.
+        name: What messages call the file; None: its path.
 
     Raises:
         AudioError: For a file that cannot be read.
@@ -85,7 +88,7 @@ def input_part(inputs: Inputs, model: str, warn: Warn = log.warning) -> Waveform
         reach_s = start_s + inputs.duration + MELODY_WINDOW_S
         end_s = reach_s if end_s is None else min(end_s, reach_s)
     try:
-        part = _read(Path(inputs.input_audio), start_s, end_s, warn)
+        part = _read(Path(inputs.input_audio), start_s, end_s, warn, name)
     except PartError as error:
         detail = f"input_audio lasts {error.duration_s:.2f} s: start before its end"
         raise InputError("continuation_start", start_s, detail) from error
@@ -106,8 +109,17 @@ def is_silent(audio: Waveform) -> bool:
     return all(float(row.max() - row.min()) < _SILENCE for row in audio.samples)
 
 
-def _read(path: Path, start_s: float, end_s: float | None, warn: Warn) -> Waveform:
+def _read(
+    path: Path, start_s: float, end_s: float | None, warn: Warn, name: str | None = None
+) -> Waveform:
     from toccata.audio.files import read
 
-    limits = {"max_values": MAX_VALUES, "max_rate_hz": MAX_RATE_HZ}
-    return read(path, start_s=start_s, end_s=end_s, warn=warn, **limits)
+    return read(
+        path,
+        start_s=start_s,
+        end_s=end_s,
+        max_values=MAX_VALUES,
+        max_rate_hz=MAX_RATE_HZ,
+        warn=warn,
+        name=name,
+    )

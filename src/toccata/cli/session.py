@@ -94,7 +94,7 @@ def _input_part(inputs: Inputs) -> Waveform | None:
     """The part of input_audio that the request uses. What is wrong with it goes to stderr."""
     from toccata.source_audio import input_part
 
-    return input_part(inputs, inputs.model_version, warn=say)
+    return input_part(inputs, inputs.model_version, lambda text: say(f"warning: {text}"))
 
 
 def _request(inputs: Inputs, part: Waveform | None, extras: Extras) -> dict[str, Any]:

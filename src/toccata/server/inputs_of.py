@@ -96,7 +96,8 @@ def _decoded(uri: str) -> bytes:
     rest = unquote_to_bytes(uri[head.end() :])
     if head[1] is None:
         return rest
+    plain = rest.translate(None, b" \t\r\n")  # `base64` of GNU breaks lines
     try:
-        return base64.b64decode(rest, validate=True)
+        return base64.b64decode(plain, validate=True)
     except binascii.Error as error:
         raise InputError("input_audio", uri[:80], f"its base64 is damaged: {error}") from error
