@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from toccata.audio.integrity import checked
+from toccata.audio.source import Source
 from toccata.brief import Audio
 from toccata.errors import InputError
 from toccata.inputs import Inputs
@@ -64,15 +65,21 @@ def read_prompt(audio: Audio, field: str, *, end_s: float | None = None) -> Wave
 
 
 def input_part(
-    inputs: Inputs, model: str, warn: Warn = log.warning, name: str | None = None
+    inputs: Inputs,
+    model: str,
+    warn: Warn = log.warning,
+    *,
+    source: Source | None = None,
+    name: str | None = None,
 ) -> Waveform | None:
     """What a checked request uses of its `input_audio`; None where it has none.
 
     Args:
-        inputs: Of which `input_audio` is a path.
+        inputs: Of which `input_audio` is a path, unless there is a `source`.
         model: The name of the model that makes the music.
         warn: Takes a sentence about a file that was read although its header is wrong.
-        name: What messages call the file; None: its path.
+        source: What is read; None: the path.
+        name: What messages call it; None: its path.
 
     Raises:
         AudioError: For a file that cannot be read.
@@ -88,7 +95,8 @@ def input_part(
         reach_s = start_s + inputs.duration + MELODY_WINDOW_S
         end_s = reach_s if end_s is None else min(end_s, reach_s)
     try:
-        part = _read(Path(inputs.input_audio), start_s, end_s, warn, name)
+        given = Path(inputs.input_audio) if source is None else source
+        part = _read(given, start_s, end_s, warn, name)
     except PartError as error:
         detail = f"input_audio lasts {error.duration_s:.2f} s: start before its end"
         raise InputError("continuation_start", start_s, detail) from error
@@ -110,12 +118,12 @@ def is_silent(audio: Waveform) -> bool:
 
 
 def _read(
-    path: Path, start_s: float, end_s: float | None, warn: Warn, name: str | None = None
+    source: Source, start_s: float, end_s: float | None, warn: Warn, name: str | None = None
 ) -> Waveform:
     from toccata.audio.files import read
 
     return read(
-        path,
+        source,
         start_s=start_s,
         end_s=end_s,
         max_values=MAX_VALUES,

@@ -90,7 +90,7 @@ def read(
         name=name,
     )
     try:
-        return collected(parts if max_rate_hz is None else lowered(parts, max_rate_hz), max_values)
+        return collected(parts if max_rate_hz is None else lowered(parts, max_rate_hz))
     except MemoryError as error:
         called = name or name_of(source)
         raise AudioError(f"{called}: does not fit into memory; cut it first") from error

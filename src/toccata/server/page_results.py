@@ -6,14 +6,13 @@ import io
 import re
 import tempfile
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toccata.audio.files import read
-from toccata.audio.waveform import cut
 from toccata.errors import ToccataError
 from toccata.server.inputs_of import uploaded
 from toccata.server.jobs import seeds_of
@@ -21,6 +20,7 @@ from toccata.server.pictures import picture
 from toccata.server.storage import Storage
 from toccata.server.store import FAILED, SUCCEEDED, Prediction, Store
 from toccata.server.views import Address
+from toccata.source_audio import MAX_RATE_HZ
 from toccata.types import Waveform
 
 if TYPE_CHECKING:
@@ -129,12 +129,21 @@ def drawn(prediction: Prediction, store: Store, storage: Storage) -> Image | Non
         made = _read(storage, prediction.output, Path(folder))
         if melody is None or given.get("continuation"):
             return picture(made)
-        whole = _read(storage, f"files/{melody}", Path(folder))
-        end_s = given.get("continuation_end")
-        part = cut(
-            whole, given.get("continuation_start", 0), whole.duration_s if end_s is None else end_s
-        )
+        part = _melody_of(storage, f"files/{melody}", Path(folder), given, made.duration_s)
         return picture(made, part)
+
+
+def _melody_of(
+    storage: Storage, name: str, folder: Path, given: Mapping[str, Any], length_s: float
+) -> Waveform:
+    """The part of an upload that was followed, as far as it is drawn."""
+    local = folder / "melody"
+    storage.get(name, local)
+    start_s, end_s = given.get("continuation_start") or 0, given.get("continuation_end")
+    reach_s = start_s + length_s
+    if end_s is not None and end_s >= 0:
+        reach_s = min(reach_s, end_s)
+    return read(local, start_s=start_s, end_s=reach_s, max_rate_hz=MAX_RATE_HZ)
 
 
 def _read(storage: Storage, name: str, folder: Path) -> Waveform:
