@@ -71,10 +71,10 @@ def prepare(
     end, usable = frames * codec.hop, min(frames, most_frames) * codec.hop
     offset = kept[:, -usable:].mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     centred = Waveform(kept[:, -end:] - offset, codec.sample_rate_hz)
-    heard = to_model_channels(centred, codec.channels).samples
-    gain = _level(heard[:, -usable:], codec.sample_rate_hz)
-    missing = end - heard.shape[1]  # only of a clip shorter than one frame
-    context = np.pad(heard / np.float32(gain), ((0, 0), (missing, 0)))
+    prompt = to_model_channels(centred, codec.channels).samples
+    gain = _level(prompt[:, -usable:], codec.sample_rate_hz)
+    missing = end - prompt.shape[1]  # only of a clip shorter than one frame
+    context = np.pad(prompt / np.float32(gain), ((0, 0), (missing, 0)))
     codes = codec.encode(torch.from_numpy(context)[None].to(device))[0, :, -most_frames:]
     return Given(kept, context[:, -usable:], codes.cpu().numpy(), gain, offset)
 

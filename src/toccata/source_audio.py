@@ -62,15 +62,21 @@ def read_prompt(audio: AudioInput, field: str, *, end_s: float | None = None) ->
 
 
 def input_part(
-    inputs: Inputs, model: str, warn: Warn = log.warning, source: Source | None = None
+    inputs: Inputs,
+    model: str,
+    warn: Warn = log.warning,
+    *,
+    source: Source | None = None,
+    name: str | None = None,
 ) -> Waveform | None:
     """What a checked request uses of its `input_audio`; None where it has none.
 
     Args:
-        inputs: Of which `input_audio` is a path.
+        inputs: Of which `input_audio` is a path, unless there is a `source`.
         model: The name of the model that makes the music.
         warn: Takes a sentence about a file that was read although its header is wrong.
-        source: What `input_audio` names, if it is no path.
+        source: What is read; None: the path.
+        name: What messages call it; None: its path.
 
     Raises:
         AudioError: For a file that cannot be read.
@@ -86,7 +92,8 @@ def input_part(
         reach_s = start_s + inputs.duration + MELODY_WINDOW_S
         end_s = reach_s if end_s is None else min(end_s, reach_s)
     try:
-        part = _read(source or Path(inputs.input_audio), start_s, end_s, warn)
+        given = Path(inputs.input_audio) if source is None else source
+        part = _read(given, start_s, end_s, warn, name)
     except PartError as error:
         detail = f"input_audio lasts {error.duration_s:.2f} s: start before its end"
         raise InputError("continuation_start", start_s, detail) from error
@@ -107,8 +114,17 @@ def is_silent(audio: Waveform) -> bool:
     return all(float(row.max() - row.min()) < _SILENCE for row in audio.samples)
 
 
-def _read(source: Source, start_s: float, end_s: float | None, warn: Warn) -> Waveform:
+def _read(
+    source: Source, start_s: float, end_s: float | None, warn: Warn, name: str | None = None
+) -> Waveform:
     from toccata.audio.files import read
 
-    limits = {"max_values": MAX_VALUES, "max_rate_hz": MAX_RATE_HZ}
-    return read(source, start_s=start_s, end_s=end_s, warn=warn, **limits)
+    return read(
+        source,
+        start_s=start_s,
+        end_s=end_s,
+        max_values=MAX_VALUES,
+        max_rate_hz=MAX_RATE_HZ,
+        warn=warn,
+        name=name,
+    )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import toccata
+from tests.audio.damaged import wav_with_size
 from tests.cli.conftest import Result
 from tests.fakes import SAMPLE_RATE_HZ, fake_model, tone
 from toccata.audio.files import read, write
@@ -59,6 +60,15 @@ def test_a_melody_a_continuation_and_fades(run: Run) -> None:
     longer = read(Path("longer.wav"))
     assert longer.duration_s == pytest.approx(1.5)
     assert np.abs(longer.samples[0, -10:]).max() < 0.01
+
+
+def test_a_wav_whose_header_is_wrong_is_used_with_a_warning(run: Run) -> None:
+    write(Path("in.wav"), tone(1.0), "wav")
+    Path("in.wav").write_bytes(wav_with_size(Path("in.wav").read_bytes(), 0))
+    common = ("generate", "--input-audio", "in.wav", "-d", "0.5", "--seed", "1")
+    done = run(*common, "--continuation", "-o", "longer.wav")
+    assert read(Path("longer.wav")).duration_s == pytest.approx(1.5)
+    assert "warning: in.wav: its header leaves out 3200 bytes of samples" in done.err
 
 
 def test_the_stream_is_the_clip(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

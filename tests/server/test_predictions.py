@@ -76,6 +76,20 @@ def test_a_wait_ends_with_the_output_as_a_data_uri(served: Served) -> None:
     assert listed[0]["output"].startswith("http://")
 
 
+def test_base64_may_have_line_breaks_and_nothing_else(served: Served) -> None:
+    """The audio comes back as it was sent: the worker's encode-decode copies it."""
+    content = bytes(range(256)) * 3
+    for encoded in (base64.encodebytes(content).decode(), base64.b64encode(content).decode()):
+        for uri in (f"data:audio/wav;base64,{encoded}", f"data:audio/wav;base64,\r\n {encoded}\t"):
+            made = served.create(model_version="encode-decode", input_audio=uri)
+            ended = served.until(made["id"])
+            assert ended["status"] == "succeeded", ended["error"]
+            assert served.client.get(ended["output"]).content == content
+    damaged = f"data:audio/wav;base64,{encoded[:100]}*{encoded[100:]}"
+    failed = served.until(served.create(input_audio=damaged)["id"])
+    assert "its base64 is damaged" in failed["error"]
+
+
 def test_a_wait_that_is_over_says_starting_and_where_to_look(served: Served) -> None:
     body = {"version": SEED_VERSION, "input": {"prompt": "slow 3", "duration": 1}}
     answer = served.client.post("/v1/predictions", json=body, headers={"Prefer": "wait=1"})

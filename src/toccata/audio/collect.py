@@ -7,37 +7,33 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from toccata.audio.waveform import Samples, to_channels
-from toccata.errors import AudioError
 from toccata.types import Waveform
 
 _FIRST_FRAMES = 2**16
 _SMALL_VALUES = 2**22  # what is copied once more, so that it lies in one piece
 
 
-def collected(blocks: Iterable[Waveform], max_values: int) -> Waveform:
-    """All blocks as one waveform. Raises AudioError past `max_values` over all channels.
+def collected(blocks: Iterable[Waveform]) -> Waveform:
+    """All blocks as one waveform.
 
-    The room for them is doubled when it is full. Pages that are never written take no memory.
+    The buffer is doubled when it is full. Pages that are never written take no memory.
     """
-    room, done, rate = np.empty((0, 0), np.float32), 0, 1
+    buffer, done, rate = np.empty((0, 0), np.float32), 0, 1
     for block in blocks:
         rate, end = block.sample_rate_hz, done + block.samples.shape[1]
-        if end * block.channels > max_values:
-            most = max_values // block.channels / rate
-            raise AudioError(f"is longer than the {most:.6g} s that fit; cut it first")
-        if room.shape[0] != block.channels or end > room.shape[1]:
-            room = _grown(room[:, :done], block.channels, max(_FIRST_FRAMES, 2 * done, end))
-        room[:, done:end] = block.samples
+        if buffer.shape[0] != block.channels or end > buffer.shape[1]:
+            buffer = _grown(buffer[:, :done], block.channels, max(_FIRST_FRAMES, 2 * done, end))
+        buffer[:, done:end] = block.samples
         done = end
-    samples = room[:, :done]
+    samples = buffer[:, :done]
     return Waveform(samples.copy() if samples.size <= _SMALL_VALUES else samples, rate)
 
 
 def _grown(held: Samples, channels: int, frames: int) -> Samples:
-    room = np.empty((channels, frames), np.float32)
+    buffer = np.empty((channels, frames), np.float32)
     if held.size:
-        room[:, : held.shape[1]] = held
-    return room
+        buffer[:, : held.shape[1]] = held
+    return buffer
 
 
 def lowered(blocks: Iterable[Waveform], max_rate_hz: int) -> Iterator[Waveform]:

@@ -56,6 +56,7 @@ def read(
     max_values: int = MAX_VALUES,
     max_rate_hz: int | None = None,
     warn: Warn = log.warning,
+    name: str | None = None,
 ) -> Waveform:
     """Decode `source` from `start_s` to `end_s`.
 
@@ -71,6 +72,7 @@ def read(
         max_values: Of the part, over all channels, at the rate that is returned.
         max_rate_hz: Audio of a higher rate is resampled to this one. None: any rate is kept.
         warn: Takes a sentence about a file that was read although its header is wrong.
+        name: What messages call it; None: its path.
 
     Returns:
         The samples [C, N]; those over full scale are kept as they are.
@@ -88,11 +90,13 @@ def read(
         max_values=max_values,
         max_rate_hz=max_rate_hz,
         warn=warn,
+        name=name,
     )
     try:
-        return collected(parts if max_rate_hz is None else lowered(parts, max_rate_hz), max_values)
+        return collected(parts if max_rate_hz is None else lowered(parts, max_rate_hz))
     except MemoryError as error:
-        raise AudioError(f"{name_of(source)}: does not fit into memory; cut it first") from error
+        called = name or name_of(source)
+        raise AudioError(f"{called}: does not fit into memory; cut it first") from error
 
 
 def blocks(
@@ -105,6 +109,7 @@ def blocks(
     max_values: int = MAX_VALUES,
     max_rate_hz: int | None = None,
     warn: Warn = log.warning,
+    name: str | None = None,
 ) -> Iterator[Waveform]:
     """What `read` gives, a few seconds at a time: for audio that is not to be held at once.
 
@@ -112,7 +117,7 @@ def blocks(
     Raises what `read` raises, some of it only when the last block is drawn.
     """
     check_part(start_s, end_s)
-    name, data = name_of(source), load(source, max_bytes)
+    name, data = name or name_of(source), load(source, max_bytes)
     kind, start = find_audio(data, name)
     data = data[start:] if start else data
     try:

@@ -192,7 +192,12 @@ def _input_part(inputs: Inputs, sources: dict[str, Source]) -> Waveform | None:
         return None
     if str(audio) not in sources:
         sources[str(audio)] = open_audio(audio, "input_audio")
-    return input_part(inputs, inputs.model_version, warn=say, source=sources[str(audio)])
+    return input_part(
+        inputs,
+        inputs.model_version,
+        lambda text: say(f"warning: {text}"),
+        source=sources[str(audio)],
+    )
 
 
 def _request(inputs: Inputs, part: Waveform | None, extras: Extras) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toccata.audio.files import read
-from toccata.audio.waveform import cut
 from toccata.errors import ToccataError
 from toccata.server.async_store import AsyncStore
 from toccata.server.inputs_of import uploaded
@@ -23,7 +22,7 @@ from toccata.server.pictures import picture
 from toccata.server.storage import AsyncStorage
 from toccata.server.store import FAILED, SUCCEEDED, Prediction
 from toccata.server.views import Address
-from toccata.types import Waveform
+from toccata.source_audio import MAX_RATE_HZ
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -133,12 +132,15 @@ async def drawn(prediction: Prediction, store: AsyncStore, storage: AsyncStorage
         if melody is None or given.get("continuation"):
             return await asyncio.to_thread(lambda: picture(read(made)))
         await storage.get(f"files/{melody}", whole)
-        return await asyncio.to_thread(lambda: picture(read(made), _melody(whole, given)))
+        return await asyncio.to_thread(_over_melody, made, whole, given)
 
 
-def _melody(file: Path, given: Mapping[str, Any]) -> Waveform:
-    """The part of a file that was followed."""
-    whole, end_s = read(file), given.get("continuation_end")
-    return cut(
-        whole, given.get("continuation_start", 0), whole.duration_s if end_s is None else end_s
-    )
+def _over_melody(file: Path, melody: Path, given: Mapping[str, Any]) -> Image:
+    """The picture of what was made, over the part of an upload that it followed."""
+    made = read(file)
+    start_s, end_s = given.get("continuation_start") or 0, given.get("continuation_end")
+    reach_s = start_s + made.duration_s
+    if end_s is not None and end_s >= 0:
+        reach_s = min(reach_s, end_s)
+    part = read(melody, start_s=start_s, end_s=reach_s, max_rate_hz=MAX_RATE_HZ)
+    return picture(made, part)

@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from toccata.audio.files import read
 from toccata.audio.waveform import resample
 from toccata.errors import ToccataError
+from toccata.source_audio import MAX_VALUES
 from toccata.types import Waveform
 
 # A part is looked for at this rate: to half a millisecond, and whatever the browser resampled.
 RATE_HZ = 2000
+# Files are read at this rate at most: an upload may be small and decode to gigabytes.
+READ_RATE_HZ = 8 * RATE_HZ
 # How alike the part and its place must be, 1 being the same.
 ALIKE = 0.95
 SILENT = 1e-5
@@ -70,9 +73,13 @@ def located(part: Waveform, whole: Waveform) -> tuple[float, float] | None:
 
 def _found(part: str, whole: str) -> tuple[float, float] | None:
     try:
-        return located(read(part, max_seconds=MOST_S), read(whole, max_seconds=MOST_S))
+        return located(_read(part), _read(whole))
     except ToccataError:  # what cannot be read is refused when music is made from it
         return None
+
+
+def _read(name: str) -> Waveform:
+    return read(name, max_seconds=MOST_S, max_rate_hz=READ_RATE_HZ, max_values=MAX_VALUES)
 
 
 def _edges(audio: Waveform) -> Floats:

@@ -56,7 +56,7 @@ class Variations:
         self._job, self._model = job, model
         self._on_progress, self._stopped = on_progress, stopped
         self._inputs = Inputs(**job.inputs)
-        self._part = input_part(self._inputs, job.model, warn)
+        self._part = input_part(self._inputs, job.model, warn, name="input_audio")
         if self._part is not None and is_silent(self._part):
             warn(f"input_audio: {SILENT}")
         self._seeds = seeds_of(int(job.inputs["seed"]), job.count)
