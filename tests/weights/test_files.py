@@ -1,4 +1,4 @@
-"""Every published file of audiocraft's that is at hand is understood: its xp.cfg, names and shapes."""
+"""Every published file of audiocraft that is at hand is understood: xp.cfg, names and shapes."""
 
 from __future__ import annotations
 
