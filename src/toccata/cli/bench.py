@@ -36,7 +36,10 @@ Shape = Annotated[
 ]
 Precisions = Annotated[
     str | None,
-    typer.Option(metavar="NAME,NAME", help="fp32, bf16, fp16, int8, int4 (experimental)."),
+    typer.Option(
+        metavar="NAME,NAME",
+        help="fp32, bf16, fp16, int8, int4 (experimental). Default: by machine.",
+    ),
 ]
 Compare = Annotated[
     str | None,
