@@ -1,4 +1,4 @@
-"""Published files of audiocraft that are at hand are understood: xp.cfg, names and shapes."""
+"""Every published file of audiocraft that is at hand is understood: xp.cfg, names and shapes."""
 
 from __future__ import annotations
 

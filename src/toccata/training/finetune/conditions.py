@@ -109,7 +109,7 @@ class _FromRows(Model):
     they were made when the sound was at hand.
     """
 
-    def _melody(self, chroma: ChromaConfig, melody: Waveform, start_s: float) -> Tensor:  # noqa: ARG002
+    def _melody(self, chroma: ChromaConfig, melody: Waveform, start_s: float | None) -> Tensor:  # noqa: ARG002
         return torch.from_numpy(np.ascontiguousarray(melody.samples.T))
 
 
