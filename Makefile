@@ -15,7 +15,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
 	echo $$python && break; done)
 VENV := .venv
-PIP := $(VENV)/bin/pip --disable-pip-version-check --quiet
+PIP := $(VENV)/bin/pip --disable-pip-version-check
 
 .PHONY: song serve test test-gpu test-weights lint bench bench-gpu docs clean
 
@@ -67,7 +67,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "Installing into $(VENV); this takes a few minutes the first time"
+	@echo "Installing into $(VENV): the first time, 1 to 3 GB in a few minutes"
 	$(PIP) install -c constraints.txt -e .
 	@touch $@
 
@@ -79,7 +79,7 @@ $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@
 
-# Renders the corpus. Its one dependency, pyaudio, only plays live and needs a compiler: left out.
+# Renders the corpus. Its one dependency, pyaudio, only plays live and needs PortAudio: left out.
 $(VENV)/.synth: $(VENV)/.installed scripts/setup-synth
 	$(PIP) install -c constraints.txt --no-deps tinysoundfont
 	scripts/setup-synth

@@ -37,7 +37,7 @@ class Piece:
             options += f" --input-audio {given}.mp3"
         if self.carries_on:
             options += " --continuation"
-        return f"toccata generate {options} -o {self.name}.mp3"
+        return f"toccata generate {options} --bitrate {BITRATE_KBPS} -o {self.name}.mp3"
 
 
 PIECES = (
@@ -72,7 +72,10 @@ def page() -> str:
     head = (
         "# Examples\n\n"
         "Twelve clips by `mini`, the model in the package: none was chosen among several. Made by\n"
-        "`python scripts/examples.py`; each command makes the same clip again.\n\n"
+        "`python scripts/examples.py`, in int8, the default on x86 CPUs. There each command makes\n"
+        "the same clip again: the same codes, whose audio differs by less than can be heard.\n"
+        "*melody* and *continued* depend on how their audio is decoded and analysed too. Other\n"
+        "precisions and GPUs round differently, and make other clips of the same prompt.\n\n"
         "| clip | prompt | seed | command |\n|---|---|---|---|\n"
     )
     rows = [

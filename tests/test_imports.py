@@ -17,7 +17,7 @@ SOURCE = Path(toccata.__file__).parent
 LAYERS = (
     {"errors"},
     {"types"},
-    {"audio", "schema", "settings"},
+    {"audio", "schema", "settings", "extras"},
     {"hearing", "kernels"},
     {"inputs", "codecs", "lm"},
     {"conditioners"},

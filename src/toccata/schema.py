@@ -174,7 +174,8 @@ HOSTED = Schema(
             "seed",
             "integer",
             None,
-            "The same seed makes the same music. Nothing or -1: one is drawn, and reported.",
+            "The same seed makes the same music on machines of one kind, in the same precision. "
+            "Nothing or -1: one is drawn, and reported.",
             floor=RANDOM_SEED,
             ceiling=MAX_SEED,
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -127,3 +128,15 @@ def test_python_dash_m() -> None:
     command = [sys.executable, "-m", "toccata", "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout == f"toccata {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["generate", "encode-decode", "serve", "convert", "eval", "measure", "bench"]
+    + [f"train {kind}" for kind in ("lora", "full", "corpus", "codec", "lm", "listener")],
+)
+def test_no_option_has_two_defaults(run: Run, command: str) -> None:
+    text = run(*command.split(), "--help").out
+    for option in re.split(r"\n  (?=-)", text):
+        words = " ".join(option.split("\n\n")[0].split())
+        assert len(re.findall(r"\bdefault:", words, re.IGNORECASE)) <= 1, words

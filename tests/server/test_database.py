@@ -142,7 +142,7 @@ def test_an_address_that_is_none_is_not_told_either(url: str) -> None:
 
 def test_an_extra_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'toccata\[postgres\]'"):
+    with pytest.raises(MissingExtraError, match=r"-m pip install .*\[postgres\]"):
         Store("postgresql://127.0.0.1/name")
 
 

@@ -29,8 +29,8 @@ Folder = Annotated[
 ]
 
 EXAMPLES = """
-It needs the extra train and a soundfont: the held-out songs are played on the spot. For mini it
-takes about half an hour on two cores. Examples:
+It needs the synthesizer tinysoundfont and a soundfont: the held-out songs are played on the spot.
+For mini it takes a quarter to half an hour on two cores, by their speed. Examples:
 
   toccata eval mini --json
 

@@ -82,7 +82,13 @@ Recompute = Annotated[
 Captions = Annotated[Path | None, typer.Option(help="A CSV with the columns file and caption.")]
 Devocalise = Annotated[bool, typer.Option("--devocalise", help="Take the vocals out first.")]
 AutoTags = Annotated[bool, typer.Option(help="Add tempo and key to captions that name none.")]
-Segment = Annotated[float, typer.Option("--segment-s", help="Of music at once. Default: all.")]
+Segment = Annotated[
+    float | None,
+    typer.Option(
+        "--segment-s",
+        help="Length of a chunk of music. Default: the model's window, 10 s of mini, 30 s of most.",
+    ),
+]
 Hop = Annotated[
     float | None, typer.Option("--hop-s", help="From chunk to chunk. Default: no overlap.")
 ]
@@ -115,7 +121,7 @@ def lora(
     captions: Captions = None,
     devocalise: Devocalise = False,
     auto_tags: AutoTags = True,
-    segment_s: Segment = 0.0,
+    segment_s: Segment = None,
     hop_s: Hop = None,
     shortest_s: Shortest = 2.0,
     held_out: HeldOut = 0.1,
@@ -150,7 +156,7 @@ def full(
     captions: Captions = None,
     devocalise: Devocalise = False,
     auto_tags: AutoTags = True,
-    segment_s: Segment = 0.0,
+    segment_s: Segment = None,
     hop_s: Hop = None,
     shortest_s: Shortest = 2.0,
     held_out: HeldOut = 0.1,
@@ -204,7 +210,7 @@ def _wanted(kind: str, given: dict[str, Any]) -> Wanted:
         output=given["output"],
         options=options,
         folder=FolderOptions(
-            segment_s=given["segment_s"],
+            segment_s=given["segment_s"] or 0.0,
             hop_s=given["hop_s"],
             shortest_s=given["shortest_s"],
             captions=given["captions"],

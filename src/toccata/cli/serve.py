@@ -11,7 +11,7 @@ import typer
 from toccata import settings
 from toccata.cli import completion, flags
 from toccata.cli.report import say
-from toccata.errors import MissingExtraError
+from toccata.extras import missing_extra
 
 if TYPE_CHECKING:
     from toccata.server.config import ServerSettings
@@ -167,7 +167,7 @@ def serve(
     """Serve the models over HTTP, for the official Replicate clients and for anybody else."""
     given = locals().copy()  # all flags by name
     if find_spec("fastapi") is None:
-        raise MissingExtraError("the server is not installed: pip install 'toccata[server]'")
+        raise missing_extra("the server", "server")
     from toccata.server.app import check_start
     from toccata.server.config import read_server
 

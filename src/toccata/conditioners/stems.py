@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from toccata.errors import CheckpointError, MissingExtraError
+from toccata.extras import missing_extra
 from toccata.types import Waveform
 
 MODEL = "htdemucs"
@@ -81,9 +82,7 @@ class Demucs:
             from demucs.apply import apply_model
             from demucs.pretrained import get_model
         except ImportError as error:
-            raise MissingExtraError(
-                "stem separation is not installed: pip install 'toccata[stems]'"
-            ) from error
+            raise missing_extra("stem separation", "stems") from error
         _check_weights(offline)
         self._apply = apply_model
         self._model = _load(get_model)

@@ -16,7 +16,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from toccata.errors import InputError, MissingExtraError
+from toccata.errors import InputError
+from toccata.extras import missing_extra
 
 # What connects if an address names no driver.
 DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
@@ -43,8 +44,7 @@ def connect(address: str, tables: MetaData) -> Engine:
         tables.create_all(database)
         _add_columns(database, tables)
     except ModuleNotFoundError as error:
-        hint = "what talks to PostgreSQL is not installed: pip install 'toccata[postgres]'"
-        raise MissingExtraError(hint) from error
+        raise missing_extra("the driver for PostgreSQL", "postgres") from error
     except SQLAlchemyError as error:
         reason = f"it cannot be used ({_reason(url, error)}); {CURES[url.get_backend_name()]}"
         raise InputError("database", shown(url), reason) from None

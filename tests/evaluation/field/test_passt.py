@@ -69,7 +69,7 @@ def test_what_is_left_over_is_too_short_to_label(network: Network) -> None:
 
 def test_without_the_package_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "hear21passt", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'toccata\[eval\]'"):
+    with pytest.raises(MissingExtraError, match=r"-m pip install .*\[eval\]"):
         passt.load(Source(CPU))
 
 

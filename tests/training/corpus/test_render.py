@@ -67,7 +67,9 @@ def test_missing_soundfont_names_the_package(tmp_path: Path) -> None:
         Renderer(tmp_path / "none.sf2")
 
 
-def test_missing_extra_is_named(soundfont: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_synthesizer_is_named_with_what_installs_it(
+    soundfont: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "tinysoundfont", None)
-    with pytest.raises(MissingExtraError, match="train"):
+    with pytest.raises(MissingExtraError, match="-m pip install --no-deps tinysoundfont"):
         Renderer(soundfont)

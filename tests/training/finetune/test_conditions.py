@@ -23,8 +23,9 @@ from toccata.families.model import Model
 from toccata.families.step_conditions import GENRE, KEY, LEAD
 from toccata.hearing.key import Key
 from toccata.lm.decoder import Decoder
+from toccata.training.finetune.beat_cache import BeatCache
 from toccata.training.finetune.conditions import Conditioner, Told, heard_beats
-from toccata.training.folder import Tags
+from toccata.training.folder import Item, Tags
 
 
 class Knowing(HashTextEncoder):
@@ -109,7 +110,9 @@ def test_a_caption_is_read_once() -> None:
     assert asked == ["calm piano, 120 bpm"]
 
 
-def test_beats_fall_where_they_are_heard() -> None:
+@pytest.fixture
+def clicking_model() -> Model:
+    """Whatever the codes are, there is a click every half of a second."""
     model = fake_model(beats=True)
     rate_hz = model.codec.sample_rate_hz
     clicks = np.zeros(4 * rate_hz, np.float32)
@@ -117,14 +120,47 @@ def test_beats_fall_where_they_are_heard() -> None:
         start = round(start_s * rate_hz)
         clicks[start : start + 200] = np.hanning(200) * np.sin(np.arange(200))
     sounding: Any = Clicking(model.codec, torch.from_numpy(clicks)[None, None])
-    model = replace(model, codec=sounding)
+    return replace(model, codec=sounding)
+
+
+def test_beats_fall_where_they_are_heard(clicking_model: Model, tmp_path: Path) -> None:
     quiet = replace(item(0), tags=Tags(None, None, -14.0))
-    found = heard_beats(model, [item(1), quiet])
+    cache = BeatCache(tmp_path / "beats.json", clicking_model)
+    found = heard_beats(clicking_model, [item(1), quiet], cache)
     assert found.keys() == {(item(1).name, item(1).start_s)}
     [beats] = found.values()
     assert beats.bpm == 120.0
     assert beats.bar_s % 0.5 == pytest.approx(0.2, abs=0.05)
-    assert not heard_beats(fake_model(), [item(1)])
+    assert not heard_beats(fake_model(), [item(1)], cache)
+
+
+def test_beats_are_looked_for_once(
+    clicking_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str | None] = []
+
+    def match(model: Model, prompt: str | None, *_: object) -> Beats | None:
+        looked.append(prompt)
+        return None if prompt == "no beat" else Beats(120.0, 0.25)
+
+    monkeypatch.setattr("toccata.training.finetune.conditions.match_beats", match)
+    path, music = tmp_path / "run" / "beats.json", [item(1), replace(item(2), caption="no beat")]
+
+    def heard(model: Model, music: list[Item]) -> Mapping[tuple[str, float], Beats]:
+        return heard_beats(model, music, BeatCache(path, model))
+
+    first = heard(clicking_model, music)
+    assert first == {(item(1).name, item(1).start_s): Beats(120.0, 0.25)}
+    assert heard(clicking_model, music) == first
+    assert looked == [item(1).caption, "no beat"], "what has no beats is known too"
+    heard(clicking_model, [replace(item(1), caption="other words"), *music])
+    assert looked[2:] == ["other words"]
+    torch.nn.init.ones_(clicking_model.lm.out_norm.bias)
+    assert heard(clicking_model, music) == first
+    assert looked[3:] == looked[:2], "another model may find others"
+    path.write_text('{"cut off')
+    assert heard(clicking_model, music) == first
+    assert looked[5:] == looked[:2]
 
 
 class Clicking:

@@ -22,6 +22,7 @@ from toccata.families.convert import save_model
 from toccata.families.model import Model
 from toccata.families.musicgen import load_model
 from toccata.lm.emphasis import Emphasis
+from toccata.training.finetune.beat_cache import BeatCache
 from toccata.training.finetune.files import run_folder
 from toccata.training.finetune.keeping import words
 from toccata.training.finetune.options import FinetuneOptions, check_same
@@ -155,6 +156,31 @@ def test_a_dry_run_says_what_it_would_take(base: Path, music: Path, run: Run) ->
     assert trial["peak_gb"] > 0
     assert not Path("style.safetensors").exists()
     assert not (run_folder(Path("style.safetensors")) / "state.pt").exists()
+
+
+def test_a_run_finds_the_beats_of_its_dry_run(
+    base: Path, music: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = []
+    trainer_of = BeatCache.__init__
+
+    def opened(self: BeatCache, path: Path, model: Model) -> None:
+        files.append(path.resolve())
+        trainer_of(self, path, model)
+
+    monkeypatch.setattr(BeatCache, "__init__", opened)
+    asked = command("lora", base, "--rank", "2", "-o", "style.safetensors")
+    assert run(*asked, "--dry-run").code == run(*asked).code == 0
+    assert files == [music.parent / "style.training" / "beats.json"] * 2
+
+
+def test_chunks_without_words_are_counted_whatever_the_trigger(
+    base: Path, music: Path, run: Run
+) -> None:
+    Path("music/captions.csv").write_text("file,caption\n0.wav,a tone\n")
+    flags = [flag for flag in command("lora", base) if flag != "--no-auto-tags"]
+    said = run(*flags, "--trigger", "my style", "-o", "style.safetensors", "--dry-run")
+    assert "captions: 3 of 4 chunks have none" in said.err, said.err
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,17 @@ import pytest
 from toccata.training.folder import Item, Tags, summary
 
 
-def item(name: str, caption: str, bpm: float | None, key: str | None, held: bool = False) -> Item:
+def item(
+    name: str, caption: str, bpm: float | None, key: str | None, held: bool = False, **more: bool
+) -> Item:
     codes = np.zeros((4, 1500), np.uint16)
-    return Item(name, 0.0, caption, Tags(bpm, key, -14.0), codes, None, held)
+    return Item(name, 0.0, caption, Tags(bpm, key, -14.0), codes, None, held, **more)
 
 
 ITEMS = [
     item("a.wav", "slow piano, 87 bpm, A minor", 87.2, "A minor"),
     item("a.wav", "slow piano, 81 bpm, A minor", 80.9, "A minor"),
-    item("b.wav", "121 bpm, C major", 121.0, "C major", held=True),
+    item("b.wav", "my style, 121 bpm, C major", 121.0, "C major", held=True, captioned=False),
     item("c.wav", "drone", None, None),
 ]
 

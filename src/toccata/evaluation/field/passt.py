@@ -16,6 +16,7 @@ from toccata.audio.waveform import Samples
 from toccata.errors import CheckpointError, InputError, MissingExtraError
 from toccata.evaluation.field.embedders import Source
 from toccata.evaluation.field.windows import mono
+from toccata.extras import missing_extra
 
 RATE_HZ = 32_000
 WINDOW = 10 * RATE_HZ
@@ -68,9 +69,7 @@ def _package() -> Any:
         with _quiet():
             from hear21passt.base import get_basic_model
     except ImportError as error:
-        raise MissingExtraError(
-            f"PaSST is not installed ({error}): pip install 'toccata[eval]'"
-        ) from error
+        raise missing_extra(f"PaSST ({error})", "eval") from error
     except (OSError, RuntimeError) as error:
         raise MissingExtraError(
             f"PaSST is installed, but not what it needs ({error}): install torchvision and "

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from toccata.errors import InputError, MissingExtraError
+from toccata.errors import InputError
+from toccata.extras import missing_synthesizer
 from toccata.training.corpus.effects.studio import Studio
 from toccata.training.corpus.instruments import INSTRUMENT_OF_PROGRAM, KIT_OF_PROGRAM, STROKES
 from toccata.training.corpus.song import (
@@ -116,8 +117,7 @@ def _load_synth() -> Any:
     try:
         from tinysoundfont import Synth
     except ImportError as error:
-        cure = "pip install 'toccata[train]'"
-        raise MissingExtraError(f"rendering needs tinysoundfont (extra train): {cure}") from error
+        raise missing_synthesizer() from error
     return Synth
 
 

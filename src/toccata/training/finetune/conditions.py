@@ -20,6 +20,7 @@ from toccata.conditioners.key import named_key
 from toccata.families.model import Model
 from toccata.hearing.key import Key, parse_key
 from toccata.matching import match_beats
+from toccata.training.finetune.beat_cache import BeatCache
 from toccata.training.folder import Item
 from toccata.types import Waveform
 
@@ -70,8 +71,10 @@ class Conditioner:
         return named_key(item.caption) or heard
 
 
-def heard_beats(model: Model, items: Sequence[Item]) -> HeardBeats:
+def heard_beats(model: Model, items: Sequence[Item], cache: BeatCache) -> HeardBeats:
     """The beats of all items whose caption names a tempo, or in which one was heard.
+
+    Those that were found before are read from `cache`, which is saved.
 
     A metronome that is out of time with what it goes along with would teach the model not to
     listen to it: a chunk seldom starts on a beat, and less often with a bar. So the model says
@@ -81,17 +84,21 @@ def heard_beats(model: Model, items: Sequence[Item]) -> HeardBeats:
     if not model.follows_beats:
         return found
     for number, item in enumerate(items, 1):
-        named = named_beats(item.caption)
-        bpm = item.tags.bpm if named is None else named.bpm
-        beats = None if bpm is None else _matched(model, item, bpm)
-        if beats is not None:
+        if item not in cache:
+            cache[item] = _matched(model, item)
+        if (beats := cache[item]) is not None:
             found[_place(item)] = beats
         if number % _SAID_EVERY == 0 or number == len(items):
+            cache.save()
             log.info("heard the beats of %d of %d chunks", number, len(items))
     return found
 
 
-def _matched(model: Model, item: Item, bpm: float) -> Beats | None:
+def _matched(model: Model, item: Item) -> Beats | None:
+    named = named_beats(item.caption)
+    bpm = item.tags.bpm if named is None else named.bpm
+    if bpm is None:
+        return None
     frames = round(_ENOUGH_S * model.codec.frame_rate_hz)
     codes = item.codes[:, :frames].astype(np.int64)
     given = torch.from_numpy(codes).to(model.device)

@@ -12,7 +12,7 @@ from torch import Tensor
 from toccata.training import checkpoint
 
 STATE, BEST, LOG, CHART = "state.pt", "best.pt", "log.jsonl", "losses.svg"
-CODES, KEPT = "codes", "kept"
+CODES, KEPT, BEATS = "codes", "kept", "beats.json"
 
 Row = Mapping[str, Any]
 
@@ -25,8 +25,10 @@ def run_folder(output: Path) -> Path:
 class RunFiles:
     """The files of one run; None of them is there before it is written."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, beats: Path | None = None) -> None:
+        """beats: where those of the music are kept; None: in `folder`."""
         self.folder = folder
+        self.beats = beats or folder / BEATS
 
     def state(self) -> dict[str, Any] | None:
         """Raises CheckpointError for a file that is not a training state."""

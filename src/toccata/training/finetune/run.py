@@ -22,7 +22,7 @@ from toccata.families import lora as lora_files
 from toccata.families.model import Model
 from toccata.families.musicgen import load_model
 from toccata.pipeline import load
-from toccata.training.finetune.files import CODES, KEPT, RunFiles, run_folder
+from toccata.training.finetune.files import BEATS, CODES, KEPT, RunFiles, run_folder
 from toccata.training.finetune.keeping import make_clips
 from toccata.training.finetune.options import FULL, LORA, FinetuneOptions, check_same
 from toccata.training.finetune.ranks import Ranks, joined, local_device
@@ -111,7 +111,7 @@ def finetune(wanted: Wanted, on_progress: OnProgress) -> Outcome:
 
 
 def trial(wanted: Wanted, on_progress: OnProgress) -> Trial:
-    """Two steps, of which nothing is kept but the codes of the music."""
+    """Two steps, of which nothing is kept but the codes of the music and its beats."""
     options = replace(wanted.options.settled(), keep=0)
     with _trainer(wanted, options, on_progress, resumes=False) as (trainer, items, _):
         for _ in range(TRIAL_STEPS):
@@ -146,7 +146,7 @@ def _trainer(
             as_trained=True,
         )
         items, kept = _items(wanted, options, model, ranks, on_progress)
-        files = RunFiles(run if resumes else run / "trial")
+        files = RunFiles(run if resumes else run / "trial", run / BEATS)
         yield Trainer(model, [*items, *kept], options, files, ranks), items, ranks
 
 

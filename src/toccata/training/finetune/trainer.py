@@ -15,6 +15,7 @@ from toccata.errors import InputError
 from toccata.families.lora import shape_text
 from toccata.families.model import Model
 from toccata.training.finetune.batches import Example, Sampler, digest, held_out
+from toccata.training.finetune.beat_cache import BeatCache
 from toccata.training.finetune.chart import losses_svg
 from toccata.training.finetune.conditions import Conditioner, heard_beats
 from toccata.training.finetune.files import RunFiles
@@ -78,7 +79,7 @@ class Trainer:
         self._has_held = any(item.held_out for item in items)
         self._digest = digest(items)
         self._base = f"{model.name}: {shape_text(model.lm.config)}"
-        beats = heard_beats(model, items)
+        beats = heard_beats(model, items, BeatCache(files.beats, model))
         self.weights = Weights(model.lm, options)
         learns = any("projections" in name for name in self.weights.trained)
         self._conditions = Conditioner(model, learns, beats)

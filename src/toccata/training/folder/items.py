@@ -25,7 +25,8 @@ class Item:
     """One chunk of the file `name`, a path within the folder.
 
     codes [K, T]. melody: one-hot rows [P, 12], None for a model that follows none. held_out: for
-    validation, never to be trained on.
+    validation, never to be trained on. captioned: the caption has words besides the tags and what
+    is the same for all music of a run.
     """
 
     name: str
@@ -35,3 +36,4 @@ class Item:
     codes: NDArray[np.uint16]
     melody: NDArray[np.float32] | None
     held_out: bool
+    captioned: bool = True

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from toccata.training.folder.items import Item
-from toccata.training.folder.words import add_tags, names_key, names_tempo
+from toccata.training.folder.words import names_key, names_tempo
 
 _BPM_STEP = 20
 _MOST_TOLD = 8
@@ -17,9 +17,9 @@ _MOST_TOLD = 8
 class FolderSummary:
     """files, chunks and hours count all, held_out_* those for validation.
 
-    wordless: chunks whose caption is only what was heard in them. untagged: chunks whose caption
-    names neither tempo nor key. tempi, keys: in how many chunks each was heard, "80 to 99 bpm"
-    from slow to fast, "A minor" the most frequent first.
+    wordless: chunks without a caption but a trigger and what was heard in them. untagged: chunks
+    whose caption names neither tempo nor key. tempi, keys: in how many chunks each was heard,
+    "80 to 99 bpm" from slow to fast, "A minor" the most frequent first.
     """
 
     files: int
@@ -38,7 +38,8 @@ class FolderSummary:
             (
                 f"{self.files} files, {self.chunks} chunks, {_length(self.hours)}; for validation "
                 f"{self.held_out_files} files, {self.held_out_chunks} chunks",
-                f"captions: {self.wordless} only heard, {self.untagged} without tempo and key",
+                f"captions: {self.wordless} of {self.chunks} chunks have none but what was heard "
+                f"in them, {self.untagged} are without tempo and key",
                 f"tempo: {_counted(self.tempi)}",
                 f"key: {_counted(self.keys)}",
             )
@@ -54,7 +55,7 @@ def summary(items: Sequence[Item], frame_rate_hz: float = 50.0) -> FolderSummary
         chunks=len(items),
         held_out_chunks=len(held),
         hours=sum(item.codes.shape[1] for item in items) / frame_rate_hz / 3600,
-        wordless=sum(item.caption == add_tags("", item.tags) for item in items),
+        wordless=sum(not item.captioned for item in items),
         untagged=sum(not _is_tagged(item.caption) for item in items),
         tempi=_tempi(items),
         keys=dict(Counter(item.tags.key for item in items if item.tags.key).most_common()),

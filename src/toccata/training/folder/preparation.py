@@ -105,6 +105,7 @@ def _item(song: Song, chunk: Encoded, caption: str, held: bool, model: Model) ->
         codes=chunk.codes,
         melody=melody,
         held_out=held,
+        captioned=bool(caption.strip()),
     )
 
 
