@@ -70,6 +70,21 @@ def test_who_says_nothing_more_is_cut_off(hasty: Served, sent: bytes, status: by
     assert hasty.client.get("/healthz").status_code == 200
 
 
+def test_who_reads_nothing_is_cut_off(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "Limits", partial(Limits, stall_s=0.2))
+    served = serve()
+    content = bytes(40 * 2**20)
+    file = served.client.post("/v1/files", files={"content": ("a.wav", content)}).json()
+    path = file["urls"]["get"].removeprefix(served.url) + "/download"
+    with connected(served) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        state = served.program.server_state
+        ends = time.monotonic() + PATIENCE_S
+        while len(state.connections) > 1:  # the client's own stays
+            assert time.monotonic() < ends
+            time.sleep(0.02)
+
+
 def test_who_waits_for_an_answer_is_not_cut_off(hasty: Served) -> None:
     body = {"version": SEED_VERSION, "input": {"prompt": "slow 1 piano", "duration": 1}}
     answer = hasty.client.post("/v1/predictions", json=body, headers={"Prefer": "wait"})

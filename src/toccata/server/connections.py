@@ -39,7 +39,8 @@ class Limits:
 
     head_s: from the first byte of a request, or from the connection on, to the end of its headers.
     silence_s: between two pieces of a body. slow_s: after that long, a body must have come at
-    min_bytes_per_s on average.
+    min_bytes_per_s on average. stall_s: for how long a client may read nothing of its answer; a
+    player that is paused does that.
     """
 
     connections: int = 1000
@@ -50,6 +51,7 @@ class Limits:
     silence_s: float = 30.0
     slow_s: float = 60.0
     min_bytes_per_s: int = 256
+    stall_s: float = 600.0
 
 
 def most_connections(wanted: int | None) -> int:
@@ -110,6 +112,7 @@ class LimitedProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._timer: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         self._in_head = True
         self._head_bytes = 0
         self._body_bytes = 0
@@ -126,6 +129,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        if self._stalled is not None:
+            self._stalled.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -169,6 +174,15 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_timer()
         self._in_head, self._head_bytes = True, 0
         super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(self.limits.stall_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
 
     def send_400_response(self, msg: str) -> None:
         if not self._refused:

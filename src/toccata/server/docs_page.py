@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -73,7 +73,7 @@ def _content(response: Mapping[str, Any]) -> tuple[str, str]:
     return ", ".join(content), ", ".join(kinds)
 
 
-def _table(caption: str, rows: list[tuple[str, ...]]) -> str:
+def _table(caption: str, rows: Sequence[tuple[str, ...]]) -> str:
     lines = "".join(
         "<tr>" + "".join(f"<td>{cell if '<' in cell else escape(cell)}</td>" for cell in row)
         + "</tr>"

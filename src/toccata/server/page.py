@@ -14,9 +14,10 @@ from typing import Any, cast
 import gradio as gr
 from fastapi import FastAPI
 from starlette.datastructures import UploadFile
+from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 
-from toccata.errors import ToccataError
+from toccata.errors import InputError, ToccataError
 from toccata.server.answers import Parts, address_at
 from toccata.server.page_calls import curl_call, javascript_call, python_call
 from toccata.server.page_files import PageFiles
@@ -65,7 +66,7 @@ def mount(app: FastAPI, parts: Callable[[], Parts], files: PageFiles, tokens: bo
         auth_message="Any name; the password is a token of this server." if tokens else None,
         max_file_size=MOST_UPLOAD,
         ssr_mode=False,
-        show_error=True,
+        show_error=False,  # of an accident: its words may be of the inside
         run_history=False,
         footer_links=[],
         theme=theme(),
@@ -174,6 +175,13 @@ class Page:
 
     async def heard(self, before: Heard, shown: str | None) -> tuple[Heard, float, str]:
         """What is heard now, and the part of it as continuation_start and continuation_end."""
+        try:
+            return await self._followed(before, shown)
+        except InputError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    async def _followed(self, before: Heard, shown: str | None) -> tuple[Heard, float, str]:
+        """As `heard`. Raises InputError for a file that was not uploaded to the page."""
         shown = str(self._files.own(shown)) if shown else None
         now = await asyncio.to_thread(follow, before, shown)
         return now, now.start_s, now.end
@@ -218,7 +226,7 @@ class Page:
         if not shown:
             return values
         if heard.shown != shown:  # made at once, before the page was told of the part
-            heard, *part = await self.heard(heard, shown)
+            heard, *part = await self._followed(heard, shown)
             values |= zip(("continuation_start", "continuation_end"), part, strict=True)
         return values | {
             "input_audio": f"{own.base}/v1/files/{await self._kept(Path(heard.whole))}"
@@ -233,4 +241,4 @@ class Page:
         return kept.id
 
     def _address(self, request: gr.Request) -> Address:
-        return address_at(request.request, self._parts().settings)
+        return address_at(cast(HTTPConnection, request.request), self._parts().settings)

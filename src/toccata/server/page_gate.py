@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Protocol
-from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -101,7 +100,7 @@ class PageGate:
         if path == "/login":
             self._check_login(scope)
         if path.startswith(FILE):
-            self._own(unquote(path.removeprefix(FILE)))
+            self._own(path.removeprefix(FILE))
         if path == f"{API}/upload":
             self._check_room(Headers(scope=scope).get("content-length", ""))
 

@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 from contextlib import suppress
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
@@ -35,7 +36,7 @@ class Program(uvicorn.Server):
         """port: in place of that of the settings; 0: any that is free."""
         limits = Limits(connections=most_connections(settings.max_connections))
         config = uvicorn.Config(
-            TrustedProxy(app, os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")),
+            TrustedProxy(cast(Any, app), os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")),
             http=build(limits),
             ws="none",
             proxy_headers=False,  # TrustedProxy does it
