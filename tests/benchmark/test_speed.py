@@ -173,7 +173,7 @@ def test_drawing_a_model_takes_little_more_than_its_weights(precision: str) -> N
 
 
 def test_a_run_and_its_profile_are_sane() -> None:
-    given = {"precision": "int8", "seconds": 0.6, "shape": "tiny"}
+    given: dict[str, Any] = {"precision": "int8", "seconds": 0.6, "shape": "tiny"}
     figures = in_child(speed.MEASURE, **given)
     assert min(value for value in figures.values() if isinstance(value, float)) > 0
     assert figures["peak_rss_mb"] > figures["weights_mb"]

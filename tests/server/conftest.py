@@ -23,7 +23,7 @@ from toccata.server.config import ServerSettings
 from toccata.server.database import connect
 from toccata.server.predictions import Predictions
 from toccata.server.program import Program
-from toccata.server.store import METADATA
+from toccata.server.tables import METADATA
 from toccata.settings import Settings
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from toccata.server.housekeeping import tidy
 from toccata.server.store import Prediction
 
 AUDIO = bytes(range(256)) * 4 * 2**10  # 1 MiB
-ENCODE_DECODE = {"model_version": "encode-decode"}
+ENCODE_DECODE: dict[str, Any] = {"model_version": "encode-decode"}
 
 
 def data_uri(content: bytes = AUDIO, kind: str = "audio/wav") -> str:

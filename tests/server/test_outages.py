@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.server import odd_workers
+from tests.server import fake_worker, odd_workers
 from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
 from tests.server.postgres import Postgres
 from tests.server.puppet import Play, Stage
@@ -295,18 +295,14 @@ def test_a_worker_that_hangs_is_replaced(serve: Serve, monkeypatch: pytest.Monke
 def test_a_worker_whose_jobs_make_no_step_is_replaced(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.server import conftest
-
-    monkeypatch.setattr(conftest.fake_worker, "run", odd_workers.stalled)
+    monkeypatch.setattr(fake_worker, "run", odd_workers.stalled)
     served = serve()
     pid = served.predictions.supervisor.pid
     until(lambda: served.predictions.supervisor.pid not in (pid, None))
 
 
 def test_a_worker_that_cannot_start_says_why(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.server import conftest
-
-    monkeypatch.setattr(conftest.fake_worker, "run", odd_workers.without_device)
+    monkeypatch.setattr(fake_worker, "run", odd_workers.without_device)
     served = serve()
     until(lambda: served.client.get("/health-check").json()["status"] == "SETUP_FAILED")
     setup = served.client.get("/health-check").json()["setup"]

@@ -153,7 +153,7 @@ def test_what_cannot_be_kept_whole_is_kept_later(
 ) -> None:
     served = serve()
     storage = served.app.state.parts.storage.blocking
-    put, kept = storage.put, []
+    put, kept = storage.put, list[list[Path]]()
 
     def fail_first(name: str, source: Path) -> None:
         if name.endswith("out-3.wav") and not kept:

@@ -64,7 +64,7 @@ def declared_s(data: bytes) -> float | None:
     place = max(data.find(b"Xing", 0, 200), data.find(b"Info", 0, 200))
     if place < 0 or len(data) < place + 12:
         return None
-    flags, frames = struct.unpack_from(">II", data, place + 4)
+    flags, frames = (int(field) for field in struct.unpack_from(">II", data, place + 4))
     if not flags & 1:
         return None
     samples = frames * frame.samples - _padding(data, place + 8, flags)

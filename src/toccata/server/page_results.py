@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from toccata.audio.audio_input import MAX_RATE_HZ
 from toccata.audio.files import read
 from toccata.errors import ToccataError
 from toccata.server.async_store import AsyncStore
@@ -22,7 +23,6 @@ from toccata.server.pictures import picture
 from toccata.server.storage import AsyncStorage
 from toccata.server.store import FAILED, SUCCEEDED, Prediction
 from toccata.server.views import Address
-from toccata.source_audio import MAX_RATE_HZ
 
 if TYPE_CHECKING:
     from PIL.Image import Image

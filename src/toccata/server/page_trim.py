@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from toccata.audio.audio_input import MAX_VALUES
 from toccata.audio.files import read
 from toccata.audio.waveform import resample
 from toccata.errors import ToccataError
-from toccata.source_audio import MAX_VALUES
 from toccata.types import Waveform
 
 # A part is looked for at this rate: to half a millisecond, and whatever the browser resampled.
