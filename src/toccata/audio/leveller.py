@@ -1,4 +1,4 @@
-"""The output level of audio that is heard while it is made: no one knows the whole clip yet.
+"""The output level of a stream, whose whole clip is not known yet.
 
 The gain is what would bring all that is known so far to its level, as `loudness.level` does with a
 whole clip. It moves slowly, and ends within about a dB of the file's. The limiter is the same.
@@ -52,7 +52,7 @@ class StreamLeveller:
     def _gains(self, count: int) -> Samples:
         """[n], from the gain so far to that which suits all that is known, in even steps of dB."""
         wanted_db = self._meter.gain_db()
-        if wanted_db is None:  # nothing to be heard yet
+        if wanted_db is None:  # silence so far
             return np.full(count, to_gain(self._gain_db or 0.0), np.float32)
         if self._gain_db is None:
             self._gain_db = min(wanted_db, MAX_FIRST_GAIN_DB)
@@ -74,14 +74,14 @@ class _LoudnessMeter:
         self._squares, self._count = 0.0, 0
 
     def push(self, samples: Samples) -> None:
-        heard = to_channels(Waveform(samples, self._rate_hz), min(samples.shape[0], 2)).samples
+        mixed = to_channels(Waveform(samples, self._rate_hz), min(samples.shape[0], 2)).samples
         self._squares += float(np.square(samples, dtype=np.float64).sum())
         self._count += samples.size
         memory = int(MEMORY_S * self._rate_hz)
         if self._before is None:
-            self._before = np.zeros((heard.shape[0], memory), np.float32)
-        known = np.concatenate([self._before, heard], axis=1)
-        self._unused += heard.shape[1]
+            self._before = np.zeros((mixed.shape[0], memory), np.float32)
+        known = np.concatenate([self._before, mixed], axis=1)
+        self._unused += mixed.shape[1]
         energies, used = hop_energies(known.astype(np.float64), self._rate_hz, self._unused)
         self._energies += energies
         self._unused -= used

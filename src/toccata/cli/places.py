@@ -22,7 +22,7 @@ STDOUT = Path("-")
 
 @dataclass(frozen=True)
 class Written:
-    """A result's place. `problem` says why it is not the one that was asked for, if it is not."""
+    """Where a result was written; `problem` says why, if that is not the requested place."""
 
     path: Path
     problem: str = ""

@@ -16,7 +16,7 @@ import typer
 
 from toccata.errors import CancelledError, ToccataError
 
-# Between two lines of progress where nobody watches a bar: in the first minutes, and later.
+# Seconds between two lines of progress without a terminal: in the first minutes, and later.
 LINE_S, LATER_LINE_S, FIRST_MINUTES_S = 10.0, 60.0, 300.0
 
 
@@ -55,7 +55,7 @@ def show_costly(text: str, name: str) -> None:
         show(text)
         sys.stdout.flush()
     except OSError as error:
-        if error.errno == errno.EPIPE:  # whoever read it has read enough
+        if error.errno == errno.EPIPE:  # the reader has closed the pipe, as head does
             raise
         from toccata.cli.places import save_elsewhere
 
@@ -117,7 +117,7 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def lines(label: str) -> Iterator[Advance]:
-    """Say how far the block is now and then, from a thread: most work cannot be asked.
+    """Say how far the block is now and then, from a thread of its own.
 
     For blocks that write lines of their own, or whose reader does, where a bar is in the way.
     """

@@ -59,7 +59,8 @@ def open_model(machine: Settings, name: str, announce: Announce) -> Toccata:
 def announcing(device: str | None) -> Iterator[Announce]:
     """Say so when kernels are compiled while the block runs: that makes the first clip late.
 
-    Gives what says it to the block: it is said once, whoever knows it first.
+    Yields:
+        A function that says it; however often it is called, it is said once.
     """
     from toccata.backends.devices import pick_device
     from toccata.kernels import compiling
@@ -137,7 +138,13 @@ def _coded(model: Toccata, inputs: Inputs, part: Waveform) -> Clip:
 
 @dataclass(frozen=True)
 class Stream:
-    """Music that is heard while it is made. new_s: how much there is of it, given audio aside."""
+    """Music that is played while it is generated.
+
+    Attributes:
+        chunks: The audio; of a continuation, the first chunk is the audio that it continues.
+        new_s: Seconds of new audio.
+        continues: Whether it is a continuation.
+    """
 
     chunks: Iterator[Waveform]
     new_s: float

@@ -96,7 +96,7 @@ def announcing(announce: Callable[[], None]) -> Iterator[None]:
 
 
 class _Once(event.Listener):  # type: ignore[misc]
-    """Hears of every function that is compiled."""
+    """A listener to numba's compiler that calls a function at its first event."""
 
     def __init__(self, announce: Callable[[], None]) -> None:
         self._announce: Callable[[], None] | None = announce
