@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ from starlette import responses
 
 MAX_DEPTH = 64
 MAX_DIGITS = 308  # a float holds no larger number
+# Data URIs from this length on are not run through the parser, which would hold every other thread
+# up for as long as it reads them: half a second for 50 MB.
+LONG_BYTES = 2**18
 NO_STORE = "no-store"
 
 _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
@@ -44,6 +48,9 @@ def read_json(text: bytes | str) -> Any:
         JsonError: It is not UTF-8 or not JSON, is nested more than MAX_DEPTH levels deep, or holds
             NaN, an infinity, a number of more than MAX_DIGITS digits, NUL or half a surrogate pair.
     """
+    aside: dict[str, str] = {}
+    if isinstance(text, bytes) and len(text) > LONG_BYTES:
+        text, aside = _set_aside(text)
     decoded = _decoded(text)
     try:
         value = json.loads(
@@ -57,7 +64,7 @@ def read_json(text: bytes | str) -> Any:
         _check_depth(value)
     if isinstance(text, str) or _SUSPECT.search(decoded):
         _check_texts(value)
-    return value
+    return _put_back(value, aside) if aside else value
 
 
 def text_problem(text: str) -> str | None:
@@ -100,6 +107,34 @@ def encodable(value: Any, depth: int = 0) -> Any:
     if isinstance(value, Mapping):
         return {encodable(str(key)): encodable(each, depth + 1) for key, each in value.items()}
     return [encodable(each, depth + 1) for each in value]
+
+
+def _set_aside(text: bytes) -> tuple[bytes, dict[str, str]]:
+    """The text with a short token in place of each long data URI, and what each token stands for.
+
+    A data URI is plain ASCII without escapes, so it is what lies between two quotes.
+    """
+    pieces: list[bytes] = []
+    aside: dict[str, str] = {}
+    done = at = 0
+    while (at := text.find(b'"data:', at)) >= 0 and (end := text.find(b'"', at + 1)) >= 0:
+        uri = text[at + 1 : end] if end - at > LONG_BYTES else b""
+        is_plain = uri.isascii() and b"\\" not in uri and b"\0" not in uri
+        if uri and is_plain and text[at - 1 : at] != b"\\":
+            token = f"data:{secrets.token_hex(16)}"
+            aside[token] = uri.decode("ascii")
+            pieces += [text[done : at + 1], token.encode()]
+            done = end
+        at = end
+    return b"".join([*pieces, text[done:]]), aside
+
+
+def _put_back(value: Any, aside: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return aside.get(value, value)
+    if isinstance(value, dict):
+        return {aside.get(name, name): _put_back(each, aside) for name, each in value.items()}
+    return [_put_back(each, aside) for each in value] if isinstance(value, list) else value
 
 
 def _decoded(text: bytes | str) -> str:

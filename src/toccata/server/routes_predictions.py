@@ -247,7 +247,9 @@ def _as_data(request: Request, held_s: float | None) -> bool:
 
 def _fingerprint(authorization: str | None, body: bytes) -> str:
     """By which a request is recognised when a client that did not hear the answer repeats it."""
-    return hashlib.sha256(f"{authorization}\n".encode() + body).hexdigest()
+    digest = hashlib.sha256(f"{authorization}\n".encode())
+    digest.update(body)
+    return digest.hexdigest()
 
 
 async def _repeated(request: Request, fingerprint: str) -> Prediction | None:
