@@ -1,7 +1,8 @@
 """A worker without models: short sines, made at once or as slowly as the prompt says.
 
-"slow N" takes N seconds; "crash" kills the process the first times it is asked, as often as the
-number in the prompt says; "fail" fails; "warn" warns. encode-decode gives its input_audio back.
+"slow N" takes N seconds; "full" finds no room on the disk at first; "crash" kills the process the
+first times it is asked, as often as the number in the prompt says; "fail" fails; "warn" warns.
+encode-decode gives its input_audio back.
 """
 
 from __future__ import annotations
@@ -64,6 +65,9 @@ def _tell(job: Mapping[str, Any], say: Any, canceled: set[str]) -> None:
     prompt = inputs["prompt"] or ""
     say("started", name)
     _maybe_crash(prompt, Path(job["folder"]))
+    if "full" in prompt and _is_first(Path(job["folder"])):
+        say("blocked", name, error="No space left on device")
+        return
     if "fail" in prompt:
         say("failed", name, error="prompt: it says fail")
         return
@@ -94,6 +98,14 @@ def _tell(job: Mapping[str, Any], say: Any, canceled: set[str]) -> None:
     if (heard_s := lives[0].begun_s) is not None:
         metrics["first_audio_s"] = heard_s - began_s
     say("done", name, files=files, metrics=metrics)
+
+
+def _is_first(folder: Path) -> bool:
+    """Whether it is asked for the first time."""
+    mark = folder / "asked"
+    first = not mark.exists()
+    mark.touch()
+    return first
 
 
 def _sine(seed: int, duration_s: float, model: str) -> Clip:

@@ -64,6 +64,11 @@ class Variations:
         self._counting = threading.Lock()
         self._failed = threading.Event()
 
+    @property
+    def input_bytes(self) -> int:
+        """How much decoded audio it holds."""
+        return 0 if self._part is None else self._part.samples.nbytes
+
     def make(self) -> list[Made]:
         """All, in order. If one fails, all end with its error."""
         if self._job.count == 1:

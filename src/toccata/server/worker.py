@@ -16,8 +16,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from toccata.audio.audio_input import MAX_VALUES
 from toccata.errors import CancelledError, ToccataError
 from toccata.server.jobs import Job, Message, Pipe, receive, send
+from toccata.server.memory_budget import MemoryBudget
 from toccata.server.variations import Variations, metrics_of
 from toccata.settings import Settings, wait_passively
 from toccata.types import Progress
@@ -29,6 +31,9 @@ log = logging.getLogger(__name__)
 PROGRESS_S = 0.5
 ALIVE_S = 5.0
 NICENESS = 5
+# Of decoded audio: for one job, and for all that run.
+MAX_INPUT_BYTES = 4 * MAX_VALUES
+INPUT_BYTES = 2 * MAX_INPUT_BYTES
 # What is wrong with the machine and not with the job, which is made once it is over.
 BLOCKED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE})
 
@@ -59,6 +64,7 @@ class Worker:
         self._loading = threading.Lock()
         self._models: dict[str, Toccata] = {}
         self._canceled: set[str] = set()
+        self._memory = MemoryBudget(INPUT_BYTES)
         self._stepping: dict[str, float] = {}  # jobs in their steps: when the last one was
         self._threads = ThreadPoolExecutor(machine.slots, "piece")
 
@@ -125,14 +131,17 @@ class Worker:
         began_s = time.monotonic()
         self._check(job)
         model = self._model(job.model)
-        making = Variations(
-            job,
-            model,
-            self._reporter(job.id),
-            stopped=lambda: self._stopped(job),
-            warn=lambda text: self._say("warning", job.id, text=text),
-        )
-        made = making.make()
+        needed = 0 if job.inputs["input_audio"] is None else MAX_INPUT_BYTES
+        with self._memory.reserved(needed, lambda: self._stopped(job)) as memory:
+            making = Variations(
+                job,
+                model,
+                self._reporter(job.id),
+                stopped=lambda: self._stopped(job),
+                warn=lambda text: self._say("warning", job.id, text=text),
+            )
+            memory.shrink(making.input_bytes)
+            made = making.make()
         return {"files": [one.file for one in made], "metrics": metrics_of(made, model, began_s)}
 
     def _model(self, name: str) -> Toccata:
