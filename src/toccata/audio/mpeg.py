@@ -68,7 +68,7 @@ def declared_s(data: bytes) -> float | None:
     if not flags & 1:
         return None
     samples = frames * frame.samples - _padding(data, place + 8, flags)
-    return max(0, samples) / frame.sample_rate_hz
+    return float(max(0, samples) / frame.sample_rate_hz)
 
 
 def _padding(data: bytes, fields: int, flags: int) -> int:
