@@ -159,7 +159,7 @@ class _Jobs:
         found: Profile = self._run(f"profile of {precision}", PROFILE, **self._given(precision))
         return found
 
-    def _given(self, precision: str | None) -> dict[str, object]:
+    def _given(self, precision: str | None) -> dict[str, Any]:
         plan = self._plan
         subject = {"model": plan.model} if plan.shape is None else {"shape": plan.shape}
         return {"precision": precision, "seconds": plan.seconds, "device": plan.device, **subject}
