@@ -29,7 +29,7 @@ MOST_BYTES = 100 * 2**20
 MOST_METADATA = 100_000
 KEPT_S = 24 * 3600.0
 LISTED = 100
-MOST_COUNTED = 1_000_000
+MAX_COUNTED = 1_000_000
 BLOCK_BYTES = 2**20
 UNKNOWN_TYPE = "application/octet-stream"
 _BRACKETS = re.compile(r"\[([^\[\]]{0,200})\]")
@@ -53,7 +53,7 @@ async def upload(request: Request) -> JSONResponse:
 @api.get("/files")
 async def list_files(request: Request) -> JSONResponse:
     own, cursor = address(request), cursor_of(request.query_params.get("cursor"))
-    found = parts(request).store.files(LISTED + 1 if cursor is None else MOST_COUNTED)
+    found = parts(request).store.files(LISTED + 1 if cursor is None else MAX_COUNTED)
     if cursor is not None:
         found = [file for file in found if _comes_after(file, cursor)]
     following = None
@@ -198,7 +198,7 @@ def _plain_name(name: str) -> str:
 
 def _check_quota(server: Parts, owner: str, size_bytes: int) -> None:
     if not server.quota.is_loaded:
-        server.quota.load(server.store.files(MOST_COUNTED))
+        server.quota.load(server.store.files(MAX_COUNTED))
     try:
         server.quota.check(owner, size_bytes)
     except QuotaError as error:
