@@ -61,7 +61,7 @@ QUESTIONS: Mapping[str, Said] = {
     "inputs that are none": _post(3),
     "no JSON": _text('{"input"'),
     "no object": _text("[1]"),
-    "unknown event": _post(PIANO, webhook="http://127.0.0.1:1/", webhook_events_filter=["x"]),
+    "unknown event": _post(PIANO, webhook="https://example.org/", webhook_events_filter=["x"]),
     "webhook without a scheme": _post(PIANO, webhook="nowhere"),
     "failed": _post({**PIANO, "prompt": "fail"}, id="failed"),
     "audio that cannot be had": _post({**PIANO, "input_audio": "http://127.0.0.1:1/a.wav"}),

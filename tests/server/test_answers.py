@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.server.conftest import Serve, Served
 from toccata.errors import InputError
-from toccata.server.app import check_start
+from toccata.server.app import _as_cog, check_start
 from toccata.server.cog_outputs import _inside
 from toccata.server.config import ServerSettings, read_server
+from toccata.server.outside import _headers
 from toccata.server.store import Store
 from toccata.server.views import without_paths
 from toccata.settings import Settings
@@ -105,3 +109,18 @@ def test_an_upload_goes_into_the_path_and_keeps_the_query(folder: str, whole: st
 def test_an_upload_address_may_be_signed() -> None:
     settings = read_server(Settings(), environment={}, upload_url="https://h/up/?sig=a")
     assert settings.upload_url == "https://h/up?sig=a"
+
+
+def test_webhooks_of_the_cog_api_come_from_a_cog_container() -> None:
+    seen: list[Mapping[str, str]] = []
+
+    async def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        seen.append(headers)
+        return 200
+
+    asyncio.run(_as_cog(post)("https://a.b/", b"{}", {"Authorization": "Bearer x"}))
+    assert seen == [{"Authorization": "Bearer x", "User-Agent": "cog-worker/0.16.12"}]
+    address = httpx2.URL("https://a.b/")
+    assert dict(_headers(address, {}))[b"user-agent"] == b"toccata"
+    assert dict(_headers(address, seen[0]))[b"user-agent"] == b"cog-worker/0.16.12"
+    assert dict(_headers(address, {"Host": "evil"}))[b"host"] == b"a.b"

@@ -23,7 +23,7 @@ from toccata.server.connections import (
     Complaints,
     Limits,
     OncePerMinute,
-    most_connections,
+    connection_limit,
 )
 from toccata.server.quota import QuotaError, UploadQuota
 from toccata.server.store import StoredFile
@@ -132,8 +132,8 @@ def test_connections_are_counted(serve: Serve) -> None:
 def test_there_are_files_left_for_everything_else() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        assert most_connections(100) == 100
-        allowed = most_connections(None)
+        assert connection_limit(100) == 100
+        allowed = connection_limit(None)
         assert allowed <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_FILES
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

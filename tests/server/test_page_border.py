@@ -223,14 +223,14 @@ def test_uploads_of_the_page_are_bounded_and_grow_old(tmp_path: Path) -> None:
     old = files.folder / "hash" / "a.wav"
     old.parent.mkdir()
     old.write_bytes(b"12345678")
-    assert files.has_room(2)
-    assert not files.has_room(3)
+    assert files.has_capacity(2)
+    assert not files.has_capacity(3)
     os.utime(old, (1000, 1000))
     files.remove_old(1050)
     assert old.exists()
     files.remove_old(1061)
     assert not old.parent.exists()
-    assert files.has_room(10)
+    assert files.has_capacity(10)
 
 
 def test_they_live_no_longer_than_predictions(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Limits:
     stall_s: float = 600.0
 
 
-def most_connections(wanted: int | None) -> int:
+def connection_limit(wanted: int | None) -> int:
     """How many connections may be open. Raises the limit of open files as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
@@ -116,7 +116,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._body_bytes = 0
-        self._body_from_s = self._heard_s = 0.0
+        self._body_from_s = self._progress_s = 0.0
         self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -162,12 +162,12 @@ class LimitedProtocol(HttpToolsProtocol):
             raise ValueError("refused")  # ends the parser's work on this connection
         super().on_headers_complete()
         self._body_bytes, self._body_from_s = 0, self.loop.time()
-        self._heard_s = self._body_from_s
+        self._progress_s = self._body_from_s
         self._timer = self.loop.call_later(self.limits.silence_s, self._check_body)
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
-        self._heard_s = self.loop.time()
+        self._progress_s = self.loop.time()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -202,10 +202,10 @@ class LimitedProtocol(HttpToolsProtocol):
         """While the server itself is not reading, the client is not to blame."""
         now_s, limits = self.loop.time(), self.limits
         if self.flow.read_paused:
-            self._body_from_s, self._body_bytes, self._heard_s = now_s, 0, now_s
+            self._body_from_s, self._body_bytes, self._progress_s = now_s, 0, now_s
         lasted_s = now_s - self._body_from_s
         is_slow = lasted_s > limits.slow_s and self._body_bytes < lasted_s * limits.min_bytes_per_s
-        if now_s - self._heard_s >= limits.silence_s or is_slow:
+        if now_s - self._progress_s >= limits.silence_s or is_slow:
             self._refuse(408, "The body did not come in time")
             return
         self._timer = self.loop.call_later(limits.silence_s / 4, self._check_body)

@@ -32,9 +32,9 @@ def docs_html(document: Mapping[str, Any]) -> str:
     """
     title = escape(f"{document['info']['title']} {document['info']['version']}")
     operations = "".join(
-        _operation(method, path, told)
+        _operation(method, path, operation)
         for path, each in document["paths"].items()
-        for method, told in each.items()
+        for method, operation in each.items()
     )
     schemas = "".join(map(_schema, document["components"]["schemas"].items()))
     return (
@@ -45,24 +45,25 @@ def docs_html(document: Mapping[str, Any]) -> str:
     )
 
 
-def _operation(method: str, path: str, told: Mapping[str, Any]) -> str:
-    head = f"<b>{method.upper()} {escape(path)}</b> {escape(told.get('summary', ''))}"
-    return f"<details><summary>{head}</summary>{''.join(_parts(told))}</details>"
+def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
+    head = f"<b>{method.upper()} {escape(path)}</b> {escape(operation.get('summary', ''))}"
+    return f"<details><summary>{head}</summary>{''.join(_parts(operation))}</details>"
 
 
-def _parts(told: Mapping[str, Any]) -> Iterator[str]:
-    if told.get("parameters"):
+def _parts(operation: Mapping[str, Any]) -> Iterator[str]:
+    if operation.get("parameters"):
         rows = [
             (one["name"], one["in"], _kind(one["schema"]), one.get("description", ""))
-            for one in told["parameters"]
+            for one in operation["parameters"]
         ]
         yield _table("Parameters", rows)
-    if body := told.get("requestBody"):
+    if body := operation.get("requestBody"):
         yield _table(
             "Body", [(kind, _kind(one["schema"])) for kind, one in body["content"].items()]
         )
     rows = [
-        (status, one["description"], *(_content(one))) for status, one in told["responses"].items()
+        (status, one["description"], *(_content(one)))
+        for status, one in operation["responses"].items()
     ]
     yield _table("Responses", rows)
 

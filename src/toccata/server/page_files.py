@@ -57,7 +57,7 @@ class PageFiles:
     def size_bytes(self) -> int:
         return sum(size for _, _, size in self._files())
 
-    def has_room(self, size_bytes: int) -> bool:
+    def has_capacity(self, size_bytes: int) -> bool:
         return self.size_bytes() + size_bytes <= self.max_bytes
 
     def remove_old(self, now: float) -> None:

@@ -102,7 +102,7 @@ class PageGate:
         if path.startswith(FILE):
             self._own(path.removeprefix(FILE))
         if path == f"{API}/upload":
-            self._check_room(Headers(scope=scope).get("content-length", ""))
+            self._check_capacity(Headers(scope=scope).get("content-length", ""))
 
     def _is_logged_in(self, headers: Headers) -> bool:
         cookies: SimpleCookie = SimpleCookie()
@@ -117,10 +117,10 @@ class PageGate:
             detail = f"There were too many wrong logins; try again in {wait_s} seconds"
             raise _Refused(429, detail, **{"Retry-After": str(wait_s)})
 
-    def _check_room(self, length: str) -> None:
+    def _check_capacity(self, length: str) -> None:
         if not length.isdigit():
             raise _Refused(411, "An upload must say its Content-Length")
-        if not self.files.has_room(int(length)):
+        if not self.files.has_capacity(int(length)):
             raise _Refused(507, "There is no room for more uploads to the page; try again later")
 
     def _own(self, path: str) -> None:

@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from toccata.server.config import ServerSettings
-from toccata.server.connections import Complaints, Limits, build, most_connections, quiet_logs
+from toccata.server.connections import Complaints, Limits, build, connection_limit, quiet_logs
 from toccata.server.predictions import Predictions
 from toccata.server.trusted_prefix import TrustedProxy
 
@@ -34,7 +34,7 @@ class Program(uvicorn.Server):
 
     def __init__(self, app: FastAPI, settings: ServerSettings, *, port: int | None = None) -> None:
         """port: in place of that of the settings; 0: any that is free."""
-        limits = Limits(connections=most_connections(settings.max_connections))
+        limits = Limits(connections=connection_limit(settings.max_connections))
         config = uvicorn.Config(
             TrustedProxy(cast(Any, app), os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")),
             http=build(limits),

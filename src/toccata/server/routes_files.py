@@ -36,7 +36,7 @@ MOST_BYTES = 100 * 2**20
 MOST_METADATA = 100_000
 KEPT_S = 24 * 3600.0
 LISTED = 100
-MOST_COUNTED = 1_000_000
+MAX_COUNTED = 1_000_000
 BLOCK_BYTES = 2**20
 UNKNOWN_TYPE = "application/octet-stream"
 _BRACKETS = re.compile(r"\[([^\[\]]{0,200})\]")
@@ -203,7 +203,7 @@ def _plain_name(name: str) -> str:
 
 async def _check_quota(server: Parts, owner: str, size_bytes: int) -> None:
     if not server.quota.is_loaded:
-        server.quota.load(await server.store.files(MOST_COUNTED))
+        server.quota.load(await server.store.files(MAX_COUNTED))
     try:
         server.quota.check(owner, size_bytes)
     except QuotaError as error:
