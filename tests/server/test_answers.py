@@ -19,6 +19,7 @@ from toccata.server.config import ServerSettings, read_server
 from toccata.server.outside import _headers
 from toccata.server.store import Store
 from toccata.server.views import without_paths
+from toccata.server.webhooks import _encoded
 from toccata.settings import Settings
 
 
@@ -124,3 +125,9 @@ def test_webhooks_of_the_cog_api_come_from_a_cog_container() -> None:
     assert dict(_headers(address, {}))[b"user-agent"] == b"toccata"
     assert dict(_headers(address, seen[0]))[b"user-agent"] == b"cog-worker/0.16.12"
     assert dict(_headers(address, {"Host": "evil"}))[b"host"] == b"a.b"
+
+
+def test_a_webhook_of_an_odd_row_is_sent() -> None:
+    assert _encoded({"n": float("nan"), "a": "b\ud800", "c": [1]}) == (
+        b'{"n":null,"a":"b\xef\xbf\xbd","c":[1]}'
+    )

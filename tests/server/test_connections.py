@@ -85,6 +85,25 @@ def test_who_reads_nothing_is_cut_off(serve: Serve, monkeypatch: pytest.MonkeyPa
             time.sleep(0.02)
 
 
+def test_who_was_answered_is_not_answered_again(hasty: Served) -> None:
+    """The body is refused at once for its type, and then does not come."""
+    with connected(hasty) as connection:
+        head = POST.replace(b"application/json", b"text/plain")
+        connection.sendall(head + b"Content-Length: 100\r\n\r\n{")
+        answer = answered(connection)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b" 415 " in answer
+
+
+def test_a_line_end_behind_a_request_is_no_other_one(hasty: Served) -> None:
+    """Some clients send one. The answer takes longer than a head may."""
+    body = b'{"version": "%s", "input": {"prompt": "slow 1 piano"}}' % SEED_VERSION.encode()
+    more = b"Prefer: wait\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(body), body)
+    with connected(hasty) as connection:
+        connection.sendall(POST + more)
+        assert b" 201 " in connection.recv(1000)
+
+
 def test_who_waits_for_an_answer_is_not_cut_off(hasty: Served) -> None:
     body = {"version": SEED_VERSION, "input": {"prompt": "slow 1 piano", "duration": 1}}
     answer = hasty.client.post("/v1/predictions", json=body, headers={"Prefer": "wait"})
@@ -105,7 +124,7 @@ def test_a_head_has_a_limit(serve: Serve, sent: bytes, status: bytes) -> None:
     served = serve()
     with connected(served) as connection:
         connection.sendall(sent)
-        answer = connection.recv(1000)
+        answer = answered(connection)
     assert status in answer
     assert b"application/problem+json" in answer
     assert served.client.get("/healthz").status_code == 200

@@ -24,6 +24,8 @@ RESERVED_FILES = 256
 WANTED_FILES = 65_536
 MAX_CONNECTIONS = 10_000
 QUIET_S = 60.0
+LINGER_S = 1.0
+BUSY = 503
 
 _PROBLEM = b'{"detail": "%s", "status": %d}'
 _REASONS = {
@@ -123,7 +125,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         if len(self.connections) > self.limits.connections:
             log_busy()
-            self._refuse(503, "There are too many connections", b"retry-after: 5\r\n")
+            self._refuse(BUSY, "There are too many connections", b"retry-after: 5\r\n")
             return
         self._begin_head()
 
@@ -151,8 +153,6 @@ class LimitedProtocol(HttpToolsProtocol):
             self._begin_head()
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._stop_timer()
         size = sum(len(name) + len(value) for name, value in self.headers)
         if len(self.url) > self.limits.url_bytes:
             self._refuse(414, "The address is too long")
@@ -160,6 +160,8 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(431, "The headers are too many or too large")
         if self._refused:
             raise ValueError("refused")  # ends the parser's work on this connection
+        self._in_head = False
+        self._stop_timer()
         super().on_headers_complete()
         self._body_bytes, self._body_from_s = 0, self.loop.time()
         self._progress_s = self._body_from_s
@@ -193,7 +195,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(self.limits.head_s, self._head_is_late)
 
     def _head_is_late(self) -> None:
-        if self._head_bytes:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._begin_head()  # it is waiting for an answer: what it sends meanwhile may be noise
+        elif self._head_bytes:
             self._refuse(408, "The request did not come in time")
         else:
             self.transport.close()
@@ -219,12 +223,21 @@ class LimitedProtocol(HttpToolsProtocol):
         """Answer, unless an answer has begun, and close."""
         self._refused = True
         self._stop_timer()
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        if self._may_answer():
             body = _PROBLEM % (detail.encode(), status)
             head = b"HTTP/1.1 %d %s\r\n%scontent-type: application/problem+json\r\n"
             tail = b"content-length: %d\r\nconnection: close\r\n\r\n%s"
             self.transport.write(head % (status, _REASONS[status], more) + tail % (len(body), body))
-        self.transport.close()
+        if status == BUSY:
+            self.transport.close()
+        else:  # what the client still sends would turn a close into a reset, and lose the answer
+            self._timer = self.loop.call_later(LINGER_S, self.transport.close)
+
+    def _may_answer(self) -> bool:
+        """Whether no other answer is on its way."""
+        if self.cycle is None:
+            return True
+        return self.cycle.response_complete if self._in_head else not self.cycle.response_started
 
 
 def build(limits: Limits) -> type[LimitedProtocol]:

@@ -17,9 +17,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlsplit
 
 from toccata.errors import InputError, ToccataError
+from toccata.server.json_text import encodable
 
 # url, body, headers -> status; raises ToccataError or OSError if there was no answer
 Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
@@ -94,9 +96,7 @@ class Webhooks:
         if line.ended and event != "start":
             return
         if event in hook.events:
-            text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-            # A prompt may hold half a surrogate pair.
-            data = text.encode(errors="replace")
+            data = _encoded(body)
             line.put(_Message(hook.url, event, data, _message_id(prediction_id, event, data)))
         line.ended = event == "completed"
         if line.worker is None and (line.waiting or line.ended):
@@ -197,6 +197,16 @@ class _Line:
 
     def _held_s(self, event: str) -> float:
         return self.free_at_s.get(event, 0.0) - time.monotonic()
+
+
+def _encoded(body: Mapping[str, object]) -> bytes:
+    """JSON, also of a row from a time when NaN and half surrogates came in."""
+    to_json = partial(json.dumps, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        text = to_json(body)
+    except ValueError:
+        text = to_json(encodable(body))
+    return text.encode(errors="replace")
 
 
 def _message_id(prediction_id: str, event: str, body: bytes) -> str:
