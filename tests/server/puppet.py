@@ -13,6 +13,7 @@ from toccata.server.async_store import AsyncStore
 from toccata.server.config import ServerSettings
 from toccata.server.jobs import Job, Message
 from toccata.server.predictions import Predictions
+from toccata.server.quota import UploadQuota
 from toccata.server.storage import AsyncStorage, Storage
 from toccata.server.store import Prediction, Store
 from toccata.server.supervisor import LOST, READY, STARTING, STOPPED
@@ -74,6 +75,7 @@ class Stage:
         self.predictions = Predictions(
             settings, *self.asynchronous,
             fetch=self._fetch, on_change=self._hear, deliver=self._deliver,
+            quota=UploadQuota(2**30),
         )  # fmt: skip
 
     @property

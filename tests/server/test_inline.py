@@ -125,3 +125,13 @@ def test_progress_does_not_write_the_input_anew(serve: Serve) -> None:
     assert row.logs.count("it/s]") > 1
     with store._database.begin() as connection:
         assert connection.exec_driver_sql("select count(*) from prediction_logs").scalar() == 0
+
+
+def test_it_counts_as_an_upload(serve: Serve) -> None:
+    served = serve(upload_bytes=3 * 2**19)
+    assert served.create(input_audio=data_uri(), **ENCODE_DECODE)["id"]
+    body = {"version": SEED_VERSION, "input": {"input_audio": data_uri(), **ENCODE_DECODE}}
+    answer = served.client.post("/v1/predictions", json=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+    assert "no room for more uploads" in answer.json()["detail"]
+    assert len(served.client.get("/v1/files").json()["results"]) == 1

@@ -83,8 +83,13 @@ def address_at(request: HTTPConnection, settings: ServerSettings) -> Address:
 
 def owner_of(request: Request) -> str:
     """Who makes a request, for fairness: a hash of the token, or of the address without tokens."""
+    return owner_at(request, parts(request).settings)
+
+
+def owner_at(request: HTTPConnection, settings: ServerSettings) -> str:
+    """`owner_of` a request, wherever in the app it is."""
     host = request.client.host if request.client is not None else ""
-    token = request.headers.get("authorization") if parts(request).settings.tokens else None
+    token = request.headers.get("authorization") if settings.tokens else None
     return hashlib.sha256((token or host).encode()).hexdigest()
 
 

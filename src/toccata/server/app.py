@@ -62,6 +62,7 @@ log = logging.getLogger(__name__)
 # Clients put some base addresses and some paths together with the prefix twice.
 PREFIXES = ("/v1", "/v1/v1")
 RETRY_AFTER_S = "5"
+MAX_COUNTED = 1_000_000  # uploads of an earlier start
 
 
 def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
@@ -153,6 +154,8 @@ async def running(
     outside = Outside(OutsidePolicy(allow_private=settings.allow_private))
     trusted = Outside(OutsidePolicy(allow_private=True))
     secret = blocking.own("webhook_secret", new_secret)
+    quota = UploadQuota(settings.upload_bytes, settings.upload_bytes_per_token)
+    quota.load(blocking.files(MAX_COUNTED))
     announcer = Announcer(settings, outside.post, secret, store)
     metrics = Metrics(CollectorRegistry())
 
@@ -166,12 +169,12 @@ async def running(
         storage,
         fetch=outside.fetch,
         on_change=on_change,
+        quota=quota,
         deliver=CogOutputs(outside.put, trusted.put, settings.upload_url).deliver,
         work=work,
     )
     metrics.watch(predictions)
     tokens = Tokens(settings.tokens)
-    quota = UploadQuota(settings.upload_bytes, settings.upload_bytes_per_token)
 
     def on_superseded() -> None:
         predictions.give_up()

@@ -23,6 +23,7 @@ from toccata.schema import ENCODE_DECODE
 from toccata.server.async_store import AsyncStore
 from toccata.server.config import ServerSettings
 from toccata.server.ids import new_key
+from toccata.server.quota import UploadQuota
 from toccata.server.storage import AsyncStorage
 from toccata.server.store import Prediction, Store, StoredFile
 from toccata.server.versions import COUNT, VERSIONS
@@ -54,30 +55,39 @@ def is_inline(given: Mapping[str, Any]) -> bool:
 
 
 async def keep_inline(
-    given: Mapping[str, Any], base: str, storage: AsyncStorage, store: AsyncStore
-) -> Mapping[str, Any]:
+    given: Mapping[str, Any],
+    quota: UploadQuota,
+    owner: str,
+    storage: AsyncStorage,
+    store: AsyncStore,
+) -> str | None:
     """Make an upload of the audio that a request holds, so that its row need not hold it.
 
     Args:
         given: The inputs of a request.
-        base: The address of this server.
+        quota: What uploads may take.
+        owner: Whose upload it is.
+        storage: Where its bytes go.
+        store: Where it is noted.
 
     Returns:
-        The inputs, with the upload's address in place of a data URI.
+        The id of the upload; None if there is no audio in the request itself.
 
     Raises:
         InputError: The data URI is damaged.
+        QuotaError: There is no room for it.
         StorageError: The storage does not answer.
         StoreError: The database does not answer.
     """
     if not is_inline(given):
-        return given
+        return None
     file_id, now = new_key(), time.time()
     with tempfile.TemporaryDirectory(prefix="toccata-inline-") as folder:
         local = Path(folder) / "input"
         kind, sha256, md5 = await asyncio.to_thread(_decode_into, str(given[AUDIO]), local)
-        await storage.put(f"files/{file_id}", local)
         size = local.stat().st_size
+        quota.check(owner, size)
+        await storage.put(f"files/{file_id}", local)
     kept = StoredFile(
         id=file_id,
         created_at=now,
@@ -90,7 +100,8 @@ async def keep_inline(
         metadata={INLINE: True},
     )
     await store.add_file(kept)
-    return {**given, AUDIO: f"{base}/v1/files/{file_id}"}
+    quota.add(kept, owner)
+    return file_id
 
 
 async def resolve(

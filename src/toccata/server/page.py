@@ -18,7 +18,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 
 from toccata.errors import InputError, ToccataError
-from toccata.server.answers import Parts, address_at
+from toccata.server.answers import Parts, address_at, owner_at
 from toccata.server.page_calls import curl_call, javascript_call, python_call
 from toccata.server.page_files import PageFiles
 from toccata.server.page_form import NAMES, VERSION, Form, given, options, prompt_box
@@ -155,9 +155,12 @@ class Page:
         """Create a prediction and show it until it has ended, or say why it cannot be made."""
         own = self._address(request)
         try:
-            filled = await self._filled(heard, dict(zip(NAMES, values, strict=True)), own)
+            named = dict(zip(NAMES, values, strict=True))
+            filled = await self._filled(heard, named, own, self._owner(request))
             inputs = validate(VERSION, given(filled))
-            made = await self._parts().predictions.create(VERSION, inputs, base=own.base)
+            made = await self._parts().predictions.create(
+                VERSION, inputs, base=own.base, owner=self._owner(request)
+            )
         except ToccataError as error:
             yield gr.skip(), refused(error), *[gr.skip()] * (SHOWN - 2)
             return
@@ -219,7 +222,7 @@ class Page:
         return history_html([one for one in found if one.ended], own)
 
     async def _filled(
-        self, heard: Heard, values: dict[str, Any], own: Address
+        self, heard: Heard, values: dict[str, Any], own: Address, owner: str
     ) -> dict[str, object]:
         """The values with the whole of the audio as an upload. Raises ToccataError."""
         shown = values.pop("input_audio")
@@ -228,17 +231,19 @@ class Page:
         if heard.shown != shown:  # made at once, before the page was told of the part
             heard, *part = await self._followed(heard, shown)
             values |= zip(("continuation_start", "continuation_end"), part, strict=True)
-        return values | {
-            "input_audio": f"{own.base}/v1/files/{await self._kept(Path(heard.whole))}"
-        }
+        kept = await self._kept(Path(heard.whole), owner)
+        return values | {"input_audio": f"{own.base}/v1/files/{kept}"}
 
-    async def _kept(self, path: Path) -> str:
-        """The id that a file has as an upload. Raises InputError."""
+    async def _kept(self, path: Path, owner: str) -> str:
+        """The id that a file has as an upload. Raises ToccataError."""
         own = self._files.own(path)
         with own.open("rb") as file:
             content = UploadFile(file, filename=path.name)
-            kept = await keep_file(self._parts(), content, path.name, UNKNOWN_TYPE, {})
+            kept = await keep_file(self._parts(), content, path.name, UNKNOWN_TYPE, {}, owner=owner)
         return kept.id
+
+    def _owner(self, request: gr.Request) -> str:
+        return owner_at(cast(HTTPConnection, request.request), self._parts().settings)
 
     def _address(self, request: gr.Request) -> Address:
         return address_at(cast(HTTPConnection, request.request), self._parts().settings)

@@ -35,6 +35,7 @@ from toccata.server.line import Line
 from toccata.server.live import live_file
 from toccata.server.patience import patiently
 from toccata.server.preparation import Preparation, place_of
+from toccata.server.quota import UploadQuota
 from toccata.server.sse import EventLog
 from toccata.server.storage import AsyncStorage
 from toccata.server.store import (
@@ -90,11 +91,13 @@ class Predictions:
         fetch: inputs_of.Fetch,
         on_change: OnChange,
         deliver: Deliver,
+        quota: UploadQuota,
         work: Work | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
         self._storage = storage
+        self._quota = quota
         self._preparation = Preparation(settings, store, storage, fetch)
         self._line = Line(settings.machine.slots)
         self._tasks, self._preparing = Tasks(), Tasks()
@@ -173,6 +176,7 @@ class Predictions:
         Raises:
             QueueFullError: It is not accepted now.
             InputError: It never will be.
+            QuotaError: There is no room for the audio inside it.
             AlreadyExistsError: There is one with this id.
             StoreError, StorageError: What keeps it does not answer.
         """
@@ -247,7 +251,7 @@ class Predictions:
                 status=STARTING,
                 model=f"{version.owner}/{version.name}",
                 version=version.id,
-                input=await inputs_of.keep_inline(given, base, self._storage, self._store),
+                input=await self._without_audio(given, base, asked.get("owner") or ""),
                 seed=inputs_of.seed_of(given),
                 key=new_key(),
                 base=base,
@@ -259,6 +263,13 @@ class Predictions:
             self._joining -= 1
         self._prepare_more()
         return prediction
+
+    async def _without_audio(
+        self, given: Mapping[str, Any], base: str, owner: str
+    ) -> Mapping[str, Any]:
+        """The inputs, with an address in place of audio that came inside them."""
+        kept = await inputs_of.keep_inline(given, self._quota, owner, self._storage, self._store)
+        return given if kept is None else {**given, inputs_of.AUDIO: f"{base}/v1/files/{kept}"}
 
     async def _add(self, prediction: Prediction) -> None:
         try:

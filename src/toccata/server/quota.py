@@ -6,11 +6,17 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from toccata.errors import ToccataError
 from toccata.server.store import StoredFile
 
 
-class QuotaError(Exception):
+class QuotaError(ToccataError):
     """There is no room for an upload; the message says whose room it is."""
+
+    http_status = 413
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"There is no room for {what}: delete some, or wait until they expire")
 
 
 @dataclass
@@ -23,14 +29,12 @@ class UploadQuota:
     total_bytes: int
     per_owner_bytes: int | None = None
     now: Callable[[], float] = time.time
-    is_loaded: bool = False
     _kept: dict[str, tuple[int, float, str]] = field(default_factory=dict)
 
     def load(self, files: Iterable[StoredFile]) -> None:
         """Count what a server before this one has kept."""
         for file in files:
             self._kept.setdefault(file.id, (file.size, file.expires_at or float("inf"), ""))
-        self.is_loaded = True
 
     def add(self, file: StoredFile, owner: str) -> None:
         self._kept[file.id] = (file.size, file.expires_at or float("inf"), owner)
@@ -43,9 +47,9 @@ class UploadQuota:
         now = self.now()
         self._kept = {name: kept for name, kept in self._kept.items() if kept[1] > now}
         if sum(size for size, _, _ in self._kept.values()) + size_bytes > self.total_bytes:
-            raise QuotaError("There is no room for more uploads on this server")
+            raise QuotaError("more uploads on this server")
         if self.per_owner_bytes is None:
             return
         own = sum(size for size, _, whose in self._kept.values() if whose == owner)
         if own + size_bytes > self.per_owner_bytes:
-            raise QuotaError("There is no room for more uploads of yours")
+            raise QuotaError("more uploads of yours")

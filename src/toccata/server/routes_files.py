@@ -28,7 +28,6 @@ from toccata.server.answers import (
 from toccata.server.cursors import cursor_of, cursor_to
 from toccata.server.ids import new_key
 from toccata.server.json_text import JsonError, JSONResponse, read_json, text_problem
-from toccata.server.quota import QuotaError
 from toccata.server.store import StoredFile
 from toccata.server.views import file_json, page_json
 
@@ -36,7 +35,6 @@ MOST_BYTES = 100 * 2**20
 MOST_METADATA = 100_000
 KEPT_S = 24 * 3600.0
 LISTED = 100
-MAX_COUNTED = 1_000_000
 BLOCK_BYTES = 2**20
 UNKNOWN_TYPE = "application/octet-stream"
 _BRACKETS = re.compile(r"\[([^\[\]]{0,200})\]")
@@ -49,7 +47,7 @@ async def upload(request: Request) -> JSONResponse:
     declared = int(request.headers.get("content-length") or 0)
     if declared > MOST_BYTES + 2**20:
         raise _too_large()
-    await _check_quota(parts(request), owner_of(request), declared)
+    parts(request).quota.check(owner_of(request), declared)
     try:
         async with request.form(max_files=2, max_fields=100) as form:
             return JSONResponse(await _keep(request, form), 201)
@@ -124,7 +122,7 @@ async def keep_file(
         local = Path(folder) / "content"
         with local.open("wb") as out:
             size, sha256, md5 = await _copy(content, out)
-        await _check_quota(server, owner, size)
+        server.quota.check(owner, size)
         await server.storage.put(f"files/{file_id}", local)
     now = time.time()
     file = StoredFile(
@@ -199,15 +197,6 @@ def _plain_name(name: str) -> str:
     last = PurePosixPath(name.replace("\\", "/")).name
     clean = "".join(c for c in last if unicodedata.category(c)[0] != "C")
     return clean[:200] if clean.strip(".") else "upload"
-
-
-async def _check_quota(server: Parts, owner: str, size_bytes: int) -> None:
-    if not server.quota.is_loaded:
-        server.quota.load(await server.store.files(MAX_COUNTED))
-    try:
-        server.quota.check(owner, size_bytes)
-    except QuotaError as error:
-        raise refuse(413, f"{error}: delete some, or wait until they expire") from error
 
 
 def _plain_type(kind: str | None) -> str:
