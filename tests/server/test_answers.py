@@ -119,7 +119,10 @@ def test_webhooks_of_the_cog_api_come_from_a_cog_container() -> None:
         seen.append(headers)
         return 200
 
-    asyncio.run(_as_cog(post)("https://a.b/", b"{}", {"Authorization": "Bearer x"}))
+    async def scenario() -> None:
+        await _as_cog(post)("https://a.b/", b"{}", {"Authorization": "Bearer x"})
+
+    asyncio.run(scenario())
     assert seen == [{"Authorization": "Bearer x", "User-Agent": "cog-worker/0.16.12"}]
     address = httpx2.URL("https://a.b/")
     assert dict(_headers(address, {}))[b"user-agent"] == b"toccata"

@@ -178,6 +178,11 @@ def test_no_other_site_is_let_in(served: Served) -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
+def test_no_other_site_shows_it_in_a_frame(served: Served) -> None:
+    rule = served.client.get("/ui/").headers["content-security-policy"]
+    assert rule == "frame-ancestors 'self'"
+
+
 def test_wrong_logins_have_to_wait() -> None:
     clock = [0.0]
     limit = LoginLimit(lambda: clock[0])

@@ -235,9 +235,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _may_answer(self) -> bool:
         """Whether no other answer is on its way."""
-        if self.cycle is None:
+        cycle: Any = self.cycle  # None before the first request
+        if cycle is None:
             return True
-        return self.cycle.response_complete if self._in_head else not self.cycle.response_started
+        return bool(cycle.response_complete if self._in_head else not cycle.response_started)
 
 
 def build(limits: Limits) -> type[LimitedProtocol]:

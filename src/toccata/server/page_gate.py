@@ -83,7 +83,7 @@ class PageGate:
             self._check(scope, path)
             if path in CALLS and scope["method"] in SEND and path != f"{API}/upload":
                 receive = await self._checked_call(receive)
-            await self._serve(path, _without_untrusted(scope), receive, send)
+            await self._serve(path, _without_untrusted(scope), receive, _unframed(send))
         except _Refused as refusal:
             body = dict(problem(refusal.status, refusal.detail))
             answer = JSONResponse(body, refusal.status, refusal.headers)
@@ -196,6 +196,18 @@ async def _body(receive: Receive) -> bytes:
 def _without_untrusted(scope: Scope) -> Scope:
     headers = [(name, value) for name, value in scope["headers"] if name not in UNTRUSTED]
     return {**scope, "headers": headers}
+
+
+def _unframed(send: Send) -> Send:
+    """Has browsers show the page in no frame of another site, which could have it clicked."""
+
+    async def send_on(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            rule = (b"content-security-policy", b"frame-ancestors 'self'")
+            message["headers"] = [*message["headers"], rule]
+        await send(message)
+
+    return send_on
 
 
 def _narrowed(headers: Iterable[tuple[bytes, bytes]], scope: Scope) -> list[tuple[bytes, bytes]]:
