@@ -13,7 +13,8 @@ import pytest
 
 from tests.server.conftest import Serve, Served
 from toccata.errors import InputError
-from toccata.server.app import _as_cog, check_start
+from toccata.server.announcing import _as_cog
+from toccata.server.app import check_start
 from toccata.server.cog_outputs import _inside
 from toccata.server.config import ServerSettings, read_server
 from toccata.server.outside import _headers
