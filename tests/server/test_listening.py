@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from tests.server.conftest import Serve
+from tests.server.conftest import PATIENCE_S, Serve
 
 SLOW = "slow 1"  # 20 steps, a second of silence each
 Arrived = list[tuple[dict[str, str], bytes]]
@@ -154,3 +154,25 @@ def test_webhooks_to_private_addresses_are_not_sent(
     body = {"version": "meta/musicgen", "input": {"prompt": "piano", "duration": 1}, "webhook": url}
     assert served.client.post("/v1/predictions", json=body).status_code == 422
     assert not arrived
+
+
+def test_webhooks_of_a_container_carry_its_trace(serve: Serve, hooked: tuple[str, Arrived]) -> None:
+    served, (url, arrived) = serve(allow_private=True), hooked
+    parent = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    ends = time.monotonic() + PATIENCE_S
+    while served.client.get("/readyz").status_code != 200:
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+    body = {"input": {"prompt": "piano", "duration": 1}, "webhook": url}
+    for headers in (
+        {"traceparent": parent, "tracestate": "vendor=1"},
+        {"traceparent": "not one", "tracestate": "vendor=1"},
+    ):
+        answer = served.client.post("/predictions", json=body, headers=headers)
+        assert answer.json()["status"] == "succeeded"
+    while len([1 for _, one in arrived if b'"succeeded"' in one]) < 2:
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+    traced = [(head.get("traceparent"), head.get("tracestate")) for head, _ in arrived]
+    assert set(traced) == {(parent, "vendor=1"), (None, None)}
+    assert traced[0] == (parent, "vendor=1")

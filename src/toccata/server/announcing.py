@@ -53,7 +53,8 @@ class Announcer:
         """
         if prediction.webhook is None:
             return
-        hook = Hook(prediction.webhook, frozenset(prediction.webhook_events))
+        events = frozenset(prediction.webhook_events)
+        hook = Hook(prediction.webhook, events, prediction.trace or {})
         if prediction.api == COG:  # where a single output is no event
             body = routes_cog.cog_json(prediction, data)
             self._cog.notify(prediction.id, hook, event, body)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import re
 import signal
 from typing import Any
 
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 COG_VERSION = "0.16.12"
 VERSION = VERSIONS["7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"]
 LOOK_S = 0.25
+MAX_TRACE_STATE = 512
+_TRACE_PARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _SHOWN_AS_THEY_ARE = (
     "input", "id", "created_at", "started_at", "completed_at", "logs", "error",
 )  # fmt: skip
@@ -167,6 +170,7 @@ async def _accept(request: Request, ask: Ask) -> Prediction:
             output_prefix=ask.output_prefix,
             as_data=parts(request).settings.output_urls != "url",
             owner=owner_of(request),
+            trace=_trace(request) if ask.webhook else None,
         )
     except QueueFullError as error:
         raise CogRefusal(503, {"error": str(error), "status": "failed"}) from error
@@ -192,6 +196,15 @@ async def _ended(request: Request, prediction: Prediction) -> Prediction:
 def _failure(status: int, detail: str, error: str) -> CogRefusal:
     """With the keys of both generations of containers."""
     return CogRefusal(status, {"detail": detail, "error": error, "status": "failed"})
+
+
+def _trace(request: Request) -> dict[str, str] | None:
+    """What a container passes on to webhooks, https://www.w3.org/TR/trace-context."""
+    parent, state = request.headers.get("traceparent", ""), request.headers.get("tracestate", "")
+    if not _TRACE_PARENT.fullmatch(parent):
+        return None
+    is_sound = 0 < len(state) <= MAX_TRACE_STATE and state.isascii() and state.isprintable()
+    return {"traceparent": parent, **({"tracestate": state} if is_sound else {})}
 
 
 def _id_taken() -> CogRefusal:

@@ -40,7 +40,8 @@ class Prediction:
     was uploaded to. owed: whether the webhook that tells its end is still to be delivered.
     owner: who created it, for fairness: a hash of the token or of the address. fingerprint: a hash
     of the request, by which a retry is recognised. running_at: since when the worker generates it;
-    None: it does not. quarantined: a process died while it and others ran; it runs alone.
+    None: it does not. quarantined: a process died while it and others ran; it runs alone. trace:
+    headers of W3C Trace Context that its webhooks carry.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Prediction:
     fingerprint: str | None = None
     running_at: float | None = None
     quarantined: bool | None = None
+    trace: Mapping[str, str] | None = None
 
     @property
     def ended(self) -> bool:

@@ -50,6 +50,7 @@ PREDICTIONS = Table(
     Column("fingerprint", String(64)),
     Column("running_at", Float),
     Column("quarantined", Boolean),
+    Column("trace", JSON),
     Index("by_creation", "created_at", "id"),
     Index("by_status", "status", "created_at"),
 )

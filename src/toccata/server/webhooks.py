@@ -52,10 +52,14 @@ def signature_headers(
 
 @dataclass(frozen=True)
 class Hook:
-    """Who is told of a prediction, and which of start, output, logs and completed."""
+    """Who is told of a prediction, and which of start, output, logs and completed.
+
+    headers: what every message carries besides its own.
+    """
 
     url: str
     events: frozenset[str]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Webhooks:
@@ -97,7 +101,8 @@ class Webhooks:
             return
         if event in hook.events:
             data = _encoded(body)
-            line.put(_Message(hook.url, event, data, _message_id(prediction_id, event, data)))
+            message_id = _message_id(prediction_id, event, data)
+            line.put(_Message(hook.url, event, data, message_id, hook.headers))
         line.ended = event == "completed"
         if line.worker is None and (line.waiting or line.ended):
             line.worker = asyncio.create_task(self._work(prediction_id, line))
@@ -144,7 +149,7 @@ class Webhooks:
 
     async def _attempt(self, message: _Message) -> bool:
         """Whether there was an answer below 400; a redirect is one, but not followed."""
-        headers = dict(self._fixed)
+        headers = {**message.headers, **self._fixed}
         if self._secret is not None:
             headers |= signature_headers(self._secret, message.id, int(self._now()), message.body)
         try:
@@ -164,6 +169,7 @@ class _Message:
     event: str
     body: bytes
     id: str
+    headers: Mapping[str, str]
 
 
 @dataclass
