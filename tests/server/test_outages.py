@@ -82,6 +82,49 @@ def test_somebody_else_locks_the_database(serve: Serve, tmp_path: Path) -> None:
     until(lambda: all(served.get(one["id"])["status"] == "aborted" for one in others))
 
 
+def test_a_retry_of_what_was_refused_is_accepted(serve: Serve, tmp_path: Path) -> None:
+    served = serve()
+    body = {"version": SEED_VERSION, "input": {"prompt": "piano", "duration": 1}}
+    with closing(sqlite3.connect(tmp_path / "data" / "server.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert served.client.post("/v1/predictions", json=body).status_code == 503
+        other.execute("ROLLBACK")
+    headers = {"x-stainless-retry-count": "1"}
+    answer = served.client.post("/v1/predictions", json=body, headers=headers)
+    assert answer.status_code == 201
+    assert served.until(answer.json()["id"])["status"] == "succeeded"
+
+
+def test_a_retry_that_overtakes_its_request_is_the_same_prediction(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served, free = serve(), threading.Event()
+    store = served.app.state.parts.store.blocking
+    add = store.add
+
+    def late(prediction: Any) -> None:
+        free.wait(2.0)
+        add(prediction)
+
+    monkeypatch.setattr(store, "add", late)
+    body = {"version": SEED_VERSION, "input": {"prompt": "piano", "duration": 1}}
+    answers: list[httpx2.Response] = []
+
+    def create(retries: str) -> None:
+        headers = {"x-stainless-retry-count": retries}
+        answers.append(served.client.post("/v1/predictions", json=body, headers=headers))
+
+    threads = [threading.Thread(target=create, args=(count,)) for count in "01"]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.3)
+    free.set()
+    for thread in threads:
+        thread.join()
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len(listed(served)) == 1
+
+
 def listed(served: Served) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = served.client.get("/v1/predictions").json()["results"]
     return found

@@ -55,6 +55,7 @@ log = logging.getLogger(__name__)
 # Of the queue, kept for others than the one who fills it.
 OTHERS_SHARE = 10
 BLOCKED_S = 5.0
+REPEAT_S = 120.0
 # How much may be made while the storage does not take it.
 MAX_KEEPING = 64
 
@@ -113,6 +114,8 @@ class Predictions:
             on_settled=self._let_go,
         )
         self._joining = 0  # accepted, and not in the line yet
+        self._creating: dict[str, asyncio.Task[Prediction]] = {}  # by fingerprint
+        self._disowned: set[str] = set()  # perhaps written, and refused
         self._drained_s: float | None = None  # when it is to be over; monotonic
         self._blocked_s = 0.0  # until when no job is given to the worker; monotonic
         self.setup = Setup(time.time())
@@ -182,7 +185,22 @@ class Predictions:
         """
         self._admit(given, asked.get("owner") or "")
         self._joining += 1
-        return await asyncio.shield(self._tasks.start(self._create(version, given, base, asked)))
+        task = self._tasks.start(self._create(version, given, base, asked))
+        if fingerprint := asked.get("fingerprint"):
+            self._creating[fingerprint] = task
+            task.add_done_callback(lambda _: self._creating.pop(fingerprint, None))
+        return await asyncio.shield(task)
+
+    async def created_before(self, fingerprint: str) -> Prediction | None:
+        """What a request with this fingerprint created in the last minutes, or is creating now.
+
+        Raises:
+            StoreError: The database does not answer.
+        """
+        if (task := self._creating.get(fingerprint)) is not None:
+            return await asyncio.shield(task)
+        found = await self._store.by_fingerprint(fingerprint, time.time() - REPEAT_S)
+        return None if found is None or found.id in self._disowned else found
 
     async def cancel(self, prediction_id: str, status: str = CANCELED) -> Prediction | None:
         """End it now; the worker lets go of its slot at its next step. As it is then."""
@@ -278,8 +296,13 @@ class Predictions:
             raise
         except StoreError:
             # It may have been written all the same; who asked is told that it was not accepted.
-            self._tasks.start(patiently(lambda: self._store.change(prediction.id, status=ABORTED)))
+            self._disowned.add(prediction.id)
+            self._tasks.start(self._disown(prediction.id))
             raise
+
+    async def _disown(self, prediction_id: str) -> None:
+        await patiently(lambda: self._store.change(prediction_id, status=ABORTED))
+        self._disowned.discard(prediction_id)
 
     def _enqueue(self, prediction: Prediction) -> None:
         self._journal.open(prediction)

@@ -44,7 +44,6 @@ MOST_WAIT_S = 55.0  # clients give up at 60
 SPARE_S = 5.0
 DEFAULT_EVENTS = ("output", "completed")
 EVENTS = ("start", "output", "logs", "completed")
-REPEAT_S = 120.0
 _RETRY = re.compile("[1-9][0-9]{0,3}")
 
 api = APIRouter(dependencies=[Depends(authorize)])
@@ -256,7 +255,7 @@ async def _repeated(request: Request, fingerprint: str) -> Prediction | None:
     """What this very request made before, if the client says that it is a retry."""
     if not _RETRY.fullmatch(request.headers.get("x-stainless-retry-count", "")):
         return None
-    return await parts(request).store.by_fingerprint(fingerprint, time.time() - REPEAT_S)
+    return await parts(request).predictions.created_before(fingerprint)
 
 
 def _webhook(body: Mapping[str, Any], allow_private: bool) -> tuple[str | None, tuple[str, ...]]:

@@ -177,9 +177,13 @@ class Store:
         return self._one(PREDICTIONS.c.key == _text(key))
 
     def by_fingerprint(self, fingerprint: str, created_after: float) -> Prediction | None:
-        """The newest that the same request created since then."""
+        """The newest that the same request created since then, and that was not aborted."""
         table = PREDICTIONS.c
-        where = and_(table.created_at > created_after, table.fingerprint == fingerprint)
+        where = and_(
+            table.created_at > created_after,
+            table.fingerprint == fingerprint,
+            table.status != ABORTED,
+        )
         found = self._many(select(PREDICTIONS).where(where).order_by(table.created_at.desc()))
         return found[0] if found else None
 
