@@ -1,0 +1,120 @@
+"""The database does not answer, or does what it is asked and cannot say so; the worker is a puppet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.server.puppet import Play, Stage
+from toccata.server.store import Store, StoreError
+
+
+def test_the_database_does_not_answer_for_a_while(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        one, other = await stage.create(), await stage.create()
+        await stage.begin(one)
+        with unanswered(stage.store):
+            stage.puppet.say("progress", one, done=1, total=2)
+            stage.finish(one)
+            await stage.settle()
+        assert stage.now(one).status == "processing"
+        await stage.settle()
+        assert stage.now(one).status == "succeeded"
+        assert stage.puppet.told == [f"run {one}", f"run {other}"]
+
+    play(act)
+
+
+def test_audio_waits_for_the_database(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        with unanswered(stage.store):
+            one = await stage.create(input={"input_audio": "http://x/v1/files/unknown"})
+            await stage.settle()
+            assert stage.fetched == []
+        await stage.settle()
+        assert stage.puppet.told == [f"run {one}"]
+
+    play(act)
+
+
+def test_the_database_did_it_and_could_not_say_so(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        one = await stage.create()
+        await stage.begin(one)
+        with mute(stage.store):
+            stage.finish(one)
+            await stage.settle()
+        assert stage.now(one).status == "succeeded"
+        assert stage.storage.read(str(stage.now(one).output)) == b"music"
+        assert stage.heard == [("start", "processing"), ("completed", "succeeded")]
+        assert stage.predictions.events(stage.now(one)) is None
+
+    play(act)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_it_was_canceled_and_the_database_could_not_say_so(play: Play, begun: bool) -> None:
+    async def act(stage: Stage) -> None:
+        one = await stage.create()
+        if begun:
+            await stage.begin(one)
+        with mute(stage.store), pytest.raises(StoreError):
+            await stage.predictions.cancel(one)
+        await stage.settle()
+        if begun:
+            stage.finish(one)
+        elif f"cancel {one}" in stage.puppet.told:
+            stage.puppet.say("canceled", one)
+        await stage.settle()
+        assert stage.now(one).status == "canceled"
+        assert stage.heard[-1] == ("completed", "canceled")
+        assert stage.predictions.events(stage.now(one)) is None
+        assert stage.folders() == []
+        with pytest.raises(FileNotFoundError):
+            stage.storage.size(f"outputs/{stage.now(one).key}/out.wav")
+
+    play(act)
+
+
+@contextmanager
+def mute(store: Store) -> Iterator[None]:
+    """The next change is made, but its answer is lost."""
+    calls: Any = store
+
+    def change(*ids: str, **values: Any) -> None:
+        del calls.change
+        store.change(*ids, **values)
+        raise StoreError("the connection is gone")
+
+    calls.change = change
+    yield
+
+
+def test_a_deadline_passes_while_the_database_does_not_answer(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        one = await stage.create()
+        await stage.begin(one)
+        with unanswered(stage.store):
+            stage.expire(one)
+            await stage.settle()
+        await stage.settle()
+        assert stage.now(one).status == "canceled"
+
+    play(act)
+
+
+@contextmanager
+def unanswered(store: Store) -> Iterator[None]:
+    def fail(*_: Any, **__: Any) -> None:
+        raise StoreError("it does not answer")
+
+    calls: Any = store
+    names = ("get", "change", "add_logs", "file")
+    for name in names:
+        setattr(calls, name, fail)
+    yield
+    for name in names:
+        delattr(calls, name)
