@@ -43,7 +43,7 @@ def test_the_server_on_postgresql(serve: Serve, database: str, tmp_path: Path) -
     assert served.client.get(ended["output"]).status_code == 200
     assert served.until(served.create(prompt="fail")["id"])["error"] == "prompt: it says fail"
     assert len(served.client.get("/v1/predictions").json()["results"]) == 2
-    assert served.client.get("/v1/predictions/%00").status_code == 404
+    assert served.client.get("/v1/predictions/%00").status_code == 400
     files = {"content": ("a.wav", b"RIFF", "audio/wav")}
     uploaded = served.client.post("/v1/files", files=files).json()
     assert served.client.get(f"{uploaded['urls']['get']}/download").content == b"RIFF"

@@ -81,3 +81,21 @@ def test_a_server_of_the_same_folder_need_not_wait(
     assert other.claim("a").crashed
     with pytest.raises(SupersededError):
         one.add(prediction("x"))
+
+
+def test_a_look_before_the_start_takes_nothing(both: tuple[Store, Store]) -> None:
+    one, other = both
+    one.claim("a")
+    other.check_claim("a")
+    one.add(prediction("x"))
+    assert other.claim("a").crashed
+
+
+def test_a_look_finds_a_server_that_lives(
+    both: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = both
+    one.claim("a")
+    monkeypatch.setattr("time.sleep", lambda _: one.renew())
+    with pytest.raises(InputError, match="another server uses it"):
+        other.check_claim("b")

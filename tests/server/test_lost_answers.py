@@ -1,4 +1,4 @@
-"""The database does not answer, or does what it is asked and cannot say so; the worker is a puppet."""
+"""The database does not answer, or does what it is asked and cannot say so."""
 
 from __future__ import annotations
 

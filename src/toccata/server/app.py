@@ -120,10 +120,9 @@ def check_start(settings: ServerSettings) -> None:
     for lora in settings.machine.lora:
         existing(parse(lora)[0])
     with only_server(settings.data_dir) as name, closing(Store(settings.database_url)) as store:
-        store.claim(name)
+        store.check_claim(name)
         store.page(1)
         Storage(settings.storage_url)
-        store.release()
 
 
 def _lifespan(settings: ServerSettings, work: Work | None):  # type: ignore[no-untyped-def]

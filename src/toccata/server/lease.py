@@ -69,16 +69,28 @@ class Lease:
         Raises:
             InputError: Another server renews its lease.
         """
+        before = self.wait(database, shown, LEASE_S)
+        self._take(database)
+        return Claim(crashed=bool(before))
+
+    def wait(self, database: Engine, shown: str, most_s: float) -> str:
+        """Look for `most_s` whether another server renews its lease; nothing is changed.
+
+        Returns:
+            The value of who has the lease and does not renew it; empty if nobody has it.
+
+        Raises:
+            InputError: Another server renews its lease.
+        """
         before, beat = self._read(database)
-        ends = time.monotonic() + LEASE_S
+        ends = time.monotonic() + most_s
         while before and not before.startswith(f"{self.identity} ") and time.monotonic() < ends:
             time.sleep(POLL_S)
             before, now = self._read(database)
             if before and now != beat:
                 why = "another server uses it; stop that one, or give another database"
                 raise InputError("database", shown, why)
-        self._take(database)
-        return Claim(crashed=bool(before))
+        return before
 
     def renew(self, database: Engine) -> None:
         """Say that this server lives. Raises SupersededError, SQLAlchemyError."""

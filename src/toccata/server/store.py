@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from toccata.errors import ToccataError
 from toccata.server import database
-from toccata.server.lease import Claim, Lease
+from toccata.server.lease import RENEW_S, Claim, Lease
 from toccata.server.tables import FILES, LOGS, METADATA, OWN, PREDICTIONS
 
 STARTING, PROCESSING = "starting", "processing"
@@ -143,6 +143,16 @@ class Store:
             claim = lease.claim(self._database, database.shown(self._database.url))
         self._lease = lease
         return claim
+
+    def check_claim(self, identity: str) -> None:
+        """Look whether another server uses the database, and change nothing.
+
+        Raises:
+            InputError: Another server uses it.
+        """
+        with _answers():
+            shown = database.shown(self._database.url)
+            Lease(identity).wait(self._database, shown, 1.5 * RENEW_S)
 
     def renew(self) -> None:
         """Keep the claim alive. Raises SupersededError if another server has the database."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.server import fake_worker
 from toccata.server import program
-from toccata.server.app import create_app
+from toccata.server.app import check_start, create_app
 from toccata.server.config import ServerSettings
 from toccata.settings import Settings
 
@@ -22,6 +22,7 @@ def main(port: str, data_dir: str, slots: str, page: str = "", *more: str) -> No
         machine=machine, data_dir=Path(data_dir), drain_s=0.0, allow_private=True,
         page=bool(page), tokens=(token,) if token else (), public_url=public_url or None,
     )  # fmt: skip
+    check_start(settings)
     app = create_app(settings, fake_worker.run)
     program.run(app, settings, port=int(port))
 
