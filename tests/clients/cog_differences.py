@@ -161,7 +161,7 @@ _NEW: tuple[Row, ...] = (
         "no inputs",
         "body.error",
         "Prediction failed: Prediction failed: ValueError: "
-        "prompt: None is not valid; give a prompt, input_audio or both",
+        "prompt is missing; give a prompt, input_audio or both",
         "prompt is missing; give a prompt, input_audio or both",
         _WORDS,
     ),

@@ -32,7 +32,7 @@ class Predictor(BasePredictor):
         seed: int = Input(description="Seed", default=None),
     ) -> Path:
         if prompt is None and input_audio is None:
-            raise ValueError("prompt: None is not valid; give a prompt, input_audio or both")
+            raise ValueError("prompt is missing; give a prompt, input_audio or both")
         if prompt and "fail" in prompt:
             raise ValueError("prompt: it says fail")
         ends_s = time.monotonic() + float((re.findall(r"slow ([\d.]+)", prompt or "") or [0])[0])
