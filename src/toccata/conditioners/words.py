@@ -18,10 +18,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from toccata.hearing.key import Key, Mode
-from toccata.lm.layers import wide_dtype
+from toccata.lm.layers import wide_dtype, widened
 
 SLOWEST_BPM, BPM_PER_CLASS = 40, 2
 WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+#?")
@@ -149,16 +148,13 @@ class WordsTextEncoder(nn.Module):
 
     def _states(self, prompt: str) -> Tensor:
         """[1, max_words, dim] in a dtype whose sums, once rounded, are the same on every CPU."""
-        wide = wide_dtype(self.positions.device)
-        weights = {name: weight.to(wide) for name, weight in self.named_parameters()}
-        states: Tensor = functional_call(self, weights, ([prompt],))
+        states: Tensor = widened(self, wide_dtype(self.positions.device))([prompt])
         return states
 
     def _shares(self, head: nn.Module, prompt: str) -> Tensor:
         """How likely each class of a head is [N], in the same dtype."""
         mean = mean_of_words(self._states(prompt))
-        weights = {name: weight.to(mean.dtype) for name, weight in head.named_parameters()}
-        logits: Tensor = functional_call(head, weights, (mean,))
+        logits: Tensor = widened(head, mean.dtype)(mean)
         return logits[0].softmax(-1)
 
     def forward(self, prompts: Sequence[str]) -> Tensor:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from toccata.audio.waveform import resample
 from toccata.codecs.base import Codec
@@ -31,7 +30,7 @@ from toccata.hearing.key import Key
 from toccata.lm.decoder import Decoder
 from toccata.lm.delay import steps_of
 from toccata.lm.emphasis import Emphasis
-from toccata.lm.layers import wide_dtype
+from toccata.lm.layers import wide_dtype, widened
 from toccata.types import SamplingParams, Waveform
 
 TEXT, MELODY = "description", "self_wav"
@@ -204,8 +203,7 @@ class Model:
                 f"{projection.in_features}; its text encoder is of another model"
             )
         wide = wide_dtype(self.device, self.dtype)
-        weights = {name: weight.to(wide) for name, weight in projection.named_parameters()}
-        projected: Tensor = functional_call(projection, weights, (rows.to(self.device, wide),))
+        projected: Tensor = widened(projection, wide)(rows.to(self.device, wide))
         return projected
 
     def _refuse(self, melody: Waveform | None) -> None:

@@ -6,6 +6,8 @@ inf or nan at times.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,6 +31,17 @@ def wide_dtype(device: torch.device, otherwise: torch.dtype = torch.float32) -> 
     `otherwise`: GPUs agree with those of their kind alone, and Apple's have no float64.
     """
     return torch.float64 if device.type == "cpu" else otherwise
+
+
+def widened(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The module, if it computes in `dtype`, or a copy that does. Meant for small modules.
+
+    A copy, because threads share a model: what swaps the weights of the module itself for a moment,
+    as torch.func.functional_call does, lets another thread compute with half of them swapped.
+    """
+    if all(weight.dtype == dtype for weight in module.parameters()):
+        return module
+    return copy.deepcopy(module).to(dtype)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
