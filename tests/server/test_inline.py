@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.server.conftest import SEED_VERSION, Serve, Served
+from tests.server.test_store import prediction
+from toccata.errors import InputError
+from toccata.server.config import ServerSettings
 from toccata.server.housekeeping import tidy
-from toccata.server.store import Prediction
+from toccata.server.inputs_of import SLICE, _decode_into
+from toccata.server.storage import Storage
+from toccata.server.store import Prediction, Store
 
 AUDIO = bytes(range(256)) * 4 * 2**10  # 1 MiB
 ENCODE_DECODE: dict[str, Any] = {"model_version": "encode-decode"}
@@ -135,3 +141,52 @@ def test_it_counts_as_an_upload(serve: Serve) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
     assert "no room for more uploads" in answer.json()["detail"]
     assert len(served.client.get("/v1/files").json()["results"]) == 1
+
+
+def test_an_upload_that_an_open_prediction_names_outlives_the_one_it_came_with(
+    serve: Serve,
+) -> None:
+    served = serve(slots=1, retention_s=60.0)
+    first = served.create(input_audio=data_uri(), **ENCODE_DECODE)
+    served.until(first["id"])
+    busy = served.create(prompt="slow 60")
+    url = first["input"]["input_audio"]
+    second = served.create(input_audio=url, **ENCODE_DECODE)
+    tidy_late(served)
+    assert served.get(first["id"])["data_removed"]
+    served.client.post(f"/v1/predictions/{busy['id']}/cancel")
+    assert served.until(second["id"])["status"] == "succeeded"
+
+
+def test_tidying_is_quick_whatever_the_address_is(tmp_path: Path) -> None:
+    store, storage = Store(f"sqlite:///{tmp_path / 'server.db'}"), Storage(str(tmp_path / "files"))
+    for number in range(20):
+        audio = "https://127.0.0.1/" + "/v1/files/" * 100_000 + str(number)
+        ended = {"status": "succeeded", "completed_at": 1.0}
+        store.add(prediction(f"p{number}", input={"input_audio": audio}, **ended))
+    tidy(ServerSettings(retention_s=60.0), store, storage, time.time())
+    found = store.get("p0")
+    store.close()
+    assert found is not None
+    assert found.data_removed
+
+
+def test_escapes_do_not_multiply_in_memory(tmp_path: Path) -> None:
+    uri = "data:audio/wav;base64," + "%" * 4_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="damaged"):
+            _decode_into(uri, tmp_path / "input")
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(uri)
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(InputError, match="use base64"):
+        _decode_into("data:audio/wav," + "%" * 4_000_000, tmp_path / "input")
+
+
+@pytest.mark.parametrize("shift", range(8))
+def test_escapes_across_slices_are_read(tmp_path: Path, shift: int) -> None:
+    content = b"\xff" * (SLICE + shift)
+    text = base64.b64encode(content).decode().replace("/", "%2f")
+    _decode_into(f"data:;base64,{text}", tmp_path / "input")
+    assert (tmp_path / "input").read_bytes() == content

@@ -14,7 +14,9 @@ from toccata.server import json_text
 from toccata.server.json_text import JsonError, read_json
 
 LONG = "data:audio/wav;base64," + "UklG" * 40
-TEXTS = st.text() | st.sampled_from([LONG, f"x{LONG}", f'"{LONG}', f"{LONG}\\", "data:", '"data:'])
+TEXTS = st.text() | st.sampled_from(
+    [LONG, f"x{LONG}", f'"{LONG}', f"{LONG}\\", f"{LONG}\n/", "data:", '"data:']
+)
 VALUES = st.recursive(
     TEXTS | st.integers(-9, 9) | st.none() | st.booleans(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toccata.server.line import MAX_FETCHES, Line, Lost, Place
+from toccata.server.line import MAX_FETCHES, MAX_FETCHES_PER_OWNER, Line, Lost, Place
 
 
 def called(line: Line) -> list[str]:
@@ -171,11 +171,11 @@ def test_who_is_wide_takes_several_slots_and_is_not_passed_by() -> None:
     line.join("b", Place(width=3))
     joined(line, "c")
     assert called(line) == ["a"]
-    fullness = [line.full]
+    fullness = [line.slots_left]
     line.leave("a")
     assert called(line) == ["b"]
-    fullness.append(line.full)
-    assert fullness == [False, True]
+    fullness.append(line.slots_left)
+    assert fullness == [0, 0]
     line.leave("b")
     assert called(line) == ["c"]
 
@@ -227,8 +227,7 @@ def test_one_owner_does_not_keep_others_from_fetching() -> None:
     fetching = []
     while (one := line.prepare_next()) is not None:
         fetching.append(one)
-    assert len(fetching) == MAX_FETCHES + 1
+    assert len(fetching) == MAX_FETCHES_PER_OWNER + 1
     assert "text only" in fetching
     line.join("b", Place(owner="b", fetches=True))
-    line.leave("a0")
     assert line.prepare_next() == "b"

@@ -219,6 +219,17 @@ def test_the_storage_is_down_for_a_while(serve: Serve, monkeypatch: pytest.Monke
     assert served.client.get(before["output"]).status_code == 200
 
 
+def test_a_storage_that_takes_no_files_is_noticed(serve: Serve, tmp_path: Path) -> None:
+    served, folder = serve(), tmp_path / "data" / "files"
+    until(lambda: ready(served)["code"] == 200)
+    folder.rename(tmp_path / "elsewhere")
+    folder.touch()
+    until(lambda: ready(served)["storage"] == "down")
+    folder.unlink()
+    (tmp_path / "elsewhere").rename(folder)
+    until(lambda: ready(served)["code"] == 200)
+
+
 def test_the_storage_hangs(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "PING_TIMEOUT_S", 0.2)
     served, free = serve(), threading.Event()
@@ -465,7 +476,7 @@ def test_a_wrong_storage_is_said_at_the_start(tmp_path: Path) -> None:
 
     (tmp_path / "file").touch()
     settings = ServerSettings(machine=Settings(), data_dir=tmp_path / "data")
-    for wrong in ("nothing://x", str(tmp_path / "file")):
+    for wrong in ("nothing://x", "memory://", str(tmp_path / "file")):
         with pytest.raises(InputError, match="storage"):
             check_start(ServerSettings(data_dir=settings.data_dir, storage=wrong))
 

@@ -173,7 +173,7 @@ def resolves(monkeypatch: pytest.MonkeyPatch, names: dict[str, list[str]]) -> li
     """Names resolve to these addresses, a name's first look-up to its first; returns the log."""
     log: list[str] = []
 
-    async def resolve(host: str, _port: int) -> list[str]:
+    async def resolve(host: str, *_: object) -> list[str]:
         log.append(host)
         return [names[host].pop(0) if len(names[host]) > 1 else names[host][0]]
 

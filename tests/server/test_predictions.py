@@ -86,8 +86,10 @@ def test_base64_may_have_line_breaks_and_nothing_else(served: Served) -> None:
             assert ended["status"] == "succeeded", ended["error"]
             assert served.client.get(ended["output"]).content == content
     damaged = f"data:audio/wav;base64,{encoded[:100]}*{encoded[100:]}"
-    failed = served.until(served.create(input_audio=damaged)["id"])
-    assert "its base64 is damaged" in failed["error"]
+    body = {"version": SEED_VERSION, "input": {"input_audio": damaged}}
+    answer = served.client.post("/v1/predictions", json=body)
+    assert answer.status_code == 422
+    assert "its base64 is damaged" in answer.json()["detail"]
 
 
 def test_a_wait_that_is_over_says_starting_and_where_to_look(served: Served) -> None:

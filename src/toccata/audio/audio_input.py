@@ -19,8 +19,8 @@ AudioInput = Waveform | str | os.PathLike[str] | bytes | bytearray | BinaryIO | 
 """What `read_audio` takes. The pair is of samples, an array of numpy or torch, and their rate."""
 
 MAX_CHANNELS = 64
-# Of one request: 256 MiB, 12 minutes of stereo at 44.1 kHz.
-MAX_VALUES = 2**26
+# Of one request: 128 MiB, 6 minutes of stereo at 44.1 kHz.
+MAX_VALUES = 2**25
 # Models have lower rates: of audio above, less is held.
 MAX_RATE_HZ = 48_000
 

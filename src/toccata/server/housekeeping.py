@@ -32,8 +32,10 @@ def tidy(settings: ServerSettings, store: Store, storage: Storage, now: float) -
     if settings.retention_s is None:
         return
     before = now - settings.retention_s
+    used = store.audio_in_use()
     for file_id in inline_uploads(store.inputs_before(before), store):
-        _remove_upload(store, storage, file_id)
+        if file_id not in used:
+            _remove_upload(store, storage, file_id)
     for output in store.outputs_before(before):
         storage.remove(output)
     store.forget(before)

@@ -23,6 +23,7 @@ from toccata.schema import ENCODE_DECODE
 from toccata.server.async_store import AsyncStore
 from toccata.server.config import ServerSettings
 from toccata.server.ids import new_key
+from toccata.server.outside import MAX_URL_CHARACTERS
 from toccata.server.quota import UploadQuota
 from toccata.server.storage import AsyncStorage
 from toccata.server.store import Prediction, Store, StoredFile
@@ -35,11 +36,15 @@ AUDIO = "input_audio"
 # Marks, in the metadata of an upload, that it was part of a request, and goes when that is wiped.
 INLINE = "inline"
 # Our own addresses, by whatever name the client knows this server.
-_OWN_FILE = re.compile(r".*/v1/files/([A-Za-z0-9_-]{1,64})")
+_FILES = "/v1/files/"
+_FILE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DATA_URI = re.compile(r"data:([^,;]{0,100})[^,]{0,200}?(;base64)?,", re.IGNORECASE)
 _WHITE = b" \t\r\n"
 # What is decoded at a time: other threads get their turn in between. A multiple of 4.
 SLICE = 2**18
+MAX_QUOTED_BYTES = 2**20
+# What base64 consists of besides letters and digits, as percent-encoding writes it.
+_ESCAPES = {b"%2B": b"+", b"%2F": b"/", b"%3D": b"=", b"%0A": b"", b"%0D": b"", b"%20": b""}
 KEPT_S = 24 * 3600.0  # and as long as a prediction that uses it is open
 
 
@@ -86,21 +91,20 @@ async def keep_inline(
         local = Path(folder) / "input"
         kind, sha256, md5 = await asyncio.to_thread(_decode_into, str(given[AUDIO]), local)
         size = local.stat().st_size
-        quota.check(owner, size)
-        await storage.put(f"files/{file_id}", local)
-    kept = StoredFile(
-        id=file_id,
-        created_at=now,
-        expires_at=now + KEPT_S,
-        name="input",
-        content_type=kind or "application/octet-stream",
-        size=size,
-        sha256=sha256,
-        md5=md5,
-        metadata={INLINE: True},
-    )
-    await store.add_file(kept)
-    quota.add(kept, owner)
+        kept = StoredFile(
+            id=file_id,
+            created_at=now,
+            expires_at=now + KEPT_S,
+            name="input",
+            content_type=kind or "application/octet-stream",
+            size=size,
+            sha256=sha256,
+            md5=md5,
+            metadata={INLINE: True},
+        )
+        with quota.reserved(owner, kept):
+            await storage.put(f"files/{file_id}", local)
+            await store.add_file(kept)
     return file_id
 
 
@@ -142,21 +146,28 @@ def model_of(inputs: Inputs, settings: ServerSettings) -> str:
 
 async def uploaded(address: str, store: AsyncStore) -> str | None:
     """The id of the file that was uploaded here, if the address is one's."""
-    try:
-        path = urlsplit(address).path
-    except ValueError:
-        return None
-    own = _OWN_FILE.fullmatch(path)
-    return None if own is None or await store.file(own[1]) is None else own[1]
+    own = _own_file(address)
+    return None if own is None or await store.file(own) is None else own
 
 
 def inline_uploads(inputs: Iterable[Mapping[str, Any]], store: Store) -> Iterator[str]:
     """The ids of uploads that came in these inputs themselves. Raises StoreError."""
     for given in inputs:
-        own = _OWN_FILE.search(str(given.get(AUDIO) or ""))
-        file = None if own is None else store.file(own[1])
+        own = _own_file(str(given.get(AUDIO) or ""))
+        file = None if own is None else store.file(own)
         if file is not None and file.metadata.get(INLINE) is True:
             yield file.id
+
+
+def _own_file(address: str) -> str | None:
+    """The id in an address that is like one of ours, whatever is before the last part of it."""
+    if len(address) > MAX_URL_CHARACTERS:
+        return None
+    try:
+        _, found, file_id = urlsplit(address).path.rpartition(_FILES)
+    except ValueError:
+        return None
+    return file_id if found and _FILE_ID.fullmatch(file_id) else None
 
 
 async def _copy(storage: AsyncStorage, file_id: str, to: Path) -> None:
@@ -178,26 +189,46 @@ def _decode_into(uri: str, file: Path) -> tuple[str, str, str]:
     head = _DATA_URI.match(uri)
     if head is None:
         raise InputError(AUDIO, uri[:80], "a data URI is data:TYPE;base64,BYTES")
-    rest = unquote_to_bytes(uri[head.end() :])
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    text = uri[head.end() :].encode()
     with file.open("wb") as out:
-        for block in _decoded(rest, uri) if head[2] else [rest]:
+        for block in _decoded(text, uri) if head[2] else _unquoted(text, uri):
             sha256.update(block)
             md5.update(block)
             out.write(block)
     return head[1][:100], sha256.hexdigest(), md5.hexdigest()
 
 
-def _decoded(text: bytes, uri: str) -> list[bytes]:
-    blocks, carried = [], b""
+def _unquoted(text: bytes, uri: str) -> list[bytes]:
+    """A text without base64, of which each escape becomes an object of its own for a while."""
+    if len(text) > MAX_QUOTED_BYTES:
+        raise InputError(AUDIO, uri[:80], "it is too long for percent-encoding: use base64")
+    return [unquote_to_bytes(text)]
+
+
+def _decoded(text: bytes, uri: str) -> Iterator[bytes]:
+    """The bytes of base64, a slice at a time."""
+    carried = b""
     for start in range(0, len(text), SLICE):
-        carried += text[start : start + SLICE].translate(None, _WHITE)
-        whole = len(carried) // 4 * 4 if start + SLICE < len(text) else len(carried)
+        is_last = start + SLICE >= len(text)
+        carried += text[start : start + SLICE]
+        # An escape that the end of the slice cuts waits for the next one.
+        escape = -1 if is_last else carried.find(b"%", len(carried) - 2)
+        cut = len(carried) if escape < 0 else escape
+        piece, carried = _plain(carried[:cut]), carried[cut:]
+        whole = len(piece) if is_last else len(piece) // 4 * 4
+        piece, carried = piece[:whole], piece[whole:] + carried
         try:
-            blocks.append(base64.b64decode(carried[:whole], validate=True))
+            yield base64.b64decode(piece, validate=True)
         except binascii.Error as error:
             raise InputError(AUDIO, uri[:80], f"its base64 is damaged: {error}") from error
-        if b"=" in carried[:whole] and start + SLICE < len(text):
+        if b"=" in piece and not is_last:
             raise InputError(AUDIO, uri[:80], "its base64 is damaged: it goes on after its end")
-        carried = carried[whole:]
-    return blocks
+
+
+def _plain(text: bytes) -> bytes:
+    """Base64 without white space, and with what some clients escape in it."""
+    if b"%" in text:
+        for escape, plain in _ESCAPES.items():
+            text = text.replace(escape, plain).replace(escape.lower(), plain)
+    return text.translate(None, _WHITE)

@@ -20,9 +20,12 @@ MAX_DEPTH = 64
 MAX_DIGITS = 308  # a float holds no larger number
 # Data URIs from this length on are not run through the parser, which would hold every other thread
 # up for as long as it reads them: half a second for 50 MB.
-LONG_BYTES = 2**18
+LONG_BYTES = 2**16
+MAX_BYTES = 2**18  # without those: far more than any request has
 NO_STORE = "no-store"
 
+# What encoders escape in a data URI: PHP the slash, all of them the line breaks of base64.
+_ESCAPES = ((b"\\/", b"/"), (b"\\n", b"\n"), (b"\\r", b"\r"))
 _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 _TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
 
@@ -45,12 +48,15 @@ def read_json(text: bytes | str) -> Any:
         The value.
 
     Raises:
-        JsonError: It is not UTF-8 or not JSON, is nested more than MAX_DEPTH levels deep, or holds
-            NaN, an infinity, a number of more than MAX_DIGITS digits, NUL or half a surrogate pair.
+        JsonError: It is not UTF-8 or not JSON, has more than MAX_BYTES besides long data URIs, is
+            nested more than MAX_DEPTH levels deep, or holds NaN, an infinity, a number of more than
+            MAX_DIGITS digits, NUL or half a surrogate pair.
     """
     aside: dict[str, str] = {}
     if isinstance(text, bytes) and len(text) > LONG_BYTES:
         text, aside = _set_aside(text)
+    if len(text) > MAX_BYTES:
+        raise JsonError(f"it has more than {MAX_BYTES} bytes besides its audio")
     decoded = _decoded(text)
     try:
         value = json.loads(
@@ -112,13 +118,15 @@ def encodable(value: Any, depth: int = 0) -> Any:
 def _set_aside(text: bytes) -> tuple[bytes, dict[str, str]]:
     """The text with a short token in place of each long data URI, and what each token stands for.
 
-    A data URI is plain ASCII without escapes, so it is what lies between two quotes.
+    A data URI is plain ASCII without quotes, so it is what lies between two of them.
     """
     pieces: list[bytes] = []
     aside: dict[str, str] = {}
     done = at = 0
     while (at := text.find(b'"data:', at)) >= 0 and (end := text.find(b'"', at + 1)) >= 0:
         uri = text[at + 1 : end] if end - at > LONG_BYTES else b""
+        for escape, plain in _ESCAPES:
+            uri = uri.replace(escape, plain)
         is_plain = uri.isascii() and b"\\" not in uri and b"\0" not in uri
         if uri and is_plain and text[at - 1 : at] != b"\\":
             token = f"data:{secrets.token_hex(16)}"

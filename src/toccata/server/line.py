@@ -19,6 +19,7 @@ WAITING, GIVEN, RUNNING = range(3)
 # One slot of so many is kept for short pieces.
 SHORT_SHARE = 4
 MAX_FETCHES = 64
+MAX_FETCHES_PER_OWNER = 16  # those that are here and wait for a slot included
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,10 @@ class Line:
         return len(self._held)
 
     @property
-    def full(self) -> bool:
-        return self._used() >= self._slots
+    def slots_left(self) -> int:
+        """How many slots are free, those that wait for one counted as if they had it."""
+        waiting = sum(self._places[one].width for one in self._waiting)
+        return max(0, self._slots - self._used() - waiting)
 
     @property
     def long_slots(self) -> int:
@@ -99,10 +102,10 @@ class Line:
         """Which is to be made ready next, if any: by owners in turn, and not too many at once."""
         ahead = self._ready | self._preparing
         pending = [one for one in self._waiting if one not in ahead]
-        fetching = [one for one in ahead if self._places[one].fetches]
-        room = len(fetching) < MAX_FETCHES
-        per_owner = Counter(self._places[one].owner for one in fetching)
-        able = [one for one in pending if room or not self._places[one].fetches]
+        fetched = [one for one in ahead if self._places[one].fetches]
+        per_owner = Counter(self._places[one].owner for one in fetched)
+        room = sum(one in self._preparing for one in fetched) < MAX_FETCHES
+        able = [one for one in pending if self._may_prepare(one, room, per_owner)]
         first = min(able, key=lambda one: self._turn_to_fetch(one, per_owner), default=None)
         if first is not None:
             self._preparing.add(first)
@@ -173,6 +176,10 @@ class Line:
         self._ready.discard(prediction_id)
         self._held[prediction_id] = WAITING
         return prediction_id
+
+    def _may_prepare(self, prediction_id: str, room: bool, per_owner: Counter[str]) -> bool:
+        place = self._places[prediction_id]
+        return not place.fetches or (room and per_owner[place.owner] < MAX_FETCHES_PER_OWNER)
 
     def _turn_to_fetch(self, prediction_id: str, per_owner: Counter[str]) -> tuple[bool, int]:
         place = self._places[prediction_id]

@@ -15,6 +15,7 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +29,9 @@ from toccata.errors import ToccataError
 
 REDIRECTS = (301, 302, 303, 307, 308)
 MAX_SHOWN_CHARS = 200
+MAX_URL_CHARACTERS = 8192
 MAX_PORT = 65535
+NUM_DNS_THREADS = 32
 # A name with thousands of addresses must not become thousands of connections.
 MAX_TRIED_ADDRESSES = 4
 # IPv6 addresses whose last 32 bits are an IPv4 address, which is where packets end up.
@@ -85,6 +88,8 @@ def check_url(url: str) -> None:
 
     Looks at the text only; the host is resolved and checked when it is connected to.
     """
+    if len(url) > MAX_URL_CHARACTERS:
+        raise OutsideError(url[:MAX_SHOWN_CHARS], "is too long; give a shorter address")
     parsed = _parsed(url)
     if parsed is None:
         raise OutsideError(url, "is not a valid address; give one like https://host/path")
@@ -128,10 +133,13 @@ def is_public(address: str) -> bool:
     return ip.is_global and not special and not any(ip in network for network in NOT_PUBLIC)
 
 
-async def resolve(host: str, port: int) -> list[str]:
-    """The IP addresses of a host, each once, the best first. Raises OSError, UnicodeError."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+async def resolve(host: str, port: int, threads: Executor | None = None) -> list[str]:
+    """The IP addresses of a host, each once, the best first. Raises OSError, UnicodeError.
+
+    threads: where it waits for name servers, which may be slow.
+    """
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(threads, look_up)
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
@@ -257,6 +265,8 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
 
     def __init__(self, allow_private: bool) -> None:
         self._allow_private = allow_private
+        # Of its own: names that resolve slowly must not hold up what else runs in threads.
+        self._threads = ThreadPoolExecutor(NUM_DNS_THREADS, "dns")
         self._sockets = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
@@ -280,7 +290,7 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
 
     async def _checked(self, host: str, port: int) -> list[str]:
         try:
-            addresses = await resolve(host, port)
+            addresses = await resolve(host, port, self._threads)
         except (OSError, UnicodeError) as error:
             raise _RefusedError("its host is not known; check the spelling") from error
         if addresses and (self._allow_private or all(is_public(one) for one in addresses)):

@@ -114,7 +114,9 @@ class Predictions:
             on_settled=self._let_go,
         )
         self._joining = 0  # accepted, and not in the line yet
-        self._creating: dict[str, asyncio.Task[Prediction]] = {}  # by fingerprint
+        # What is being created, by the fingerprint of its request; and what by a retry of one.
+        self._creating: dict[str, asyncio.Task[Prediction]] = {}
+        self._retried: dict[str, asyncio.Task[Prediction]] = {}
         self._disowned: set[str] = set()  # perhaps written, and refused
         self._drained_s: float | None = None  # when it is to be over; monotonic
         self._blocked_s = 0.0  # until when no job is given to the worker; monotonic
@@ -183,24 +185,40 @@ class Predictions:
             AlreadyExistsError: There is one with this id.
             StoreError, StorageError: What keeps it does not answer.
         """
-        self._admit(given, asked.get("owner") or "")
-        self._joining += 1
-        task = self._tasks.start(self._create(version, given, base, asked))
-        if fingerprint := asked.get("fingerprint"):
-            self._creating[fingerprint] = task
-            task.add_done_callback(lambda _: self._creating.pop(fingerprint, None))
+        fingerprint = asked.get("fingerprint") or ""
+        task = self._retried.get(fingerprint)  # which has overtaken this request
+        if task is None:
+            task = self._accept(version, given, base, asked)
+            _register(self._creating, fingerprint, task)
         return await asyncio.shield(task)
 
-    async def created_before(self, fingerprint: str) -> Prediction | None:
-        """What a request with this fingerprint created in the last minutes, or is creating now.
-
-        Raises:
-            StoreError: The database does not answer.
+    async def create_once(
+        self, version: Version, given: Mapping[str, Any], *, base: str, **asked: Any
+    ) -> Prediction:
+        """As `create`, for a request that repeats an earlier one with the same fingerprint: what
+        that one created in the last minutes, or is creating now, is not created again.
         """
-        if (task := self._creating.get(fingerprint)) is not None:
-            return await asyncio.shield(task)
-        found = await self._store.by_fingerprint(fingerprint, time.time() - REPEAT_S)
-        return None if found is None or found.id in self._disowned else found
+        fingerprint = asked["fingerprint"]
+        task = self._creating.get(fingerprint) or self._retried.get(fingerprint)
+        if task is None:
+            task = self._tasks.start(self._find_or_create(version, given, base, asked))
+            _register(self._retried, fingerprint, task)
+        return await asyncio.shield(task)
+
+    async def _find_or_create(
+        self, version: Version, given: Mapping[str, Any], base: str, asked: dict[str, Any]
+    ) -> Prediction:
+        found = await self._store.by_fingerprint(asked["fingerprint"], time.time() - REPEAT_S)
+        if found is not None and found.id not in self._disowned:
+            return found
+        return await self._accept(version, given, base, asked)
+
+    def _accept(
+        self, version: Version, given: Mapping[str, Any], base: str, asked: dict[str, Any]
+    ) -> asyncio.Task[Prediction]:
+        self._admit(given, asked.get("owner") or "")
+        self._joining += 1
+        return self._tasks.start(self._create(version, given, base, asked))
 
     async def cancel(self, prediction_id: str, status: str = CANCELED) -> Prediction | None:
         """End it now; the worker lets go of its slot at its next step. As it is then."""
@@ -239,7 +257,7 @@ class Predictions:
     @property
     def full(self) -> bool:
         """Whether all slots of the worker are taken."""
-        return self._line.full or self._line.waiting + self._joining > 0
+        return self._line.slots_left <= self._joining
 
     def counts(self) -> Mapping[str, int]:
         return {"waiting": self._line.waiting, "active": self._line.active}
@@ -408,3 +426,16 @@ class Predictions:
         folder = self._journal.folder(prediction_id)
         self._tasks.start(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
         self._dispatch()
+
+
+def _register(
+    tasks: dict[str, asyncio.Task[Prediction]], name: str, task: asyncio.Task[Prediction]
+) -> None:
+    """Keep a task under its name until it is done."""
+    tasks[name] = task
+
+    def remove(_: object) -> None:
+        if tasks.get(name) is task:
+            del tasks[name]
+
+    task.add_done_callback(remove)

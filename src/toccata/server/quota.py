@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from toccata.errors import ToccataError
@@ -36,8 +37,20 @@ class UploadQuota:
         for file in files:
             self._kept.setdefault(file.id, (file.size, file.expires_at or float("inf"), ""))
 
-    def add(self, file: StoredFile, owner: str) -> None:
+    @contextmanager
+    def reserved(self, owner: str, file: StoredFile) -> Iterator[None]:
+        """Count a file from now on, and no longer if the block that stores it fails.
+
+        Raises:
+            QuotaError: `owner` may not keep so much more.
+        """
+        self.check(owner, file.size)
         self._kept[file.id] = (file.size, file.expires_at or float("inf"), owner)
+        try:
+            yield
+        except BaseException:
+            self.remove(file.id)
+            raise
 
     def remove(self, file_id: str) -> None:
         self._kept.pop(file_id, None)

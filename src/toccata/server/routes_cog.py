@@ -96,7 +96,10 @@ async def create(request: Request) -> JSONResponse:
     ask = read_ask(VERSION, await json_object(request), allow_private=_allows_private(request))
     if ask.id is not None and await parts(request).store.get(ask.id) is not None:
         raise _id_taken()
-    return await _run(request, ask)
+    try:
+        return await _run(request, ask)
+    except AlreadyExistsError as error:
+        raise _id_taken() from error
 
 
 @api.put("/predictions/{prediction_id}")
@@ -108,7 +111,12 @@ async def create_once(request: Request, prediction_id: str) -> JSONResponse:
     ask = read_ask(VERSION, await json_object(request), prediction_id, allow_private=private)
     known = await parts(request).store.get(prediction_id)
     if known is None:
-        return await _run(request, ask)
+        try:
+            return await _run(request, ask)
+        except AlreadyExistsError:  # another request with this id was faster
+            known = await parts(request).store.get(prediction_id)
+    if known is None:
+        raise _id_taken()
     return JSONResponse(await _shown(request, known), 200 if known.ended else 202)
 
 
@@ -174,8 +182,6 @@ async def _accept(request: Request, ask: Ask) -> Prediction:
         )
     except QueueFullError as error:
         raise CogRefusal(503, {"error": str(error), "status": "failed"}) from error
-    except AlreadyExistsError as error:
-        raise _id_taken() from error
     except InputError as error:
         problem = Problem("value_error", f"input.{error.field}", error.allowed)
         raise CogRefusal(422, CogInvalid([problem]).to_detail()) from error

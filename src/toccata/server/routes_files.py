@@ -27,7 +27,7 @@ from toccata.server.answers import (
 )
 from toccata.server.cursors import cursor_of, cursor_to
 from toccata.server.ids import new_key
-from toccata.server.json_text import JsonError, JSONResponse, read_json, text_problem
+from toccata.server.json_text import MAX_DEPTH, JsonError, JSONResponse, read_json, text_problem
 from toccata.server.store import StoredFile
 from toccata.server.views import file_json, page_json
 
@@ -122,22 +122,21 @@ async def keep_file(
         local = Path(folder) / "content"
         with local.open("wb") as out:
             size, sha256, md5 = await _copy(content, out)
-        server.quota.check(owner, size)
-        await server.storage.put(f"files/{file_id}", local)
-    now = time.time()
-    file = StoredFile(
-        id=file_id,
-        created_at=now,
-        expires_at=now + KEPT_S,
-        name=_plain_name(name),
-        content_type=kind[:200],
-        size=size,
-        sha256=sha256,
-        md5=md5,
-        metadata=metadata,
-    )
-    await server.store.add_file(file)
-    server.quota.add(file, owner)
+        now = time.time()
+        file = StoredFile(
+            id=file_id,
+            created_at=now,
+            expires_at=now + KEPT_S,
+            name=_plain_name(name),
+            content_type=kind[:200],
+            size=size,
+            sha256=sha256,
+            md5=md5,
+            metadata=metadata,
+        )
+        with server.quota.reserved(owner, file):
+            await server.storage.put(f"files/{file_id}", local)
+            await server.store.add_file(file)
     return file
 
 
@@ -179,6 +178,8 @@ def _bracketed(form: FormData) -> dict[str, Any]:
             continue
         if problem := text_problem(name + value):
             raise refuse(400, f"metadata: {problem}")
+        if len(keys) > MAX_DEPTH:
+            raise refuse(400, f"metadata: it is nested more than {MAX_DEPTH} levels deep")
         inner = metadata
         for key in keys[:-1]:
             deeper = inner.setdefault(key, {})

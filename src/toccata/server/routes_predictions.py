@@ -169,9 +169,7 @@ async def _create(request: Request, body: Mapping[str, Any], version: Version | 
     fingerprint = await asyncio.to_thread(
         _fingerprint, request.headers.get("authorization"), await request.body()
     )
-    made = await _repeated(request, fingerprint)
-    if made is None:
-        made = await _accept(request, body, version, given, held_s, fingerprint=fingerprint)
+    made = await _accept(request, body, version, given, held_s, fingerprint=fingerprint)
     if held_s is None:
         return JSONResponse(await shown(request, made), 201)
     return await _held(request, made, held_s)
@@ -190,7 +188,9 @@ async def _accept(
     after = request.headers.get("cancel-after")
     try:
         deadline = None if after is None else time.time() + parse_duration_s(after)
-        return await parts(request).predictions.create(
+        predictions = parts(request).predictions
+        create = predictions.create_once if _is_retry(request) else predictions.create
+        return await create(
             version,
             given,
             base=address(request).base,
@@ -251,11 +251,9 @@ def _fingerprint(authorization: str | None, body: bytes) -> str:
     return digest.hexdigest()
 
 
-async def _repeated(request: Request, fingerprint: str) -> Prediction | None:
-    """What this very request made before, if the client says that it is a retry."""
-    if not _RETRY.fullmatch(request.headers.get("x-stainless-retry-count", "")):
-        return None
-    return await parts(request).predictions.created_before(fingerprint)
+def _is_retry(request: Request) -> bool:
+    """Whether the client says that it has sent this very request before."""
+    return _RETRY.fullmatch(request.headers.get("x-stainless-retry-count", "")) is not None
 
 
 def _webhook(body: Mapping[str, Any], allow_private: bool) -> tuple[str | None, tuple[str, ...]]:

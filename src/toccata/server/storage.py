@@ -48,11 +48,12 @@ class Storage:
         try:
             base, root = fsspec.url_to_fs(url)
             base.makedirs(root, exist_ok=True)
+            self._files = DirFileSystem(path=root, fs=base)
+            self.ping()
         except Exception as error:  # every file system has errors of its own
             reason = str(error) or type(error).__name__
             why = f"it cannot be used ({reason}); give a folder or an address like s3://bucket"
             raise InputError("storage", url, why) from error
-        self._files = DirFileSystem(path=root, fs=base)
 
     def put(self, name: str, source: Path) -> None:
         """Keep the bytes of a local file as `name`: all of them, or nothing."""
@@ -98,10 +99,9 @@ class Storage:
                 self._files.rm(name)
 
     def ping(self) -> None:
-        """Ask it for something, so that it is known whether it answers."""
-        with _answers():
-            self._files.invalidate_cache()
-            self._files.exists("ping")
+        """Write something, so that it is known whether it takes files."""
+        with _answers(), self._files.open("ping", "wb") as kept:
+            kept.write(b"ping")
 
 
 class AsyncStorage:

@@ -307,12 +307,17 @@ class Store:
     def expired_files(self, now: float) -> list[str]:
         """Those whose time is over and that no open prediction names in its inputs."""
         query = select(FILES.c.id).where(FILES.c.expires_at < now)
-        inputs = select(PREDICTIONS.c.input).where(PREDICTIONS.c.status.in_(OPEN))
         with self._transaction() as connection:
             expired = list(connection.execute(query).scalars())
-            named = list(connection.execute(inputs).scalars()) if expired else []
-        used = " ".join(str(given.get("input_audio") or "") for given in named)
+        used = self.audio_in_use() if expired else ""
         return [file_id for file_id in expired if file_id not in used]
+
+    def audio_in_use(self) -> str:
+        """All addresses that open predictions name as their audio, in one text."""
+        inputs = select(PREDICTIONS.c.input).where(PREDICTIONS.c.status.in_(OPEN))
+        with self._transaction() as connection:
+            named = list(connection.execute(inputs).scalars())
+        return " ".join(str(given.get("input_audio") or "") for given in named)
 
     def own(self, name: str, make: Callable[[], str]) -> str:
         """A value that the server made for itself once, such as its webhook secret."""

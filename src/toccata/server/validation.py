@@ -14,6 +14,7 @@ from typing import Any
 from toccata.errors import InputError, ToccataError
 from toccata.inputs import checked
 from toccata.schema import MAX_PROMPT_CHARACTERS, Field
+from toccata.server.outside import MAX_URL_CHARACTERS
 from toccata.server.versions import Version
 
 _SCHEMES = ("http", "https", "data")  # and no path, which would be one on the server
@@ -159,6 +160,8 @@ def _fault(field: Field, value: Any) -> _Fault | None:
     if field.choices and value not in field.choices:
         return _Fault("choice", field, given)
     if field.kind == "audio" and value.partition(":")[0].lower() not in _SCHEMES:
+        return _Fault("uri", field, given)
+    if field.kind == "audio" and value[:5].lower() != "data:" and len(value) > MAX_URL_CHARACTERS:
         return _Fault("uri", field, given)
     try:
         checked(field, value)
