@@ -174,6 +174,12 @@ def check_item(index: int, one: object) -> None:
         raise _not_valid(f"wanted[{index}]", one, cure)
 
 
+def check_name(name: object) -> None:
+    """Raises InputError for what cannot name a model."""
+    if not isinstance(name, str | os.PathLike):
+        raise _not_valid("name", name, "use the name of a model, a hub id or a folder")
+
+
 def checked_slots(slots: object) -> int:
     """How many requests run at once. Raises InputError."""
     number = plain(slots)

@@ -5,7 +5,6 @@ check -> conditions -> engine -> codec decode -> continuation join -> level -> f
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from toccata.audio.audio_input import AudioInput
 from toccata.audio.loudness import level
 from toccata.audio.waveform import fade, resample, to_model_channels
-from toccata.brief import Brief, check_item, checked_chunk_s, checked_slots, listed
+from toccata.brief import Brief, check_item, check_name, checked_chunk_s, checked_slots, listed
 from toccata.engine.engine import Engine
 from toccata.errors import CancelledError, ClosedError, InputError, InputErrors, ToccataError
 from toccata.families.model import Model
@@ -57,9 +56,7 @@ def load(
     from toccata.families.lora_names import labels
     from toccata.families.musicgen import load_model
 
-    if not isinstance(name, str | os.PathLike):
-        cure = "use the name of a model, a hub id or a folder"
-        raise InputError("name", name, cure, "is None" if name is None else None)
+    check_name(name)
     slots = checked_slots(slots)
     model = load_model(name, device=device, precision=precision, offline=offline, lora=lora)
     return Toccata(model, slots, labels(lora))
