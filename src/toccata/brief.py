@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from toccata.errors import InputError, InputErrors
-from toccata.inputs import Inputs, checked, draw_seed
+from toccata.inputs import Inputs, checked, draw_seed, plain
 from toccata.schema import EXTENDED, RANDOM_SEED
 from toccata.types import SamplingParams, Waveform
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the command line imports this, and waits for no numpy
 
 STRIDE_OF_SEGMENT = 0.6
 MOST_BETA = 100
+MOST_CHUNK_S = 10**9
 
 # What they may be is kept in one table, under the names of the 14 inputs.
 _INPUTS = {
@@ -83,13 +84,14 @@ class Brief:
         Raises InputErrors with every problem there is, AudioError for audio that cannot be read.
         """
         own = {**vars(defaults), "stride_s": STRIDE_OF_SEGMENT * segment_s}
-        missing = {name: value for name, value in own.items() if getattr(self, name) is None}
-        brief = replace(self, **missing)
+        given = {name: plain(value) for name, value in vars(self).items()}
+        missing = {name: value for name, value in own.items() if given[name] is None}
+        brief = Brief(**{**given, **missing})
         problems = list(brief._problems(segment_s))
         if problems:
             raise InputErrors(problems)
-        drawn = self.seed is None or self.seed == RANDOM_SEED
-        seed = draw_seed() if drawn else self.seed
+        drawn = brief.seed is None or brief.seed == RANDOM_SEED
+        seed = draw_seed() if drawn else brief.seed
         return replace(
             brief, seed=seed, melody=self._read("melody"), continue_from=self._read("continue_from")
         )
@@ -120,14 +122,14 @@ class Brief:
                 checked(EXTENDED[published], getattr(self, name))
             except InputError as problem:
                 yield InputError(name, problem.value, problem.allowed)
-        if not _is_number(self.stride_s, high=segment_s) or self.stride_s == 0:
+        if not is_number(self.stride_s, high=segment_s) or self.stride_s == 0:
             allowed = f"it must be more than 0 and at most {segment_s:g}, the model's segment"
             yield InputError("stride_s", self.stride_s, allowed)
-        if not _is_number(self.cfg_beta, high=MOST_BETA):
+        if not is_number(self.cfg_beta, high=MOST_BETA):
             yield InputError("cfg_beta", self.cfg_beta, f"use a number from 0 to {MOST_BETA}")
         yield from self._problems_of_audio()
         for name in ("fade_in_s", "fade_out_s"):
-            if not _is_number(value := getattr(self, name)):
+            if not is_number(value := getattr(self, name)):
                 yield InputError(name, value, "use 0 or more seconds")
 
     def _problems_of_audio(self) -> Iterator[InputError]:
@@ -157,6 +159,48 @@ def brief_options(inputs: Inputs, part: Waveform | None) -> dict[str, Any]:
     }
 
 
-def _is_number(value: object, high: float = float("inf")) -> bool:
+def listed(wanted: object) -> Iterable[Any]:
+    """`wanted`, unless it is one request in the place of a list of them: InputError."""
+    if isinstance(wanted, str | bytes | Mapping) or not isinstance(wanted, Iterable):
+        cure = "give a list of requests: prompts, keyword arguments of generate, or Briefs"
+        raise _not_valid("wanted", wanted, cure)
+    return wanted
+
+
+def check_item(index: int, one: object) -> None:
+    """Raises InputError for what cannot be the request at `index` of a list."""
+    if not isinstance(one, Brief | str | Mapping):
+        cure = "use a prompt, the keyword arguments of generate, or a Brief"
+        raise _not_valid(f"wanted[{index}]", one, cure)
+
+
+def check_name(name: object) -> None:
+    """Raises InputError for what cannot name a model."""
+    if not isinstance(name, str | os.PathLike):
+        raise _not_valid("name", name, "use the name of a model, a hub id or a folder")
+
+
+def checked_slots(slots: object) -> int:
+    """How many requests run at once. Raises InputError."""
+    number = plain(slots)
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise _not_valid("slots", slots, "use a whole number from 1 on")
+    return number
+
+
+def checked_chunk_s(chunk_s: object) -> float:
+    """How long the pieces of a stream are. Raises InputError."""
+    number = plain(chunk_s)
+    if not is_number(number, high=MOST_CHUNK_S) or number == 0:
+        raise _not_valid("chunk_s", chunk_s, "use more than 0 seconds")
+    return number
+
+
+def _not_valid(field: str, value: object, cure: str) -> InputError:
+    """For values that must be there: None is as wrong as any other."""
+    return InputError(field, value, cure, "is None" if value is None else None)
+
+
+def is_number(value: object, high: float = float("inf")) -> TypeGuard[float]:
     """A number from 0 to `high`, nan excluded; True and False are none."""
     return not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= high

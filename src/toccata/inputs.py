@@ -10,6 +10,7 @@ import secrets
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,15 @@ def _boolean(field: Field, value: object) -> bool:
     return value
 
 
+def plain(value: object) -> object:
+    """A number of numpy's as Python's; all else as it is, booleans too."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not hasattr(value, "item"):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
 def _number(field: Field, value: object) -> int | float:
+    value = plain(value)
     # To Python a bool is an int: true would pass for a duration of one second.
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _wrong(field, value)

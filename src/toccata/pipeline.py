@@ -16,7 +16,7 @@ import torch
 from toccata.audio.audio_input import AudioInput
 from toccata.audio.loudness import level
 from toccata.audio.waveform import fade, resample, to_model_channels
-from toccata.brief import Brief
+from toccata.brief import Brief, check_item, check_name, checked_chunk_s, checked_slots, listed
 from toccata.engine.engine import Engine
 from toccata.errors import CancelledError, ClosedError, InputError, InputErrors, ToccataError
 from toccata.families.model import Model
@@ -39,7 +39,7 @@ Cancel = Callable[[], bool]
 def load(
     name: str | Path = "mini",
     *,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     precision: str | None = None,
     slots: int = 8,
     offline: bool | None = None,
@@ -56,6 +56,8 @@ def load(
     from toccata.families.lora_names import labels
     from toccata.families.musicgen import load_model
 
+    check_name(name)
+    slots = checked_slots(slots)
     model = load_model(name, device=device, precision=precision, offline=offline, lora=lora)
     return Toccata(model, slots, labels(lora))
 
@@ -68,7 +70,8 @@ class Toccata:
 
     def __init__(self, model: Model, slots: int = 8, lora: str = "") -> None:
         """lora: what was added to the model, for the tags of what it makes."""
-        self._parts: tuple[Model, Engine] | None = (model, Engine(model, slots))
+        engine = Engine(model, checked_slots(slots))
+        self._parts: tuple[Model, Engine] | None = (model, engine)
         self._name = model.name
         self._tags = {"lora": lora} if lora else {}
 
@@ -148,6 +151,7 @@ class Toccata:
         alone. Progress is of all together. If one fails, all end with its error.
 
         Raises:
+            InputError: `wanted` is no list.
             InputErrors: With every problem of every item; each is named "wanted[INDEX].FIELD".
             AudioError, GenerationError: Of one item; the message begins with "wanted[INDEX]: ".
             CancelledError: `cancel` returned True.
@@ -172,8 +176,10 @@ class Toccata:
         """Make one clip and yield it as it becomes known, about `chunk_s` at a time.
 
         The chunks joined are what `generate` makes before its level and fades, which need the
-        whole clip and are left out here. Closing the iterator ends the request.
+        whole clip and are left out here. Closing the iterator ends the request. Raises InputErrors,
+        InputError for a `chunk_s` that is not above 0, GenerationError.
         """
+        chunk_s = checked_chunk_s(chunk_s)
         brief = self._settled({"prompt": prompt, **options})
         chunk_frames = max(1, round(chunk_s * self.model.codec.frame_rate_hz))
         return self._stream(brief, chunk_frames)
@@ -208,8 +214,9 @@ class Toccata:
     def _settled_all(self, wanted: Sequence[Brief | str | Mapping[str, Any]]) -> list[Brief]:
         briefs: list[Brief] = []
         problems: list[InputError] = []
-        for index, one in enumerate(wanted):
+        for index, one in enumerate(listed(wanted)):
             try:
+                check_item(index, one)
                 with _of_item(index):
                     briefs.append(self._settled(one))
             except InputErrors as error:

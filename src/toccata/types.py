@@ -68,7 +68,7 @@ class Waveform:
 
         Raises:
             AudioError: The suffix is not that of an audio format, or the file cannot be written.
-            InputError: The format or an option is wrong.
+            InputError: The format or an option is wrong, or the suffix names another format.
         """
         from toccata.audio.files import save
 

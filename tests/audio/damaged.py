@@ -32,3 +32,9 @@ def with_big_size(data: bytes, chunk: bytes, size: int, form: str = ">I") -> byt
     """With the size field behind the name `chunk` replaced."""
     at = data.index(chunk) + len(chunk)
     return data[:at] + struct.pack(form, size) + data[at + struct.calcsize(form) :]
+
+
+def flac_of_unknown_length(data: bytes) -> bytes:
+    """FLAC as programs leave it that cannot go back to its header."""
+    total = data.index(b"fLaC") + 21
+    return data[:total] + bytes((data[total] & 0xF0, 0, 0, 0, 0)) + data[total + 5 :]

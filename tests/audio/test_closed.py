@@ -59,6 +59,13 @@ def test_no_demuxer_takes_a_playlist_for_its_own(kind: Kind, canary: Path) -> No
             list(opened.blocks)
 
 
+@pytest.mark.parametrize("mark", [b"", b"fLaC", b"OggS"])
+def test_nor_do_those_of_flac(mark: bytes, canary: Path) -> None:
+    for data in playlists(canary).values():
+        with pytest.raises(AudioError), decoding(mark + data, "flac") as opened:
+            list(opened.blocks)
+
+
 def box(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I4s", len(content) + 8, name) + content
 

@@ -101,3 +101,51 @@ def test_caf_of_unknown_length() -> None:
     samples, said = heard(data)
     np.testing.assert_allclose(samples, TONE.samples, atol=1e-4)
     assert not said
+
+
+LIST = b"LIST\x1a\0\0\0INFOISFT\x0e\0\0\0Lavf58.29.100\0"
+
+
+@pytest.mark.parametrize(
+    "tail", [LIST, b"id3 \x05\0\0\0ID3ab\0" + LIST, LIST + b"JUNK\x03\0\0\0abc"]
+)
+@pytest.mark.parametrize("size", [0, 768, 2**32 - 1])
+def test_chunks_behind_samples_of_unknown_length_are_not_heard(tail: bytes, size: int) -> None:
+    samples, _ = heard(damaged.wav_with_size(WAV, size) + tail)
+    assert samples.shape == TONE.samples.shape
+    np.testing.assert_allclose(samples, TONE.samples, atol=1e-4)
+
+
+def test_tags_behind_aiff_of_unknown_length_are_not_heard() -> None:
+    lost = damaged.with_big_size(SIBLINGS["AIFF"], b"SSND", 0)
+    samples, _ = heard(lost + b"NAME\0\0\0\x04Song" + b"ANNO\0\0\0\x03abc\0")
+    assert samples.shape == TONE.samples.shape
+
+
+def test_samples_that_look_like_a_chunk_stay() -> None:
+    samples, _ = heard(damaged.wav_with_size(WAV[:-64] + LIST + WAV[-64 + len(LIST) :], 0))
+    assert samples.shape == TONE.samples.shape
+
+
+@pytest.mark.parametrize("more", [LIST, b""])
+def test_of_two_bodies_the_first_is_heard(more: bytes) -> None:
+    second = b"data" + struct.pack("<I", 4000) + bytes(4000)
+    samples, said = heard(WAV + more + second)
+    np.testing.assert_allclose(samples, TONE.samples, atol=1e-4)
+    assert not said
+
+
+@pytest.mark.parametrize("depth", [16, 24])
+def test_bw64_is_read(depth: int) -> None:
+    data = libsndfile_bytes(TONE, "RF64", f"PCM_{depth}")
+    assert data.startswith(b"RF64")
+    samples, said = heard(b"BW64" + data[4:])
+    np.testing.assert_allclose(samples, TONE.samples, atol=1e-4)
+    assert not said
+
+
+@pytest.mark.parametrize("more", [2, 60, 4001])
+def test_what_is_behind_the_samples_of_w64_is_not_heard(more: int) -> None:
+    samples, _ = heard(SIBLINGS["W64"] + b"a" * more)
+    assert samples.shape == TONE.samples.shape
+    np.testing.assert_allclose(samples, TONE.samples, atol=1e-4)

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toccata.audio import mpeg
+from toccata.audio import flac, mpeg
 from toccata.audio.repair import repaired
 from toccata.audio.sniff import Kind
 from toccata.errors import AudioError
@@ -79,9 +79,8 @@ def decoding(data: bytes, kind: Kind, start_s: float = 0.0) -> Iterator[Decoding
     import av
     import soundfile
 
-    by_av = kind in _DEMUXERS and not _is_plain_caf(data, kind)
     try:
-        with _with_av(data, kind) if by_av else _with_soundfile(data, kind, start_s) as opened:
+        with _opened(data, kind, start_s) as opened:
             yield opened
     except (soundfile.SoundFileError, av.FFmpegError) as error:
         reason = getattr(error, "error_string", None) or getattr(error, "strerror", None)
@@ -89,8 +88,27 @@ def decoding(data: bytes, kind: Kind, start_s: float = 0.0) -> Iterator[Decoding
         raise AudioError(f"is damaged or cut short{why}; export or download it again") from error
 
 
-def _is_plain_caf(data: bytes, kind: Kind) -> bool:
-    return kind == "caf" and data[_CAF_FORMAT - 4 : _CAF_FORMAT] in _CAF_PLAIN
+def _opened(data: bytes, kind: Kind, start_s: float) -> AbstractContextManager[Decoding]:
+    demuxer = _demuxer(data, kind)
+    if demuxer is None:
+        return _with_soundfile(data, kind, start_s)
+    return _with_av(data, kind, demuxer)
+
+
+def _demuxer(data: bytes, kind: Kind) -> str | None:
+    """FFmpeg's demuxer for `data`; None where libsndfile reads it."""
+    if kind == "flac":
+        return _flac_demuxer(data)
+    is_plain_caf = kind == "caf" and data[_CAF_FORMAT - 4 : _CAF_FORMAT] in _CAF_PLAIN
+    return None if is_plain_caf else _DEMUXERS.get(kind)
+
+
+def _flac_demuxer(data: bytes) -> str | None:
+    """libsndfile cannot seek in FLAC of unknown length, and does so after each block it reads; nor
+    does it read all that FFmpeg writes in Ogg."""
+    if data[:4] == b"OggS":
+        return "ogg"
+    return "flac" if flac.declared_s(data) is None else None
 
 
 @contextmanager
@@ -114,10 +132,10 @@ def _soundfile_blocks(file: Any, order: tuple[int, ...] | None) -> Iterator[NDAr
 
 
 @contextmanager
-def _with_av(data: bytes, kind: Kind) -> Iterator[Decoding]:
+def _with_av(data: bytes, kind: Kind, demuxer: str) -> Iterator[Decoding]:
     import av
 
-    source, demuxer = io.BytesIO(data), _DEMUXERS[kind]
+    source = io.BytesIO(data)
     options = {**_CLOSED, "format_whitelist": demuxer}
     with av.open(source, format=demuxer, options=options, metadata_errors="replace") as container:
         stream = _audio_stream(container)
@@ -128,7 +146,7 @@ def _with_av(data: bytes, kind: Kind) -> Iterator[Decoding]:
         # HE-AAC: the header has half the rate which the decoder gives, so the frame decides.
         rate = first[0]
         length_s = _exact_s(stream)
-        declared_s = length_s or mpeg.declared_s(data) or _about_s(container, kind)
+        declared_s = length_s or _in_header_s(data, kind) or _about_s(container, kind)
         same = _same_form(first, blocks)
         if length_s is not None:
             same = _up_to(same, round(length_s * rate))
@@ -207,6 +225,10 @@ def _exact_s(stream: Any) -> float | None:
     """MP4 alone knows a track's length in samples; ADTS guesses one, Matroska has none."""
     is_mp4 = "mp4" in stream.container.format.name
     return float(stream.duration * stream.time_base) if is_mp4 and stream.duration else None
+
+
+def _in_header_s(data: bytes, kind: Kind) -> float | None:
+    return flac.declared_s(data) if kind == "flac" else mpeg.declared_s(data)
 
 
 def _about_s(container: Any, kind: Kind) -> float | None:

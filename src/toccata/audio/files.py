@@ -205,12 +205,11 @@ def write(
     """Write `waveform` as wav, mp3, flac or ogg; None takes the suffix of a path, else wav.
 
     bit_depth is for wav (32: float) and flac, bitrate_kbps for mp3 and ogg (None: mp3 of
-    192 in mono and 320 in stereo, ogg of Vorbis' quality 6). A path is replaced at once
-    when all is written: a failure leaves what was there. Integers are rounded and held at full
-    scale. Raises AudioError, or InputError for a wrong option.
+    192 in mono and 320 in stereo, ogg of Vorbis' quality 6). A path is replaced at once when all is
+    written: a failure leaves what was there. Integers are rounded and held at full scale. Raises
+    AudioError, or InputError for a wrong option and a format that the suffix contradicts.
     """
-    is_path = isinstance(target, str | Path)
-    name = format or (format_of(Path(str(target))) if is_path else "wav")
+    name = _format(target, format)
     data = encode(waveform, name, bit_depth, bitrate_kbps)
     if tags:
         data = tagged(data, tags)
@@ -218,6 +217,19 @@ def write(
         _write_whole(Path(target), data)
     else:
         target.write(data)
+
+
+def _format(target: object, format: str | None) -> str:
+    """Raises InputError for a format that is not the one the target's suffix names."""
+    if not isinstance(target, str | Path):
+        return format or "wav"
+    if not format:
+        return format_of(Path(target))
+    suffix = Path(target).suffix.lower().removeprefix(".")
+    if suffix in FORMATS and format in FORMATS and suffix != format:
+        cure = f"{target} ends in .{suffix}: leave out format, or give the file another name"
+        raise InputError("format", format, cure)
+    return format
 
 
 def format_of(path: Path) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from toccata.audio.riff import chunks, is_chunk_name, rf64_data_size
+from toccata.audio.riff import chunks, is_chunk_name, rf64_data_size, tail_start
 from toccata.audio.sniff import Kind
 from toccata.audio.source import Spliced
 from toccata.errors import AudioError
@@ -59,14 +59,16 @@ def repaired(data: bytes, kind: Kind) -> tuple[io.RawIOBase | io.BytesIO, str | 
         raise AudioError(f"is a {kind} without samples; {_AGAIN}")
     there = len(data) - body.start
     size, warning = _size(data, body, there, container)
-    if size == body.declared and not _lacks_pad_bytes(data, kind):
+    if size == body.declared and not _misleads(data, kind, body.start + size):
         return io.BytesIO(data), warning
     return container.resized(data, body, size), warning
 
 
 def _size(data: bytes, body: Body, there: int, container: Container) -> tuple[int, str | None]:
     declared = body.declared
-    if declared is None or declared == there:
+    if declared is None:
+        return _without_tail(data, body, container), None
+    if declared == there:
         return there, None
     if declared > there:
         if declared - there > _SLACK_BYTES + _SLACK_SHARE * declared:
@@ -79,13 +81,35 @@ def _size(data: bytes, body: Body, there: int, container: Container) -> tuple[in
     end = body.start + declared
     if data.startswith(_TAGS, end) or (container.is_tail and container.is_tail(data, end)):
         return declared, None
-    return there, f"its header leaves out {behind} bytes of samples; it was read to its end"
+    size = _without_tail(data, body, container)
+    left_out = f"its header leaves out {size - declared} bytes of samples"
+    return size, f"{left_out}; it was read to its end"
 
 
-def _lacks_pad_bytes(data: bytes, kind: Kind) -> bool:
-    """libsndfile does not find what is behind an odd chunk without its pad byte."""
-    if kind != "wav":
-        return False
+def _without_tail(data: bytes, body: Body, container: Container) -> int:
+    """The size of a body of unknown length: to the chunks at the end of the file, if any."""
+    end = len(data)
+    if container.is_tail is _is_riff_tail:
+        end = max(body.start, tail_start(data, body.start))
+    return end - body.start
+
+
+def _misleads(data: bytes, kind: Kind, end: int) -> bool:
+    """Whether libsndfile would get a sound file wrong, whose samples end at `end`.
+
+    It does not know BW64, takes a second body for the first, reads what is behind that of w64 as
+    samples, and does not find what is behind an odd chunk without its pad byte.
+    """
+    if kind == "w64":
+        return end < len(data)
+    return kind == "wav" and (
+        data[:4] == b"BW64"
+        or sum(chunk.name == b"data" for chunk in chunks(data)) > 1
+        or _lacks_pad_bytes(data)
+    )
+
+
+def _lacks_pad_bytes(data: bytes) -> bool:
     for chunk in chunks(data):
         if chunk.name == b"data":
             return False
@@ -172,7 +196,9 @@ def _w64_body(data: bytes) -> Body | None:
 
 
 def _w64_resized(data: bytes, body: Body, size: int) -> Spliced:
-    return _patched(data, body.start - 8, struct.pack("<Q", size + 24))
+    """Without what is behind the samples."""
+    view, field = memoryview(data), struct.pack("<Q", size + 24)
+    return Spliced(view[: body.start - 8], field, view[body.start : body.start + size])
 
 
 def _is_w64_tail(data: bytes, end: int) -> bool:

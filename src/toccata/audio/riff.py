@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 UNKNOWN_SIZE = 0xFFFFFFFF  # what a writer puts that cannot know the length, and RF64 always
 _PRACTICALLY_UNKNOWN = 0x7FFFF000  # some recorders put 2 GiB less a header instead
+# What programs put behind the samples of wav and AIFF.
+_BEHIND = re.compile(
+    rb"LIST|ID3 |id3 |bext|iXML|_PMX|cue |smpl|inst|INST|fact|JUNK|junk|PAD |FLLR|cart|acid|afsp|"
+    rb"axml|chna|plst|DISP|PEAK|LGWV|SAUR|umid|minf|elm1|regn|"
+    rb"NAME|AUTH|\(c\) |ANNO|MARK|MIDI|AESD|APPL|COMT|CHAN|basc|trns|cate"
+)
+_TAIL_BYTES = 2**24  # where they are looked for: pictures among tags are large
 
 
 class Chunk(NamedTuple):
@@ -32,6 +40,23 @@ def chunks(data: bytes, start: int = 12) -> Iterator[Chunk]:
 def is_chunk_name(name: bytes) -> bool:
     """Four printable characters, of which the first is a letter or a digit."""
     return len(name) == 4 and name[:1].isalnum() and name.isascii() and all(c >= 32 for c in name)
+
+
+def tail_start(data: bytes, body: int) -> int:
+    """Where the chunks start that end with the file, in a file whose samples start at `body`.
+
+    For headers that do not say how long the samples are. Only chunks of known names count, each
+    of which ends where the next one starts; without any it is the end of the file.
+    """
+    order = ">I" if data[:4] in (b"RIFX", b"FORM") else "<I"
+    window = max(body, len(data) - _TAIL_BYTES)
+    starts = {len(data)}
+    for found in reversed(list(_BEHIND.finditer(data, window, len(data) - 4))):
+        start = found.start()
+        (size,) = struct.unpack_from(order, data, start + 4)
+        if not starts.isdisjoint((start + 8 + size, start + 8 + size + size % 2)):
+            starts.add(start)
+    return min(starts)
 
 
 def _behind(data: bytes, end: int, size: int) -> int:

@@ -35,6 +35,7 @@ _OGG_CODECS: tuple[tuple[bytes, Kind], ...] = (
     (b"\x01vorbis", "vorbis"),
     (b"OpusHead", "opus"),
     (b"\x7fFLAC", "flac"),
+    (b"fLaC", "flac"),  # as it was before version 1.1.1 of FLAC
 )
 _LOOKS_LIKE = (
     (b"", b"\x89PNG", "a PNG picture"),

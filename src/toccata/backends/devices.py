@@ -43,10 +43,11 @@ DEFAULTS = {"cpu": "int8", "cuda": "bf16", "mps": "fp32"}
 X86 = ("x86_64", "amd64")
 
 
-def pick_device(name: str | None = None) -> torch.device:
-    """`name` checked, or the best there is. Raises InputError for one this machine lacks."""
-    if name is None:
+def pick_device(device: str | torch.device | None = None) -> torch.device:
+    """`device` checked, or the best there is. Raises InputError for one this machine lacks."""
+    if device is None:
         return torch.device(_best())
+    name = str(device)
     kind = name.partition(":")[0]
     if kind not in DEFAULTS:
         raise InputError("device", name, "use " + ", ".join(DEFAULTS))

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 def load_model(
     name: str | Path,
     *,
-    device: str | None = None,
+    device: str | torch.device | None = None,
     precision: str | None = None,
     offline: bool | None = None,
     text_encoder: TextEncoder | None = None,
