@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import typer
 
 from toccata.cli.app import app
-from toccata.cli.report import say
+from toccata.cli.report import flushed, say
 from toccata.cli.wording import Flags
 from toccata.errors import InputError, InputErrors, ToccataError
 from toccata.settings import wait_passively
@@ -22,6 +23,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     `--debug`, anywhere on the line, shows where an error came from.
     """
     wait_passively()
+    with _written_out():
+        _run(arguments)
+
+
+@contextmanager
+def _written_out() -> Iterator[None]:
+    """Leave with code 1 in place of 0 if something that was said could not be written."""
+    try:
+        yield
+    except SystemExit as ended:
+        whole = [flushed(stream) for stream in (sys.stdout, sys.stderr)]
+        if not all(whole) and not ended.code:
+            sys.exit(1)
+        raise
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     command = typer.main.get_command(app)

@@ -156,6 +156,8 @@ def save_elsewhere(name: str, data: bytes) -> Path:
 
 
 def _check_stdout(field: str) -> None:
+    if sys.stdout is None:
+        raise InputError(field, str(STDOUT), "stdout is closed: send it to a file or a pipe")
     if sys.stdout.isatty():
         cure = "stdout is a terminal: send it to a file or a pipe, as in | ffplay -"
         raise InputError(field, str(STDOUT), cure)
