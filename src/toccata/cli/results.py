@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toccata.cli.places import STDOUT, Place, Written, save_elsewhere
+from toccata.cli.places import STDOUT, Place, Written, rescue_stem, rescued
 from toccata.cli.play import Player
 from toccata.cli.report import say, show, show_json
 from toccata.cli.sources import short_name
@@ -127,8 +127,8 @@ def _written(task: Task, clip: Clip) -> Written:
         data = task.finish.encoded(clip)
     except AudioError as error:  # its format cannot hold it: a wav of floats can
         data = Finish("wav", bit_depth=32).encoded(clip)
-        saved = save_elsewhere(task.place.path.with_suffix(".wav").name, data)
-        return Written(saved, f"{task.place.path}: {error}; the result is saved in {saved}")
+        path = task.place.path
+        return rescued(f"{path}: {error}", f"{rescue_stem(path)}.wav", data)
     return task.place.write(data, task.finish.format)
 
 
