@@ -6,38 +6,41 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, TextIO
 
 import pytest
 
-from tests.cli.conftest import FakeToccata, Result
+from tests.cli.conftest import FakeToccata
 from toccata.audio.files import read
 from toccata.cli import main
-
-Run = Callable[..., Result]
 
 THREE = ("generate", "x", "-d", "0.1", "--seed", "3", "-n", "3", "-o", "x.wav")
 
 
 @pytest.fixture
-def full() -> Iterator[io.TextIOBase]:
-    """A stream to a disk that is full."""
-    file = Path("/dev/full").open("w", buffering=1)
+def stream(request: pytest.FixtureRequest) -> Iterator[TextIO | None]:
+    """A stream that takes nothing: a full disk, a pipe whose reader has gone, or none."""
+    if request.param == "closed":
+        yield None
+        return
+    file = full() if request.param == "full" else broken()
     yield file
     os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())  # so that it can be closed
     file.close()
 
 
-@pytest.fixture
-def broken() -> Iterator[io.TextIOBase]:
-    """A pipe whose reader has gone, as with `| true`."""
+def full() -> TextIO:
+    """Without a buffer, as with PYTHONUNBUFFERED."""
+    raw: Any = io.FileIO("/dev/full", "w")
+    return io.TextIOWrapper(raw, write_through=True)
+
+
+def broken() -> TextIO:
     reader, writer = os.pipe()
     os.close(reader)
-    file = open(writer, "w", buffering=1)
-    yield file
-    os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
-    file.close()
+    return os.fdopen(writer, "w", buffering=1)
 
 
 def code_of(*arguments: str) -> object:
@@ -51,16 +54,14 @@ def three_are_there() -> bool:
 
 
 @pytest.mark.parametrize("json", [(), ("--json",)])
-@pytest.mark.parametrize("kind", ["full", "broken", "closed"])
+@pytest.mark.parametrize("stream", ["full", "broken", "closed"], indirect=True)
 def test_all_clips_are_written_where_stdout_takes_nothing(
     fake: FakeToccata,
-    request: pytest.FixtureRequest,
+    stream: TextIO | None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    kind: str,
     json: tuple[str, ...],
 ) -> None:
-    stream = None if kind == "closed" else request.getfixturevalue(kind)
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", stream)
         assert code_of(*THREE, *json) == 1
@@ -70,19 +71,16 @@ def test_all_clips_are_written_where_stdout_takes_nothing(
     assert three_are_there()
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("full", 1), ("broken", 1), ("closed", 0)])
+@pytest.mark.parametrize("stream", ["full", "broken", "closed"], indirect=True)
 def test_all_clips_are_written_where_stderr_takes_nothing(
     fake: FakeToccata,
-    request: pytest.FixtureRequest,
+    stream: TextIO | None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    kind: str,
-    expected: int,
 ) -> None:
-    stream = None if kind == "closed" else request.getfixturevalue(kind)
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stderr", stream)
-        assert code_of(*THREE) == expected
+        assert code_of(*THREE) == (0 if stream is None else 1)  # closed: nobody listens
     assert capsys.readouterr().out.split() == ["x-1.wav", "x-2.wav", "x-3.wav"]
     assert three_are_there()
 

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
@@ -27,14 +27,17 @@ class Advance(Protocol):
     def __call__(self, done: int, total: int, doing: str | None = None) -> None: ...
 
 
-def say(text: str) -> None:
-    """A line for a person.
+def say(text: str) -> str:
+    """A line for a person. The work goes on where stderr cannot be written to.
 
-    Where stderr cannot be written to, the work goes on: what is left over fails again at the end,
-    and `flushed` sees it there.
+    Returns:
+        Why it could not be said; nothing if it was, or if stderr is closed: nobody listens then.
     """
-    with suppress(OSError):
+    try:
         typer.echo(text, err=True)
+    except OSError as error:
+        return f"stderr: cannot be written ({error.strerror or error})"
+    return ""
 
 
 def show(text: str) -> None:

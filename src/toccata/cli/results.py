@@ -83,10 +83,11 @@ def deliver(
     Raises:
         AudioError: At the end, if a clip could not be written where it was to go, or not played;
             the message says where it is instead.
-        ToccataError: At the end, if all were written, and stdout could not be told where.
+        ToccataError: At the end, if all were written, but stdout or stderr took no word of it.
     """
     problems: list[str] = []
     untold: list[Untold] = []
+    unsaid = ""
     for task, clip in clips:
         try:
             written = _written(task, clip)
@@ -94,15 +95,16 @@ def deliver(
             problems.append(str(error))
             continue
         problems += [written.problem] if written.problem else []
-        say(_summary(task.inputs, clip))
+        unsaid = say(_summary(task.inputs, clip)) or unsaid
         untold += _told(task, clip, written.path, json=json)
         if player is not None and (problem := player.play(clip)):
             problems.append(problem)
     lost = [_untold_sentence(untold)] if untold else []
+    lost += [unsaid] if unsaid else []
     if problems:
         raise AudioError("\n".join(problems + lost))
     if lost:
-        raise ToccataError(lost[0])
+        raise ToccataError("\n".join(lost))
 
 
 def _told(task: Task, clip: Clip, path: Path, *, json: bool) -> list[Untold]:
