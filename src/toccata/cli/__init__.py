@@ -11,7 +11,7 @@ import typer
 from toccata.cli.app import app
 from toccata.cli.report import flushed, say
 from toccata.cli.wording import Flags
-from toccata.errors import InputError, InputErrors, ToccataError
+from toccata.errors import ToccataError
 from toccata.settings import wait_passively
 
 __all__ = ["app", "main"]
@@ -48,7 +48,7 @@ def _run(arguments: Sequence[str] | None) -> None:
     except ToccataError as error:
         if debug:
             raise
-        for sentence in _sentences(error, Flags(command, given)):
+        for sentence in Flags(command, given).sentences(error):
             say(f"error: {sentence}")
         sys.exit(error.exit_code)
     except OSError as error:
@@ -56,11 +56,3 @@ def _run(arguments: Sequence[str] | None) -> None:
             raise
         say(f"error: {error}")
         sys.exit(1)
-
-
-def _sentences(error: ToccataError, flags: Flags) -> list[str]:
-    """A sentence for every problem that `error` holds, in the words of the command line."""
-    if not isinstance(error, InputError):
-        return [str(error)]
-    problems = error.problems if isinstance(error, InputErrors) else (error,)
-    return [flags.sentence(problem) for problem in problems]

@@ -11,6 +11,7 @@ from toccata.cli.places import STDOUT, Place, Written, rescue_stem, rescued
 from toccata.cli.play import Player
 from toccata.cli.report import say, show, show_json
 from toccata.cli.sources import short_name
+from toccata.cli.tag_values import value_of
 from toccata.errors import AudioError, InputError, ToccataError
 from toccata.inputs import Inputs
 from toccata.schema import ENCODE_DECODE
@@ -152,5 +153,5 @@ def description(clip: Clip, path: Path, output_format: str) -> dict[str, object]
         "duration_s": round(clip.duration_s, 3),
         "sample_rate_hz": clip.sample_rate_hz,
         "channels": clip.channels,
-        "parameters": dict(clip.parameters),
+        "parameters": {name: value_of(name, text) for name, text in clip.parameters.items()},
     }
