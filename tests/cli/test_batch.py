@@ -92,6 +92,7 @@ def test_booleans_of_a_csv_are_words(fake: FakeToccata, run: Run) -> None:
             '{"prompt": "a"}\n{"promt": "b"}\n{\n[1]\n',
             ["line 2: 'promt'", "line 3 is no JSON", "line 4 is no JSON object"],
         ),
+        ("r.csv", "prompt,continuation_end\na,9\n", ["line 2: continuation_end cannot be used"]),
         ("r.jsonl", '{"duration": "9"}', ["r.jsonl line 1: duration: '9'"]),
     ],
 )

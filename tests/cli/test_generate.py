@@ -108,7 +108,7 @@ def test_json_says_everything_on_stdout_and_the_rest_on_stderr(fake: FakeToccata
         "duration_s": 0.5,
         "sample_rate_hz": RATE_HZ,
         "channels": 1,
-        "parameters": {"top_k": "250"},
+        "parameters": {"top_k": 250},
     }
     assert "seed 1" in result.err
 
@@ -157,6 +157,15 @@ def test_fades_are_asked_for(fake: FakeToccata, run: Run) -> None:
         (["x", "--stream", "-", "-n", "2"], ["one clip"]),
         (["x", "--stream", "-", "--fade-out", "1"], ["one clip"]),
         (["x", "--device", "gpu"], ["--device", "cuda"]),
+        (["x", "--stride", "0"], ["--stride: 0.0 is not valid; it must be more than 0"]),
+        (["x", "--stride", "nan", "-n", "2"], ["--stride: nan"]),
+        (
+            ["x", "--continuation-start", "1", "--continuation-end", "2"],
+            [
+                "--continuation-start cannot be used alone; it needs --input-audio",
+                "--continuation-end cannot be used alone; it needs --input-audio",
+            ],
+        ),
         (["x", "--seed", str(2**63 - 1), "-n", "2"], ["no room"]),
         (["--model", "large", "--input-audio", "a.wav"], ["melody-large"]),
         ([], ["--prompt is missing; give a prompt, --input-audio or both"]),

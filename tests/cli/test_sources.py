@@ -64,6 +64,30 @@ def test_a_terminal_is_no_audio(
     assert "--input-audio: '-' is not valid; stdin is a terminal" in result.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        (("generate", "-"), "--prompt"),
+        (("generate", "--input-audio", "-"), "--input-audio"),
+        (("generate", "--prompts", "/dev/stdin"), "--prompts"),
+        (("encode-decode", "-"), "input_audio"),
+        (("info", "-"), "files"),
+    ],
+)
+def test_a_closed_stdin_is_said(
+    fake: FakeToccata,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    flag: str,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    result = run(*arguments)
+    assert result.code == 2
+    assert f"{flag}: '-' is not valid; stdin is closed: pipe something into it" in result.err
+    assert not fake.loaded
+
+
 @pytest.mark.parametrize(("data", "said"), [(b"", "is empty"), (b"hello there", "is text")])
 def test_what_is_no_audio_on_stdin_is_said(
     fake: FakeToccata, run: Run, feed: Feed, data: bytes, said: str

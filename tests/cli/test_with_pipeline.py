@@ -18,6 +18,7 @@ from toccata.audio.files import read, write
 from toccata.audio.tags import read_tags
 from toccata.cli import main
 from toccata.engine.engine import Engine
+from toccata.errors import GenerationError
 from toccata.pipeline import Toccata
 
 Run = Callable[..., Result]
@@ -124,4 +125,31 @@ def test_ctrl_c_while_the_engine_runs(run: Run, monkeypatch: pytest.MonkeyPatch)
 def test_a_stride_longer_than_the_window_is_refused(run: Run) -> None:
     result = run("generate", "piano", "-d", "0.5", "--stride", "1.5")
     assert result.code == 2
-    assert "--stride: 1.5" in result.err
+    assert "error: --stride: 1.5" in result.err
+
+
+def test_variations_share_one_sentence_for_one_problem(run: Run) -> None:
+    result = run("generate", "piano", "-d", "0.5", "--stride", "1.5", "-n", "3")
+    assert result.code == 2
+    assert result.err.count("error: --stride: 1.5") == 1
+    assert "wanted[" not in result.err
+
+
+def test_an_error_of_one_clip_does_not_count_as_the_library_does(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Engine) -> None:
+        raise GenerationError("the logits are not finite; use --precision fp32")
+
+    monkeypatch.setattr(Engine, "step", broken)
+    result = run("generate", "piano", "-d", "0.5", "-n", "2")
+    assert result.code == 6
+    assert "error: the logits are not finite" in result.err
+
+
+def test_json_has_the_numbers_of_info(run: Run) -> None:
+    common = ("generate", "piano", "-d", "0.5", "--top-k", "7", "--temperature", "0.5")
+    made = json.loads(run(*common, "-o", "a.wav", "--json").out)["parameters"]
+    told = json.loads(run("info", "a.wav", "--json").out)
+    assert (made["top_k"], made["temperature"], made["normalization"]) == (7, 0.5, "loudness")
+    assert made.items() <= told.items()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import typer
 
 from toccata.cli.app import app
-from toccata.cli.report import say
+from toccata.cli.report import flushed, say
 from toccata.cli.wording import Flags
-from toccata.errors import InputError, InputErrors, ToccataError
+from toccata.errors import ToccataError
 from toccata.settings import wait_passively
 
 __all__ = ["app", "main"]
@@ -22,6 +23,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     `--debug`, anywhere on the line, shows where an error came from.
     """
     wait_passively()
+    with _written_out():
+        _run(arguments)
+
+
+@contextmanager
+def _written_out() -> Iterator[None]:
+    """Leave with code 1 in place of 0 if something that was said could not be written."""
+    try:
+        yield
+    except SystemExit as ended:
+        whole = [flushed(stream) for stream in (sys.stdout, sys.stderr)]
+        if not all(whole) and not ended.code:
+            sys.exit(1)
+        raise
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     command = typer.main.get_command(app)
@@ -30,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ToccataError as error:
         if debug:
             raise
-        for sentence in _sentences(error, Flags(command, given)):
+        for sentence in Flags(command, given).sentences(error):
             say(f"error: {sentence}")
         sys.exit(error.exit_code)
     except OSError as error:
@@ -38,11 +56,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         say(f"error: {error}")
         sys.exit(1)
-
-
-def _sentences(error: ToccataError, flags: Flags) -> list[str]:
-    """A sentence for every problem that `error` holds, in the words of the command line."""
-    if not isinstance(error, InputError):
-        return [str(error)]
-    problems = error.problems if isinstance(error, InputErrors) else (error,)
-    return [flags.sentence(problem) for problem in problems]

@@ -16,7 +16,7 @@ from toccata.cli.play import find_player
 from toccata.cli.results import Finish, Task, deliver
 from toccata.cli.sources import is_stdin, read_text
 from toccata.cli.stream import check_target, stream_to_stdout
-from toccata.errors import InputError
+from toccata.errors import InputError, InputErrors
 from toccata.inputs import Inputs, check
 from toccata.schema import EXTENDED, MAX_PROMPT_CHARACTERS, MAX_SEED, RANDOM_SEED, Schema
 from toccata.settings import Settings
@@ -138,7 +138,22 @@ def _inputs(raw: Mapping[str, Any], output: str | None, model: str) -> Inputs:
     given = {"model_version": model, **raw}
     if form := suffix_format(output, given.get("output_format")):
         given["output_format"] = form
-    return check(given, _schema(given["model_version"]))
+    inputs = check(given, _schema(given["model_version"]))
+    _check_part(inputs)
+    return inputs
+
+
+def _check_part(inputs: Inputs) -> None:
+    """Raises InputErrors for a part of no audio, which the hosted model passes over in silence."""
+    part = {name: getattr(inputs, name) for name in ("continuation_start", "continuation_end")}
+    cure = "it needs input_audio, the audio that it is a part of"
+    problems = [
+        InputError(name, value, cure, "cannot be used alone")
+        for name, value in part.items()
+        if value and inputs.input_audio is None
+    ]
+    if problems:
+        raise InputErrors(problems)
 
 
 def _tasks(

@@ -11,12 +11,7 @@ import typer
 from toccata.cli import flags
 from toccata.cli.report import show, show_json
 from toccata.cli.sources import STDIN_NAME, is_stdin, open_audio
-
-# Tags that are numbers; others, as the prompt "1984", are text whatever they look like.
-_NUMBERS = (
-    "seed", "duration_s", "top_k", "top_p", "temperature", "cfg", "cfg_beta", "stride_s",
-    "continuation_of_start_s", "continuation_of_end_s", "melody_of_start_s", "melody_of_end_s",
-)  # fmt: skip
+from toccata.cli.tag_values import value_of
 
 
 def info(
@@ -79,14 +74,4 @@ def _read(file: str) -> tuple[Audio | None, dict[str, object]]:
         duration_s += block.duration_s
         rate, channels = block.sample_rate_hz, block.channels
     audio = Audio(round(duration_s, 3), kind, rate, channels)
-    return audio, {key: _value(key, text) for key, text in tags.items()}
-
-
-def _value(name: str, text: str) -> object:
-    """A number where the tag is one; foreign files may have anything there."""
-    if name not in _NUMBERS:
-        return text
-    try:
-        return int(text) if text.lstrip("-").isdecimal() else float(text)
-    except ValueError:
-        return text
+    return audio, {key: value_of(key, text) for key, text in tags.items()}

@@ -55,7 +55,9 @@ class Place:
         try:
             return Written(self._write(data))
         except OSError as error:
-            return _rescued(self.path, data, output_format, error.strerror or str(error))
+            name = "stdout" if self.path == STDOUT else str(self.path)
+            problem = f"{name}: cannot be written ({error.strerror or error})"
+            return rescued(problem, f"{rescue_stem(self.path)}.{output_format}", data)
 
     def _write(self, data: bytes) -> Path:
         if self.path == STDOUT:
@@ -144,18 +146,48 @@ def check_can_be_made(path: Path, field: str) -> None:
 
 
 def save_elsewhere(name: str, data: bytes) -> Path:
-    """Save `data` in the folder for temporary files, or else in the user's home."""
-    stem, suffix = Path(name).stem or "result", Path(name).suffix
+    """Save `data` in the folder for temporary files, or else in the user's home.
+
+    Raises:
+        OSError: If neither takes it; nothing is left of it then.
+    """
     try:
-        handle, path = tempfile.mkstemp(prefix=f"{stem}-", suffix=suffix)
-    except OSError:  # no folder for temporary files can be written to
-        handle, path = tempfile.mkstemp(prefix=f"{stem}-", suffix=suffix, dir=Path.home())
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
+        return _saved(name, data, None)
+    except OSError:  # there is none that can be written to, or it is full
+        return _saved(name, data, Path.home())
+
+
+def rescued(problem: str, name: str, data: bytes) -> Written:
+    """Save `data` elsewhere, because of `problem`.
+
+    Raises:
+        AudioError: If it can be saved nowhere.
+    """
+    try:
+        saved = save_elsewhere(name, data)
+    except OSError as error:
+        reason = error.strerror or error
+        lost = f"{problem}, nor can the folder for temporary files and your home ({reason})"
+        raise AudioError(lost) from error
+    return Written(saved, f"{problem}; the result is saved in {saved}")
+
+
+def _saved(name: str, data: bytes, folder: Path | None) -> Path:
+    """A new file in `folder`, whole or not at all. None: the folder for temporary files."""
+    stem, suffix = Path(name).stem or "result", Path(name).suffix
+    handle, path = tempfile.mkstemp(prefix=f"{stem}-", suffix=suffix, dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+    except OSError:
+        Path(path).unlink(missing_ok=True)
+        raise
     return Path(path)
 
 
 def _check_stdout(field: str) -> None:
+    if sys.stdout is None:
+        raise InputError(field, str(STDOUT), "stdout is closed: send it to a file or a pipe")
     if sys.stdout.isatty():
         cure = "stdout is a terminal: send it to a file or a pipe, as in | ffplay -"
         raise InputError(field, str(STDOUT), cure)
@@ -184,13 +216,6 @@ def _claimed(path: Path, is_automatic: bool) -> Path:
             return free
 
 
-def _rescued(path: Path, data: bytes, output_format: str, reason: str) -> Written:
-    name = "stdout" if path == STDOUT else str(path)
-    problem = f"{name}: cannot be written ({reason})"
-    try:
-        stem = path.stem if path != STDOUT else "toccata"
-        saved = save_elsewhere(f"{stem}.{output_format}", data)
-    except OSError as error:
-        lost = f"{problem}, nor can the folder for temporary files ({error.strerror or error})"
-        raise AudioError(lost) from error
-    return Written(saved, f"{problem}; the result is saved in {saved}")
+def rescue_stem(path: Path) -> str:
+    """The name, without its suffix, of what is saved elsewhere in place of `path`."""
+    return "toccata" if path == STDOUT else path.stem

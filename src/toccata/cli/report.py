@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TextIO
 
 import typer
 
@@ -26,14 +27,50 @@ class Advance(Protocol):
     def __call__(self, done: int, total: int, doing: str | None = None) -> None: ...
 
 
-def say(text: str) -> None:
-    """A line for a person."""
-    typer.echo(text, err=True)
+def say(text: str) -> str:
+    """A line for a person. The work goes on where stderr cannot be written to.
+
+    Returns:
+        Why it could not be said; nothing if it was, or if stderr is closed: nobody listens then.
+    """
+    try:
+        typer.echo(text, err=True)
+    except OSError as error:
+        return f"stderr: cannot be written ({error.strerror or error})"
+    return ""
 
 
 def show(text: str) -> None:
-    """A line of the result."""
+    """A line of the result.
+
+    Raises:
+        OSError: If stdout cannot be written to, or is closed.
+    """
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "it is closed")
     typer.echo(text)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody watches `stream`; Python has None for one that is closed."""
+    return stream is not None and stream.isatty()
+
+
+def flushed(stream: TextIO | None) -> bool:
+    """Write what `stream` still holds, or drop it: it would fail once more when Python ends.
+
+    Returns:
+        False if it was dropped.
+    """
+    try:
+        if stream is not None:
+            stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        return False
+    return True
 
 
 def show_json(result: Mapping[str, object] | Sequence[Mapping[str, object]]) -> None:
@@ -80,7 +117,7 @@ def working(doing: str) -> Iterator[Advance]:
 
     The block may report how far it is; until it does, the bar only pulses.
     """
-    shown = _bar if sys.stderr.isatty() else lines
+    shown = _bar if is_terminal(sys.stderr) else lines
     with interruptible(doing), shown(doing) as advance:
         yield advance
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toccata.cli.places import STDOUT, Place, Written, save_elsewhere
+from toccata.cli.places import STDOUT, Place, Written, rescue_stem, rescued
 from toccata.cli.play import Player
 from toccata.cli.report import say, show, show_json
 from toccata.cli.sources import short_name
-from toccata.errors import AudioError, InputError
+from toccata.cli.tag_values import value_of
+from toccata.errors import AudioError, InputError, ToccataError
 from toccata.inputs import Inputs
 from toccata.schema import ENCODE_DECODE
 from toccata.types import Clip
@@ -57,6 +58,14 @@ class Finish:
 
 
 @dataclass(frozen=True)
+class Untold:
+    """A result that is written, and why stdout could not say where."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
 class Task:
     """One result to be made, and where it goes."""
 
@@ -70,23 +79,50 @@ def deliver(
 ) -> None:
     """Write every clip as soon as it is there; say on stdout where it is, or all about it as JSON.
 
+    Whatever fails, the clips that follow are written.
+
     Raises:
         AudioError: At the end, if a clip could not be written where it was to go, or not played;
             the message says where it is instead.
+        ToccataError: At the end, if all were written, but stdout or stderr took no word of it.
     """
-    problems = []
+    problems: list[str] = []
+    untold: list[Untold] = []
+    unsaid = ""
     for task, clip in clips:
-        written = _written(task, clip)
+        try:
+            written = _written(task, clip)
+        except AudioError as error:
+            problems.append(str(error))
+            continue
         problems += [written.problem] if written.problem else []
-        say(_summary(task.inputs, clip))
-        if json:
-            show_json(description(clip, written.path, task.finish.format))
-        elif task.place.path != STDOUT:
-            show(str(written.path))
+        unsaid = say(_summary(task.inputs, clip)) or unsaid
+        untold += _told(task, clip, written.path, json=json)
         if player is not None and (problem := player.play(clip)):
             problems.append(problem)
+    lost = [_untold_sentence(untold)] if untold else []
+    lost += [unsaid] if unsaid else []
     if problems:
-        raise AudioError("\n".join(problems))
+        raise AudioError("\n".join(problems + lost))
+    if lost:
+        raise ToccataError("\n".join(lost))
+
+
+def _told(task: Task, clip: Clip, path: Path, *, json: bool) -> list[Untold]:
+    """Say on stdout where a clip is; if that fails, return what could not be said."""
+    try:
+        if json:
+            show_json(description(clip, path, task.finish.format))
+        elif task.place.path != STDOUT:
+            show(str(path))
+    except OSError as error:
+        return [Untold(path, error.strerror or str(error))]
+    return []
+
+
+def _untold_sentence(untold: Sequence[Untold]) -> str:
+    paths = ", ".join(str(one.path) for one in untold)
+    return f"stdout: cannot be written ({untold[0].reason}); the results are saved in {paths}"
 
 
 def _written(task: Task, clip: Clip) -> Written:
@@ -94,8 +130,8 @@ def _written(task: Task, clip: Clip) -> Written:
         data = task.finish.encoded(clip)
     except AudioError as error:  # its format cannot hold it: a wav of floats can
         data = Finish("wav", bit_depth=32).encoded(clip)
-        saved = save_elsewhere(task.place.path.with_suffix(".wav").name, data)
-        return Written(saved, f"{task.place.path}: {error}; the result is saved in {saved}")
+        path = task.place.path
+        return rescued(f"{path}: {error}", f"{rescue_stem(path)}.wav", data)
     return task.place.write(data, task.finish.format)
 
 
@@ -117,5 +153,5 @@ def description(clip: Clip, path: Path, output_format: str) -> dict[str, object]
         "duration_s": round(clip.duration_s, 3),
         "sample_rate_hz": clip.sample_rate_hz,
         "channels": clip.channels,
-        "parameters": dict(clip.parameters),
+        "parameters": {name: value_of(name, text) for name, text in clip.parameters.items()},
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,12 @@ class Extras:
     cfg_beta: float | None = None
     fade_in_s: float = 0.0
     fade_out_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a stride that no model takes; the flags keep the rest in range."""
+        if self.stride_s is not None and not 0 < self.stride_s < inf:
+            allowed = "it must be more than 0 and at most the model's segment"
+            raise InputError("stride_s", self.stride_s, allowed)
 
 
 def compose(

@@ -24,9 +24,9 @@ def read_text(field: str, max_characters: int) -> str:
     """A text from the standard input.
 
     Raises:
-        InputError: For a terminal, and for what is no UTF-8.
+        InputError: For a terminal, for a closed stdin, and for what is no UTF-8.
     """
-    _check_terminal(field)
+    _check_stdin(field)
     try:
         return sys.stdin.buffer.read(4 * max_characters + 4).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -38,13 +38,13 @@ def open_audio(text: str | Path, field: str) -> Source:
 
     Raises:
         AudioError: For what is too large or cannot be fetched.
-        InputError: For a terminal.
+        InputError: For a terminal, and for a closed stdin.
     """
     from toccata.audio.files import MAX_BYTES
     from toccata.audio.uris import NamedBytes, open_uri, scheme_of
 
     if is_stdin(text):
-        _check_terminal(field)
+        _check_stdin(field)
         data = sys.stdin.buffer.read(MAX_BYTES + 1)
         if not data:
             raise AudioError(f"{STDIN_NAME}: is empty; pipe a file into it")
@@ -64,6 +64,8 @@ def short_name(text: str | Path) -> str:
     return Path(plain).name or plain
 
 
-def _check_terminal(field: str) -> None:
+def _check_stdin(field: str) -> None:
+    if sys.stdin is None:
+        raise InputError(field, "-", "stdin is closed: pipe something into it, as in < FILE")
     if sys.stdin.isatty():
         raise InputError(field, "-", "stdin is a terminal: pipe something into it, as in < FILE")

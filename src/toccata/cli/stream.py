@@ -24,6 +24,8 @@ def check_target(target: str, strategy: str) -> None:
     if strategy not in LEVELS:
         allowed = f"a stream does not know its peak beforehand: use {', '.join(LEVELS)}"
         raise InputError("normalization_strategy", strategy, allowed)
+    if sys.stdout is None:
+        raise InputError("stream", target, "stdout is closed: send it to a file or a pipe")
     if sys.stdout.isatty():
         raise InputError("stream", target, "stdout is a terminal: pipe it, as in | ffplay -")
 

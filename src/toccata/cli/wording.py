@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from toccata.errors import InputError
+from toccata.errors import InputError, InputErrors, ToccataError
 
 # Fields of the library whose flags are called otherwise; a command has one of these at most.
 _SYNONYMS = {
@@ -19,6 +19,7 @@ _SYNONYMS = {
     "held_out_share": ("held_out",),
 }
 _UNITS = ("_s", "_kbps")
+_OF_ITEM = re.compile(r"^wanted\[\d+\](?:\.|: )")  # of a batch, which the library counts
 _FIELD = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 
 
@@ -39,11 +40,18 @@ class Flags:
             for name in names:
                 self._flags[name[2:].replace("-", "_")] = (typed or names)[0]
 
-    def sentence(self, error: InputError) -> str:
-        """The message of `error` with flags in place of the library's fields."""
-        return error.sentence(self._renamed)
+    def sentences(self, error: ToccataError) -> list[str]:
+        """Every problem that `error` holds once, with flags in place of the library's fields."""
+        problems = error.problems if isinstance(error, InputErrors) else (error,)
+        return list(dict.fromkeys(self._sentence(problem) for problem in problems))
+
+    def _sentence(self, problem: ToccataError) -> str:
+        if isinstance(problem, InputError):
+            return problem.sentence(self._renamed)
+        return _OF_ITEM.sub("", str(problem))
 
     def _renamed(self, text: str) -> str:
+        text = _OF_ITEM.sub("", text)
         if text in self._flags or self._flag(text) != text:
             return self._flag(text)
         return _FIELD.sub(lambda match: self._flag(match[0]), text)

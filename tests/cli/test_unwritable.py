@@ -1,0 +1,106 @@
+"""Nobody can be told: stdout and stderr that are full, broken or closed lose no clip."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import pytest
+
+from tests.cli.conftest import FakeToccata
+from toccata.audio.files import read
+from toccata.cli import main
+
+THREE = ("generate", "x", "-d", "0.1", "--seed", "3", "-n", "3", "-o", "x.wav")
+
+
+@pytest.fixture
+def stream(request: pytest.FixtureRequest) -> Iterator[TextIO | None]:
+    """A stream that takes nothing: a full disk, a pipe whose reader has gone, or none."""
+    if request.param == "closed":
+        yield None
+        return
+    file = full() if request.param == "full" else broken()
+    yield file
+    os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())  # so that it can be closed
+    file.close()
+
+
+def full() -> TextIO:
+    """Without a buffer, as with PYTHONUNBUFFERED."""
+    raw: Any = io.FileIO("/dev/full", "w")
+    return io.TextIOWrapper(raw, write_through=True)
+
+
+def broken() -> TextIO:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return os.fdopen(writer, "w", buffering=1)
+
+
+def code_of(*arguments: str) -> object:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return ended.value.code
+
+
+def three_are_there() -> bool:
+    return all(read(Path(f"x-{n}.wav")).duration_s == pytest.approx(0.1) for n in (1, 2, 3))
+
+
+@pytest.mark.parametrize("json", [(), ("--json",)])
+@pytest.mark.parametrize("stream", ["full", "broken", "closed"], indirect=True)
+def test_all_clips_are_written_where_stdout_takes_nothing(
+    fake: FakeToccata,
+    stream: TextIO | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    json: tuple[str, ...],
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream)
+        assert code_of(*THREE, *json) == 1
+    said = capsys.readouterr().err
+    assert "error: stdout: cannot be written" in said
+    assert "the results are saved in x-1.wav, x-2.wav, x-3.wav" in said
+    assert three_are_there()
+
+
+@pytest.mark.parametrize("stream", ["full", "broken", "closed"], indirect=True)
+def test_all_clips_are_written_where_stderr_takes_nothing(
+    fake: FakeToccata,
+    stream: TextIO | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        assert code_of(*THREE) == (0 if stream is None else 1)  # closed: nobody listens
+    assert capsys.readouterr().out.split() == ["x-1.wav", "x-2.wav", "x-3.wav"]
+    assert three_are_there()
+
+
+@pytest.mark.parametrize("option", [("-o", "-"), ("--stream", "-")])
+def test_a_closed_stdout_is_refused_before_composing(
+    fake: FakeToccata,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    option: tuple[str, str],
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        assert code_of("generate", "x", "-d", "0.1", *option) == 2
+    assert "stdout is closed" in capsys.readouterr().err
+    assert not fake.loaded
+
+
+def test_an_error_that_cannot_be_said_keeps_its_code() -> None:
+    command = [sys.executable, "-m", "toccata", "info", "/none.wav"]
+    with Path("/dev/full").open("w") as nowhere:
+        done = subprocess.run(command, stderr=nowhere, check=False)  # noqa: S603
+    assert done.returncode == 3
