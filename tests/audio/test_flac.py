@@ -38,6 +38,10 @@ def test_damaged_flac_of_unknown_length_is_refused() -> None:
     for wrong in (data[:4], data[:30], data[:200]):
         with pytest.raises(AudioError):
             read(wrong)
+    for start in range(len(data) // 4, len(data), len(data) // 4):
+        lost = data[:start] + bytes(50) + data[start + 50 :]
+        with pytest.raises(AudioError, match="is damaged"):
+            read(lost)
 
 
 def test_flac_in_ogg_is_read() -> None:

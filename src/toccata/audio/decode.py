@@ -40,6 +40,7 @@ _DEMUXERS: dict[Kind, str] = {
 _CLOSED = {"protocol_whitelist": "none", "enable_drefs": "0", "use_absolute_path": "0"}
 # Streams of frames that each stand alone: players pass over damaged ones.
 _FRAMED: tuple[Kind, ...] = ("mp3", "mp2")
+_CHECKED = {"err_detect": "crccheck+explode"}  # damaged FLAC is noise, else
 _SEEKABLE: tuple[Kind, ...] = ("wav", "aiff", "au", "w64", "flac")
 # libsndfile gives the channels of Vorbis and Opus in the order of their own specification (left,
 # centre, right, ...); this is the order of wav, by the number of channels.
@@ -165,7 +166,11 @@ def _audio_stream(container: Any) -> Any:
 
 
 def _frames(container: Any, stream: Any, kind: Kind) -> Iterator[Any]:
-    frames = _whole_frames(container, stream) if kind in _FRAMED else container.decode(stream)
+    if kind == "flac":
+        stream.codec_context.options = _CHECKED
+        frames = _unbroken(container.decode(stream))
+    else:
+        frames = _whole_frames(container, stream) if kind in _FRAMED else container.decode(stream)
     # The first frame of AAC is the encoder's start. MP4 and some Matroska files say so, and FFmpeg
     # leaves it out; in others it is still there.
     context = stream.codec_context
@@ -173,6 +178,19 @@ def _frames(container: Any, stream: Any, kind: Kind) -> Iterator[Any]:
     for index, frame in enumerate(frames):
         if index or not has_start:
             yield frame
+
+
+def _unbroken(frames: Iterator[Any]) -> Iterator[Any]:
+    """FFmpeg leaves out frames of FLAC whose heads are damaged; the numbers of the rest tell."""
+    first, done = None, 0
+    for frame in frames:
+        if frame.pts is not None:
+            place = round(frame.pts * frame.time_base * frame.sample_rate)
+            first = place - done if first is None else first
+            if place - first > done:
+                raise AudioError("is damaged: a part is missing; export or download it again")
+        done += frame.samples
+        yield frame
 
 
 def _whole_frames(container: Any, stream: Any) -> Iterator[Any]:
