@@ -67,11 +67,19 @@ class Untold:
 
 @dataclass(frozen=True)
 class Task:
-    """One result to be made, and where it goes."""
+    """One result to be made, and where it goes.
+
+    Attributes:
+        inputs: What is asked for.
+        finish: The format of its file.
+        place: Where it goes.
+        origin: The line of a file that asks for it ("songs.csv line 2"), if one does.
+    """
 
     inputs: Inputs
     finish: Finish
     place: Place
+    origin: str = ""
 
 
 def deliver(
