@@ -109,6 +109,26 @@ def test_what_is_wrong_names_its_line(
 
 
 @pytest.mark.parametrize(
+    ("row", "code", "said"),
+    [
+        ("none.wav,0", 3, "r.csv line 3: none.wav: "),
+        ("text.wav,0", 3, "r.csv line 3: text.wav: "),
+        ("in.wav,9", 2, "r.csv line 3: continuation_start: 9"),
+    ],
+)
+def test_wrong_audio_names_its_line(
+    fake: FakeToccata, run: Run, row: str, code: int, said: str
+) -> None:
+    write(Path("in.wav"), tone(1.0))
+    Path("text.wav").write_text("hello there")
+    Path("r.csv").write_text(f"input_audio,continuation_start\nin.wav,0\n{row}\n")
+    result = run("generate", "--prompts", "r.csv", "-d", "0.1")
+    assert result.code == code
+    assert f"error: {said}" in result.err
+    assert not fake.loaded
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         (["-n", "2"], "--count cannot be used with --prompts"),

@@ -37,9 +37,9 @@ class Full:
     def __init__(self, times: int) -> None:
         self._left, self._open = times, os.fdopen
 
-    def __call__(self, handle: int, *mode: str) -> IO[Any]:
+    def __call__(self, handle: int, mode: str) -> IO[Any]:
         if self._left == 0:
-            return self._open(handle, *mode)
+            return self._open(handle, mode)
         self._left -= 1
         os.write(handle, b"RIFF")
         os.close(handle)

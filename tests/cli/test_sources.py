@@ -103,9 +103,9 @@ def test_uris_are_audio(fake: FakeToccata, run: Run) -> None:
     data = wav_bytes(0.5)
     Path("in.wav").write_bytes(data)
     inline = "data:audio/wav;base64," + base64.b64encode(data).decode()
-    for uri in (Path("in.wav").resolve().as_uri(), inline):
+    for uri in (Path("in.wav").resolve().as_uri(), f"file:{Path('in.wav').resolve()}", inline):
         assert run("generate", "--input-audio", uri, "-d", "0.1").code == 0
-    assert [one["melody"].duration_s for one in fake.requests] == [0.5, 0.5]
+    assert [one["melody"].duration_s for one in fake.requests] == [0.5, 0.5, 0.5]
 
 
 def test_encode_decode_reads_stdin(fake: FakeToccata, run: Run, feed: Feed) -> None:

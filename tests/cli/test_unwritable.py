@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
@@ -104,3 +105,47 @@ def test_an_error_that_cannot_be_said_keeps_its_code() -> None:
     with Path("/dev/full").open("w") as nowhere:
         done = subprocess.run(command, stderr=nowhere, check=False)  # noqa: S603
     assert done.returncode == 3
+
+
+class Disk(io.RawIOBase):
+    """A disk with room for `left` writes."""
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return os.open(os.devnull, os.O_WRONLY)
+
+    def write(self, data: Any) -> int:
+        self._left -= 1
+        if self._left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return len(bytes(data))
+
+
+@pytest.mark.parametrize(("room", "duration_s"), [(0, 0.5), (1, 1.0)])
+@pytest.mark.parametrize("more", [(), ("--raw",)])
+def test_a_stream_to_a_full_disk_loses_no_music(  # noqa: PLR0917
+    fake: FakeToccata,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    room: int,
+    duration_s: float,
+) -> None:
+    elsewhere = Path.cwd() / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+    clip = ("--normalization-strategy", "clip")
+    with monkeypatch.context() as patch:
+        disk: Any = Disk(room)
+        patch.setattr(sys, "stdout", io.TextIOWrapper(disk))
+        assert code_of("generate", "x", "-d", "1", "--stream", "-", *clip, *more) == 3
+    [saved] = elsewhere.iterdir()
+    said = capsys.readouterr().err
+    assert "error: stdout: cannot be written (No space left on device): make room there" in said
+    assert f"the music so far is saved in {saved}" in said
+    assert read(saved).duration_s == pytest.approx(duration_s)

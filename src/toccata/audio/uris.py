@@ -41,9 +41,11 @@ class NamedBytes(io.BytesIO):
 def scheme_of(text: str) -> str:
     """The scheme of a URI in lower case; empty for a path."""
     found = _URI.match(text)
-    if found is None or not (found[2] or found[1].lower() == "data"):
+    if found is None:
         return ""
-    return found[1].lower()
+    scheme, rest = found[1].lower(), text[found.end() :]
+    is_uri = found[2] or scheme == "data" or (scheme == "file" and rest.startswith("/"))
+    return scheme if is_uri else ""
 
 
 def open_uri(uri: str, max_bytes: int, timeout_s: float = TIMEOUT_S) -> NamedBytes:

@@ -6,12 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from toccata.cli.sources import is_stdin, read_text
-from toccata.errors import InputError, InputErrors
+from toccata.errors import AudioError, InputError, InputErrors
 from toccata.inputs import from_text
 from toccata.schema import EXTENDED, Field
 from toccata.settings import read_boolean
@@ -81,6 +82,24 @@ def checked_rows(rows: list[tuple[str, Row]], check: Callable[[int, Row], T]) ->
     if problems:
         raise InputErrors(problems)
     return checked
+
+
+@contextmanager
+def of_line(where: str) -> Iterator[None]:
+    """Errors from inside name the line `where`, if there is one.
+
+    Raises:
+        AudioError, PlacedError: What was raised inside, with its line.
+    """
+    if not where:
+        yield
+        return
+    try:
+        yield
+    except InputError as error:
+        raise PlacedError(where, error) from error
+    except AudioError as error:
+        raise AudioError(f"{where}: {error}") from error
 
 
 def _content(name: str) -> tuple[str, str, str]:

@@ -68,7 +68,8 @@ def generate(
 ) -> None:
     """Make music from a prompt, from audio, or from both."""
     machine = settings.read(device=device, precision=precision, offline=offline, lora=lora)
-    requests = _requests(_with_text(raw, text, prompts), prompts, count, output, machine)
+    asked = _requests(_with_text(raw, text, prompts), prompts, count, output, machine)
+    requests = [inputs for inputs, _ in asked]
     extras = session.Extras(stride, cfg_beta, fade_in, fade_out)
     finishes = [Finish(one.output_format, bitrate, bit_depth) for one in requests]
     if stream is not None:
@@ -86,7 +87,7 @@ def generate(
         raise InputError("raw", True, "it goes with --stream", "cannot be used alone")
     _check_stdout(output, len(requests), json, play)
     default = DEFAULT_PATTERN if prompts is None else _batch_pattern(prompts)
-    tasks = _tasks(requests, finishes, output, default, overwrite)
+    tasks = _tasks(asked, finishes, output, default, overwrite)
     player = find_player() if play else None
     reserve([task.place for task in tasks])
     deliver(session.compose(machine, tasks, extras), json=json, player=player)
@@ -116,13 +117,16 @@ def _requests(
     count: int,
     output: str | None,
     machine: Settings,
-) -> list[Inputs]:
-    """One for each result. Seeds that are not given for each follow each other."""
+) -> list[tuple[Inputs, str]]:
+    """One for each result, with the line that asks for it if one does.
+
+    Seeds that are not given for each follow each other.
+    """
     if prompts is None:
         first = _inputs(raw, output, machine.model)
         if first.seed + count - 1 > MAX_SEED:
             raise InputError("count", count, f"seed {first.seed} leaves no room for that many")
-        return [replace(first, seed=first.seed + index) for index in range(count)]
+        return [(replace(first, seed=first.seed + index), "") for index in range(count)]
     if count > 1:
         raise InputError("count", count, "give each its own line", "cannot be used with --prompts")
 
@@ -131,7 +135,8 @@ def _requests(
         follows = raw.get("seed", RANDOM_SEED) != RANDOM_SEED and "seed" not in row
         return replace(inputs, seed=min(inputs.seed + index, MAX_SEED)) if follows else inputs
 
-    return checked_rows(read_rows(prompts), of_row)
+    rows = read_rows(prompts)
+    return list(zip(checked_rows(rows, of_row), [where for where, _ in rows], strict=True))
 
 
 def _inputs(raw: Mapping[str, Any], output: str | None, model: str) -> Inputs:
@@ -157,7 +162,7 @@ def _check_part(inputs: Inputs) -> None:
 
 
 def _tasks(
-    requests: Sequence[Inputs],
+    asked: Sequence[tuple[Inputs, str]],
     finishes: Sequence[Finish],
     output: str | None,
     default: str,
@@ -165,13 +170,13 @@ def _tasks(
 ) -> list[Task]:
     """Each request with the place of its result."""
     if is_stdout(output):
-        return [Task(requests[0], finishes[0], Place(STDOUT))]
-    chosen = names(output, len(requests), default)
+        return [Task(asked[0][0], finishes[0], Place(STDOUT))]
+    chosen = names(output, len(asked), default)
     tasks = []
-    for n, (inputs, finish) in enumerate(zip(requests, finishes, strict=True), start=1):
+    for n, ((inputs, origin), finish) in enumerate(zip(asked, finishes, strict=True), start=1):
         path = chosen.path(inputs.seed, n, inputs.model_version, inputs.output_format)
         place = Place(path, overwrite, chosen.is_automatic and not overwrite)
-        tasks.append(Task(inputs, finish, place))
+        tasks.append(Task(inputs, finish, place, origin))
     return tasks
 
 

@@ -157,8 +157,14 @@ def save_elsewhere(name: str, data: bytes) -> Path:
         return _saved(name, data, Path.home())
 
 
-def rescued(problem: str, name: str, data: bytes) -> Written:
+def rescued(problem: str, name: str, data: bytes, what: str = "the result") -> Written:
     """Save `data` elsewhere, because of `problem`.
+
+    Args:
+        problem: Why, as the beginning of a sentence.
+        name: A file name for it.
+        data: The bytes of the file.
+        what: What messages call it.
 
     Raises:
         AudioError: If it can be saved nowhere.
@@ -169,7 +175,7 @@ def rescued(problem: str, name: str, data: bytes) -> Written:
         reason = error.strerror or error
         lost = f"{problem}, nor can the folder for temporary files and your home ({reason})"
         raise AudioError(lost) from error
-    return Written(saved, f"{problem}; the result is saved in {saved}")
+    return Written(saved, f"{problem}; {what} is saved in {saved}")
 
 
 def _saved(name: str, data: bytes, folder: Path | None) -> Path:

@@ -27,8 +27,13 @@ class Advance(Protocol):
     def __call__(self, done: int, total: int, doing: str | None = None) -> None: ...
 
 
-def say(text: str) -> str:
-    """A line for a person. The work goes on where stderr cannot be written to.
+def say(text: str) -> None:
+    """A line for a person. The work goes on where stderr cannot be written to."""
+    try_to_say(text)
+
+
+def try_to_say(text: str) -> str:
+    """A line for a person, of which the caller must know whether it was said.
 
     Returns:
         Why it could not be said; nothing if it was, or if stderr is closed: nobody listens then.
@@ -62,9 +67,10 @@ def flushed(stream: TextIO | None) -> bool:
     Returns:
         False if it was dropped.
     """
+    if stream is None:
+        return True
     try:
-        if stream is not None:
-            stream.flush()
+        stream.flush()
     except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

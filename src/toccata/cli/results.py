@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toccata.cli.places import STDOUT, Place, Written, rescue_stem, rescued
 from toccata.cli.play import Player
-from toccata.cli.report import say, show, show_json
+from toccata.cli.report import show, show_json, try_to_say
 from toccata.cli.sources import short_name
 from toccata.cli.tag_values import value_of
 from toccata.errors import AudioError, InputError, ToccataError
@@ -67,11 +67,19 @@ class Untold:
 
 @dataclass(frozen=True)
 class Task:
-    """One result to be made, and where it goes."""
+    """One result to be made, and where it goes.
+
+    Attributes:
+        inputs: What is asked for.
+        finish: The format of its file.
+        place: Where it goes.
+        origin: The line of a file that asks for it ("songs.csv line 2"), if one does.
+    """
 
     inputs: Inputs
     finish: Finish
     place: Place
+    origin: str = ""
 
 
 def deliver(
@@ -96,7 +104,7 @@ def deliver(
             problems.append(str(error))
             continue
         problems += [written.problem] if written.problem else []
-        unsaid = say(_summary(task.inputs, clip)) or unsaid
+        unsaid = try_to_say(_summary(task.inputs, clip)) or unsaid
         untold += _told(task, clip, written.path, json=json)
         if player is not None and (problem := player.play(clip)):
             problems.append(problem)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toccata.brief import brief_options
+from toccata.cli.batch import of_line
 from toccata.cli.report import say, working
 from toccata.cli.results import Task
 from toccata.cli.sources import open_audio, short_name
@@ -108,7 +109,7 @@ def compose(
 
     All audio is read before the first model is loaded.
     """
-    parts = read_parts([task.inputs for task in tasks])
+    parts = read_parts([(task.inputs, task.origin) for task in tasks])
     with announcing(machine.device) as announce:
         for name in dict.fromkeys(task.inputs.model_version for task in tasks):
             model = open_model(machine, name, announce)
@@ -162,7 +163,7 @@ def stream(machine: Settings, inputs: Inputs, extras: Extras) -> Stream:
     """The music of `inputs`, piece by piece while it is made."""
     if inputs.model_version == ENCODE_DECODE:
         raise InputError("model_version", ENCODE_DECODE, "it cannot be streamed: write a file")
-    part = read_parts([inputs])[_part_key(inputs)]
+    part = read_parts([(inputs, "")])[_part_key(inputs)]
     return Stream(_chunks(machine, inputs, part, extras), inputs.duration, inputs.continuation)
 
 
@@ -175,8 +176,11 @@ def _chunks(
         yield from model.stream(**_request(inputs, part, extras))
 
 
-def read_parts(requests: Sequence[Inputs]) -> Parts:
+def read_parts(requests: Sequence[tuple[Inputs, str]]) -> Parts:
     """The parts of input_audio that requests use; each is read once.
+
+    Args:
+        requests: Each with the line that it comes from, which errors name; or nothing.
 
     Raises:
         AudioError: For what cannot be read.
@@ -184,10 +188,11 @@ def read_parts(requests: Sequence[Inputs]) -> Parts:
     """
     parts: Parts = {}
     sources: dict[str, Source] = {}  # stdin can be read but once
-    for inputs in requests:
+    for inputs, origin in requests:
         key = _part_key(inputs)
         if key not in parts:
-            parts[key] = _input_part(inputs, sources)
+            with of_line(origin):
+                parts[key] = _input_part(inputs, sources)
     return parts
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from toccata.cli.outputs import is_stdout
+from toccata.cli.places import rescued
 from toccata.cli.report import interruptible, lines, say
-from toccata.errors import InputError
+from toccata.errors import AudioError, InputError
 from toccata.types import Waveform
 
 if TYPE_CHECKING:
@@ -37,27 +39,55 @@ def stream_to_stdout(stream: Stream, strategy: str, *, headerless: bool) -> None
         stream: The music, not levelled yet.
         strategy: Its normalization_strategy, one of LEVELS.
         headerless: Whether the wav header is left out.
+
+    Raises:
+        AudioError: If stdout cannot be written to; the message says where the music so far is.
     """
     from toccata.audio.leveller import StreamLeveller
     from toccata.audio.stream_wav import to_pcm16
 
     leveller, duration_s = None, 0.0
+    sent = bytearray()
     with interruptible("streaming"), lines("streaming"):
         for chunk in stream.chunks:
             if leveller is None:
                 leveller = StreamLeveller(strategy, chunk.sample_rate_hz)
-                if not headerless:
-                    _send(_header(stream, chunk))
-            _send(to_pcm16(leveller.push(chunk.samples)))
+                send = partial(_send, sent=sent, form=(chunk.sample_rate_hz, chunk.channels))
+                header = b"" if headerless else _header(stream, chunk)
+            send(to_pcm16(leveller.push(chunk.samples)), header=header)
+            header = b""
             duration_s += chunk.duration_s
         if leveller is not None:
-            _send(to_pcm16(leveller.finish()))
+            send(to_pcm16(leveller.finish()))
     say(f"{duration_s:.2f} s of music")
 
 
-def _send(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()  # the player is to hear it now
+def _send(pcm: bytes, *, sent: bytearray, form: tuple[int, int], header: bytes = b"") -> None:
+    """Write `header` and `pcm`, and keep `pcm` in `sent`, so that a full disk loses nothing.
+
+    Raises:
+        AudioError: If stdout cannot be written to.
+        BrokenPipeError: If its reader has gone, as a player that was closed.
+    """
+    sent += pcm
+    try:
+        sys.stdout.buffer.write(header + pcm)
+        sys.stdout.buffer.flush()  # the player is to hear it now
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise AudioError(_saved(bytes(sent), form, error.strerror or str(error))) from error
+
+
+def _saved(pcm: bytes, form: tuple[int, int], reason: str) -> str:
+    """Save the music so far as a wav file elsewhere, and return the sentence about it."""
+    from toccata.audio.stream_wav import wav_header
+
+    problem = f"stdout: cannot be written ({reason}): make room there, or stream to another place"
+    if not pcm:
+        return problem
+    data = wav_header(*form, data_bytes=len(pcm)) + pcm
+    return rescued(problem, "toccata.wav", data, what="the music so far").problem
 
 
 def _header(stream: Stream, first: Waveform) -> bytes:
