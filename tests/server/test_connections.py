@@ -130,6 +130,28 @@ def test_a_head_has_a_limit(serve: Serve, sent: bytes, status: bytes) -> None:
     assert served.client.get("/healthz").status_code == 200
 
 
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "more", [b"x1: bbbb\r\n" * 200, b"x1: " + b"b" * 300_000, b"1;a=" + b"b" * 300_000]
+)
+def test_what_comes_behind_chunks_has_a_limit(serve: Serve, more: bytes) -> None:
+    served = serve()
+    end = b"" if more.startswith(b"1;") else b"0\r\n"
+    with connected(served) as connection:
+        connection.sendall(CHUNKED + b"1\r\n{\r\n" + end + more)
+        assert b" 431 " in answered(connection)
+    assert served.client.get("/healthz").status_code == 200
+
+
+def test_a_few_trailers_are_ignored(serve: Serve) -> None:
+    with connected(serve()) as connection:
+        end = b"0\r\nx-checksum: 1\r\nauthorization: a\r\n\r\n"
+        connection.sendall(CHUNKED + b"2\r\n{}\r\n" + end)
+        assert b" 422 " in connection.recv(65536)
+
+
 def test_connections_are_counted(serve: Serve) -> None:
     served = serve(max_connections=3)
     served.client.get("/healthz")  # stays open
