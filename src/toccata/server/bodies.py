@@ -1,8 +1,8 @@
 """How large a request body may be, and how much of all bodies may be in flight at once.
 
 A body counts from the moment at which a route reads it, so after the token has been checked, until
-it is answered: as much of it as has come, whatever its head says. One client has half of a budget at
-most. Files go to the disk and have a budget of their own; JSON is held in memory.
+it is answered: as much of it as has come, whatever its head says. One client has half of a budget
+at most. Files go to the disk and have a budget of their own; JSON is held in memory.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class BodyLimits:
 
 
 def client_of(scope: Scope) -> str:
-    """Whose request it is, as far as its address tells; a whole /64 network of IPv6 is one client."""
+    """Whose request it is, as its address tells; a whole /64 network of IPv6 is one client."""
     client: Any = scope.get("client")
     address = str(client[0]) if client else ""
     try:
