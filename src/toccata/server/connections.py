@@ -147,6 +147,9 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self._loose_bytes += len(data)
         super().data_received(data)
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
         if self._refused:
             return
         if self._in_head and self._head_bytes > self.limits.head_bytes:
