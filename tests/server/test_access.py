@@ -144,7 +144,10 @@ def test_a_server_does_not_start_without_its_models(tmp_path: Path) -> None:
         ("TOCCATA_PORT", "99999"), ("TOCCATA_PORT", "http"), ("TOCCATA_TLS_CERT", "/nowhere"),
         ("TOCCATA_PUBLIC_URL", "example.org"), ("TOCCATA_DRAIN_S", "soon"),
         ("TOCCATA_OUTPUT_URLS", "both"), ("TOCCATA_TOKEN_FILE", "/nowhere"),
-        ("TOCCATA_QUEUE", "-1"), ("TOCCATA_NO_AUTH", "perhaps"),
+        ("TOCCATA_QUEUE", "-1"), ("TOCCATA_NO_AUTH", "perhaps"), ("TOCCATA_QUEUE", "0"),
+        ("TOCCATA_MAX_CONNECTIONS", "0"), ("TOCCATA_PUBLIC_URL", "http://h/a/../b"),
+        ("TOCCATA_PUBLIC_URL", "http://h/./b"), ("TOCCATA_PUBLIC_URL", "http://h//b"),
+        ("TOCCATA_PUBLIC_URL", "http://h:99999"), ("TOCCATA_PUBLIC_URL", "http://[h"),
     ],
 )  # fmt: skip
 def test_wrong_settings_are_named(name: str, text: str) -> None:

@@ -281,6 +281,15 @@ def test_with_a_token_any_host_is_served(serve: Serve) -> None:
     assert served.client.get("/v1/models", headers={"Host": "any.example"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["..local", ".local", "a..local", "localhost:99999", "[::1", "[:::]", "[1.2]", "a" * 64, "..",
+     "localhost:", ".".join(["a" * 60] * 5)],
+)  # fmt: skip
+def test_a_host_that_cannot_be_is_refused(served: Served, host: str) -> None:
+    assert served.client.get("/v1/models", headers={"Host": host}).status_code == 400
+
+
 @pytest.mark.parametrize("lines", ["", "Host: a\r\nHost: localhost\r\n", "Host: a b\r\n"])
 def test_a_request_has_one_host(served: Served, lines: str) -> None:
     with socket.create_connection(("127.0.0.1", served.client.base_url.port or 0)) as connection:

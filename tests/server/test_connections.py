@@ -17,7 +17,7 @@ import pytest
 
 from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
 from toccata.server import program
-from toccata.server.bodies import FREE_BYTES, BodyLimits
+from toccata.server.bodies import FREE_BYTES, BodyLimits, client_of
 from toccata.server.connections import (
     RESERVED_FILES,
     Complaints,
@@ -130,6 +130,28 @@ def test_a_head_has_a_limit(serve: Serve, sent: bytes, status: bytes) -> None:
     assert served.client.get("/healthz").status_code == 200
 
 
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "more", [b"x1: bbbb\r\n" * 200, b"x1: " + b"b" * 300_000, b"1;a=" + b"b" * 300_000]
+)
+def test_what_comes_behind_chunks_has_a_limit(serve: Serve, more: bytes) -> None:
+    served = serve()
+    end = b"" if more.startswith(b"1;") else b"0\r\n"
+    with connected(served) as connection:
+        connection.sendall(CHUNKED + b"1\r\n{\r\n" + end + more)
+        assert b" 431 " in answered(connection)
+    assert served.client.get("/healthz").status_code == 200
+
+
+def test_a_few_trailers_are_ignored(serve: Serve) -> None:
+    with connected(serve()) as connection:
+        end = b"0\r\nx-checksum: 1\r\nauthorization: a\r\n\r\n"
+        connection.sendall(CHUNKED + b"2\r\n{}\r\n" + end)
+        assert b" 422 " in connection.recv(65536)
+
+
 def test_connections_are_counted(serve: Serve) -> None:
     served = serve(max_connections=3)
     served.client.get("/healthz")  # stays open
@@ -172,48 +194,112 @@ def test_what_clients_cause_is_logged_once_a_minute(caplog: pytest.LogCaptureFix
 
 
 def test_large_bodies_share_a_budget() -> None:
-    """Of two that fit only one after the other, the second is asked to come back."""
+    """What does not fit any more is asked to come back; one client has half of it at most."""
     asyncio.run(_share_a_budget())
 
 
 async def _share_a_budget() -> None:
-    reading, finish = asyncio.Event(), asyncio.Event()
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await receive()
-        reading.set()
-        await finish.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
-
-    limits = BodyLimits(app, memory_bytes=3 * FREE_BYTES, disk_bytes=3 * FREE_BYTES)
+    app = Slow()
+    limits = BodyLimits(app, memory_bytes=6 * FREE_BYTES, disk_bytes=6 * FREE_BYTES)
     first = asyncio.create_task(_post(limits, 2 * FREE_BYTES))
-    await reading.wait()
+    await app.has_read(1)
     assert (await _post(limits, 2 * FREE_BYTES))[0] == 503
+    second = asyncio.create_task(_post(limits, 3 * FREE_BYTES, client="b"))
+    await app.has_read(2)
+    status, headers = await _post(limits, 2 * FREE_BYTES, client="c")
+    assert (status, headers[b"retry-after"]) == (503, b"5")
     small = asyncio.create_task(_post(limits, 100))
     files = asyncio.create_task(_post(limits, 2 * FREE_BYTES, b"multipart/form-data"))
-    await asyncio.sleep(0)
-    finish.set()
-    assert [(await one)[0] for one in (first, small, files)] == [200] * 3
-    assert (await _post(limits, 2 * FREE_BYTES))[0] == 200
-    status, headers = await _post(limits, 4 * FREE_BYTES)
-    assert (status, headers[b"retry-after"]) == (503, b"5")
+    await app.has_read(4)
+    app.finish.set()
+    assert [(await one)[0] for one in (first, second, small, files)] == [200] * 4
+    assert (await _post(limits, 2 * FREE_BYTES, client="c"))[0] == 200
+    assert (await _post(limits, 4 * FREE_BYTES))[0] == 503
     assert (await _post(limits, 10**9))[0] == 413
 
 
+@pytest.mark.parametrize("kind", [b"application/json", b"multipart/form-data"])
+def test_a_body_that_is_only_announced_takes_no_room(kind: bytes) -> None:
+    asyncio.run(_announce(kind))
+
+
+async def _announce(kind: bytes) -> None:
+    app = Slow()
+    limits = BodyLimits(app, memory_bytes=6 * FREE_BYTES, disk_bytes=6 * FREE_BYTES)
+    announced = [
+        asyncio.create_task(_post(limits, 3 * FREE_BYTES, kind, str(one), sent=20))
+        for one in range(9)
+    ]
+    await app.has_read(9)
+    real = asyncio.create_task(_post(limits, 3 * FREE_BYTES, kind, "real"))
+    await app.has_read(10)
+    app.finish.set()
+    assert [(await one)[0] for one in (*announced, real)] == [200] * 10
+
+
+def test_bodies_of_a_hundred_kilobytes_are_counted() -> None:
+    """Hundreds of connections with a body each would be as much memory as one that is large."""
+    asyncio.run(_many())
+
+
+async def _many() -> None:
+    app = Slow()
+    limits = BodyLimits(app, memory_bytes=10**6)
+    fit = [asyncio.create_task(_post(limits, 100_000, client=str(one))) for one in range(10)]
+    await app.has_read(10)
+    assert (await _post(limits, 100_000, client="more"))[0] == 503
+    app.finish.set()
+    assert [(await one)[0] for one in fit] == [200] * 10
+
+
+def test_a_network_of_ipv6_is_one_client() -> None:
+    first, same, other = (
+        client_of({"client": (address, 1)}) for address in ("2001:db8::1", "2001:db8::2", "::1")
+    )
+    assert first == same != other
+    assert client_of({"client": ("10.0.0.1", 1)}) != client_of({"client": ("10.0.0.2", 1)})
+
+
+class Slow:
+    """An app that reads a body and answers only once it may."""
+
+    def __init__(self) -> None:
+        self.finish = asyncio.Event()
+        self._read = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        self._read += 1
+        await self.finish.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def has_read(self, number: int) -> None:
+        """Until that many bodies are read."""
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        assert self._read == number
+
+
 async def _post(
-    app: BodyLimits, length: int, kind: bytes = b"application/json"
+    app: BodyLimits,
+    length: int,
+    kind: bytes = b"application/json",
+    client: str = "a",
+    sent: int | None = None,
 ) -> tuple[int, dict[bytes, bytes]]:
+    """The answer to a body that says `length`; `sent`: how much of it comes."""
     heads: list[Any] = []
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": b"x", "more_body": False}
+        body = bytes(min(length, 10**6) if sent is None else sent)
+        return {"type": "http.request", "body": body, "more_body": sent is not None}
 
     async def send(message: Any) -> None:
         heads.append(message)
 
     headers = [(b"content-length", str(length).encode()), (b"content-type", kind)]
-    await app({"type": "http", "headers": headers}, receive, send)
+    await app({"type": "http", "headers": headers, "client": (client, 1)}, receive, send)
     return heads[0]["status"], dict(heads[0]["headers"])
 
 

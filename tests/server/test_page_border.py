@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from starlette.datastructures import Headers
 
 from tests.server.conftest import Serve
 from tests.server.test_page import Served, process
@@ -21,7 +26,8 @@ from toccata.server.login_limit import (
     WINDOW_S,
     LoginLimit,
 )
-from toccata.server.page_files import PageFiles
+from toccata.server.page_files import BLOCK_BYTES, MAX_FILES_PER_UPLOAD, Held, PageFiles
+from toccata.server.page_uploads import UploadRefused, Uploads
 
 TOKEN = "secret-1"
 API = "/ui/gradio_api"
@@ -186,23 +192,36 @@ def test_no_other_site_shows_it_in_a_frame(served: Served) -> None:
 def test_wrong_logins_have_to_wait() -> None:
     clock = [0.0]
     limit = LoginLimit(lambda: clock[0])
+    limit.succeeded("a", limit.begin("a"))
     for _ in range(MAX_FAILURES_PER_ADDRESS):
         assert limit.wait_s("a") == 0
-        limit.failed("a")
+        limit.begin("a")
     assert limit.wait_s("a") == WINDOW_S
     assert limit.wait_s("b") == 0
     for number in range(MAX_FAILURES):
-        limit.failed(str(number))
+        limit.begin(str(number))
     assert limit.wait_s("b") == WINDOW_S
     clock[0] = WINDOW_S
     assert limit.wait_s("a") == limit.wait_s("b") == 0
 
 
+def test_a_login_is_small(locked: Served) -> None:
+    large = {"username": "me", "password": "a" * 70_000}
+    answer = locked.client.post("/ui/login", data=large)
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
 def test_the_login_is_limited(locked: Served) -> None:
-    """The last of those that log in."""
+    """Also for those at once. The last of the tests that log in."""
     wrong, right = {"username": "me", "password": "no"}, {"username": "me", "password": TOKEN}
-    for _ in range(MAX_FAILURES_PER_ADDRESS):
-        assert locked.client.post("/ui/login", data=wrong).status_code == 400
+    with ThreadPoolExecutor(3 * MAX_FAILURES_PER_ADDRESS) as pool:
+        tries = [
+            pool.submit(httpx2.post, f"{locked.url}/ui/login", data=wrong, timeout=20)
+            for _ in range(3 * MAX_FAILURES_PER_ADDRESS)
+        ]
+        statuses = Counter(one.result().status_code for one in tries)
+    assert statuses == {400: MAX_FAILURES_PER_ADDRESS, 429: 2 * MAX_FAILURES_PER_ADDRESS}
     refused = locked.client.post("/ui/login", data=right)
     assert refused.status_code == 429
     assert 0 < int(refused.headers["retry-after"]) <= WINDOW_S
@@ -223,19 +242,21 @@ def test_uploads_of_the_page_are_gone_after_a_start(serve: Serve, tmp_path: Path
 
 
 def test_uploads_of_the_page_are_bounded_and_grow_old(tmp_path: Path) -> None:
-    files = PageFiles(tmp_path / "page", max_bytes=10, max_age_s=60)
+    files = PageFiles(tmp_path / "page", max_bytes=3 * BLOCK_BYTES, max_age_s=60, max_files=2)
     files.clear()
     old = files.folder / "hash" / "a.wav"
     old.parent.mkdir()
     old.write_bytes(b"12345678")
-    assert files.has_capacity(2)
-    assert not files.has_capacity(3)
+    assert files.held() == Held(BLOCK_BYTES, 1)
+    assert files.fits(files.held() + Held(2 * BLOCK_BYTES, 1))
+    assert not files.fits(files.held() + Held(2 * BLOCK_BYTES + 1, 1))
+    assert not files.fits(files.held() + Held(1, 2))
     os.utime(old, (1000, 1000))
     files.remove_old(1050)
     assert old.exists()
     files.remove_old(1061)
     assert not old.parent.exists()
-    assert files.has_capacity(10)
+    assert files.held() == Held(0, 0)
 
 
 def test_they_live_no_longer_than_predictions(tmp_path: Path) -> None:
@@ -249,3 +270,61 @@ def test_a_broken_call_is_refused(served: Served) -> None:
         answer = served.client.post(f"{API}/queue/join", content=text, headers=headers)
         assert answer.status_code == 400, text
         assert json.loads(answer.text)["status"] == 400
+
+
+@pytest.mark.parametrize("fn_index", [-1, 9999])
+def test_an_accident_of_the_page_is_a_problem_with_an_id(served: Served, fn_index: int) -> None:
+    body = {"data": [], "fn_index": fn_index, "session_hash": "s"}
+    answer = served.client.post(f"{API}/queue/join", json=body)
+    assert answer.status_code >= 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.status_code < 500 or answer.headers["x-request-id"] in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "queue/data?session_hash=%ff", "queue/data?session_hash=%0a", "queue/data?session_hash=",
+        "heartbeat/a%20b", "upload_progress?upload_id=%ff", f"heartbeat/{'a' * 200}",
+    ],
+)  # fmt: skip
+def test_odd_names_of_sessions_are_refused(served: Served, path: str) -> None:
+    answer = served.client.get(f"{API}/{path}")
+    assert answer.status_code == 400
+    assert "ASCII letters" in answer.json()["detail"]
+    body = {"data": [], "fn_index": 0, "session_hash": "\xff"}
+    assert served.client.post(f"{API}/queue/join", json=body).status_code == 400
+
+
+def test_an_upload_has_few_files(served: Served, folder: Path) -> None:
+    def sent(number: int) -> httpx2.Response:
+        files = [("files", (f"{one}.wav", b"RIFF", "audio/wav")) for one in range(number)]
+        return served.client.post(f"{API}/upload", files=files)
+
+    assert len(sent(MAX_FILES_PER_UPLOAD).json()) == MAX_FILES_PER_UPLOAD
+    refused = sent(MAX_FILES_PER_UPLOAD + 1)
+    assert refused.status_code == 413
+    assert f"{MAX_FILES_PER_UPLOAD} files at most" in refused.json()["detail"]
+
+
+def test_uploads_that_come_count_and_those_announced_do_not(tmp_path: Path) -> None:
+    asyncio.run(_uploads(PageFiles(tmp_path / "page", max_bytes=1000)))
+
+
+async def _uploads(files: PageFiles) -> None:
+    files.clear()
+    uploads = Uploads(files)
+    head = Headers({"content-length": "900", "content-type": "multipart/form-data; boundary=xyz"})
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": bytes(400), "more_body": True}
+
+    async with uploads.admitted(head, receive), uploads.admitted(head, receive) as second:
+        await second()
+        await second()
+        with pytest.raises(UploadRefused, match="no room"):
+            await second()
+    with pytest.raises(UploadRefused, match="no room") as refused:
+        async with uploads.admitted(head, receive):
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert refused.value.status == 507

@@ -1,12 +1,16 @@
 """How large a request body may be, and how much of all bodies may be in flight at once.
 
 A body counts from the moment at which a route reads it, so after the token has been checked, until
-it is answered. Files go to the disk and have a budget of their own; JSON is held in memory.
+it is answered: as much of it as has come, whatever its head says. One client has half of a budget
+at most. Files go to the disk and have a budget of their own; JSON is held in memory.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import ipaddress
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,8 +19,9 @@ from toccata.server.json_text import JSONResponse
 MAX_BODY_BYTES = 101 * 2**20
 MEMORY_BYTES = 256 * 2**20
 DISK_BYTES = 2 * 2**30
-# A body up to this size is not counted.
-FREE_BYTES = 2**20
+# A body up to this size is not counted, so that small requests pass when the budget is used up. As
+# many as there may be connections are 160 MB.
+FREE_BYTES = 16 * 2**10
 RETRY_S = "5"
 
 
@@ -30,47 +35,58 @@ class BodyRefused(Exception):
 
 @dataclass
 class Budget:
-    """Bytes of bodies that may be in flight."""
+    """Bytes of bodies that may be in flight, of all clients together; of one, half as many."""
 
-    left_bytes: int
+    max_bytes: int
+    taken: Counter[str] = field(default_factory=Counter)
 
-    def take(self, size_bytes: int) -> None:
-        """Raises BodyRefused if there are not that many left."""
-        if size_bytes > self.left_bytes:
+    def check(self, client: str, size_bytes: int) -> None:
+        """Raises BodyRefused if `client` may not have that many more now."""
+        is_full = self.taken.total() + size_bytes > self.max_bytes
+        if is_full or self.taken[client] + size_bytes > self.max_bytes // 2:
             detail = "The server is busy with other large requests; try again in a few seconds"
             headers = {"Retry-After": RETRY_S, "x-should-retry": "true"}
             raise BodyRefused(503, detail, **headers)
-        self.left_bytes -= size_bytes
+
+    def take(self, client: str, size_bytes: int) -> None:
+        """As `check`, and they are in flight."""
+        self.check(client, size_bytes)
+        self.taken[client] += size_bytes
+
+    def give_back(self, client: str, size_bytes: int) -> None:
+        self.taken[client] -= size_bytes
+        if not self.taken[client]:
+            del self.taken[client]
 
 
 @dataclass
 class _Share:
-    """What one request has of a budget."""
+    """What one request of `client` has of a budget."""
 
     budget: Budget
+    client: str
     declared: int
     max_bytes: int
     got: int = 0
     taken: int = 0
 
     def begin(self) -> None:
-        self._want(self.declared)
+        """Raises BodyRefused for what could not be taken in whole; nothing is taken yet."""
+        if self.declared > FREE_BYTES:
+            self.budget.check(self.client, self.declared)
 
     def add(self, size_bytes: int) -> None:
         self.got += size_bytes
         if self.got > self.max_bytes:
             raise too_large(self.max_bytes)
-        self._want(self.got)
-
-    def _want(self, size_bytes: int) -> None:
-        wanted = size_bytes if size_bytes > FREE_BYTES else 0
-        if wanted > self.taken:
-            self.budget.take(wanted - self.taken)
-            self.taken = wanted
+        if self.got > FREE_BYTES:
+            self.budget.take(self.client, self.got - self.taken)
+            self.taken = self.got
 
     def give_back(self) -> None:
-        self.budget.left_bytes += self.taken
-        self.taken = 0
+        if self.taken:
+            self.budget.give_back(self.client, self.taken)
+            self.taken = 0
 
 
 class BodyLimits:
@@ -117,7 +133,18 @@ class BodyLimits:
         length = headers.get(b"content-length", b"0")
         is_file = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
         budget = self._disk if is_file else self._memory
-        return _Share(budget, int(length) if length.isdigit() else 0, self._max_bytes)
+        declared = int(length) if length.isdigit() else 0
+        return _Share(budget, client_of(scope), declared, self._max_bytes)
+
+
+def client_of(scope: Scope) -> str:
+    """Whose request it is, as its address tells; a whole /64 network of IPv6 is one client."""
+    client: Any = scope.get("client")
+    address = str(client[0]) if client else ""
+    try:
+        return str(ipaddress.IPv6Network((address, 64), strict=False))
+    except ValueError:
+        return address
 
 
 def too_large(max_bytes: int) -> BodyRefused:

@@ -131,6 +131,12 @@ def _count(source: str, text: str) -> int:
     return int(text)
 
 
+def _positive(source: str, text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise InputError(source, text, "it must be a whole number from 1 on")
+    return int(text)
+
+
 def _seconds(source: str, text: str) -> float:
     try:
         seconds = float(text)
@@ -169,10 +175,24 @@ def _host_names(source: str, text: str) -> tuple[str, ...]:
 
 
 def _web_address(source: str, text: str) -> str:
-    split = urlsplit(text)
-    if split.scheme not in ("http", "https") or not split.netloc or split.query or split.fragment:
-        raise InputError(source, text, "it must be like https://music.example.org")
+    like = "it must be like https://music.example.org"
+    try:
+        split = urlsplit(text)
+        is_host = bool(split.hostname) and split.port != 0
+    except ValueError as error:  # brackets, or a port that is none
+        raise InputError(source, text, like) from error
+    if split.scheme not in ("http", "https") or not is_host or split.query or split.fragment:
+        raise InputError(source, text, like)
     return text.rstrip("/")
+
+
+def _public_address(source: str, text: str) -> str:
+    """As `_web_address`, with a path that requests can begin with."""
+    address = _web_address(source, text)
+    path = urlsplit(address).path
+    if not {"", ".", ".."}.isdisjoint(path.split("/")[1:]):
+        raise InputError(source, text, "its path must have no empty, . or .. part")
+    return address
 
 
 def _upload_address(source: str, text: str) -> str:
@@ -186,12 +206,12 @@ _READERS: Readers = {
     "host": read_text,
     "port": _port,
     "data_dir": _path,
-    "public_url": _web_address,
+    "public_url": _public_address,
     "token": read_text,
     "token_file": _token_file,
     "no_auth": read_boolean,
     "stand_in": read_text,
-    "queue": _count,
+    "queue": _positive,
     "database": read_text,
     "storage": read_text,
     "output_urls": read_text,
@@ -208,6 +228,6 @@ _READERS: Readers = {
     "shutdown_route": read_boolean,
     "upload_bytes": _count,
     "upload_bytes_per_token": _count,
-    "max_connections": _count,
+    "max_connections": _positive,
     "models": _names,
 }

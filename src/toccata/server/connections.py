@@ -40,6 +40,7 @@ class Limits:
     """What one client may do. connections: of all clients together.
 
     head_s: from the first byte of a request, or from the connection on, to the end of its headers.
+    head_bytes and headers: of the headers, and of trailers behind a body in chunks.
     silence_s: between two pieces of a body. slow_s: after that long, a body must have come at
     min_bytes_per_s on average. stall_s: for how long a client may read nothing of its answer; a
     player that is paused does that.
@@ -118,6 +119,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._body_bytes = 0
+        self._loose_bytes = self._trailers = 0
         self._body_from_s = self._progress_s = 0.0
         self._refused = False
 
@@ -142,15 +144,34 @@ class LimitedProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             if self._timer is None:
                 self._begin_head()
+        else:
+            self._loose_bytes += len(data)
         super().data_received(data)
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
+        if self._refused:
+            return
         if self._in_head and self._head_bytes > self.limits.head_bytes:
             self._refuse(431, "The headers are too large")
+        elif not self._in_head and self._loose_bytes > self.limits.head_bytes:
+            self._refuse(431, "What stands between or behind the pieces of the body is too large")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head_bytes = max(1, self._head_bytes)  # behind another request in the same piece
         if self._timer is None:
             self._begin_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Headers are kept; trailers, which come behind a body in chunks, are not."""
+        if self._in_head:
+            super().on_header(name, value)
+            return
+        self._trailers += 1
+        if self._trailers > self.limits.headers:
+            self._refuse(431, "There are too many trailers")
+            raise ValueError("refused")
 
     def on_headers_complete(self) -> None:
         size = sum(len(name) + len(value) for name, value in self.headers)
@@ -161,6 +182,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._refused:
             raise ValueError("refused")  # ends the parser's work on this connection
         self._in_head = False
+        self._loose_bytes = self._trailers = 0
         self._stop_timer()
         super().on_headers_complete()
         self._body_bytes, self._body_from_s = 0, self.loop.time()
@@ -169,6 +191,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
+        self._loose_bytes = 0  # of what has come since the last piece of the body
         self._progress_s = self.loop.time()
         super().on_body(body)
 

@@ -30,7 +30,8 @@ LOGIN = "/ui/login"
 JSON, MULTIPART = "application/json", "multipart/form-data"
 FORM = "application/x-www-form-urlencoded"
 
-_HOST = re.compile(r"([A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
+_LABEL = r"[A-Za-z0-9_-]{1,63}"
+_HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]{{2,45}}\])(?::([0-9]{{1,5}}))?")
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
@@ -71,7 +72,7 @@ class Guard:
 
     def _wrong_host(self, scope: Scope, headers: Headers) -> Refusal | None:
         named = headers.getlist("host")
-        match = _HOST.fullmatch(named[0]) if len(named) == 1 else None
+        match = _host(named[0]) if len(named) == 1 else None
         if match is None and (named or not self.settings.tokens):
             return Refusal(400, "The request must have one Host header, with a name or an address")
         if match is None or self.settings.tokens or route_path(scope) in PROBES:
@@ -119,6 +120,16 @@ class Guard:
         if self.settings.public_url:
             own.add(_netloc(self.settings.public_url))
         return own - {""}
+
+
+def _host(named: str) -> re.Match[str] | None:
+    """The name or address and the port of a Host header, if these can be."""
+    match = _HOST.fullmatch(named)
+    if match is None or len(match[1]) > 253 or int(match[2] or 0) >= 2**16:
+        return None
+    if match[1].startswith("[") and not _is_address(match[1].strip("[]")):
+        return None
+    return match
 
 
 def _damaged(scope: Scope) -> Refusal | None:

@@ -1,4 +1,7 @@
-"""A limit on failed logins: per address and overall, so that tokens cannot be guessed in a row."""
+"""A limit on failed logins: per address and overall, so that tokens cannot be guessed in a row.
+
+A login counts from its begin, so that many at once are no way around it; a right one is taken back.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextlib import suppress
 
 WINDOW_S = 60.0
 MAX_FAILURES_PER_ADDRESS = 10
@@ -30,14 +34,22 @@ class LoginLimit:
         )
         return math.ceil(max(waits))
 
-    def failed(self, address: str) -> None:
-        """Note a failed login."""
+    def begin(self, address: str) -> float:
+        """Note a login, wrong until `succeeded` says otherwise. Returns its name for that."""
+        begun_s = self._now()
         mine = self._by_address.setdefault(address, deque())
         self._by_address.move_to_end(address)
         while len(self._by_address) > MAX_ADDRESSES:
             self._by_address.popitem(last=False)
-        for failures in (mine, self._all):
-            failures.append(self._now())
+        for logins in (mine, self._all):
+            logins.append(begun_s)
+        return begun_s
+
+    def succeeded(self, address: str, begun_s: float) -> None:
+        """Take the login back that `begin` noted."""
+        for logins in (self._by_address.get(address, deque()), self._all):
+            with suppress(ValueError):  # the window has passed
+                logins.remove(begun_s)
 
     def _left_s(self, failures: deque[float], limit: int) -> float:
         begin_s = self._now() - WINDOW_S

@@ -20,8 +20,23 @@ log = logging.getLogger(__name__)
 
 FOLDER = "page-uploads"
 MAX_BYTES = 2 * 2**30
+MAX_FILES = 1000
+MAX_FILES_PER_UPLOAD = 10
+# What a file takes of a disk, however small it is.
+BLOCK_BYTES = 4096
 MAX_AGE_S = 24 * 3600.0
 TIDY_INTERVAL_S = 600.0
+
+
+@dataclass(frozen=True)
+class Held:
+    """How much there is in how many files."""
+
+    size_bytes: int
+    files: int
+
+    def __add__(self, other: Held) -> Held:
+        return Held(self.size_bytes + other.size_bytes, self.files + other.files)
 
 
 @dataclass(frozen=True)
@@ -31,6 +46,7 @@ class PageFiles:
     folder: Path
     max_bytes: int = MAX_BYTES
     max_age_s: float = MAX_AGE_S
+    max_files: int = MAX_FILES
 
     @classmethod
     def of(cls, data_dir: Path, retention_s: float | None) -> PageFiles:
@@ -54,11 +70,13 @@ class PageFiles:
                 return found
         raise InputError("input_audio", Path(path).name[:80], "upload it again: it is not here")
 
-    def size_bytes(self) -> int:
-        return sum(size for _, _, size in self._files())
+    def held(self) -> Held:
+        """What is here; it looks at every file, so not for the event loop."""
+        sizes = [max(size, BLOCK_BYTES) for _, _, size in self._files()]
+        return Held(sum(sizes), len(sizes))
 
-    def has_capacity(self, size_bytes: int) -> bool:
-        return self.size_bytes() + size_bytes <= self.max_bytes
+    def fits(self, held: Held) -> bool:
+        return held.size_bytes <= self.max_bytes and held.files <= self.max_files
 
     def remove_old(self, now: float) -> None:
         """Remove what is older than max_age_s, and folders that are empty then."""

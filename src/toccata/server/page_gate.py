@@ -7,21 +7,25 @@ may name no file but one that was uploaded to the page.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
-from typing import Any, Protocol
+from typing import Protocol
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toccata.errors import InputError
+from toccata.server.bodies import client_of
 from toccata.server.json_text import JsonError, JSONResponse, read_json
 from toccata.server.login_limit import LoginLimit
 from toccata.server.page_files import PageFiles, named_paths
+from toccata.server.page_uploads import UploadRefused, Uploads
 from toccata.server.views import problem
 
 API = "/gradio_api"
@@ -38,8 +42,13 @@ CALLS = {
     f"{API}/upload_progress": READ, f"{API}/cancel": SEND, f"{API}/reset": SEND,
 }  # fmt: skip
 FILE, HEARTBEAT = f"{API}/file=", f"{API}/heartbeat/"
+STREAMS = (f"{API}/queue/data", f"{API}/upload_progress")
 MAX_CALL_BYTES = 2**20
+MAX_LOGIN_BYTES = 2**16
 MAX_OPEN_STREAMS = 512
+# What the page names its sessions and uploads with, and no more: gradio writes them into answers.
+NAMING = ("session_hash", "upload_id")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 # A login takes as long whether it is right or wrong.
 LOGIN_S = 0.3
 # Gradio would believe them, whoever sent them; `Origin` would make it allow foreign sites.
@@ -73,6 +82,10 @@ class PageGate:
     login: bool
     limit: LoginLimit = field(default_factory=LoginLimit)
     _streams: int = 0
+    _uploads: Uploads = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._uploads = Uploads(self.files)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -81,13 +94,17 @@ class PageGate:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         try:
             self._check(scope, path)
-            if path in CALLS and scope["method"] in SEND and path != f"{API}/upload":
+            if path == "/login":
+                receive = _again(await _body(receive, MAX_LOGIN_BYTES), receive)
+            elif path in CALLS and scope["method"] in SEND and path != f"{API}/upload":
                 receive = await self._checked_call(receive)
-            await self._serve(path, _without_untrusted(scope), receive, _unframed(send))
+            own = _Answer(_unframed(send))
+            await self._serve(path, _without_untrusted(scope), receive, own.send)
+            own.check()
         except _Refused as refusal:
-            body = dict(problem(refusal.status, refusal.detail))
-            answer = JSONResponse(body, refusal.status, refusal.headers)
-            await answer(scope, receive, send)
+            await _problem(refusal.status, refusal.detail, refusal.headers)(scope, receive, send)
+        except UploadRefused as refusal:
+            await _problem(refusal.status, refusal.detail, {})(scope, receive, send)
 
     def _check(self, scope: Scope, path: str) -> None:
         """Raises _Refused for what the page does not need, or not from this visitor."""
@@ -97,12 +114,13 @@ class PageGate:
             raise _Refused(404, "The page has nothing there")
         if called and self.login and not self._is_logged_in(Headers(scope=scope)):
             raise _Refused(401, "Log in first: the password is a token of this server")
-        if path == "/login":
-            self._check_login(scope)
         if path.startswith(FILE):
             self._own(path.removeprefix(FILE))
-        if path == f"{API}/upload":
-            self._check_capacity(Headers(scope=scope).get("content-length", ""))
+        if path.startswith(HEARTBEAT):
+            _check_name(path.removeprefix(HEARTBEAT))
+        for name, value in parse_qsl(scope["query_string"].decode("latin-1"), True):
+            if name in NAMING:
+                _check_name(value)
 
     def _is_logged_in(self, headers: Headers) -> bool:
         cookies: SimpleCookie = SimpleCookie()
@@ -110,18 +128,6 @@ class PageGate:
             cookies.load(headers.get("cookie", ""))
         name = f"access-token-unsecure-{self.sessions.cookie_id}"
         return name in cookies and cookies[name].value in self.sessions.tokens
-
-    def _check_login(self, scope: Scope) -> None:
-        wait_s = self.limit.wait_s(_address(scope))
-        if wait_s:
-            detail = f"There were too many wrong logins; try again in {wait_s} seconds"
-            raise _Refused(429, detail, **{"Retry-After": str(wait_s)})
-
-    def _check_capacity(self, length: str) -> None:
-        if not length.isdigit():
-            raise _Refused(411, "An upload must say its Content-Length")
-        if not self.files.has_capacity(int(length)):
-            raise _Refused(507, "There is no room for more uploads to the page; try again later")
 
     def _own(self, path: str) -> None:
         try:
@@ -131,41 +137,44 @@ class PageGate:
 
     async def _checked_call(self, receive: Receive) -> Receive:
         """The same body again, once it is read and names no file of others. Raises _Refused."""
-        body = await _body(receive)
+        body = await _body(receive, MAX_CALL_BYTES)
         try:
             call = read_json(body or b"null")
         except JsonError as error:
             raise _Refused(400, f"The request body is not JSON: {error}") from error
         for path in named_paths(call):
             self._own(path)
-        sent = False
-
-        async def again() -> Message:
-            nonlocal sent
-            if sent:
-                return await receive()
-            sent = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        return again
+        session = call.get("session_hash") if isinstance(call, dict) else None
+        if session is not None:
+            _check_name(session)
+        return _again(body, receive)
 
     async def _serve(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         if path == "/login":
-            await self.app(scope, receive, self._after_login(scope, send))
-        elif path.startswith(HEARTBEAT) or path == f"{API}/queue/data":
+            await self.app(scope, receive, self._login(scope, send))
+        elif path.startswith(HEARTBEAT) or path in STREAMS:
             await self._stream(scope, receive, send)
+        elif path == f"{API}/upload":
+            async with self._uploads.admitted(Headers(scope=scope), receive) as counted:
+                await self.app(scope, counted, send)
         else:
             await self.app(scope, receive, send)
 
-    def _after_login(self, scope: Scope, send: Send) -> Send:
-        """Answers late, counts what was wrong, and narrows the cookie."""
+    def _login(self, scope: Scope, send: Send) -> Send:
+        """Counts a login, answers late, and narrows the cookie. Raises _Refused after too many."""
+        client = client_of(scope)
+        wait_s = self.limit.wait_s(client)
+        if wait_s:
+            detail = f"There were too many wrong logins; try again in {wait_s} seconds"
+            raise _Refused(429, detail, **{"Retry-After": str(wait_s)})
+        begun_s = self.limit.begin(client)
         ends_s = time.monotonic() + LOGIN_S
 
         async def later(message: Message) -> None:
             if message["type"] == "http.response.start":
                 await asyncio.sleep(max(0.0, ends_s - time.monotonic()))
-                if message["status"] >= 400:
-                    self.limit.failed(_address(scope))
+                if message["status"] < 400:
+                    self.limit.succeeded(client, begun_s)
                 message["headers"] = _narrowed(message["headers"], scope)
             await send(message)
 
@@ -181,16 +190,61 @@ class PageGate:
             self._streams -= 1
 
 
-async def _body(receive: Receive) -> bytes:
+@dataclass
+class _Answer:
+    """Keeps gradio's word for an accident back: the server has an answer of its own to that."""
+
+    _send: Send
+    _is_accident: bool = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] == 500:
+            self._is_accident = True
+        if not self._is_accident:
+            await self._send(message)
+
+    def check(self) -> None:
+        """Raises RuntimeError if there was one that gradio has not raised."""
+        if self._is_accident:
+            raise RuntimeError("gradio answered 500")
+
+
+async def _body(receive: Receive, max_bytes: int) -> bytes:
     """Raises _Refused for one that is too large for a call."""
-    body, more = b"", True
+    body, more = bytearray(), True
     while more:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > MAX_CALL_BYTES:
+        if len(body) > max_bytes:
             raise _Refused(413, "The request body is too large")
-    return body
+    return bytes(body)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A body that was read, for whoever comes next."""
+    sent = False
+
+    async def again() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _problem(status: int, detail: str, headers: dict[str, str]) -> JSONResponse:
+    return JSONResponse(
+        dict(problem(status, detail)), status, headers, media_type="application/problem+json"
+    )
+
+
+def _check_name(name: object) -> None:
+    """Raises _Refused for a name that the page gives to nothing."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise _Refused(400, "The page names sessions with ASCII letters, digits, - and _ only")
 
 
 def _without_untrusted(scope: Scope) -> Scope:
@@ -221,8 +275,3 @@ def _narrowed(headers: Iterable[tuple[bytes, bytes]], scope: Scope) -> list[tupl
             cookie = f"{pair}; HttpOnly; Path={path}; SameSite=Lax{secure}"
             kept.append((b"set-cookie", cookie.encode("latin-1")))
     return kept
-
-
-def _address(scope: Scope) -> str:
-    client: Any = scope.get("client")
-    return str(client[0]) if client else ""
