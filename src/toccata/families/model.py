@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.func import functional_call
 
 from toccata.audio.waveform import resample
 from toccata.codecs.base import Codec
@@ -203,8 +204,14 @@ class Model:
                 f"{projection.in_features}; its text encoder is of another model"
             )
         wide = wide_dtype(self.device, self.dtype)
-        projected: Tensor = widened(projection, wide)(rows.to(self.device, wide))
-        return projected
+        given = rows.to(self.device, wide)
+        if not torch.is_grad_enabled():
+            projected: Tensor = widened(projection, wide)(given)
+            return projected
+        # Training may learn the projection, which a copy would not; there no threads share it.
+        weights = {name: weight.to(wide) for name, weight in projection.named_parameters()}
+        learning: Tensor = functional_call(projection, weights, (given,))
+        return learning
 
     def _refuse(self, melody: Waveform | None) -> None:
         if melody is not None:

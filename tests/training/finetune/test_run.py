@@ -189,7 +189,7 @@ def test_chunks_without_words_are_counted_whatever_the_trigger(
         (("-o", "style"), "end its name in .safetensors"),
         (("-o", "there.safetensors"), "it is there already"),
         (("-o", "a.safetensors", "--targets", "soul"), "targets are"),
-        (("-o", "a.safetensors", "--segment-s", "99"), "segment_s"),
+        (("-o", "a.safetensors", "--segment-s", "99"), "--segment-s"),
         (("-o", "a.safetensors", "--minutes", "-1"), "minutes"),
         (("-o", "a.safetensors", "--precision", "int8"), "precision"),
     ],
