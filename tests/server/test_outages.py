@@ -29,7 +29,6 @@ from toccata.server.housekeeping import keep_tidy
 from toccata.server.storage import Storage
 from toccata.server.store import Store
 from toccata.server.webhooks import Hook, Webhooks
-from toccata.settings import Settings
 
 AT_ONCE_S = 2.0  # long for an answer that waits for nothing, on a busy machine
 
@@ -468,31 +467,6 @@ def test_a_longest_duration_can_be_set(serve: Serve) -> None:
     answer = served.client.post("/predictions", json={"input": {"prompt": "piano", "duration": 6}})
     assert answer.status_code == 422
     assert served.until(served.create(duration=5)["id"])["status"] == "succeeded"
-
-
-def test_a_wrong_storage_is_said_at_the_start(tmp_path: Path) -> None:
-    from toccata.errors import InputError
-    from toccata.server.app import check_start
-
-    (tmp_path / "file").touch()
-    settings = ServerSettings(machine=Settings(), data_dir=tmp_path / "data")
-    for wrong in ("nothing://x", "memory://", str(tmp_path / "file")):
-        with pytest.raises(InputError, match="storage"):
-            check_start(ServerSettings(data_dir=settings.data_dir, storage=wrong))
-
-
-def test_a_damaged_database_is_said_at_the_start(tmp_path: Path) -> None:
-    from toccata.errors import ToccataError
-    from toccata.server.app import check_start
-
-    settings = ServerSettings(data_dir=tmp_path)
-    check_start(settings)
-    database = tmp_path / "server.db"
-    whole = bytearray(database.read_bytes())
-    whole[100:] = b"\xff" * (len(whole) - 100)
-    database.write_bytes(whole)
-    with pytest.raises(ToccataError, match=r"database.*(damaged|malformed)"):
-        check_start(settings)
 
 
 def test_storage_tells_what_failed_only_to_the_log(
