@@ -168,9 +168,6 @@ class Line:
     def has_slot(self, prediction_id: str) -> bool:
         return prediction_id in self._held
 
-    def with_worker(self, prediction_id: str) -> bool:
-        return self._held.get(prediction_id, WAITING) != WAITING
-
     def _take(self, prediction_id: str) -> str:
         del self._waiting[prediction_id]
         self._ready.discard(prediction_id)
