@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -149,3 +151,25 @@ def test_what_is_behind_the_samples_of_w64_is_not_heard(more: int) -> None:
     samples, _ = heard(SIBLINGS["W64"] + b"a" * more)
     assert samples.shape == TONE.samples.shape
     np.testing.assert_allclose(samples, TONE.samples, atol=1e-4)
+
+
+def test_millions_of_empty_chunks_are_not_all_walked() -> None:
+    """They would take gigabytes: a hundred for each byte of the file."""
+    empty = (b"LIST" + bytes(4)) * 200_000
+    body = WAV.index(b"data") + 8
+    for size in (0, 64):
+        crafted = WAV[: body - 4] + struct.pack("<I", size) + WAV[body : body + size] + empty
+        tracemalloc.start()
+        with suppress(AudioError):
+            heard(crafted)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 12 * len(crafted)
+
+
+def test_a_chain_of_tags_is_walked_for_a_while_only() -> None:
+    tag = b"ID3\x04" + bytes(6)
+    samples, _ = heard(tag * 10 + WAV)
+    np.testing.assert_allclose(samples, TONE.samples, atol=1e-4)
+    with pytest.raises(AudioError):
+        heard(tag * 1000 + WAV)

@@ -217,6 +217,16 @@ def test_metadata_in_the_forms_that_clients_send(served: Served) -> None:
         assert answer.json()["metadata"] == {"a": {"b": "1"}}
 
 
+@pytest.mark.parametrize("name", ["metadata[{}]", "metadata[x][{}]"])
+def test_metadata_has_a_limit_in_every_form(served: Served, name: str) -> None:
+    fields = {name.format(number): "x" * 60_000 for number in range(2)}
+    files = {"content": ("x", b"1", "audio/wav")}
+    answer = served.client.post("/v1/files", files=files, data=fields)
+    assert answer.status_code == 400
+    assert "at most 100000 bytes" in answer.json()["detail"]
+    assert served.client.get("/v1/files").json()["results"] == []
+
+
 def test_damaged_uploads_are_refused(served: Served) -> None:
     multipart = {"Content-Type": "multipart/form-data; boundary=x"}
     for content, headers in ((b"--x\r\nnonsense", multipart), (b"", {})):

@@ -332,3 +332,10 @@ def test_a_quota_counts_what_was_kept_before_and_forgets_what_expired() -> None:
     quota.check("x", 2)
     now[0] = 200.0
     quota.check("x", 10)
+
+
+def test_what_is_said_about_a_file_counts_as_well() -> None:
+    quota = UploadQuota(50)
+    file = StoredFile("a", 0, 200.0, "a", "b", 1, "c", "d", {"words": "x" * 50})
+    with pytest.raises(QuotaError), quota.reserved("", file):
+        pass

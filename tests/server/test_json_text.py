@@ -68,3 +68,23 @@ def test_damaged_ones_are_refused_all_the_same(damage: bytes) -> None:
     body = json.dumps({"a": LONG}).encode()
     with pytest.raises(JsonError):
         read_json(body[:-10] + damage + body[-10:])
+
+
+def test_millions_of_short_data_uris_are_refused_without_a_look_at_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[bytes] = []
+    plain_uri = json_text._plain
+
+    def watched(uri: bytes) -> str:
+        looked.append(uri)
+        return plain_uri(uri)
+
+    monkeypatch.setattr(json_text, "_plain", watched)
+    short_ones = b'"data:' * 2_000_000
+    escaped = (b'"data:' + b"\\x" * 100 + b'",') * 50_000
+    for body in (short_ones, escaped, b"[" + escaped):
+        looked.clear()
+        with pytest.raises(JsonError, match="besides its audio"):
+            read_json(body)
+        assert len(looked) < 2 * json_text.MAX_BYTES / json_text.LONG_BYTES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 
 from toccata.server.pictures import (
@@ -56,3 +58,13 @@ def test_a_melody_is_white_where_it_was_followed_and_red_where_not() -> None:
 def test_silence_has_a_picture_of_the_same_size() -> None:
     silent = picture(Waveform(np.zeros((2, 10), np.float32), RATE_HZ))
     assert silent.size == (WIDTH, WAVE_ROWS + MEL_ROWS + 8 * CLASS_ROWS + 12)
+
+
+def test_a_long_clip_takes_no_more_than_its_samples() -> None:
+    minutes = Waveform(np.tile(tone(440, 1.0).samples, 300), RATE_HZ)
+    tracemalloc.start()
+    rows = mel_rows(minutes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 250 * 2**20
+    assert middle(rows) == middle(mel_rows(tone(440)))

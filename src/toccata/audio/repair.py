@@ -158,8 +158,10 @@ def _is_riff_tail(data: bytes, end: int) -> bool:
 
 
 def _all_named(data: bytes, start: int) -> bool:
-    found = list(chunks(data, start))
-    return all(is_chunk_name(c.name) and c.start + c.size <= len(data) for c in found)
+    return all(
+        is_chunk_name(chunk.name) and chunk.start + chunk.size <= len(data)
+        for chunk in chunks(data, start)
+    )
 
 
 def _aiff_body(data: bytes) -> Body | None:

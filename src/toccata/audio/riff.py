@@ -15,6 +15,8 @@ _BEHIND = re.compile(
     rb"axml|chna|plst|DISP|PEAK|LGWV|SAUR|umid|minf|elm1|regn|"
     rb"NAME|AUTH|\(c\) |ANNO|MARK|MIDI|AESD|APPL|COMT|CHAN|basc|trns|cate"
 )
+# Many more than any program writes, and few enough to walk whenever a file is opened.
+MAX_CHUNKS = 10_000
 _TAIL_BYTES = 2**24  # where they are looked for: pictures among tags are large
 
 
@@ -29,9 +31,11 @@ class Chunk(NamedTuple):
 
 
 def chunks(data: bytes, start: int = 12) -> Iterator[Chunk]:
-    """Chunks from offset `start` on; the last one may claim more than there is."""
+    """Up to MAX_CHUNKS from offset `start` on; the last one may claim more than there is."""
     order = ">I" if data[:4] in (b"RIFX", b"FORM") else "<I"
-    while start + 8 <= len(data):
+    for _ in range(MAX_CHUNKS):
+        if start + 8 > len(data):
+            return
         (size,) = struct.unpack_from(order, data, start + 4)
         yield Chunk(data[start : start + 4], start + 8, size)
         start = _behind(data, start + 8 + size, size)

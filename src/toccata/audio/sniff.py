@@ -13,6 +13,7 @@ Kind = Literal[
 ]  # fmt: skip
 
 _MAX_JUNK_BYTES = 2**16  # before the first frame of mp3: players look as far
+_MAX_ID3_TAGS = 16
 _RIFFS = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (8, b"WAVE", "wav"),
@@ -107,7 +108,9 @@ def _ogg(head: bytes) -> Kind | None:
 def _after_id3(data: bytes) -> int:
     """Where all ID3v2 tags end: some programs put a second one before the first."""
     start = 0
-    while data[start : start + 3] == b"ID3" and len(data) >= start + 10:
+    for _ in range(_MAX_ID3_TAGS):
+        if data[start : start + 3] != b"ID3" or len(data) < start + 10:
+            break
         size = 0
         for byte in data[start + 6 : start + 10]:
             size = size << 7 | byte & 0x7F

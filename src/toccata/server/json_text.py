@@ -118,23 +118,32 @@ def encodable(value: Any, depth: int = 0) -> Any:
 def _set_aside(text: bytes) -> tuple[bytes, dict[str, str]]:
     """The text with a short token in place of each long data URI, and what each token stands for.
 
-    A data URI is plain ASCII without quotes, so it is what lies between two of them.
+    A data URI is plain ASCII without quotes, so it is what lies between two of them. The search
+    ends once the rest is longer than it may be: millions of short URIs would take minutes.
     """
     pieces: list[bytes] = []
     aside: dict[str, str] = {}
-    done = at = 0
-    while (at := text.find(b'"data:', at)) >= 0 and (end := text.find(b'"', at + 1)) >= 0:
-        uri = text[at + 1 : end] if end - at > LONG_BYTES else b""
-        for escape, plain in _ESCAPES:
-            uri = uri.replace(escape, plain)
-        is_plain = uri.isascii() and b"\\" not in uri and b"\0" not in uri
-        if uri and is_plain and text[at - 1 : at] != b"\\":
+    done = at = rest = 0
+    while (at := text.find(b'"data:', at)) >= 0 and rest + at - done <= MAX_BYTES:
+        end = text.find(b'"', at + 1)
+        if end < 0:
+            break
+        is_long = end - at > LONG_BYTES and text[at - 1 : at] != b"\\"
+        if is_long and (uri := _plain(text[at + 1 : end])):
             token = f"data:{secrets.token_hex(16)}"
-            aside[token] = uri.decode("ascii")
+            aside[token] = uri
             pieces += [text[done : at + 1], token.encode()]
+            rest += at - done
             done = end
         at = end
     return b"".join([*pieces, text[done:]]), aside
+
+
+def _plain(uri: bytes) -> str:
+    """A data URI without escapes; empty if it holds what none holds."""
+    for escape, plain in _ESCAPES:
+        uri = uri.replace(escape, plain)
+    return uri.decode("ascii") if uri.isascii() and b"\\" not in uri and b"\0" not in uri else ""
 
 
 def _put_back(value: Any, aside: Mapping[str, str]) -> Any:

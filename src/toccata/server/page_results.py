@@ -6,11 +6,13 @@ import asyncio
 import io
 import re
 import tempfile
+import threading
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from toccata.audio.audio_input import MAX_RATE_HZ
@@ -23,6 +25,7 @@ from toccata.server.pictures import picture
 from toccata.server.storage import AsyncStorage
 from toccata.server.store import FAILED, SUCCEEDED, Prediction
 from toccata.server.views import Address
+from toccata.types import Waveform
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,6 +34,9 @@ DRAWN = "Waveform, mel spectrogram and pitch classes"
 COLOURS = (
     "Of a melody to follow: what was asked is red, what was made cyan, where both agree white."
 )
+MAX_DRAWN_S = 600.0
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+_DRAWING = threading.Lock()
 _PERCENT = re.compile(r" *(\d+)%\|")
 
 
@@ -130,14 +136,26 @@ async def drawn(prediction: Prediction, store: AsyncStore, storage: AsyncStorage
         made, whole = Path(folder) / "made", Path(folder) / "melody"
         await storage.get(prediction.output, made)
         if melody is None or given.get("continuation"):
-            return await asyncio.to_thread(lambda: picture(read(made)))
+            return await asyncio.to_thread(_drawn, made)
         await storage.get(f"files/{melody}", whole)
-        return await asyncio.to_thread(_over_melody, made, whole, given)
+        return await asyncio.to_thread(_drawn, made, whole, given)
 
 
-def _over_melody(file: Path, melody: Path, given: Mapping[str, Any]) -> Image:
-    """The picture of what was made, over the part of an upload that it followed."""
-    made = read(file)
+def _drawn(
+    file: Path, melody: Path | None = None, given: Mapping[str, Any] = NOTHING
+) -> Image | None:
+    """The picture of what was made, over the part of an upload that it followed, if any.
+
+    One at a time, and none of a long piece: its samples would take gigabytes here.
+    """
+    with _DRAWING:
+        made = read(file, end_s=MAX_DRAWN_S + 1, max_rate_hz=MAX_RATE_HZ)
+        if made.duration_s > MAX_DRAWN_S:
+            return None
+        return picture(made) if melody is None else _over_melody(made, melody, given)
+
+
+def _over_melody(made: Waveform, melody: Path, given: Mapping[str, Any]) -> Image:
     start_s, end_s = given.get("continuation_start") or 0, given.get("continuation_end")
     reach_s = start_s + made.duration_s
     if end_s is not None and end_s >= 0:

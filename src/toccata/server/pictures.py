@@ -23,6 +23,7 @@ WAVE_ROWS, MEL_BANDS, MEL_ROWS, CLASS_ROWS = 120, 96, 240, 12
 MEL_WINDOW, CLASS_WINDOW = 2048, 8192
 LOWEST_HZ, HIGHEST_HZ = 40.0, 12_000.0
 DYNAMICS_DB = 70.0
+FRAMES_PER_COLUMN = 4
 BACKGROUND, INK = (16, 18, 24), (122, 190, 255)
 # Dark to bright; between them colours are mixed.
 SHADES = ((16, 18, 24), (64, 28, 110), (172, 50, 110), (246, 124, 70), (252, 240, 180))
@@ -87,9 +88,10 @@ def _as_long(melody: Waveform, made: Waveform) -> Waveform:
 
 
 def _power(mono: Floats, window: int) -> Floats:
-    """[window / 2 + 1, frames], a frame every half window."""
+    """[window / 2 + 1, frames], a frame every half window, or a few of them for each column."""
     padded = np.pad(mono, (window // 2, window))
-    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[:: window // 2]
+    hop = max(window // 2, len(mono) // (FRAMES_PER_COLUMN * WIDTH))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
     spectrum = np.fft.rfft(frames * np.hanning(window), axis=-1)
     power: Floats = ((np.abs(spectrum) ** 2).T / window).astype(np.float32)
     return power

@@ -35,7 +35,7 @@ class UploadQuota:
     def load(self, files: Iterable[StoredFile]) -> None:
         """Count what a server before this one has kept."""
         for file in files:
-            self._kept.setdefault(file.id, (file.size, file.expires_at or float("inf"), ""))
+            self._kept.setdefault(file.id, (_size(file), file.expires_at or float("inf"), ""))
 
     @contextmanager
     def reserved(self, owner: str, file: StoredFile) -> Iterator[None]:
@@ -44,8 +44,8 @@ class UploadQuota:
         Raises:
             QuotaError: `owner` may not keep so much more.
         """
-        self.check(owner, file.size)
-        self._kept[file.id] = (file.size, file.expires_at or float("inf"), owner)
+        self.check(owner, _size(file))
+        self._kept[file.id] = (_size(file), file.expires_at or float("inf"), owner)
         try:
             yield
         except BaseException:
@@ -66,3 +66,8 @@ class UploadQuota:
         own = sum(size for size, _, whose in self._kept.values() if whose == owner)
         if own + size_bytes > self.per_owner_bytes:
             raise QuotaError("more uploads of yours")
+
+
+def _size(file: StoredFile) -> int:
+    """What a file takes in the storage and, with what was said about it, in the database."""
+    return file.size + (len(str(file.metadata)) if file.metadata else 0)

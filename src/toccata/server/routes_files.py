@@ -159,8 +159,7 @@ async def _metadata(form: FormData) -> Mapping[str, Any]:
     if given is None:
         return _bracketed(form)
     text = await given.read(MOST_METADATA + 1) if isinstance(given, UploadFile) else given
-    if len(text) > MOST_METADATA:
-        raise refuse(400, f"metadata: it must have at most {MOST_METADATA} bytes")
+    _check_metadata_size(len(text))
     try:
         metadata = read_json(text or "{}")
     except JsonError as error:
@@ -172,10 +171,13 @@ async def _metadata(form: FormData) -> Mapping[str, Any]:
 
 def _bracketed(form: FormData) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
+    size = 0
     for name, value in form.multi_items():
         keys = _BRACKETS.findall(name.removeprefix("metadata"))
         if not name.startswith("metadata[") or not keys or not isinstance(value, str):
             continue
+        size += len(name) + len(value)
+        _check_metadata_size(size)
         if problem := text_problem(name + value):
             raise refuse(400, f"metadata: {problem}")
         if len(keys) > MAX_DEPTH:
@@ -186,6 +188,11 @@ def _bracketed(form: FormData) -> dict[str, Any]:
             inner = deeper if isinstance(deeper, dict) else {}
         inner[keys[-1]] = value
     return metadata
+
+
+def _check_metadata_size(size: int) -> None:
+    if size > MOST_METADATA:
+        raise refuse(400, f"metadata: it must have at most {MOST_METADATA} bytes")
 
 
 def _text(form: FormData, name: str) -> str | None:
