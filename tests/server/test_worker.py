@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from toccata.schema import MAX_SEED
 from toccata.server.jobs import Job, Message, seeds_of
 from toccata.server.worker import Worker, run
 from toccata.settings import Settings, wait_as_by_default
+from toccata.types import Clip
 
 RATE_HZ = 16_000  # mp3 has no rate as low as the fake's
 INPUTS = {
@@ -127,6 +129,28 @@ def test_what_is_wrong_with_audio_that_is_used_is_said(
     assert len(said) == 2
     assert said[0].startswith("input_audio: its header leaves out")
     assert said[1].startswith("input_audio: the audio is silent")
+
+
+@pytest.mark.parametrize(("owner", "stage"), [(Toccata, "generate"), (Clip, "save")])
+def test_a_hang_before_the_first_step_or_after_the_last_is_told(
+    working: tuple[Worker, Ear],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: type,
+    stage: str,
+) -> None:
+    worker, ear = working
+    hung = threading.Event()
+    monkeypatch.setattr(owner, stage, lambda *_, **__: hung.wait(60))
+    monkeypatch.setattr("toccata.server.worker.UNSEEN_S", -1000.0)  # as if so long had passed
+    monkeypatch.setattr("toccata.server.worker.ALIVE_S", 0.01)
+    worker._threads.submit(worker._make, job(tmp_path / "one"))
+    worker.say_alive()
+    deadline_s = time.monotonic() + 30
+    while not any((message.data or {}).get("stalled_s", 0) > 900 for message in list(ear.heard)):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    hung.set()
 
 
 def test_too_little_audio_fails_with_the_least_length(

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 PROGRESS_S = 0.5
 ALIVE_S = 5.0
+# For how long a job may make no step before its first one, where its model is loaded, and after
+# its last one, where its file is written; counted besides what every step may take.
+UNSEEN_S = 1800.0
 NICENESS = 5
 # Of decoded audio: for one job, and for all that run.
 MAX_INPUT_BYTES = 4 * MAX_VALUES
@@ -65,7 +68,7 @@ class Worker:
         self._models: dict[str, Toccata] = {}
         self._canceled: set[str] = set()
         self._memory = MemoryBudget(INPUT_BYTES)
-        self._stepping: dict[str, float] = {}  # jobs in their steps: when the last one was
+        self._stepped: dict[str, float] = {}  # by job: its last step, or until when it needs none
         self._threads = ThreadPoolExecutor(machine.slots, "piece")
 
     def say_alive(self) -> None:
@@ -73,7 +76,7 @@ class Worker:
 
         def beat() -> None:
             while True:
-                stepped_s = min(self._stepping.copy().values(), default=time.monotonic())
+                stepped_s = min(self._stepped.copy().values(), default=time.monotonic())
                 self._say("alive", stalled_s=time.monotonic() - stepped_s)
                 time.sleep(ALIVE_S)
 
@@ -122,7 +125,7 @@ class Worker:
             else:
                 self._say("failed", job.id, error=_internal(error))
         finally:
-            self._stepping.pop(job.id, None)
+            self._stepped.pop(job.id, None)
             self._canceled.discard(job.id)
 
     def _piece(self, job: Job) -> dict[str, Any]:
@@ -130,9 +133,12 @@ class Worker:
         self._say("started", job.id)
         began_s = time.monotonic()
         self._check(job)
+        self._stepped[job.id] = began_s + UNSEEN_S
         model = self._model(job.model)
+        self._stepped.pop(job.id)  # others may hold the memory for as long as they like
         needed = 0 if job.inputs["input_audio"] is None else MAX_INPUT_BYTES
         with self._memory.reserved(needed, lambda: self._stopped(job)) as memory:
+            self._stepped[job.id] = time.monotonic() + UNSEEN_S
             making = Variations(
                 job,
                 model,
@@ -169,10 +175,7 @@ class Worker:
         def report(progress: Progress) -> None:
             nonlocal said
             now, finished = time.monotonic(), progress.done_frames >= progress.total_frames
-            if finished:  # what follows the last step reports nothing
-                self._stepping.pop(prediction_id, None)
-            else:
-                self._stepping[prediction_id] = now
+            self._stepped[prediction_id] = now + (UNSEEN_S if finished else 0)
             if now - said >= PROGRESS_S or finished:
                 said = now
                 counts = {"done": progress.done_frames, "total": progress.total_frames}
