@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ import pytest
 
 from tests.server.cog_client import KEYS, begin, body, health, ready, run, wait_until
 from tests.server.conftest import SEED_VERSION, Serve, Served, serving
+from toccata.server import cog_outputs
 from toccata.server.config import ServerSettings, read_server
 from toccata.settings import Settings
 
@@ -226,3 +229,64 @@ def test_settings_are_read() -> None:
     assert (settings.upload_url, settings.cog_webhook_token) == ("http://here/up", "t0ken")
     settings = read_server(Settings(), environment={}, upload_url="https://there")
     assert (settings.upload_url, settings.cog_webhook_token) == ("https://there", None)
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """An address that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+def test_uploads_that_hang_stop_nobody_else(
+    serve: Serve, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toccata.server.predictions.MAX_STORING", 1)
+    monkeypatch.setattr(cog_outputs, "MAX_UPLOADS_PER_OWNER", 2)
+    served = ready(serve(slots=1, allow_private=True))
+    for number in range(5):
+        wait_until(lambda: health(served) == "READY")
+        begin(served, "piano", output_file_prefix=silent, id=f"hangs{number}")
+    wait_until(lambda: health(served) == "READY")
+    made = served.client.post(
+        "/v1/predictions",
+        json={"version": SEED_VERSION, "input": {"prompt": "piano", "duration": 1}},
+        headers={"Prefer": "wait=20"},
+    ).json()
+    assert made["status"] == "succeeded"
+
+
+def test_an_upload_that_hangs_is_given_up(
+    serve: Serve, silent: str, elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cog_outputs, "UPLOAD_TIMEOUT_S", 0.5)
+    served = ready(serve(allow_private=True))
+    made = run(served, output_file_prefix=silent)
+    assert made["status"] == "failed"
+    assert "did not take an output within 0.5 s" in made["error"]
+    assert run(served, output_file_prefix=f"{elsewhere.url}/")["status"] == "succeeded"
+
+
+def test_uploads_of_one_owner_leave_room_for_those_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cog_outputs, "MAX_UPLOADS_PER_OWNER", 2)
+    turns, began = cog_outputs._Turns(), list[str]()
+
+    async def upload(owner: str, done: asyncio.Event) -> None:
+        async with turns.of(owner):
+            began.append(owner)
+            await done.wait()
+
+    async def all_of_them() -> None:
+        done = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            for owner in "aaaab":
+                tasks.create_task(upload(owner, done))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert began == ["a", "a", "b"]
+            done.set()
+        assert sorted(began) == list("aaaab")
+
+    asyncio.run(all_of_them())

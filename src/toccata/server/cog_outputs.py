@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -20,6 +22,36 @@ Put = Callable[[str, bytes, Mapping[str, str]], Awaitable[Answer]]
 # Before the second and the third try.
 PAUSES_S = (0.2, 1.0)
 TRY_AGAIN = frozenset({408, 429})
+# For all tries of one upload, its turn included. Whoever takes longer is not to hold up the rest.
+UPLOAD_TIMEOUT_S = 120.0
+MAX_UPLOADS = 64
+MAX_UPLOADS_PER_OWNER = 16
+
+
+class _Turns:
+    """Up to MAX_UPLOADS at once, and up to MAX_UPLOADS_PER_OWNER of one owner."""
+
+    def __init__(self) -> None:
+        self._free = asyncio.Condition()
+        self._uploading = Counter[str]()
+
+    @asynccontextmanager
+    async def of(self, owner: str) -> AsyncIterator[None]:
+        """Hold a turn of `owner` for as long as the block lasts."""
+        async with self._free:
+            await self._free.wait_for(lambda: self._has_room(owner))
+            self._uploading[owner] += 1
+        try:
+            yield
+        finally:
+            self._uploading[owner] -= 1
+            self._uploading += Counter()  # without the owners that have none
+            async with self._free:
+                self._free.notify_all()
+
+    def _has_room(self, owner: str) -> bool:
+        own = self._uploading[owner]
+        return own < MAX_UPLOADS_PER_OWNER and self._uploading.total() < MAX_UPLOADS
 
 
 @dataclass(frozen=True)
@@ -31,19 +63,25 @@ class CogOutputs:
     put: Put
     put_trusted: Put
     upload_url: str | None
+    _turns: _Turns = field(default_factory=_Turns)
 
     async def deliver(self, prediction: Prediction, file: Path) -> str | None:
         """The address that `file` was uploaded to; None if it is to go nowhere.
 
         Raises OutsideError. The prefix that a request gives wins over the server's upload_url.
         """
-        if prediction.api != COG:
+        prefix = prediction.output_prefix
+        where = self.upload_url if prefix is None else prefix
+        if prediction.api != COG or where is None:
             return None
-        if prediction.output_prefix is not None:
-            return await self._to_prefix(prediction.output_prefix, file)
-        if self.upload_url is not None:
-            return await self._to_server(self.upload_url, prediction.id, file)
-        return None
+        try:
+            async with asyncio.timeout(UPLOAD_TIMEOUT_S), self._turns.of(prediction.owner or ""):
+                if prefix is not None:
+                    return await self._to_prefix(where, file)
+                return await self._to_server(where, prediction.id, file)
+        except TimeoutError as error:
+            problem = f"did not take an output within {UPLOAD_TIMEOUT_S:g} s"
+            raise OutsideError(where, f"{problem}; give one that does") from error
 
     async def _to_prefix(self, prefix: str, file: Path) -> str:
         """As the field `file` of a form."""

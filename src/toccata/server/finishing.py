@@ -39,6 +39,7 @@ class Finishing:
 
     def __init__(self, storage: AsyncStorage, deliver: Deliver) -> None:
         self._storage, self._deliver = storage, deliver
+        self.storing = 0  # how many are made, and wait for the storage
 
     async def keep(
         self, prediction: Prediction, job: Job | None, files: Sequence[Path], metrics: Any
@@ -60,7 +61,11 @@ class Finishing:
         delivered = await self._deliver(prediction, made[first])
         inline = prediction.as_data and delivered is None
         data = await file_data(files) if inline else None
-        await patiently(lambda: keep_all(self._storage, made))
+        self.storing += 1
+        try:
+            await patiently(lambda: keep_all(self._storage, made))
+        finally:
+            self.storing -= 1
         values = {
             "output": first,
             "more_outputs": more or None,

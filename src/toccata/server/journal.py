@@ -98,7 +98,6 @@ class Journal:
         self._store, self._finishing, self._work, self._tasks = store, finishing, work, tasks
         self._on_change, self._on_end, self._on_settled = on_change, on_end, on_settled
         self.live: dict[str, Live] = {}
-        self.keeping = 0  # how many are made, and not stored yet
 
     def folder(self, prediction_id: str) -> Path:
         return self._work / prediction_id
@@ -232,11 +231,7 @@ class Journal:
     async def _settle(self, live: Live, message: Message) -> None:
         """The worker is done with it: keep what it made, or say why there is nothing."""
         if message.kind == "done":
-            self.keeping += 1
-            try:
-                await self.or_fail(message.id, lambda: self._keep(live, message))
-            finally:
-                self.keeping -= 1
+            await self.or_fail(message.id, lambda: self._keep(live, message))
         elif message.kind == "failed":
             why = str(message["error"])
             await patiently(lambda: self.end(message.id, FAILED, error=why))
@@ -256,6 +251,11 @@ class Journal:
         now = await patiently(lambda: self._store.get(message.id))
         if now is None or now.output != kept.names[0]:  # it was canceled meanwhile
             await self._finishing.drop(kept)
+
+    @property
+    def storing(self) -> int:
+        """How many are made, and wait for the storage."""
+        return self._finishing.storing
 
     async def end(
         self, prediction_id: str, status: str, data: Output | None = None, **values: Any

@@ -57,7 +57,7 @@ OTHERS_SHARE = 10
 BLOCKED_S = 5.0
 REPEAT_S = 120.0
 # How much may be made while the storage does not take it.
-MAX_KEEPING = 64
+MAX_STORING = 64
 
 
 class QueueFullError(ToccataError):
@@ -349,7 +349,7 @@ class Predictions:
     def _dispatch(self) -> None:
         """Give free slots to whoever's turn it is."""
         while self.supervisor.state == READY and not self.stopping:
-            if time.monotonic() < self._blocked_s or self._journal.keeping >= MAX_KEEPING:
+            if time.monotonic() < self._blocked_s or self._journal.storing >= MAX_STORING:
                 return
             prediction_id = self._line.call()
             if prediction_id is None:
