@@ -79,17 +79,31 @@ def test_it_was_canceled_and_the_database_could_not_say_so(play: Play, begun: bo
     play(act)
 
 
+def test_an_id_that_was_refused_is_free_again(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        with mute(stage.store, "add"), pytest.raises(StoreError):
+            await stage.create(id="mine")
+        with pytest.raises(StoreError):
+            await stage.predictions.known("mine")
+        await stage.settle()
+        assert await stage.predictions.known("mine") is None
+        assert await stage.create(id="mine") == "mine"
+        assert stage.puppet.told == ["run mine"]
+
+    play(act)
+
+
 @contextmanager
-def mute(store: Store) -> Iterator[None]:
+def mute(store: Store, name: str = "change") -> Iterator[None]:
     """The next change is made, but its answer is lost."""
     calls: Any = store
 
-    def change(*ids: str, **values: Any) -> None:
-        del calls.change
-        store.change(*ids, **values)
+    def call(*arguments: Any, **values: Any) -> None:
+        delattr(calls, name)
+        getattr(store, name)(*arguments, **values)
         raise StoreError("the connection is gone")
 
-    calls.change = change
+    setattr(calls, name, call)
     yield
 
 

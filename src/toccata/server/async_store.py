@@ -44,6 +44,9 @@ class AsyncStore:
     async def change(self, prediction_id: str, **values: Any) -> Prediction | None:
         return await self._calls.run(self.blocking.change, prediction_id, **values)
 
+    async def disown(self, prediction_id: str) -> None:
+        await self._calls.run(self.blocking.disown, prediction_id)
+
     async def add_logs(self, prediction_id: str, text: str) -> bool:
         return await self._calls.run(self.blocking.add_logs, prediction_id, text)
 

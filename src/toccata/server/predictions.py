@@ -39,7 +39,6 @@ from toccata.server.quota import UploadQuota
 from toccata.server.sse import EventLog
 from toccata.server.storage import AsyncStorage
 from toccata.server.store import (
-    ABORTED,
     CANCELED,
     STARTING,
     AlreadyExistsError,
@@ -220,6 +219,12 @@ class Predictions:
         self._joining += 1
         return self._tasks.start(self._create(version, given, base, asked))
 
+    async def known(self, prediction_id: str) -> Prediction | None:
+        """What was accepted under this id. Raises StoreError as long as that cannot be said."""
+        if prediction_id in self._disowned:
+            raise StoreError("the database does not answer; try again later")
+        return await self._store.get(prediction_id)
+
     async def cancel(self, prediction_id: str, status: str = CANCELED) -> Prediction | None:
         """End it now; the worker lets go of its slot at its next step. As it is then."""
         try:
@@ -319,7 +324,7 @@ class Predictions:
             raise
 
     async def _disown(self, prediction_id: str) -> None:
-        await patiently(lambda: self._store.change(prediction_id, status=ABORTED))
+        await patiently(lambda: self._store.disown(prediction_id))
         self._disowned.discard(prediction_id)
 
     def _enqueue(self, prediction: Prediction) -> None:

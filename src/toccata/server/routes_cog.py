@@ -94,7 +94,7 @@ async def shutdown(request: Request) -> JSONResponse:
 @api.post("/predictions")
 async def create(request: Request) -> JSONResponse:
     ask = read_ask(VERSION, await json_object(request), allow_private=_allows_private(request))
-    if ask.id is not None and await parts(request).store.get(ask.id) is not None:
+    if ask.id is not None and await parts(request).predictions.known(ask.id) is not None:
         raise _id_taken()
     try:
         return await _run(request, ask)
@@ -109,12 +109,12 @@ async def create_once(request: Request, prediction_id: str) -> JSONResponse:
     """
     private = _allows_private(request)
     ask = read_ask(VERSION, await json_object(request), prediction_id, allow_private=private)
-    known = await parts(request).store.get(prediction_id)
+    known = await parts(request).predictions.known(prediction_id)
     if known is None:
         try:
             return await _run(request, ask)
         except AlreadyExistsError:  # another request with this id was faster
-            known = await parts(request).store.get(prediction_id)
+            known = await parts(request).predictions.known(prediction_id)
     if known is None:
         raise _id_taken()
     return JSONResponse(await _shown(request, known), 200 if known.ended else 202)

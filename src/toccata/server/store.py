@@ -206,6 +206,13 @@ class Store:
             done = connection.execute(PREDICTIONS.update().where(where).values(_clean(values)))
             return _get(connection, prediction_id) if done.rowcount else None
 
+    def disown(self, prediction_id: str) -> None:
+        """Remove one that was never begun; there may be none."""
+        row = PREDICTIONS.c
+        gone = PREDICTIONS.delete().where(row.id == prediction_id, row.status == STARTING)
+        with self._writing() as connection:
+            connection.execute(gone)
+
     def add_logs(self, prediction_id: str, text: str) -> bool:
         """Whether it is open, so that they were added."""
         table = PREDICTIONS.c
