@@ -20,6 +20,7 @@ from toccata.audio.integrity import (
     check_ogg,
     check_samples,
 )
+from toccata.audio.sink import write_all
 from toccata.audio.sniff import find_audio
 from toccata.audio.source import Source, load, name_of
 from toccata.audio.tags import tagged
@@ -216,7 +217,7 @@ def write(
     if isinstance(target, str | Path):
         _write_whole(Path(target), data)
     else:
-        target.write(data)
+        write_all(target, data)
 
 
 def _format(target: object, format: str | None) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from toccata.cli.outputs import is_stdout
-from toccata.cli.places import rescued
+from toccata.cli.places import rescued, write_out
 from toccata.cli.report import interruptible, lines, say
 from toccata.errors import AudioError, InputError
 from toccata.types import Waveform
@@ -71,8 +71,7 @@ def _send(pcm: bytes, *, sent: bytearray, form: tuple[int, int], header: bytes =
     """
     sent += pcm
     try:
-        sys.stdout.buffer.write(header + pcm)
-        sys.stdout.buffer.flush()  # the player is to hear it now
+        write_out(header + pcm)  # the player is to hear it now
     except BrokenPipeError:
         raise
     except OSError as error:
