@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from toccata.cli.sources import is_stdin, read_text
-from toccata.errors import AudioError, InputError, InputErrors
+from toccata.errors import InputError, InputErrors, ToccataError
 from toccata.inputs import from_text
 from toccata.schema import EXTENDED, Field
 from toccata.settings import read_boolean
@@ -89,7 +89,7 @@ def of_line(where: str) -> Iterator[None]:
     """Errors from inside name the line `where`, if there is one.
 
     Raises:
-        AudioError, PlacedError: What was raised inside, with its line.
+        ToccataError: What was raised inside, with its line.
     """
     if not where:
         yield
@@ -98,8 +98,9 @@ def of_line(where: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise PlacedError(where, error) from error
-    except AudioError as error:
-        raise AudioError(f"{where}: {error}") from error
+    except ToccataError as error:
+        error.args = (f"{where}: {error}",)
+        raise
 
 
 def _content(name: str) -> tuple[str, str, str]:
