@@ -62,14 +62,18 @@ def test_a_missing_soundfont_names_the_package(run: Run, soundfont: str) -> None
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("out: /proc/run\n", "--config: '/proc' is not valid"), ("out: [\n", "is no YAML")],
+    [
+        ("out: /proc/run\n", "--config: '/proc' is not valid"),
+        ("out: [\n", "is no YAML"),
+        ("out: \xff\n", "is no UTF-8"),
+    ],
 )
 @pytest.mark.parametrize("run_name", ["corpus", "codec", "lm", "pack", "listener"])
 def test_a_run_checks_its_folder_first(
     run: Run, tmp_path: Path, run_name: str, text: str, said: str
 ) -> None:
     config = tmp_path / "run.yaml"
-    config.write_text(text)
+    config.write_text(text, encoding="latin-1")
     result = run("train", run_name, "--config", str(config))
     assert result.code == 2
     assert said in result.err
