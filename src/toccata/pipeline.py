@@ -5,6 +5,7 @@ check -> conditions -> engine -> codec decode -> continuation join -> level -> f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -19,7 +20,14 @@ from toccata.audio.loudness import level
 from toccata.audio.waveform import fade, resample, to_model_channels
 from toccata.brief import Brief, check_item, check_name, checked_chunk_s, checked_slots, listed
 from toccata.engine.engine import Engine
-from toccata.errors import CancelledError, ClosedError, InputError, InputErrors, ToccataError
+from toccata.errors import (
+    CancelledError,
+    ClosedError,
+    GenerationError,
+    InputError,
+    InputErrors,
+    ToccataError,
+)
 from toccata.families.model import Model
 from toccata.song import Song
 from toccata.source_audio import read_audio
@@ -75,6 +83,7 @@ class Toccata:
         engine = Engine(model, checked_slots(slots))
         self._parts: tuple[Model, Engine] | None = (model, engine)
         self._name = model.name
+        self._pid = os.getpid()
         self._tags = {"lora": lora} if lora else {}
 
     def __enter__(self) -> Self:
@@ -89,7 +98,7 @@ class Toccata:
         Whoever waits for a request gets CancelledError.
         """
         parts, self._parts = self._parts, None
-        if parts is not None:
+        if parts is not None and self._pid == os.getpid():
             parts[1].close()
 
     @property
@@ -104,6 +113,9 @@ class Toccata:
     def _open(self) -> tuple[Model, Engine]:
         if self._parts is None:
             raise ClosedError(f"the model {self._name} is closed; load it again")
+        if self._pid != os.getpid():  # the threads of torch, and its hold of a GPU, are not here
+            cure = "load it after the fork, or start processes by spawn"
+            raise GenerationError(f"the model {self._name} was loaded in another process; {cure}")
         return self._parts
 
     def warm_up(self) -> None:
