@@ -38,7 +38,7 @@ def test_a_batch_names_the_item_that_is_no_request(toccata: Toccata, item: Any) 
     ]
 
 
-@pytest.mark.parametrize("slots", [0, -1, "2", 1.5, True, None])
+@pytest.mark.parametrize("slots", [0, -1, 10**9, "2", 1.5, True, None])
 def test_slots_that_cannot_be_are_refused_before_anything_is_loaded(slots: Any) -> None:
     with pytest.raises(InputError, match=r"^slots:? "):
         load("no such model", slots=slots)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from toccata.errors import InputError, InputErrors
 from toccata.inputs import Inputs, checked, draw_seed, plain
 from toccata.schema import EXTENDED, RANDOM_SEED
+from toccata.settings import MAX_SLOTS
 from toccata.types import SamplingParams, Waveform
 
 if TYPE_CHECKING:  # the command line imports this, and waits for no numpy
@@ -183,9 +184,10 @@ def check_name(name: object) -> None:
 def checked_slots(slots: object) -> int:
     """How many requests run at once. Raises InputError."""
     number = plain(slots)
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise _not_valid("slots", slots, "use a whole number from 1 on")
-    return number
+    is_whole = isinstance(number, int) and not isinstance(number, bool)
+    if not (is_whole and is_number(number, high=MAX_SLOTS) and number >= 1):
+        raise _not_valid("slots", slots, f"use a whole number from 1 to {MAX_SLOTS}")
+    return int(number)
 
 
 def checked_chunk_s(chunk_s: object) -> float:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from json import loads
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -176,3 +177,20 @@ def test_short_writes_to_stdout_lose_no_music(
         patch.setattr(sys, "stdout", io.TextIOWrapper(sips, write_through=True))
         assert code_of("generate", "x", "-d", "1", *clip, *option) == 0
     assert read(bytes(sips.taken)).duration_s == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("json", [(), ("--json",)])
+def test_an_encoding_that_lacks_characters_loses_no_word(
+    fake: FakeToccata, monkeypatch: pytest.MonkeyPatch, json: tuple[str, ...]
+) -> None:
+    target = io.BytesIO()
+    cyrillic = io.TextIOWrapper(target, encoding="cp1251")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", cyrillic)
+        assert code_of("generate", "caf\u00e9", "-d", "0.1", "-o", "caf\u00e9.wav", *json) == 0
+    assert read(Path("caf\u00e9.wav")).duration_s == pytest.approx(0.1)
+    said = target.getvalue().decode("ascii")
+    if json:
+        assert loads(said)["path"] == "caf\u00e9.wav"
+    else:
+        assert said == "caf\\xe9.wav\n"

@@ -121,7 +121,7 @@ def _content(name: str) -> tuple[str, str, str]:
 def _lines(text: str, kind: str, shown: str) -> Iterator[tuple[int, Callable[[str], Row]]]:
     """The number of each line with a request, and what reads it."""
     if kind == ".jsonl":
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 yield number, partial(_from_json, line=line)
         return
@@ -150,6 +150,9 @@ def _check_header(where: str, header: list[str]) -> None:
 def _from_json(where: str, line: str) -> Row:
     try:
         row = json.loads(line)
+    except RecursionError as error:
+        cure = 'write {"prompt": "..."}'
+        raise RowError(where, None, cure, "is nested too deeply") from error
     except ValueError as error:
         raise RowError(where, None, f"write one object a line ({error})", "is no JSON") from error
     if not isinstance(row, dict):

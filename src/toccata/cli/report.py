@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import signal
@@ -82,7 +83,19 @@ def flushed(stream: TextIO | None) -> bool:
 
 def show_json(result: Mapping[str, object] | Sequence[Mapping[str, object]]) -> None:
     """One result, or a list of them that belong together, as one line of JSON."""
-    show(json.dumps(result, ensure_ascii=False))
+    show(json.dumps(result, ensure_ascii=not _is_utf8(sys.stdout)))
+
+
+def say_what_can_be_said() -> None:
+    """Let stdout and stderr write what their encoding lacks as escapes: to fail there would lose
+    the words about music that is made."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _is_utf8(stream: TextIO | None) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
 
 
 def show_costly(text: str, name: str) -> None:
