@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the command line imports this, and waits for no numpy
 
 STRIDE_OF_SEGMENT = 0.6
 MOST_BETA = 100
+MOST_FADE_S = 10**6
 MOST_CHUNK_S = 10**9
 
 # What they may be is kept in one table, under the names of the 14 inputs.
@@ -130,8 +131,8 @@ class Brief:
             yield InputError("cfg_beta", self.cfg_beta, f"use a number from 0 to {MOST_BETA}")
         yield from self._problems_of_audio()
         for name in ("fade_in_s", "fade_out_s"):
-            if not is_number(value := getattr(self, name)):
-                yield InputError(name, value, "use 0 or more seconds")
+            if not is_number(value := getattr(self, name), high=MOST_FADE_S):
+                yield InputError(name, value, f"use 0 to {MOST_FADE_S} seconds")
 
     def _problems_of_audio(self) -> Iterator[InputError]:
         for name in ("melody", "continue_from"):

@@ -85,3 +85,11 @@ def test_a_song_is_tagged_and_never_overwritten(run: Run, soundfont: str) -> Non
     assert read_tags(Path("s.flac"))["model"] == "corpus"
     assert "--output names s.flac, which exists already" in run("train", "song", *options).err
     assert run("train", "song", *options, "--overwrite").code == 0
+
+
+def test_a_lora_needs_a_name(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "music").mkdir()
+    result = run("train", "lora", "--data", "music", "-o", ".")
+    assert result.code == 2
+    assert "error: --output: '.' is not valid; name what is to be written" in result.err

@@ -262,6 +262,8 @@ def save(
 
 
 def _check_writable(target: object) -> None:
+    if getattr(target, "closed", False) is True:
+        raise InputError("target", type(target).__name__, "it is closed: save before it is")
     if isinstance(target, io.TextIOBase) or not callable(getattr(target, "write", None)):
         kind = type(target).__name__
         raise InputError("target", kind, "give a path or a file opened in binary mode, 'wb'")
