@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ def test_a_batch_names_the_item_that_is_no_request(toccata: Toccata, item: Any) 
     ]
 
 
-@pytest.mark.parametrize("slots", [0, -1, "2", 1.5, True, None])
+@pytest.mark.parametrize("slots", [0, -1, 10**9, "2", 1.5, True, None])
 def test_slots_that_cannot_be_are_refused_before_anything_is_loaded(slots: Any) -> None:
     with pytest.raises(InputError, match=r"^slots:? "):
         load("no such model", slots=slots)
@@ -81,6 +83,9 @@ def test_numbers_of_numpy_are_as_good_as_pythons(toccata: Toccata) -> None:
     assert drawn.seed >= 0
     pieces = toccata.stream("piano", duration_s=0.4, chunk_s=np.float32(0.2))  # type: ignore[arg-type]
     assert sum(piece.samples.shape[1] for piece in pieces) == round(0.4 * SAMPLE_RATE_HZ)
+    single: Any = np.float32(0.3)
+    narrow, wide = (toccata.generate("x", duration_s=s, seed=1) for s in (single, 0.3))
+    assert np.array_equal(narrow.samples, wide.samples)
     assert Toccata(fake_model(), np.int64(2)).generate("x", duration_s=0.1)  # type: ignore[arg-type]
 
 
@@ -106,3 +111,16 @@ def test_a_format_that_the_suffix_contradicts_is_refused(format: str, tmp_path: 
     assert not list(tmp_path.iterdir())
     for name in (f"q.{format}", "q", "q.part"):
         assert clip.save(tmp_path / name, format=format) == tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["fade_in_s", "fade_out_s"])
+def test_a_fade_without_end_is_refused_before_composing(toccata: Toccata, name: str) -> None:
+    with pytest.raises(InputErrors, match=rf"^wanted\[0\]\.{name}: inf"):
+        toccata.generate_batch([{"prompt": "piano", name: math.inf}])
+
+
+def test_a_closed_file_cannot_be_saved_to() -> None:
+    file = io.BytesIO()
+    file.close()
+    with pytest.raises(InputError, match=r"^target: .*it is closed"):
+        sine(0.1).save(file)

@@ -1,4 +1,5 @@
 import gc
+import os
 import threading
 import weakref
 from pathlib import Path
@@ -14,7 +15,14 @@ from tests.fakes import HOP, SAMPLE_RATE_HZ, fake_model, tone
 from toccata.audio.files import read
 from toccata.brief import Brief
 from toccata.conditioners.beats import Beats
-from toccata.errors import AudioError, CancelledError, ClosedError, InputError, InputErrors
+from toccata.errors import (
+    AudioError,
+    CancelledError,
+    ClosedError,
+    GenerationError,
+    InputError,
+    InputErrors,
+)
 from toccata.hearing.key import Key
 from toccata.pipeline import Toccata
 from toccata.types import Progress, Waveform
@@ -322,3 +330,15 @@ def test_threads_share_a_model(toccata: Toccata) -> None:
         thread.join()
     assert all(np.array_equal(shared[seed][0], alone[seed]) for seed in range(3))
     assert all(joined(shared[seed][1]).shape == alone[seed].shape for seed in range(3))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_model_of_another_process_says_so(toccata: Toccata) -> None:
+    child = os.fork()
+    if child == 0:  # only os._exit may leave it: pytest is in here too
+        try:
+            toccata.generate("piano", duration_s=0.1)
+        except GenerationError as error:
+            os._exit(7 if "loaded in another process" in str(error) else 1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from toccata.errors import InputError, InputErrors
 from toccata.inputs import Inputs, checked, draw_seed, plain
 from toccata.schema import EXTENDED, RANDOM_SEED
+from toccata.settings import MAX_SLOTS
 from toccata.types import SamplingParams, Waveform
 
 if TYPE_CHECKING:  # the command line imports this, and waits for no numpy
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # the command line imports this, and waits for no numpy
 
 STRIDE_OF_SEGMENT = 0.6
 MOST_BETA = 100
+MOST_FADE_S = 10**6
 MOST_CHUNK_S = 10**9
 
 # What they may be is kept in one table, under the names of the 14 inputs.
@@ -129,8 +131,8 @@ class Brief:
             yield InputError("cfg_beta", self.cfg_beta, f"use a number from 0 to {MOST_BETA}")
         yield from self._problems_of_audio()
         for name in ("fade_in_s", "fade_out_s"):
-            if not is_number(value := getattr(self, name)):
-                yield InputError(name, value, "use 0 or more seconds")
+            if not is_number(value := getattr(self, name), high=MOST_FADE_S):
+                yield InputError(name, value, f"use 0 to {MOST_FADE_S} seconds")
 
     def _problems_of_audio(self) -> Iterator[InputError]:
         for name in ("melody", "continue_from"):
@@ -183,9 +185,10 @@ def check_name(name: object) -> None:
 def checked_slots(slots: object) -> int:
     """How many requests run at once. Raises InputError."""
     number = plain(slots)
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise _not_valid("slots", slots, "use a whole number from 1 on")
-    return number
+    is_whole = isinstance(number, int) and not isinstance(number, bool)
+    if not (is_whole and is_number(number, high=MAX_SLOTS) and number >= 1):
+        raise _not_valid("slots", slots, f"use a whole number from 1 to {MAX_SLOTS}")
+    return int(number)
 
 
 def checked_chunk_s(chunk_s: object) -> float:

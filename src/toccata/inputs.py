@@ -135,7 +135,8 @@ def plain(value: object) -> object:
     """A number of numpy's as Python's; all else as it is, booleans too."""
     if isinstance(value, bool) or not isinstance(value, Real) or not hasattr(value, "item"):
         return value
-    return int(value) if isinstance(value, Integral) else float(value)
+    # As it is written: a float32 of 0.3 is 0.3, and not 0.30000001192092896.
+    return int(value) if isinstance(value, Integral) else float(str(value))
 
 
 def _number(field: Field, value: object) -> int | float:

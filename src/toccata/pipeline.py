@@ -5,10 +5,12 @@ check -> conditions -> engine -> codec decode -> continuation join -> level -> f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +20,14 @@ from toccata.audio.loudness import level
 from toccata.audio.waveform import fade, resample, to_model_channels
 from toccata.brief import Brief, check_item, check_name, checked_chunk_s, checked_slots, listed
 from toccata.engine.engine import Engine
-from toccata.errors import CancelledError, ClosedError, InputError, InputErrors, ToccataError
+from toccata.errors import (
+    CancelledError,
+    ClosedError,
+    GenerationError,
+    InputError,
+    InputErrors,
+    ToccataError,
+)
 from toccata.families.model import Model
 from toccata.song import Song
 from toccata.source_audio import read_audio
@@ -34,6 +43,7 @@ WARM_UP_S = 0.1
 OnProgress = Callable[[Progress], None]
 OnAudio = Callable[[Waveform], None]
 Cancel = Callable[[], bool]
+T = TypeVar("T")
 
 
 def load(
@@ -73,6 +83,7 @@ class Toccata:
         engine = Engine(model, checked_slots(slots))
         self._parts: tuple[Model, Engine] | None = (model, engine)
         self._name = model.name
+        self._pid = os.getpid()
         self._tags = {"lora": lora} if lora else {}
 
     def __enter__(self) -> Self:
@@ -87,7 +98,7 @@ class Toccata:
         Whoever waits for a request gets CancelledError.
         """
         parts, self._parts = self._parts, None
-        if parts is not None:
+        if parts is not None and self._pid == os.getpid():
             parts[1].close()
 
     @property
@@ -102,6 +113,9 @@ class Toccata:
     def _open(self) -> tuple[Model, Engine]:
         if self._parts is None:
             raise ClosedError(f"the model {self._name} is closed; load it again")
+        if self._pid != os.getpid():  # the threads of torch, and its hold of a GPU, are not here
+            cure = "load it after the fork, or start processes by spawn"
+            raise GenerationError(f"the model {self._name} was loaded in another process; {cure}")
         return self._parts
 
     def warm_up(self) -> None:
@@ -156,19 +170,52 @@ class Toccata:
             AudioError, GenerationError: Of one item; the message begins with "wanted[INDEX]: ".
             CancelledError: `cancel` returned True.
         """
-        briefs = self._settled_all(wanted)
+        clips = []
+        for index, made in enumerate(self._each(wanted, on_progress, cancel, fail_at_once=True)):
+            with _of_item(index):
+                clips.append(_unless_failed(made))
+        return clips
+
+    def generate_each(
+        self,
+        wanted: Sequence[Brief | str | Mapping[str, Any]],
+        *,
+        on_progress: OnProgress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Generator[Clip | ToccataError, None, None]:
+        """Make clips together, as `generate_batch` does, and yield each, in order, once it is made.
+
+        In the place of one that fails is its error, and the others go on. Closing the iterator
+        ends what is not made yet. Raises what `generate_batch` raises of all items.
+        """
+        return self._each(wanted, on_progress, cancel, fail_at_once=False)
+
+    def _each(
+        self,
+        wanted: Sequence[Brief | str | Mapping[str, Any]],
+        on_progress: OnProgress | None,
+        cancel: Cancel | None,
+        *,
+        fail_at_once: bool,
+    ) -> Generator[Clip | ToccataError, None, None]:
+        begun: list[Song | ToccataError] = []
         songs: list[Song] = []
         tick = _ticker(songs, on_progress, cancel)
-        clips = []
         with ExitStack() as ending:
-            for index, brief in enumerate(briefs):
-                with _of_item(index):
-                    songs.append(Song(brief, self.model, self._engine))
-                ending.callback(songs[-1].end)
-            for index, song in enumerate(songs):
-                with _of_item(index):
-                    clips.append(self._clip(song, tick))
-        return clips
+            for index, brief in enumerate(self._settled_all(wanted)):
+                song = _result(partial(Song, brief, self.model, self._engine))
+                begun.append(song)
+                if isinstance(song, Song):
+                    songs.append(song)
+                    ending.callback(song.end)
+                elif fail_at_once:
+                    with _of_item(index):
+                        raise song
+            for song in begun:
+                if isinstance(song, Song):
+                    yield _result(partial(self._clip, song, tick))
+                else:
+                    yield song
 
     def stream(
         self, prompt: str | None = None, *, chunk_s: float = 1.0, **options: Any
@@ -283,6 +330,22 @@ def _of_item(index: int) -> Iterator[None]:
     except ToccataError as error:
         error.args = (f"wanted[{index}]: {error}",)
         raise
+
+
+def _result(make: Callable[[], T]) -> T | ToccataError:
+    """What `make` returns, or the error of this item of a batch alone."""
+    try:
+        return make()
+    except (CancelledError, ClosedError):
+        raise
+    except ToccataError as error:
+        return error
+
+
+def _unless_failed(made: Clip | ToccataError) -> Clip:
+    if isinstance(made, ToccataError):
+        raise made
+    return made
 
 
 def _nothing() -> None:

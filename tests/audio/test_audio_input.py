@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 
 from toccata.audio.audio_input import read_audio
 from toccata.audio.files import read
-from toccata.errors import AudioError, InputError
+from toccata.errors import AudioError, InputError, ToccataError
 from toccata.types import Clip, Waveform
 
 RATE_HZ = 8000
@@ -141,3 +142,42 @@ def test_numpy_sees_the_samples_of_a_clip() -> None:
     assert np.shares_memory(seen, SAMPLES)
     assert not np.shares_memory(np.array(clip), SAMPLES)
     assert np.asarray(clip, dtype=np.float64).dtype == np.float64
+
+
+class Parts(io.BytesIO):
+    """Gives less than is asked for, as a socket does."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(1000, size or 0) if size != -1 else 1000)
+
+
+def test_a_file_that_gives_its_bytes_in_parts_is_read_whole() -> None:
+    same(Parts(encoded()))
+
+
+class Answers(io.BytesIO):
+    def __init__(self, answer: Any) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def read(self, _: int | None = -1) -> Any:
+        return self._answer
+
+
+def closed() -> io.BytesIO:
+    file = io.BytesIO(b"x")
+    file.close()
+    return file
+
+
+@pytest.mark.parametrize("audio", [Answers("text"), Answers(None), closed(), "a\0b"])
+def test_what_cannot_be_read_is_an_error_of_ours(audio: Any) -> None:
+    with pytest.raises(ToccataError):
+        read_audio("melody", audio)
+
+
+@pytest.mark.parametrize("rate", [math.inf, math.nan])
+def test_a_rate_that_is_no_number_is_refused(rate: float) -> None:
+    pair: Any = (np.zeros(100, np.float32), rate)
+    with pytest.raises(InputError, match="whole number above 0"):
+        read_audio("melody", pair)

@@ -15,6 +15,7 @@ from tests.audio.sounds import (
     encoded,
     file_bytes,
     foreign_bytes,
+    libsndfile_bytes,
     loudest_hz,
     noise,
     sine,
@@ -169,3 +170,21 @@ def test_ogg_brings_every_channel_back_to_its_place(channels: int) -> None:
     samples = 0.1 * np.sin(2 * np.pi * pitches[:, None] * np.arange(48000) / 48000)
     audio = read(file_bytes(Waveform(samples.astype(np.float32), 48000), "ogg"))
     assert [round(loudest_hz(one[None], 48000)) for one in audio.samples] == list(pitches)
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+def test_all_links_of_a_joined_ogg_are_read(subtype: str) -> None:
+    low, high = sine(gain=0.2, rate_hz=48000), sine(1.0, rate_hz=48000)
+    files = [libsndfile_bytes(one, "OGG", subtype) for one in (low, high)]
+    joined = read(b"".join(files))
+    alone = np.concatenate([read(one).samples for one in files], axis=1)
+    assert np.array_equal(joined.samples, alone)
+    part = read(b"".join(files), start_s=low.duration_s + 0.1)
+    assert part.duration_s == pytest.approx(high.duration_s - 0.1, abs=0.01)
+
+
+def test_what_is_left_out_of_a_joined_ogg_is_said() -> None:
+    said: list[str] = []
+    files = [libsndfile_bytes(sine(rate_hz=rate), "OGG", "VORBIS") for rate in (48000, 32000)]
+    read(b"".join(files), warn=said.append)
+    assert "rate or channels change" in said[0]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import toccata
+from toccata.errors import ToccataError
 from toccata.types import Clip, Progress, Waveform
 
 RATE_HZ = 32_000
@@ -39,11 +40,11 @@ class FakeToccata:
         self.loaded = {"name": name, **options}
         return self
 
-    def generate_batch(
+    def generate_each(
         self,
         requests: Sequence[Mapping[str, Any]],
         on_progress: Callable[[Progress], None] | None = None,
-    ) -> list[Clip]:
+    ) -> Iterator[Clip | ToccataError]:
         self.requests += requests
         self.on_generate()
         for step in range(3):
@@ -51,7 +52,8 @@ class FakeToccata:
                 on_progress(Progress(step + 1, 3))
             if self.interrupt:
                 raise KeyboardInterrupt
-        return [self._clip(tone(r["duration_s"]), r["seed"], r["prompt"] or "") for r in requests]
+        for one in requests:
+            yield self._clip(tone(one["duration_s"]), one["seed"], one["prompt"] or "")
 
     def stream(self, **request: Any) -> Iterator[Waveform]:
         self.requests.append(request)

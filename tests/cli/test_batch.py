@@ -151,3 +151,28 @@ def test_two_rows_of_one_name_are_refused(fake: FakeToccata, run: Run) -> None:
     result = run("generate", "--prompts", "r.csv", "-o", "{seed}.wav")
     assert result.code == 2
     assert "--output gives two results the name 1.wav" in result.err
+
+
+@pytest.mark.parametrize("model", [["mini"], {"a": 1}, 5, True])
+def test_a_model_of_a_wrong_type_is_told_with_its_line(
+    fake: FakeToccata, run: Run, model: object
+) -> None:
+    Path("r.jsonl").write_text(json.dumps({"prompt": "a", "model_version": model}))
+    result = run("generate", "--prompts", "r.jsonl")
+    assert result.code == 2
+    assert "r.jsonl line 1: model_version" in result.err
+
+
+def test_json_that_is_nested_too_deeply_is_told_with_its_line(fake: FakeToccata, run: Run) -> None:
+    Path("r.jsonl").write_text('{"prompt": ' + "[" * 100_000)
+    result = run("generate", "--prompts", "r.jsonl")
+    assert result.code == 2
+    assert "r.jsonl line 1 is nested too deeply" in result.err
+
+
+def test_only_line_feeds_end_a_line(fake: FakeToccata, run: Run) -> None:
+    prompts = ["one\u2028two", "three\u2029four", "five"]
+    rows = [json.dumps({"prompt": one}, ensure_ascii=False) for one in prompts]
+    Path("r.jsonl").write_text("\r\n".join(rows), encoding="utf-8")
+    assert run("generate", "--prompts", "r.jsonl", "-d", "0.1").code == 0
+    assert [one["prompt"] for one in fake.requests] == prompts

@@ -62,14 +62,18 @@ def test_a_missing_soundfont_names_the_package(run: Run, soundfont: str) -> None
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("out: /proc/run\n", "--config: '/proc' is not valid"), ("out: [\n", "is no YAML")],
+    [
+        ("out: /proc/run\n", "--config: '/proc' is not valid"),
+        ("out: [\n", "is no YAML"),
+        ("out: \xff\n", "is no UTF-8"),
+    ],
 )
 @pytest.mark.parametrize("run_name", ["corpus", "codec", "lm", "pack", "listener"])
 def test_a_run_checks_its_folder_first(
     run: Run, tmp_path: Path, run_name: str, text: str, said: str
 ) -> None:
     config = tmp_path / "run.yaml"
-    config.write_text(text)
+    config.write_text(text, encoding="latin-1")
     result = run("train", run_name, "--config", str(config))
     assert result.code == 2
     assert said in result.err
@@ -81,3 +85,11 @@ def test_a_song_is_tagged_and_never_overwritten(run: Run, soundfont: str) -> Non
     assert read_tags(Path("s.flac"))["model"] == "corpus"
     assert "--output names s.flac, which exists already" in run("train", "song", *options).err
     assert run("train", "song", *options, "--overwrite").code == 0
+
+
+def test_a_lora_needs_a_name(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "music").mkdir()
+    result = run("train", "lora", "--data", "music", "-o", ".")
+    assert result.code == 2
+    assert "error: --output: '.' is not valid; name what is to be written" in result.err

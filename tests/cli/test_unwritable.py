@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from json import loads
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -149,3 +150,47 @@ def test_a_stream_to_a_full_disk_loses_no_music(  # noqa: PLR0917
     assert "error: stdout: cannot be written (No space left on device): make room there" in said
     assert f"the music so far is saved in {saved}" in said
     assert read(saved).duration_s == pytest.approx(duration_s)
+
+
+class Sips(io.RawIOBase):
+    """A file without a buffer that takes a part of each write, as a pipe or a full disk may."""
+
+    def __init__(self) -> None:
+        self.taken = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        part = bytes(data)[:1000]
+        self.taken += part
+        return len(part)
+
+
+@pytest.mark.parametrize("option", [("-o", "-"), ("--stream", "-")])
+def test_short_writes_to_stdout_lose_no_music(
+    fake: FakeToccata, monkeypatch: pytest.MonkeyPatch, option: tuple[str, str]
+) -> None:
+    sips: Any = Sips()
+    clip = ("--normalization-strategy", "clip")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(sips, write_through=True))
+        assert code_of("generate", "x", "-d", "1", *clip, *option) == 0
+    assert read(bytes(sips.taken)).duration_s == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("json", [(), ("--json",)])
+def test_an_encoding_that_lacks_characters_loses_no_word(
+    fake: FakeToccata, monkeypatch: pytest.MonkeyPatch, json: tuple[str, ...]
+) -> None:
+    target = io.BytesIO()
+    cyrillic = io.TextIOWrapper(target, encoding="cp1251")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", cyrillic)
+        assert code_of("generate", "caf\u00e9", "-d", "0.1", "-o", "caf\u00e9.wav", *json) == 0
+    assert read(Path("caf\u00e9.wav")).duration_s == pytest.approx(0.1)
+    said = target.getvalue().decode("ascii")
+    if json:
+        assert loads(said)["path"] == "caf\u00e9.wav"
+    else:
+        assert said == "caf\\xe9.wav\n"

@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from toccata.audio.files import read, write
 from toccata.audio.tags import read_tags
 from toccata.cli import main
 from toccata.engine.engine import Engine
-from toccata.errors import GenerationError
+from toccata.errors import CheckpointError, GenerationError
 from toccata.pipeline import Toccata
 
 Run = Callable[..., Result]
@@ -153,3 +154,70 @@ def test_json_has_the_numbers_of_info(run: Run) -> None:
     told = json.loads(run("info", "a.wav", "--json").out)
     assert (made["top_k"], made["temperature"], made["normalization"]) == (7, 0.5, "loudness")
     assert made.items() <= told.items()
+
+
+ROWS = [{"prompt": f"song {n}", "duration": 0.5 * n, "seed": n} for n in (1, 2, 3)]
+
+
+def broken_at(monkeypatch: pytest.MonkeyPatch, seed: int, error: BaseException) -> None:
+    """The clip of `seed` fails while it is made."""
+    whole = Toccata._clip
+
+    def clip(self: Toccata, song: Any, *more: Any) -> Any:
+        if song.brief.seed == seed:
+            raise error
+        return whole(self, song, *more)
+
+    monkeypatch.setattr(Toccata, "_clip", clip)
+
+
+def test_a_row_that_fails_loses_no_other(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("songs.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    broken_at(monkeypatch, 2, GenerationError("the logits are not finite"))
+    result = run("generate", "--prompts", "songs.jsonl")
+    assert result.code == 6
+    assert "error: songs.jsonl line 2: the logits are not finite" in result.err
+    assert result.out.split() == ["songs-1.wav", "songs-3.wav"]
+    assert read(Path("songs-3.wav")).duration_s == pytest.approx(1.5)
+
+
+def test_rows_of_a_model_that_cannot_be_loaded_lose_no_others(run: Run) -> None:
+    rows = [*ROWS, {"prompt": "none", "model_version": "./none/at-all"}]
+    Path("songs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    usual = vars(toccata)["load"]
+
+    def load(name: str, **options: Any) -> Toccata:
+        if name != "mini":
+            raise CheckpointError(f"{name}: there is no such model")
+        model: Toccata = usual(name, **options)
+        return model
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(vars(toccata), "load", load)
+        result = run("generate", "--prompts", "songs.jsonl")
+    assert result.code == 4
+    assert "no such model" in result.err
+    assert result.out.split() == ["songs-1.wav", "songs-2.wav", "songs-3.wav"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_batch_keeps_what_was_made(
+    run: Run, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    Path("songs.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    whole = Toccata._clip
+
+    def clip(self: Toccata, song: Any, *more: Any) -> Any:
+        if song.brief.seed == 3:
+            signal.raise_signal(number)
+        return whole(self, song, *more)
+
+    monkeypatch.setattr(Toccata, "_clip", clip)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        result = run("generate", "--prompts", "songs.jsonl")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert result.code == 130
+    assert result.out.split() == ["songs-1.wav", "songs-2.wav"]
+    assert "stopped" in result.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -101,7 +102,7 @@ def _samples(field: str, pair: tuple[Any, ...]) -> Samples:
 def _is_rate(rate: object) -> bool:
     if isinstance(rate, bool) or not isinstance(rate, int | float | np.integer | np.floating):
         return False
-    return bool(rate > 0 and int(rate) == rate)
+    return bool(0 < rate < math.inf and int(rate) == rate)
 
 
 def _to_numpy(field: str, samples: Any) -> NDArray[Any]:

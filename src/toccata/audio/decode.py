@@ -11,14 +11,16 @@ import io
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import chain, takewhile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toccata.audio import flac, mpeg
+from toccata.audio import flac, mpeg, ogg
 from toccata.audio.repair import repaired
 from toccata.audio.sniff import Kind
+from toccata.audio.source import Spliced
 from toccata.errors import AudioError
 
 _BLOCK_VALUES = 2**18  # per block over all channels: 1 MiB
@@ -42,6 +44,8 @@ _CLOSED = {"protocol_whitelist": "none", "enable_drefs": "0", "use_absolute_path
 _FRAMED: tuple[Kind, ...] = ("mp3", "mp2")
 _CHECKED = {"err_detect": "crccheck+explode"}  # damaged FLAC is noise, else
 _SEEKABLE: tuple[Kind, ...] = ("wav", "aiff", "au", "w64", "flac")
+_IN_OGG: tuple[Kind, ...] = ("vorbis", "opus")
+_UNKNOWN = 2**48  # frames, or more: libsndfile does not know the length
 # libsndfile gives the channels of Vorbis and Opus in the order of their own specification (left,
 # centre, right, ...); this is the order of wav, by the number of channels.
 VORBIS_ORDER = {
@@ -91,6 +95,8 @@ def decoding(data: bytes, kind: Kind, start_s: float = 0.0) -> Iterator[Decoding
 
 def _opened(data: bytes, kind: Kind, start_s: float) -> AbstractContextManager[Decoding]:
     demuxer = _demuxer(data, kind)
+    if demuxer is None and kind in _IN_OGG and len(links := ogg.links(data)) > 1:
+        return _linked(links)
     if demuxer is None:
         return _with_soundfile(data, kind, start_s)
     return _with_av(data, kind, demuxer)
@@ -118,12 +124,39 @@ def _with_soundfile(data: bytes, kind: Kind, start_s: float) -> Iterator[Decodin
 
     source, warning = repaired(data, kind)
     with soundfile.SoundFile(source) as file:
-        declared_s = file.frames / file.samplerate if file.frames < 2**48 else None
+        declared_s = file.frames / file.samplerate if file.frames < _UNKNOWN else None
         start = round(start_s * file.samplerate)
         first = file.seek(start) if kind in _SEEKABLE and 0 < start < file.frames else 0
         form = (file.samplerate, file.channels, declared_s)
-        order = VORBIS_ORDER.get(file.channels) if kind in ("vorbis", "opus") else None
+        order = VORBIS_ORDER.get(file.channels) if kind in _IN_OGG else None
         yield Decoding(*form, _soundfile_blocks(file, order), first, warning)
+
+
+@contextmanager
+def _linked(links: list[memoryview]) -> Iterator[Decoding]:
+    """Links of one form, one behind the other; those from the first of another form on are left
+    out, and that is said."""
+    import soundfile
+
+    infos = []
+    for link in links:
+        with soundfile.SoundFile(Spliced(link)) as file:
+            infos.append((file.samplerate, file.channels, file.frames))
+    rate, channels, _ = infos[0]
+    same = list(takewhile(lambda info: info[:2] == (rate, channels), infos))
+    frames = sum(info[2] for info in same)
+    warning = None
+    if len(same) < len(links):
+        warning = f"only its first {frames / rate:.2f} s are read: then its rate or channels change"
+    blocks = chain.from_iterable(_link_blocks(link) for link in links[: len(same)])
+    yield Decoding(rate, channels, frames / rate if frames < _UNKNOWN else None, blocks, 0, warning)
+
+
+def _link_blocks(link: memoryview) -> Iterator[NDArray[np.float32]]:
+    import soundfile
+
+    with soundfile.SoundFile(Spliced(link)) as file:
+        yield from _soundfile_blocks(file, VORBIS_ORDER.get(file.channels))
 
 
 def _soundfile_blocks(file: Any, order: tuple[int, ...] | None) -> Iterator[NDArray[np.float32]]:

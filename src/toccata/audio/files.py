@@ -20,6 +20,7 @@ from toccata.audio.integrity import (
     check_ogg,
     check_samples,
 )
+from toccata.audio.sink import write_all
 from toccata.audio.sniff import find_audio
 from toccata.audio.source import Source, load, name_of
 from toccata.audio.tags import tagged
@@ -216,7 +217,7 @@ def write(
     if isinstance(target, str | Path):
         _write_whole(Path(target), data)
     else:
-        target.write(data)
+        write_all(target, data)
 
 
 def _format(target: object, format: str | None) -> str:
@@ -261,6 +262,8 @@ def save(
 
 
 def _check_writable(target: object) -> None:
+    if getattr(target, "closed", False) is True:
+        raise InputError("target", type(target).__name__, "it is closed: save before it is")
     if isinstance(target, io.TextIOBase) or not callable(getattr(target, "write", None)):
         kind = type(target).__name__
         raise InputError("target", kind, "give a path or a file opened in binary mode, 'wb'")

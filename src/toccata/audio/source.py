@@ -36,14 +36,32 @@ def _bytes(source: Source, at_most: int) -> bytes:
         if isinstance(source, str | Path):
             with Path(source).open("rb") as file:
                 return file.read(at_most)
-        return source.read(at_most)
+        return _all_parts(source, at_most)
     except FileNotFoundError as error:
         raise AudioError(f"{name_of(source)}: no such file; check the path") from error
     except IsADirectoryError as error:
         raise AudioError(f"{name_of(source)}: is a folder; name a file in it") from error
+    except ValueError as error:  # a closed file, or a name with a zero in it
+        raise AudioError(f"{name_of(source)!a}: cannot be read ({error})") from error
     except OSError as error:
         reason = error.strerror or error
         raise AudioError(f"{name_of(source)}: cannot be read ({reason})") from error
+
+
+def _all_parts(source: BinaryIO, at_most: int) -> bytes:
+    """A file without a buffer, as a socket's, gives a part at a time."""
+    parts: list[bytes] = []
+    missing = at_most
+    while missing > 0:
+        part: object = source.read(missing)
+        if not isinstance(part, bytes | bytearray | memoryview):
+            found = type(part).__name__
+            raise AudioError(f"{name_of(source)}: its read gives {found}; give a file of bytes")
+        if not part:
+            break
+        parts.append(bytes(part))
+        missing -= len(parts[-1])
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 class Spliced(io.RawIOBase):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import typer
 
 from toccata.cli.app import app
-from toccata.cli.report import flushed, say
+from toccata.cli.report import flushed, say, say_what_can_be_said
 from toccata.cli.wording import Flags
 from toccata.errors import ToccataError
 from toccata.settings import wait_passively
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     `--debug`, anywhere on the line, shows where an error came from.
     """
     wait_passively()
+    say_what_can_be_said()
     with _written_out():
         _run(arguments)
 

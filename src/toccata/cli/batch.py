@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from toccata.cli.sources import is_stdin, read_text
-from toccata.errors import AudioError, InputError, InputErrors
+from toccata.errors import InputError, InputErrors, ToccataError
 from toccata.inputs import from_text
 from toccata.schema import EXTENDED, Field
 from toccata.settings import read_boolean
@@ -89,7 +89,7 @@ def of_line(where: str) -> Iterator[None]:
     """Errors from inside name the line `where`, if there is one.
 
     Raises:
-        AudioError, PlacedError: What was raised inside, with its line.
+        ToccataError: What was raised inside, with its line.
     """
     if not where:
         yield
@@ -98,8 +98,9 @@ def of_line(where: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise PlacedError(where, error) from error
-    except AudioError as error:
-        raise AudioError(f"{where}: {error}") from error
+    except ToccataError as error:
+        error.args = (f"{where}: {error}",)
+        raise
 
 
 def _content(name: str) -> tuple[str, str, str]:
@@ -120,7 +121,7 @@ def _content(name: str) -> tuple[str, str, str]:
 def _lines(text: str, kind: str, shown: str) -> Iterator[tuple[int, Callable[[str], Row]]]:
     """The number of each line with a request, and what reads it."""
     if kind == ".jsonl":
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 yield number, partial(_from_json, line=line)
         return
@@ -149,6 +150,9 @@ def _check_header(where: str, header: list[str]) -> None:
 def _from_json(where: str, line: str) -> Row:
     try:
         row = json.loads(line)
+    except RecursionError as error:
+        cure = 'write {"prompt": "..."}'
+        raise RowError(where, None, cure, "is nested too deeply") from error
     except ValueError as error:
         raise RowError(where, None, f"write one object a line ({error})", "is no JSON") from error
     if not isinstance(row, dict):

@@ -179,6 +179,8 @@ _TRAINING = (
 
 def _start(kind: str, given: dict[str, Any]) -> None:
     wanted = _wanted(kind, given)
+    if not wanted.output.name:  # as of "." and "/"
+        raise InputError("output", str(wanted.output), "name what is to be written")
     check_can_be_made(wanted.output.parent, "output")  # before hours of training
     from toccata.training.finetune.run import finetune, trial
 

@@ -186,10 +186,12 @@ def _batch_pattern(prompts: str) -> str:
     return stem.replace("{", "{{").replace("}", "}}") + "-{n}.{format}"
 
 
-def _schema(model: str) -> Schema:
+def _schema(model: object) -> Schema:
     """On one's own machine a model may also be a folder, or any repository of the hub."""
     choices = EXTENDED["model_version"].choices
-    if model in choices or not ("/" in model or Path(model).is_dir()):
+    if not isinstance(model, str) or model in choices or "\0" in model:
+        return EXTENDED
+    if not ("/" in model or Path(model).is_dir()):
         return EXTENDED
     return EXTENDED.changed(model_version={"choices": (*choices, model)})
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from toccata.audio.sink import write_all
 from toccata.cli.outputs import is_special
 from toccata.errors import AudioError, InputError
 
@@ -61,8 +62,7 @@ class Place:
 
     def _write(self, data: bytes) -> Path:
         if self.path == STDOUT:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            write_out(data)
         elif is_special(self.path):
             self.path.write_bytes(data)
         else:
@@ -84,6 +84,16 @@ class Place:
             target = _claimed(target, self.is_automatic)
         temporary.replace(target)
         return target if self.is_automatic else self.path
+
+
+def write_out(data: bytes) -> None:
+    """Write `data` to stdout, now and to the last byte.
+
+    Raises:
+        OSError: If stdout takes no more.
+    """
+    write_all(sys.stdout.buffer, data)
+    sys.stdout.buffer.flush()
 
 
 def reserve(places: Sequence[Place], field: str = "output") -> None:

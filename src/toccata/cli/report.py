@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 import typer
@@ -81,7 +83,19 @@ def flushed(stream: TextIO | None) -> bool:
 
 def show_json(result: Mapping[str, object] | Sequence[Mapping[str, object]]) -> None:
     """One result, or a list of them that belong together, as one line of JSON."""
-    show(json.dumps(result, ensure_ascii=False))
+    show(json.dumps(result, ensure_ascii=not _is_utf8(sys.stdout)))
+
+
+def say_what_can_be_said() -> None:
+    """Let stdout and stderr write what their encoding lacks as escapes: to fail there would lose
+    the words about music that is made."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _is_utf8(stream: TextIO | None) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
 
 
 def show_costly(text: str, name: str) -> None:
@@ -118,13 +132,27 @@ def interruptible(doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def working(doing: str) -> Iterator[Advance]:
+def terminable() -> Iterator[None]:
+    """SIGTERM in the block is as Ctrl-C: what is done by then is kept, and said."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def working(doing: str, began_s: float | None = None) -> Iterator[Advance]:
     """Show a bar with the time left while the block runs, or lines if there is no terminal.
 
     The block may report how far it is; until it does, the bar only pulses.
+
+    Args:
+        doing: What the block does.
+        began_s: When the work began, by time.monotonic, if the block goes on with it.
     """
     shown = _bar if is_terminal(sys.stderr) else lines
-    with interruptible(doing), shown(doing) as advance:
+    with interruptible(doing), shown(doing, began_s) as advance:
         yield advance
 
 
@@ -133,7 +161,7 @@ class _Progress:
     """How far some work is, as a line of text."""
 
     doing: str
-    began_s: float = field(default_factory=time.monotonic)
+    began_s: float
     done: int = 0
     total: int = 0
 
@@ -159,12 +187,12 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def lines(label: str) -> Iterator[Advance]:
+def lines(label: str, began_s: float | None = None) -> Iterator[Advance]:
     """Say how far the block is now and then, from a thread of its own.
 
     For blocks that write lines of their own, or whose reader does, where a bar is in the way.
     """
-    progress, ended = _Progress(label), threading.Event()
+    progress, ended = _Progress(label, began_s or time.monotonic()), threading.Event()
     thread = threading.Thread(target=_tell, args=(progress, ended), daemon=True)
     thread.start()
     try:
@@ -180,7 +208,7 @@ def _tell(progress: _Progress, ended: threading.Event) -> None:
 
 
 @contextmanager
-def _bar(label: str) -> Iterator[Advance]:
+def _bar(label: str, began_s: float | None) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -194,6 +222,7 @@ def _bar(label: str) -> Iterator[Advance]:
     console = Console(stderr=True)
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bars:
         task = bars.add_task(label, total=None)
+        bars.tasks[0].start_time = began_s or time.monotonic()
 
         def advance(done: int, total: int, doing: str | None = None) -> None:
             bars.update(task, completed=done, total=total, description=doing)

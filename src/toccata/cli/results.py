@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toccata.cli.places import STDOUT, Place, Written, rescue_stem, rescued
 from toccata.cli.play import Player
-from toccata.cli.report import show, show_json, try_to_say
+from toccata.cli.report import interruptible, show, show_json, terminable, try_to_say
 from toccata.cli.sources import short_name
 from toccata.cli.tag_values import value_of
 from toccata.errors import AudioError, InputError, ToccataError
@@ -82,38 +82,55 @@ class Task:
     origin: str = ""
 
 
-def deliver(
-    clips: Iterable[tuple[Task, Clip]], *, json: bool, player: Player | None = None
-) -> None:
+Made = tuple[Task, Clip | ToccataError]
+"""A task with its clip, or with the error in its place."""
+
+
+class Several(ToccataError):
+    """Problems of several results; a stop by the user decides how the program ends."""
+
+    def __init__(self, problems: Sequence[ToccataError]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+        self.exit_code = max(problem.exit_code for problem in problems)
+
+
+def deliver(made: Iterable[Made], *, json: bool, player: Player | None = None) -> None:
     """Write every clip as soon as it is there; say on stdout where it is, or all about it as JSON.
 
-    Whatever fails, the clips that follow are written.
+    Whatever fails, the clips that follow are written. Ctrl-C and SIGTERM end the work, and what
+    was written by then is kept.
 
     Raises:
-        AudioError: At the end, if a clip could not be written where it was to go, or not played;
-            the message says where it is instead.
-        ToccataError: At the end, if all were written, but stdout or stderr took no word of it.
+        ToccataError: At the end, if a clip could not be made, written where it was to go, or
+            played (the message says where it is instead), or if stdout or stderr took no word of
+            it. `Several`, if there are several such problems.
     """
-    problems: list[str] = []
+    problems: list[ToccataError] = []
     untold: list[Untold] = []
     unsaid = ""
-    for task, clip in clips:
-        try:
-            written = _written(task, clip)
-        except AudioError as error:
-            problems.append(str(error))
-            continue
-        problems += [written.problem] if written.problem else []
-        unsaid = try_to_say(_summary(task.inputs, clip)) or unsaid
-        untold += _told(task, clip, written.path, json=json)
-        if player is not None and (problem := player.play(clip)):
-            problems.append(problem)
-    lost = [_untold_sentence(untold)] if untold else []
-    lost += [unsaid] if unsaid else []
+    try:
+        with terminable(), interruptible("writing"):
+            for task, clip in made:
+                if isinstance(clip, ToccataError):
+                    problems.append(clip)
+                    continue
+                try:
+                    written = _written(task, clip)
+                except AudioError as error:
+                    problems.append(error)
+                    continue
+                problems += [AudioError(written.problem)] if written.problem else []
+                unsaid = try_to_say(_summary(task.inputs, clip)) or unsaid
+                untold += _told(task, clip, written.path, json=json)
+                if player is not None and (problem := player.play(clip)):
+                    problems.append(AudioError(problem))
+    except ToccataError as error:
+        problems.append(error)
+    problems += [ToccataError(_untold_sentence(untold))] if untold else []
+    problems += [ToccataError(unsaid)] if unsaid else []
     if problems:
-        raise AudioError("\n".join(problems + lost))
-    if lost:
-        raise ToccataError("\n".join(lost))
+        raise problems[0] if len(problems) == 1 else Several(problems)
 
 
 def _told(task: Task, clip: Clip, path: Path, *, json: bool) -> list[Untold]:

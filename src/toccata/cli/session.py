@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from math import inf
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from toccata.brief import brief_options
 from toccata.cli.batch import of_line
-from toccata.cli.report import say, working
-from toccata.cli.results import Task
+from toccata.cli.report import Advance, say, working
+from toccata.cli.results import Made, Task
 from toccata.cli.sources import open_audio, short_name
-from toccata.errors import InputError
+from toccata.errors import CheckpointError, InputError, ToccataError
 from toccata.inputs import Inputs
 from toccata.schema import ENCODE_DECODE
 from toccata.settings import Settings
@@ -102,42 +102,72 @@ class Extras:
             raise InputError("stride_s", self.stride_s, allowed)
 
 
-def compose(
-    machine: Settings, tasks: Sequence[Task], extras: Extras
-) -> Iterator[tuple[Task, Clip]]:
-    """The clips of all tasks, in the order in which they are made: each model is loaded once.
+def compose(machine: Settings, tasks: Sequence[Task], extras: Extras) -> Iterator[Made]:
+    """The clips of all tasks, each as soon as it is made: each model is loaded once.
 
-    All audio is read before the first model is loaded.
+    In the place of what fails is its error, and the rest goes on. All audio is read before the
+    first model is loaded.
     """
     parts = read_parts([(task.inputs, task.origin) for task in tasks])
     with announcing(machine.device) as announce:
         for name in dict.fromkeys(task.inputs.model_version for task in tasks):
-            model = open_model(machine, name, announce)
             own = [task for task in tasks if task.inputs.model_version == name]
-            for start in range(0, len(own), machine.slots):
-                batch = own[start : start + machine.slots]
-                doing = "composing" if len(own) == len(batch) else f"composing from {start + 1}"
-                yield from zip(batch, _make(model, batch, parts, extras, doing), strict=True)
+            try:
+                model = open_model(machine, name, announce)
+                yield from _made_by(model, own, machine.slots, parts, extras)
+            except (CheckpointError, InputError) as error:  # of the model, or of all its tasks
+                yield own[0], error
+
+
+def _made_by(
+    model: Toccata, own: Sequence[Task], slots: int, parts: Parts, extras: Extras
+) -> Iterator[Made]:
+    for start in range(0, len(own), slots):
+        batch = own[start : start + slots]
+        doing = "composing" if len(own) == len(batch) else f"composing from {start + 1}"
+        for task, result in zip(batch, _make(model, batch, parts, extras, doing), strict=True):
+            if isinstance(result, ToccataError):
+                yield task, _placed(result, task.origin)
+            else:
+                yield task, result
+
+
+def _placed(error: ToccataError, origin: str) -> ToccataError:
+    """`error` with the line that it comes from."""
+    try:
+        with of_line(origin):
+            raise error
+    except ToccataError as placed:
+        return placed
 
 
 def _make(
     model: Toccata, batch: Sequence[Task], parts: Parts, extras: Extras, doing: str
-) -> list[Clip]:
-    """The clips of tasks that fit into the engine at once."""
+) -> Iterator[Clip | ToccataError]:
+    """The clips of tasks that fit into the engine at once; no bar is there while one is written."""
     given = [(task.inputs, parts[_part_key(task.inputs)]) for task in batch]
     if batch[0].inputs.model_version == ENCODE_DECODE:
         with working("encoding and decoding"):
-            return [_coded(model, inputs, part) for inputs, part in given if part is not None]
-    started = time.monotonic()
-    with working(doing) as advance:
+            coded = [_coded(model, inputs, part) for inputs, part in given if part is not None]
+        yield from coded
+        return
+    began_s, bars = time.monotonic(), list[Advance]()
 
-        def on_progress(progress: Progress) -> None:
-            advance(progress.done_frames, progress.total_frames)
+    def on_progress(progress: Progress) -> None:
+        bars[-1](progress.done_frames, progress.total_frames)
 
-        requests = [_request(inputs, part, extras) for inputs, part in given]
-        clips = model.generate_batch(requests, on_progress=on_progress)
-    say(f"composed in {time.monotonic() - started:.1f} s")
-    return [_sourced(clip, inputs, part) for clip, (inputs, part) in zip(clips, given, strict=True)]
+    requests = [_request(inputs, part, extras) for inputs, part in given]
+    with closing(model.generate_each(requests, on_progress=on_progress)) as results:
+        for inputs, part in given:
+            with working(doing, began_s) as advance:
+                bars.append(advance)
+                result = next(results)
+            made_s = time.monotonic() - began_s
+            if isinstance(result, ToccataError):
+                yield result
+            else:
+                yield _sourced(result, inputs, part)
+    say(f"composed in {made_s:.1f} s")
 
 
 def _coded(model: Toccata, inputs: Inputs, part: Waveform) -> Clip:

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from toccata.cli.outputs import is_stdout
-from toccata.cli.places import rescued
-from toccata.cli.report import interruptible, lines, say
+from toccata.cli.places import rescued, write_out
+from toccata.cli.report import interruptible, lines, say, terminable
 from toccata.errors import AudioError, InputError
 from toccata.types import Waveform
 
@@ -48,7 +48,7 @@ def stream_to_stdout(stream: Stream, strategy: str, *, headerless: bool) -> None
 
     leveller, duration_s = None, 0.0
     sent = bytearray()
-    with interruptible("streaming"), lines("streaming"):
+    with terminable(), interruptible("streaming"), lines("streaming"):
         for chunk in stream.chunks:
             if leveller is None:
                 leveller = StreamLeveller(strategy, chunk.sample_rate_hz)
@@ -71,8 +71,7 @@ def _send(pcm: bytes, *, sent: bytearray, form: tuple[int, int], header: bytes =
     """
     sent += pcm
     try:
-        sys.stdout.buffer.write(header + pcm)
-        sys.stdout.buffer.flush()  # the player is to hear it now
+        write_out(header + pcm)  # the player is to hear it now
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -14,7 +14,7 @@ from toccata.cli.outputs import is_stdout, names, suffix_format
 from toccata.cli.places import STDOUT, Place, check_can_be_made, reserve
 from toccata.cli.report import interruptible, lines, say, show, working
 from toccata.cli.results import Finish
-from toccata.errors import AudioError, InputError
+from toccata.errors import AudioError
 
 train = typer.Typer(no_args_is_help=True, help="Train a model of your own.")
 
@@ -122,13 +122,9 @@ def _check_out(config: Path) -> None:
 
     Whatever else is wrong with a config, the run itself says.
     """
-    import yaml
+    from toccata.training.config import read_yaml
 
-    try:
-        values = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        problem = f"is no YAML: {str(error).splitlines()[0]}"
-        raise InputError("config", str(config), "correct it", problem) from error
+    values = read_yaml(config)
     out = values.get("out") if isinstance(values, dict) else None
     if isinstance(out, str):
         check_can_be_made(Path(out), "config")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from toccata.cli.results import Several
 from toccata.errors import InputError, InputErrors, ToccataError
 
 # Fields of the library whose flags are called otherwise; a command has one of these at most.
@@ -42,8 +43,7 @@ class Flags:
 
     def sentences(self, error: ToccataError) -> list[str]:
         """Every problem that `error` holds once, with flags in place of the library's fields."""
-        problems = error.problems if isinstance(error, InputErrors) else (error,)
-        return list(dict.fromkeys(self._sentence(problem) for problem in problems))
+        return list(dict.fromkeys(self._sentence(problem) for problem in _single(error)))
 
     def _sentence(self, problem: ToccataError) -> str:
         if isinstance(problem, InputError):
@@ -61,6 +61,15 @@ class Flags:
         names = [plain, *_SYNONYMS.get(plain, ())]
         names += [plain.removesuffix(unit) for unit in _UNITS]
         return next((self._flags[name] for name in names if name in self._flags), field)
+
+
+def _single(error: ToccataError) -> Iterator[ToccataError]:
+    """The problems that `error` holds, or itself."""
+    if isinstance(error, InputErrors | Several):
+        for problem in error.problems:
+            yield from _single(problem)
+    else:
+        yield error
 
 
 def _command(program: Any, arguments: Sequence[str]) -> Any:

@@ -18,7 +18,18 @@ def load_config(path: Path, kind: type[T]) -> T:
     """Read `path` as a `kind`. Raises InputError for a missing file, unknown or missing keys."""
     if not path.is_file():
         raise InputError("config", str(path), "name an existing YAML file")
-    return from_mapping(kind, yaml.safe_load(path.read_text()) or {}, path.name)
+    return from_mapping(kind, read_yaml(path) or {}, path.name)
+
+
+def read_yaml(path: Path) -> object:
+    """What is in a YAML file. Raises InputError for what is none."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise InputError("config", str(path), "save it as text in UTF-8", "is no UTF-8") from error
+    except yaml.YAMLError as error:
+        problem = f"is no YAML: {str(error).splitlines()[0]}"
+        raise InputError("config", str(path), "correct it", problem) from error
 
 
 def from_mapping(kind: type[T], values: object, where: str) -> T:
