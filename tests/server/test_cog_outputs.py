@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import threading
@@ -265,28 +264,3 @@ def test_an_upload_that_hangs_is_given_up(
     assert made["status"] == "failed"
     assert "did not take an output within 0.5 s" in made["error"]
     assert run(served, output_file_prefix=f"{elsewhere.url}/")["status"] == "succeeded"
-
-
-def test_uploads_of_one_owner_leave_room_for_those_of_others(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(cog_outputs, "MAX_UPLOADS_PER_OWNER", 2)
-    turns, began = cog_outputs._Turns(), list[str]()
-
-    async def upload(owner: str, done: asyncio.Event) -> None:
-        async with turns.of(owner):
-            began.append(owner)
-            await done.wait()
-
-    async def all_of_them() -> None:
-        done = asyncio.Event()
-        async with asyncio.TaskGroup() as tasks:
-            for owner in "aaaab":
-                tasks.create_task(upload(owner, done))
-            for _ in range(10):
-                await asyncio.sleep(0)
-            assert began == ["a", "a", "b"]
-            done.set()
-        assert sorted(began) == list("aaaab")
-
-    asyncio.run(all_of_them())

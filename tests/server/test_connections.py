@@ -323,6 +323,18 @@ def test_uploads_have_a_quota(serve: Serve, tmp_path: Path) -> None:
     assert upload("one", 1000).status_code == 201
 
 
+@pytest.mark.parametrize("spelled", ["bearer one", "Token one", "Bearer  one", "Bearer one "])
+def test_a_token_has_one_quota_however_it_is_spelled(serve: Serve, spelled: str) -> None:
+    served = serve(tokens=("one",), upload_bytes_per_token=1500)
+    for authorization, status in (("Bearer one", 201), (spelled, 413)):
+        answer = served.client.post(
+            "/v1/files",
+            files={"content": ("x", bytes(1000))},
+            headers={"Authorization": authorization},
+        )
+        assert answer.status_code == status
+
+
 def test_a_quota_counts_what_was_kept_before_and_forgets_what_expired() -> None:
     now = [100.0]
     quota = UploadQuota(10, now=lambda: now[0])

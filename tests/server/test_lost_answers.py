@@ -88,6 +88,7 @@ def test_an_id_that_was_refused_is_free_again(play: Play) -> None:
         await stage.settle()
         assert await stage.predictions.known("mine") is None
         assert await stage.create(id="mine") == "mine"
+        await stage.settle()
         assert stage.puppet.told == ["run mine"]
 
     play(act)

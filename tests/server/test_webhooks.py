@@ -188,6 +188,28 @@ def test_a_hook_that_never_answers_holds_up_no_other_prediction() -> None:
     asyncio.run(scenario())
 
 
+def test_a_host_that_never_answers_takes_few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhooks, "MAX_ATTEMPTS_PER_HOST", 1)
+    open_ones: list[str] = []
+
+    async def hang(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        open_ones.append(url)
+        await asyncio.Event().wait()
+        return 200
+
+    async def scenario() -> None:
+        sender = Webhooks(hang, **DEFAULTS)
+        for number in range(5):
+            await tell(
+                sender, "start |", Hook(f"http://hangs/{number}", HOOK.events), of=str(number)
+            )
+        await tell(sender, "start |", Hook("http://other/", HOOK.events), of="other")
+        assert open_ones == ["http://hangs/0", "http://other/"]
+        await sender.drain(SHORT_S)
+
+    asyncio.run(scenario())
+
+
 def test_failures_are_logged_with_the_host_only(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "toccata"):
         play("start1 start2", OSError(f"cannot reach {URL}"), 500)

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response, StreamingResponse
 
 from toccata.server.async_store import AsyncStore
-from toccata.server.auth import MISSING, Tokens
+from toccata.server.auth import MISSING, Tokens, token_of
 from toccata.server.config import ServerSettings
 from toccata.server.health import Health
 from toccata.server.json_text import JsonError, JSONResponse, read_json
@@ -89,7 +89,7 @@ def owner_of(request: Request) -> str:
 def owner_at(request: HTTPConnection, settings: ServerSettings) -> str:
     """`owner_of` a request, wherever in the app it is."""
     host = request.client.host if request.client is not None else ""
-    token = request.headers.get("authorization") if settings.tokens else None
+    token = token_of(request.headers.get("authorization")) if settings.tokens else None
     return hashlib.sha256((token or host).encode()).hexdigest()
 
 

@@ -20,13 +20,19 @@ class Tokens:
         """Why a request with this Authorization header is refused; None if it is not."""
         if not self._hashes:
             return None
-        scheme, _, token = (authorization or "").strip().partition(" ")
-        if scheme.lower() not in ("bearer", "token") or not token.strip():
+        token = token_of(authorization)
+        if token is None:
             return MISSING
-        given = _hash(token.strip())
+        given = _hash(token)
         # All are compared, so that the time taken does not tell which one was near.
         matches = [hmac.compare_digest(given, known) for known in self._hashes]
         return None if any(matches) else WRONG
+
+
+def token_of(authorization: str | None) -> str | None:
+    """The token of an Authorization header, whatever its scheme and spaces; None: there is none."""
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    return token.strip() or None if scheme.lower() in ("bearer", "token") else None
 
 
 def _hash(token: str) -> bytes:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpx2
 
+from toccata.server.concurrency import ConcurrencyLimit
 from toccata.server.outside import Answer, OutsideError, check_url
 from toccata.server.store import COG, Prediction
 from toccata.server.views import content_type
@@ -28,32 +27,6 @@ MAX_UPLOADS = 64
 MAX_UPLOADS_PER_OWNER = 16
 
 
-class _Turns:
-    """Up to MAX_UPLOADS at once, and up to MAX_UPLOADS_PER_OWNER of one owner."""
-
-    def __init__(self) -> None:
-        self._free = asyncio.Condition()
-        self._uploading = Counter[str]()
-
-    @asynccontextmanager
-    async def of(self, owner: str) -> AsyncIterator[None]:
-        """Hold a turn of `owner` for as long as the block lasts."""
-        async with self._free:
-            await self._free.wait_for(lambda: self._has_room(owner))
-            self._uploading[owner] += 1
-        try:
-            yield
-        finally:
-            self._uploading[owner] -= 1
-            self._uploading += Counter()  # without the owners that have none
-            async with self._free:
-                self._free.notify_all()
-
-    def _has_room(self, owner: str) -> bool:
-        own = self._uploading[owner]
-        return own < MAX_UPLOADS_PER_OWNER and self._uploading.total() < MAX_UPLOADS
-
-
 @dataclass(frozen=True)
 class CogOutputs:
     """put: for addresses that users give. put_trusted: for upload_url, which the operator gave and
@@ -63,7 +36,9 @@ class CogOutputs:
     put: Put
     put_trusted: Put
     upload_url: str | None
-    _turns: _Turns = field(default_factory=_Turns)
+    _uploads: ConcurrencyLimit = field(
+        default_factory=lambda: ConcurrencyLimit(MAX_UPLOADS, MAX_UPLOADS_PER_OWNER)
+    )
 
     async def deliver(self, prediction: Prediction, file: Path) -> str | None:
         """The address that `file` was uploaded to; None if it is to go nowhere.
@@ -75,7 +50,7 @@ class CogOutputs:
         if prediction.api != COG or where is None:
             return None
         try:
-            async with asyncio.timeout(UPLOAD_TIMEOUT_S), self._turns.of(prediction.owner or ""):
+            async with asyncio.timeout(UPLOAD_TIMEOUT_S), self._uploads.of(prediction.owner or ""):
                 if prefix is not None:
                     return await self._to_prefix(where, file)
                 return await self._to_server(where, prediction.id, file)

@@ -258,7 +258,11 @@ def _unframed(send: Send) -> Send:
     async def send_on(message: Message) -> None:
         if message["type"] == "http.response.start":
             rule = (b"content-security-policy", b"frame-ancestors 'self'")
-            message["headers"] = [*message["headers"], rule]
+            message["headers"] = [
+                *message["headers"],
+                rule,
+                (b"x-content-type-options", b"nosniff"),
+            ]
         await send(message)
 
     return send_on

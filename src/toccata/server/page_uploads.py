@@ -15,6 +15,7 @@ from starlette.types import Message, Receive
 from toccata.server.page_files import MAX_FILES_PER_UPLOAD, Held, PageFiles
 
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+MAX_BOUNDARY_BYTES = 70  # RFC 2046, section 5.1.1
 
 
 class UploadRefused(Exception):
@@ -99,6 +100,6 @@ def _delimiter(headers: Headers) -> bytes:
     """What stands before each part, read as gradio does. Raises UploadRefused if nothing does."""
     _, options = parse_options_header(headers.get("content-type", ""))
     boundary = options.get(b"boundary", b"")
-    if not boundary:
+    if not 0 < len(boundary) <= MAX_BOUNDARY_BYTES:
         raise UploadRefused(400, "The upload is no multipart form with a boundary")
     return b"--" + boundary

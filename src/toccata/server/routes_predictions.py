@@ -26,6 +26,7 @@ from toccata.server.answers import (
     shown,
     stored_response,
 )
+from toccata.server.auth import token_of
 from toccata.server.cursors import cursor_of, cursor_to
 from toccata.server.json_text import JSONResponse
 from toccata.server.outputs import output_data
@@ -167,7 +168,7 @@ async def _create(request: Request, body: Mapping[str, Any], version: Version | 
     given = validate(version, body["input"])
     held_s = _held_s(request)
     fingerprint = await asyncio.to_thread(
-        _fingerprint, request.headers.get("authorization"), await request.body()
+        _fingerprint, token_of(request.headers.get("authorization")), await request.body()
     )
     made = await _accept(request, body, version, given, held_s, fingerprint=fingerprint)
     if held_s is None:
@@ -244,9 +245,9 @@ def _as_data(request: Request, held_s: float | None) -> bool:
     return held_s is not None and not secure
 
 
-def _fingerprint(authorization: str | None, body: bytes) -> str:
+def _fingerprint(token: str | None, body: bytes) -> str:
     """By which a request is recognised when a client that did not hear the answer repeats it."""
-    digest = hashlib.sha256(f"{authorization}\n".encode())
+    digest = hashlib.sha256(f"{token}\n".encode())
     digest.update(body)
     return digest.hexdigest()
 

@@ -21,6 +21,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from toccata.errors import InputError, ToccataError
+from toccata.server.concurrency import ConcurrencyLimit
 from toccata.server.json_text import encodable
 
 # url, body, headers -> status; raises ToccataError or OSError if there was no answer
@@ -28,6 +29,10 @@ Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
 
 THROTTLED = frozenset({"output", "logs"})
 ANSWER_WITHIN_S = 15.0
+# Messages that are being sent: receivers that hang must not take every connection there is.
+MAX_ATTEMPTS = 128
+MAX_ATTEMPTS_PER_HOST = 8
+UNREADABLE = "an unreadable URL"
 _PREFIX = "whsec_"
 log = logging.getLogger(__name__)
 
@@ -89,6 +94,7 @@ class Webhooks:
             self._fixed["authorization"] = f"Bearer {bearer}"
         self._interval_s = interval_s
         self._retry_delays_s = tuple(retry_delays_s)
+        self._attempts = ConcurrencyLimit(MAX_ATTEMPTS, MAX_ATTEMPTS_PER_HOST)
         self._lines: dict[str, _Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -150,14 +156,16 @@ class Webhooks:
     async def _attempt(self, message: _Message) -> bool:
         """Whether there was an answer below 400; a redirect is one, but not followed."""
         headers = {**message.headers, **self._fixed}
-        if self._secret is not None:
-            headers |= signature_headers(self._secret, message.id, int(self._now()), message.body)
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                status = await self._post(message.url, message.body, headers)
-        except (ToccataError, OSError) as error:
-            _warn(message, type(error).__name__)
-            return False
+        async with self._attempts.of(_host(message)):
+            if self._secret is not None:
+                now_s = int(self._now())
+                headers |= signature_headers(self._secret, message.id, now_s, message.body)
+            try:
+                async with asyncio.timeout(ANSWER_WITHIN_S):
+                    status = await self._post(message.url, message.body, headers)
+            except (ToccataError, OSError) as error:
+                _warn(message, type(error).__name__)
+                return False
         if not 200 <= status < 300:
             _warn(message, f"status {status}")
         return status < 400
@@ -224,10 +232,13 @@ def _message_id(prediction_id: str, event: str, body: bytes) -> str:
 
 def _warn(message: _Message, failure: str) -> None:
     """The URL may hold secrets, and errors may quote it: its host is all that is logged."""
-    host = "an unreadable URL"
+    log.warning("webhook %s to %s failed: %s", message.event, _host(message), failure)
+
+
+def _host(message: _Message) -> str:
     with suppress(ValueError):
-        host = urlsplit(message.url).hostname or host
-    log.warning("webhook %s to %s failed: %s", message.event, host, failure)
+        return urlsplit(message.url).hostname or UNREADABLE
+    return UNREADABLE
 
 
 def _key(secret: str) -> bytes:

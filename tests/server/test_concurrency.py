@@ -1,0 +1,45 @@
+"""Those of one owner or host leave room for those of others."""
+
+from __future__ import annotations
+
+import asyncio
+
+from toccata.server.concurrency import ConcurrencyLimit
+
+
+def test_one_key_leaves_room_for_others_and_all_have_their_turn() -> None:
+    limit, began = ConcurrencyLimit(total=3, per_key=2), list[str]()
+
+    async def run(key: str, done: asyncio.Event) -> None:
+        async with limit.of(key):
+            began.append(key)
+            await done.wait()
+
+    async def act() -> None:
+        done = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            for key in "aaaabc":
+                tasks.create_task(run(key, done))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert began == ["a", "a", "b"]
+            done.set()
+        assert sorted(began) == list("aaaabc")
+
+    asyncio.run(act())
+
+
+def test_who_gives_up_waiting_takes_no_room() -> None:
+    limit = ConcurrencyLimit(total=1, per_key=1)
+
+    async def act() -> None:
+        async with limit.of("a"):
+            try:
+                async with asyncio.timeout(0.01), limit.of("b"):
+                    raise AssertionError("there was no room")
+            except TimeoutError:
+                pass
+        async with asyncio.timeout(10), limit.of("b"):
+            pass
+
+    asyncio.run(act())
