@@ -21,7 +21,7 @@ Put = Callable[[str, bytes, Mapping[str, str]], Awaitable[Answer]]
 # Before the second and the third try.
 PAUSES_S = (0.2, 1.0)
 TRY_AGAIN = frozenset({408, 429})
-# For all tries of one upload, its turn included. Whoever takes longer is not to hold up the rest.
+# For all tries of one upload, waiting for its turn included: a slow address must not block others.
 UPLOAD_TIMEOUT_S = 120.0
 MAX_UPLOADS = 64
 MAX_UPLOADS_PER_OWNER = 16
