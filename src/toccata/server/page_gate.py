@@ -222,7 +222,7 @@ async def _body(receive: Receive, max_bytes: int) -> bytes:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """A body that was read, for whoever comes next."""
+    """Replay a body that was already read."""
     sent = False
 
     async def again() -> Message:
