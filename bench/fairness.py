@@ -19,8 +19,8 @@ from toccata.benchmark.ours import loaded
 from toccata.benchmark.task import FRAME_RATE_HZ, PROMPT, rounded
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Request
-from toccata.families.model import Model
-from toccata.types import SamplingParams
+from toccata.models.model import Model
+from toccata.models.sampling_params import SamplingParams
 
 CLIP_S, LONG_S, CLIPS = 8.0, 300.0, 3
 KNOWN_S, SETTLED_STEPS = 20.0, 30

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from toccata.backends.devices import pick_device
 from toccata.benchmark.machine import peak_bytes, wait_for
 from toccata.benchmark.random_model import random_model
 from toccata.benchmark.shapes import shape_of
 from toccata.benchmark.task import PROMPT
-from toccata.families.model import Model
+from toccata.devices import pick_device
+from toccata.models.model import Model
 from toccata.training.finetune.files import RunFiles
 from toccata.training.finetune.options import FULL, KINDS, LORA, FinetuneOptions
 from toccata.training.finetune.run import TRIAL_STEPS, precision_of

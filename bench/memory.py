@@ -13,10 +13,10 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from toccata.audio.waveform import Waveform
 from toccata.benchmark.machine import rss_bytes
 from toccata.benchmark.ours import loaded
-from toccata.pipeline import Toccata
-from toccata.types import Waveform
+from toccata.generation.pipeline import Toccata
 
 GENERATIONS, WARM_UP = 100, 10
 CASES: tuple[dict[str, Any], ...] = (

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from toccata.benchmark.random_model import random_model
 from toccata.benchmark.shapes import SHAPES
-from toccata.families.model import Model
-from toccata.lm import delay
-from toccata.pipeline import Toccata, load
+from toccata.decoder import delay
+from toccata.generation.pipeline import Toccata, load
+from toccata.models.model import Model
 
 PROMPTS = ("lo-fi beat, 80 bpm, mellow piano", "solo guitar, calm, no drums, 100 bpm")
 SECONDS, SHAPE_SECONDS = 8.0, 2.0

@@ -11,8 +11,8 @@ import re
 import sys
 from pathlib import Path
 
-from toccata.families import KNOWN
-from toccata.schema import EXTENDED, HOSTED, Field, default_of
+from toccata.generation.schema import EXTENDED, HOSTED, Field, default_of
+from toccata.models import KNOWN
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

@@ -1,6 +1,6 @@
 """A complete tiny model in memory: random decoder, a codec of sines, text by hash.
 
-Deterministic, fast, no files. `fake_model()` has the shape of `toccata.families.model.Model`.
+Deterministic, fast, no files. `fake_model()` has the shape of `toccata.models.model.Model`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toccata.audio.waveform import Waveform
 from toccata.codecs.base import Codec, StreamDecoder
 from toccata.conditioners.beats import FEATURES
 from toccata.conditioners.chroma import ChromaConfig
-from toccata.families.model import Model
-from toccata.lm.decoder import Decoder, LMConfig
-from toccata.types import SamplingParams, Waveform
+from toccata.decoder.decoder import Decoder, LMConfig
+from toccata.models.model import Model
+from toccata.models.sampling_params import SamplingParams
 
 TEXT_DIM = 6
 SAMPLE_RATE_HZ = 1600

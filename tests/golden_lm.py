@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toccata.lm.decoder import Decoder, LMConfig
+from toccata.decoder.decoder import Decoder, LMConfig
 
 GOLDEN = Path(__file__).parent / "golden"
 DELAYS = {"text": (0, 1, 2, 3), "melody": (0, 1, 2, 3), "stereo": (0, 0, 1, 1, 2, 2, 3, 3)}

@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from toccata.backends.cuda_graphs import CudaGraphs
-from toccata.backends.recorder import WARM_UPS, Fetched, Recorder, Work
-from toccata.lm.decoder import Decoder
+from toccata.backends.graph_capture import WARM_UPS, Fetched, Recorder, Work
+from toccata.decoder.decoder import Decoder
 
 # Those that wait for the device, or copy to it from the host.
 FORBIDDEN = {

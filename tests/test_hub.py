@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from huggingface_hub import snapshot_download
 
-from tests.families.helpers import publish
-from toccata import hub
+from tests.models.helpers import publish
 from toccata.errors import CheckpointError, InputError
+from toccata.models import hub
 
 SMALL = "facebook/musicgen-small"
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
@@ -200,5 +200,7 @@ def test_the_model_that_ships_is_here_and_stays(
 
 
 def test_looking_for_weights_imports_no_torch() -> None:
-    code = "import sys, toccata.hub as hub; hub.find('a/b'); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, toccata.models.hub as hub; hub.find('a/b'); sys.exit('torch' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603

@@ -106,4 +106,6 @@ def test_the_command_line_waits_passively_and_an_import_of_the_library_changes_n
         "import os, toccata.cli\ntry: toccata.cli.main(['--version'])\nexcept SystemExit: "
     )
     assert _said_by_new_process(command_line + policy) == "PASSIVE"
-    assert _said_by_new_process(f"import os, toccata, toccata.pipeline; {policy}") == "None"
+    assert (
+        _said_by_new_process(f"import os, toccata, toccata.generation.pipeline; {policy}") == "None"
+    )

@@ -13,8 +13,8 @@ import toccata
 from bench.about import ROOT, describe
 from bench.lora import document, measures, style, training
 from bench.lora.measures import Asked, Judge, Sizes
-from toccata.hearing import weights
-from toccata.pipeline import Toccata
+from toccata.analysis import classifier_weights
+from toccata.generation.pipeline import Toccata
 from toccata.training.corpus.render import Renderer
 
 DOCUMENT = ROOT / "docs" / "fine_tuning.md"
@@ -44,7 +44,7 @@ def measure(work: Path, minutes: float, sizes: Sizes) -> dict[str, Any]:
 
     Raises CheckpointError without a trained listener, InputError without a soundfont.
     """
-    listener, renderer = weights.listener(), Renderer()
+    listener, renderer = classifier_weights.listener(), Renderer()
     _say(f"training for {minutes:g} minutes")
     trained = training.trained(work, minutes, sizes.learnt, renderer)
     _say("fitting the classifier")

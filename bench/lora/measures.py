@@ -11,16 +11,16 @@ from torch import Tensor
 
 from bench.lora import style
 from bench.lora.classifier import Classifier
+from toccata.analysis.spectrum import RATE_HZ, Samples
+from toccata.analysis.tagger import Listener
 from toccata.evaluation import adherence
 from toccata.evaluation.coding import through_codec
 from toccata.evaluation.figures import unhealthy
 from toccata.evaluation.heard import Heard, hear_all
 from toccata.evaluation.making import Maker
 from toccata.evaluation.material import CLIP_S
-from toccata.families.model import Model
-from toccata.hearing.listener import Listener
-from toccata.hearing.spectrum import RATE_HZ, Samples
-from toccata.pipeline import Toccata
+from toccata.generation.pipeline import Toccata
+from toccata.models.model import Model
 from toccata.training.corpus.render import Renderer
 from toccata.training.corpus.stream import VALIDATION_SEED, Example, example
 

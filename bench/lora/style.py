@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from toccata.audio.files import write
+from toccata.audio.waveform import Waveform
 from toccata.training.corpus.captions import Told
 from toccata.training.corpus.instruments import INSTRUMENTS
 from toccata.training.corpus.render import Renderer
@@ -30,7 +31,6 @@ from toccata.training.corpus.song import (
     Song,
 )
 from toccata.training.corpus.stream import Example
-from toccata.types import Waveform
 
 NAME = "kotekan"
 SCALE = (1, 2, 4, 8, 9)  # pitch classes: C#, D, E, G#, A

@@ -1,4 +1,4 @@
-"""toccata: music from a description, with or without audio to carry on or a melody to follow.
+"""toccata: music from a description, with or without audio to continue or a melody to follow.
 
 >>> import toccata
 >>> model = toccata.load("mini")
@@ -7,13 +7,16 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from toccata.errors import ToccataError
-from toccata.types import Clip, Progress, SamplingParams, Waveform
 
 if TYPE_CHECKING:
-    from toccata.pipeline import Toccata, load
+    from toccata.audio.waveform import Waveform
+    from toccata.generation.clip import Clip, Progress
+    from toccata.generation.pipeline import Toccata, load
+    from toccata.models.sampling_params import SamplingParams
 
 __version__ = "0.1.0"
 
@@ -28,11 +31,18 @@ __all__ = [
     "load",
 ]
 
+# torch takes seconds to import: nobody who only asks for --help or an error waits for it.
+_LOADED_ON_USE = {
+    "Clip": "toccata.generation.clip",
+    "Progress": "toccata.generation.clip",
+    "SamplingParams": "toccata.models.sampling_params",
+    "Toccata": "toccata.generation.pipeline",
+    "Waveform": "toccata.audio.transforms",
+    "load": "toccata.generation.pipeline",
+}
+
 
 def __getattr__(name: str) -> object:
-    # torch takes seconds to import: whoever only wants types or --help does not wait for it.
-    if name in ("Toccata", "load"):
-        from toccata import pipeline
-
-        return getattr(pipeline, name)
+    if name in _LOADED_ON_USE:
+        return getattr(import_module(_LOADED_ON_USE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

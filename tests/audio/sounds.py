@@ -11,8 +11,8 @@ import numpy as np
 import soundfile
 
 from toccata.audio.files import write
-from toccata.audio.waveform import Samples
-from toccata.types import Waveform
+from toccata.audio.transforms import Samples
+from toccata.audio.waveform import Waveform
 
 RATE_HZ = 32000
 # kind -> (PyAV container, codec, rate)

@@ -13,8 +13,9 @@ import torch
 
 from toccata.audio.audio_input import read_audio
 from toccata.audio.files import read
+from toccata.audio.waveform import Waveform
 from toccata.errors import AudioError, InputError, ToccataError
-from toccata.types import Clip, Waveform
+from toccata.generation.clip import Clip
 
 RATE_HZ = 8000
 # Eighths are exact in 16 bits, so that a file holds the very same samples.

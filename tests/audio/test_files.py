@@ -17,8 +17,9 @@ from tests.audio.sounds import (
     sine,
 )
 from toccata.audio.files import read, write
+from toccata.audio.waveform import Waveform
 from toccata.errors import AudioError, InputError
-from toccata.types import Clip, Waveform
+from toccata.generation.clip import Clip
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 STEP_16 = 2.0**-15

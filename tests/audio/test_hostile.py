@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.audio.sounds import FOREIGN, RATE_HZ, file_bytes, foreign_bytes, libsndfile_bytes, sine
 from toccata.audio.files import read
 from toccata.audio.stream_wav import wav_header
+from toccata.audio.waveform import Waveform
 from toccata.errors import AudioError
-from toccata.types import Waveform
 
 WHOLE = {
     **{format: file_bytes(sine(2.0), format) for format in ("wav", "flac", "ogg", "mp3")},

@@ -23,8 +23,8 @@ from tests.audio.sounds import (
 from toccata.audio.files import read
 from toccata.audio.mpeg import declared_s
 from toccata.audio.sniff import sniff
+from toccata.audio.waveform import Waveform
 from toccata.errors import AudioError
-from toccata.types import Waveform
 
 MP3 = file_bytes(sine(1.0), "mp3")
 

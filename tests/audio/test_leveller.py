@@ -12,8 +12,8 @@ from toccata.audio.files import read
 from toccata.audio.leveller import StreamLeveller
 from toccata.audio.limiter import limit
 from toccata.audio.loudness import level, loudness_lufs
-from toccata.audio.waveform import Samples, peak, rms, to_db, to_gain
-from toccata.types import Waveform
+from toccata.audio.transforms import Samples, peak, rms, to_db, to_gain
+from toccata.audio.waveform import Waveform
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 

@@ -6,9 +6,10 @@ from tests.audio.sounds import RATE_HZ, noise, sine
 from toccata.audio import loudness
 from toccata.audio.loudness import STRATEGIES, level, loudness_lufs
 from toccata.audio.meter import GATE_S, integrated_lufs
-from toccata.audio.waveform import peak, rms, to_db
+from toccata.audio.transforms import peak, rms, to_db
+from toccata.audio.waveform import Waveform
 from toccata.errors import InputError
-from toccata.types import Clip, Waveform
+from toccata.generation.clip import Clip
 
 GAINING = ["loudness", "peak", "rms"]
 

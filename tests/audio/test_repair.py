@@ -12,7 +12,7 @@ import pytest
 from tests.audio import damaged
 from tests.audio.sounds import RATE_HZ, file_bytes, libsndfile_bytes, sine
 from toccata.audio.files import read
-from toccata.audio.waveform import Samples
+from toccata.audio.transforms import Samples
 from toccata.errors import AudioError
 
 TONE = sine(1.0)

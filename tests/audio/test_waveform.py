@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.audio.sounds import RATE_HZ, loudest_hz, sine
-from toccata.audio import waveform as wf
+from toccata.audio import transforms as wf
+from toccata.audio.waveform import Waveform
 from toccata.errors import InputError
-from toccata.types import Clip, Waveform
+from toccata.generation.clip import Clip
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 16000, 44100, 48000])

@@ -14,12 +14,17 @@ from torch import Tensor
 from tests.fakes import fake_decoder
 from tests.recorder import PlainRecorder, StrictRecorder, recorded
 from toccata.backends import best, create
-from toccata.backends.agreement import agreeing, agreeing_lengths, agreeing_products, agreeing_rows
+from toccata.backends.batch_invariance import (
+    agreeing,
+    agreeing_lengths,
+    agreeing_products,
+    agreeing_rows,
+)
 from toccata.backends.cuda_graphs import HEADROOM_BYTES, HEADROOM_SHARE, CudaGraphs
-from toccata.backends.devices import pick_precision
-from toccata.backends.recorder import CudaRecorder
+from toccata.backends.graph_capture import CudaRecorder
 from toccata.backends.static_attention import Size
-from toccata.engine.ahead import Ahead
+from toccata.devices import pick_precision
+from toccata.engine.overlapped import Ahead
 from toccata.errors import GenerationError, InputError
 
 LIKE = torch.zeros(0)

@@ -13,9 +13,9 @@ from tests.fakes import fake_decoder
 from toccata.backends import best, create
 from toccata.backends.packed_cpu import PackedCpu
 from toccata.backends.torch_eager import TorchEager
-from toccata.kernels import team
-from toccata.lm.compressed import COMPRESSED, compress
-from toccata.lm.decoder import Decoder
+from toccata.decoder.decoder import Decoder
+from toccata.decoder.quantized import COMPRESSED, compress
+from toccata.kernels import thread_team
 
 DIM = 128
 KINDS = list(COMPRESSED)
@@ -171,7 +171,7 @@ def test_helpers_survive_requests_that_come_and_go() -> None:
             backend.step([0], [0], codes)
     finally:
         torch.set_num_threads(before)
-    helpers, until = team._helpers(1), time.monotonic() + 30
+    helpers, until = thread_team._helpers(1), time.monotonic() + 30
     while not helpers._jobs.empty() and time.monotonic() < until:
         time.sleep(0.01)
     assert helpers._jobs.empty()

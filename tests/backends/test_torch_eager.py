@@ -7,11 +7,11 @@ from torch import Tensor
 from tests.fakes import fake_decoder
 from tests.recorder import recorded
 from toccata.backends import create
-from toccata.backends.devices import pick_device, pick_precision
 from toccata.backends.torch_eager import TorchEager, row_multiple
+from toccata.decoder.decoder import Decoder
+from toccata.decoder.quantized import COMPRESSED, Compressed, compress
+from toccata.devices import pick_device, pick_precision
 from toccata.errors import InputError
-from toccata.lm.compressed import COMPRESSED, Compressed, compress
-from toccata.lm.decoder import Decoder
 
 Make = Callable[[Decoder], TorchEager]
 each_backend = pytest.mark.parametrize("make", [TorchEager, recorded])

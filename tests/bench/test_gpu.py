@@ -68,7 +68,7 @@ def test_the_report_lists_what_ran_and_what_did_not() -> None:
 def test_large_has_the_size_of_the_published_one() -> None:
     from toccata.benchmark.random_model import lm_config
     from toccata.benchmark.shapes import SHAPES
-    from toccata.lm.decoder import Decoder
+    from toccata.decoder.decoder import Decoder
 
     with torch.device("meta"):
         decoder = Decoder(lm_config(SHAPES["large"]))

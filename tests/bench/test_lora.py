@@ -17,10 +17,10 @@ from bench.lora import document, measures, style, training
 from bench.lora.classifier import Classifier
 from bench.lora.measures import Asked, Judge, Sizes
 from tests.training.corpus import fake_synth
+from toccata.analysis.spectrum import RATE_HZ
+from toccata.analysis.tagger import Classes, Listener
 from toccata.conditioners.beats import named_beats
 from toccata.conditioners.drums import named_drums
-from toccata.hearing.listener import Classes, Listener
-from toccata.hearing.spectrum import RATE_HZ
 from toccata.training.corpus.captions import Told
 from toccata.training.corpus.genres import all_genres
 from toccata.training.corpus.instruments import FAMILIES

@@ -20,10 +20,10 @@ from toccata.benchmark.random_model import (
 from toccata.benchmark.shapes import SHAPES, Shape, shape_of
 from toccata.benchmark.task import PROMPT, PROMPT_TOKENS, StepClock
 from toccata.conditioners.t5 import T5TextEncoder
+from toccata.decoder.decoder import Decoder
 from toccata.errors import InputError
-from toccata.families.known import KNOWN
-from toccata.lm.decoder import Decoder
-from toccata.pipeline import Toccata
+from toccata.generation.pipeline import Toccata
+from toccata.models.registry import KNOWN
 
 TINY = SHAPES["tiny"]
 KINDS = [

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 import toccata
+from toccata.audio.waveform import Waveform
 from toccata.errors import ToccataError
-from toccata.types import Clip, Progress, Waveform
+from toccata.generation.clip import Clip, Progress
 
 RATE_HZ = 32_000
 

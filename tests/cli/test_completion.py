@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from toccata.schema import EXTENDED
+from toccata.generation.schema import EXTENDED
 
 
 def completed(words: str) -> list[str]:

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from tests.cli.conftest import RATE_HZ, Result, tone
 from toccata.audio.files import write
-from toccata.audio.waveform import Samples
+from toccata.audio.transforms import Samples
+from toccata.audio.waveform import Waveform
 from toccata.evaluation.field import embedders
-from toccata.types import Waveform
 
 Run = Callable[..., Result]
 

@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from tests.cli.conftest import Result
-from tests.families.helpers import CODEC_FILE, copy_golden
-from toccata import hub
-from toccata.families import KNOWN
+from tests.models.helpers import CODEC_FILE, copy_golden
+from toccata.models import KNOWN, hub
 
 Run = Callable[..., Result]
 

@@ -14,7 +14,7 @@ from tests.cli.conftest import FakeToccata, Result, tone
 from toccata.audio.files import read, write
 from toccata.cli import main, places, play
 from toccata.errors import InputError
-from toccata.families import musicgen
+from toccata.models import loading
 from toccata.training.finetune import run as finetune_run
 
 Run = Callable[..., Result]
@@ -204,7 +204,7 @@ def test_encode_decode_checks_before_it_loads(
 def test_convert_checks_its_folder_before_it_loads(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(musicgen, "load_model", lambda *_, **__: pytest.fail("loaded"))
+    monkeypatch.setattr(loading, "load_model", lambda *_, **__: pytest.fail("loaded"))
     monkeypatch.chdir(tmp_path)
     Path("full").mkdir()
     Path("full/x").touch()

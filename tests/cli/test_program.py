@@ -16,8 +16,9 @@ from toccata import __version__
 from toccata.audio.files import read, write
 from toccata.cli import main
 from toccata.errors import CheckpointError
-from toccata.families import convert, musicgen
-from toccata.schema import EXTENDED
+from toccata.generation.schema import EXTENDED
+from toccata.models import loading
+from toccata.models.checkpoints import toccata
 
 Run = Callable[..., Result]
 
@@ -117,8 +118,8 @@ def test_convert_writes_what_was_loaded(run: Run, monkeypatch: pytest.MonkeyPatc
         asked.update(options, name=name)
         return "the loaded model"
 
-    monkeypatch.setattr(musicgen, "load_model", load)
-    monkeypatch.setattr(convert, "save_model", lambda *given: written.append(given))
+    monkeypatch.setattr(loading, "load_model", load)
+    monkeypatch.setattr(toccata, "write", lambda *given: written.append(given))
     assert run("convert", "melody", "there", "--precision", "bf16").out == "there\n"
     assert written == [("the loaded model", Path("there"))]
     assert (asked["name"], asked["precision"], asked["as_trained"]) == ("melody", "bf16", True)

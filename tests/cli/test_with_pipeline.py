@@ -20,7 +20,7 @@ from toccata.audio.tags import read_tags
 from toccata.cli import main
 from toccata.engine.engine import Engine
 from toccata.errors import CheckpointError, GenerationError
-from toccata.pipeline import Toccata
+from toccata.generation.pipeline import Toccata
 
 Run = Callable[..., Result]
 

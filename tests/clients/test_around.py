@@ -8,7 +8,7 @@ import soundfile
 
 from tests.clients.conftest import Play, with_clients
 from tests.server.conftest import SEED_VERSION, Served
-from toccata.schema import HOSTED
+from toccata.generation.schema import HOSTED
 
 
 @with_clients()

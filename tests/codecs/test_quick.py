@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from toccata.codecs import quick
+from toccata.codecs import compiled_seanet
 from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.codecs.seanet import SeanetConfig
-from toccata.families.checkpoint import mono_codec
-from toccata.families.musicgen import load_model
-from toccata.kernels.bending import processor_has
+from toccata.kernels.activations import processor_has
+from toccata.models.checkpoints.assembly import mono_codec
+from toccata.models.loading import load_model
 
 pytestmark = pytest.mark.skipif(
     not processor_has("avx512f"), reason="this processor has no vectors of 512 bits"
@@ -115,8 +115,8 @@ def test_what_does_not_fit_is_left_to_the_modules(monkeypatch: pytest.MonkeyPatc
     odd = Encodec(EncodecConfig(seanet=SeanetConfig(filters=2, dimension=8)))
     odd.quicken(half=True)
     assert odd.quick is None
-    monkeypatch.setattr(quick, "processor_has", lambda *_: False)
-    assert not quick.fits(SeanetConfig())
+    monkeypatch.setattr(compiled_seanet, "processor_has", lambda *_: False)
+    assert not compiled_seanet.fits(SeanetConfig())
 
 
 def test_weights_that_are_not_numbers_are_heard_as_such(codec: Encodec) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.golden_lm import expected
+from toccata.audio.waveform import Waveform
 from toccata.conditioners.chroma import (
     ChromaConfig,
     chroma,
@@ -19,7 +20,6 @@ from toccata.conditioners.chroma import (
     step_rows,
     wrapped,
 )
-from toccata.types import Waveform
 
 RATE_HZ = 32000
 MODEL = ChromaConfig()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from toccata.analysis.key import Key
 from toccata.conditioners.key import FEATURES, key_row, named_key
-from toccata.hearing.key import Key
 
 
 @pytest.mark.parametrize(

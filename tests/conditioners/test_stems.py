@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from toccata.audio.waveform import Waveform
 from toccata.conditioners.stems import Demucs, MelodyStems, melodic
 from toccata.errors import CheckpointError, MissingExtraError
-from toccata.types import Waveform
 
 MIX = Waveform(np.full((1, 800), 0.25, dtype=np.float32), 8000)
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from toccata.conditioners.words import WordsConfig, WordsTextEncoder
+from toccata.conditioners.word_encoder import WordsConfig, WordsTextEncoder
 
 
 def test_threads_share_a_text_encoder() -> None:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from toccata.conditioners.words import (
+from toccata.conditioners.word_encoder import (
     WordsConfig,
     WordsTextEncoder,
     number_waves,

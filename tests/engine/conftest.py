@@ -10,8 +10,8 @@ import pytest
 
 from tests import fakes
 from toccata import backends
-from toccata.lm.compressed import COMPRESSED, compress, is_compressed
-from toccata.lm.decoder import Decoder
+from toccata.decoder.decoder import Decoder
+from toccata.decoder.quantized import COMPRESSED, compress, is_compressed
 
 AHEAD = {
     "recorded": ("tests.recorder", "recorded"),

@@ -9,8 +9,8 @@ from torch import Tensor
 from toccata.conditioners.base import Conditions
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Codes, Request, Sequence
-from toccata.families.model import Model
-from toccata.types import SamplingParams
+from toccata.models.model import Model
+from toccata.models.sampling_params import SamplingParams
 
 GREEDY = SamplingParams(temperature=0.0)
 
@@ -59,7 +59,7 @@ def random_codes(frames: int, codebooks: int = 4, card: int = 16, seed: int = 0)
 
 def full_forward(model: Model, sequence_codes: Codes, **conditions: Tensor | None) -> Tensor:
     """The slow reference: logits [K, T, card] of every frame from the uncached forward."""
-    from toccata.lm import delay
+    from toccata.decoder import delay
 
     config = model.lm.config
     codes = torch.from_numpy(sequence_codes)[None]

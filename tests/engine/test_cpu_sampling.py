@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from toccata.engine.cpu_sampling import CpuSampling
 from toccata.engine.sampling import SamplingBatch, sample
-from toccata.types import SamplingParams
+from toccata.models.sampling_params import SamplingParams
 
 any_params = st.builds(
     SamplingParams,

@@ -11,8 +11,8 @@ from toccata.conditioners.base import Conditions
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Codes, Request
 from toccata.errors import GenerationError, InputError
-from toccata.families.model import Model
-from toccata.types import SamplingParams
+from toccata.models.model import Model
+from toccata.models.sampling_params import SamplingParams
 
 pytestmark = pytest.mark.usefixtures("each_backend")
 

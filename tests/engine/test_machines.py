@@ -36,9 +36,9 @@ def machine_class() -> str:
 def codes_fingerprint() -> str:
     """Of the codes of one fixed request, which is all that sampling decides."""
     import toccata
-    from toccata.brief import Brief
     from toccata.engine.engine import Engine
-    from toccata.song import Song
+    from toccata.generation.request import Brief
+    from toccata.generation.running import Song
 
     model = toccata.load("mini", device="cpu", precision="int8", offline=True).model
     engine = Engine(model, 1)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from tests.engine.helpers import finish, random_codes, request, run
 from tests.fakes import fake_model
+from toccata.decoder.quantized import COMPRESSED, compress
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Sequence
-from toccata.families.model import Model
-from toccata.lm.compressed import COMPRESSED, compress
+from toccata.models.model import Model
 
 pytestmark = pytest.mark.usefixtures("each_full_backend")
 

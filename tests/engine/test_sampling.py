@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from toccata.engine.random_stream import uniforms
+from toccata.engine.rng import uniforms
 from toccata.engine.sampling import SamplingBatch, sample
-from toccata.types import SamplingParams
+from toccata.models.sampling_params import SamplingParams
 
 CPU = torch.device("cpu")
 STREAM_OF_SEED_1 = [

@@ -1,7 +1,7 @@
+from toccata.decoder.decoder import LMConfig
 from toccata.engine.scheduler import Scheduler
 from toccata.engine.sequence import Request, Sequence
-from toccata.lm.decoder import LMConfig
-from toccata.types import SamplingParams
+from toccata.models.sampling_params import SamplingParams
 
 CONFIG = LMConfig(4, 1, 1, 4, 4, 1, True, (0,))
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from tests.engine.helpers import full_forward
-from tests.families.helpers import golden_model
 from tests.golden_lm import expected
+from tests.models.helpers import golden_model
 from toccata.audio.loudness import level
+from toccata.audio.waveform import Waveform
 from toccata.engine.sequence import Codes
 from toccata.errors import InputErrors
-from toccata.families.model import Model
-from toccata.inputs import check
-from toccata.pipeline import Toccata
-from toccata.types import Waveform
+from toccata.generation.inputs import check
+from toccata.generation.pipeline import Toccata
+from toccata.models.model import Model
 
 KINDS = ["text", "melody", "stereo"]
 FRAMES = 12

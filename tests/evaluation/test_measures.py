@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from tests.evaluation.sounds import RATE_HZ, chord
+from toccata.analysis.key import estimate_key, parse_key, same_scale
 from toccata.errors import InputError
 from toccata.evaluation.drums import has_drums
 from toccata.evaluation.harmony import SILENT, chroma_agreement, loudest_classes
 from toccata.evaluation.health import examine
-from toccata.hearing.key import estimate_key, parse_key, same_scale
 
 
 def test_a_chord_is_no_drum_kit() -> None:
@@ -29,7 +29,7 @@ def test_the_key_of_a_cadence_is_heard() -> None:
 def test_the_likeliest_key_is_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     heard = torch.zeros(1, 24)
     heard[0, 21] = 1.0  # the minor keys stand behind the twelve major ones
-    monkeypatch.setattr("toccata.hearing.key.key_network", lambda: lambda _: heard)
+    monkeypatch.setattr("toccata.analysis.key.key_network", lambda: lambda _: heard)
     assert estimate_key(chord(60, 64, 67), RATE_HZ) == (9, "minor")
 
 

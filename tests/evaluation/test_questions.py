@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tests.evaluation.sounds import RATE_HZ, tune
+from toccata.analysis.key import Key
 from toccata.evaluation import adherence, guidance
 from toccata.evaluation.heard import Heard
 from toccata.evaluation.material import FIRST_SEED, QUESTIONS, seeds
-from toccata.hearing.key import Key
 from toccata.training.corpus.captions import Told, worded
 from toccata.training.corpus.compose import compose
 from toccata.training.corpus.stream import Example, caption_rng

@@ -11,18 +11,18 @@ import pytest
 import torch
 
 from tests.fakes import fake_model
+from toccata.analysis.tagger import Classes, Listener
 from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.codecs.seanet import SeanetConfig
 from toccata.evaluation import suite
 from toccata.evaluation.making import GUIDANCE
 from toccata.evaluation.material import CLIP_S, GIVEN_S, LONG_S, NEW_S, Material
 from toccata.evaluation.suite import Evaluation
-from toccata.hearing.listener import Classes, Listener
-from toccata.pipeline import Toccata
+from toccata.generation.clip import Clip
+from toccata.generation.pipeline import Toccata
 from toccata.training.corpus.genres import all_genres
 from toccata.training.corpus.instruments import FAMILIES
 from toccata.training.corpus.render import Renderer
-from toccata.types import Clip
 
 CLIPS = 4
 PROMISED = (

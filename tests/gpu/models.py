@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from tests.fakes import TEXT_DIM, fake_model
-from toccata.families.model import TEXT, Model
-from toccata.lm.decoder import Decoder, LMConfig
+from toccata.decoder.decoder import Decoder, LMConfig
+from toccata.models.model import TEXT, Model
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 CUDA = torch.device("cuda")

@@ -10,10 +10,10 @@ from torch import Tensor
 from tests.fakes import fake_decoder
 from tests.gpu.models import CUDA, DTYPES, can, wide_decoder
 from toccata.backends import best, create
-from toccata.backends.agreement import agreeing_lengths, agreeing_rows
+from toccata.backends.batch_invariance import agreeing_lengths, agreeing_rows
 from toccata.backends.cuda_graphs import CudaGraphs
 from toccata.backends.static_attention import Size
-from toccata.lm.decoder import Decoder
+from toccata.decoder.decoder import Decoder
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 

@@ -16,7 +16,7 @@ from toccata.backends import BACKENDS
 from toccata.conditioners.base import Conditions
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Codes, Request
-from toccata.families.model import Model
+from toccata.models.model import Model
 
 PARAMS: list[dict[str, Any]] = [
     {},

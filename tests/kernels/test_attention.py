@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from tests.kernels.test_matmul import normal, unrounded
-from toccata.kernels import team
+from toccata.kernels import thread_team
 from toccata.kernels.attention import HEAD, Cache, Places, attend_memory, attend_self
 from toccata.kernels.compiling import compiled
 from toccata.kernels.layers import keep_memory
 from toccata.kernels.rounding import Rounded
-from toccata.kernels.team import Team
+from toccata.kernels.thread_team import Team
 
 Floats = NDArray[np.float32]
 HEADS, WIDTH = 2, 2 * HEAD
@@ -62,7 +62,7 @@ def test_a_chunk_sees_what_came_before_and_itself(length: int) -> None:
     rows = np.array([3, 0])
     qkv = normal(2 * length, 3 * WIDTH)
     found = Rounded.empty(2 * length, WIDTH)
-    team.run(
+    thread_team.run(
         attend_to_self, 1, 2, qkv, rows, np.zeros(2, np.int64), length, used_cache(4, length), found
     )
     near(found, attended(torch.from_numpy(qkv).view(2, length, -1)))
@@ -73,14 +73,14 @@ def test_steps_find_the_bits_that_one_chunk_finds(cut: int) -> None:
     length, rows = 40, np.array([1])
     qkv = normal(length, 3 * WIDTH)
     whole, part = Rounded.empty(length, WIDTH), Rounded.empty(cut, WIDTH)
-    team.run(
+    thread_team.run(
         attend_to_self, 1, 2, qkv, rows, np.zeros(1, np.int64), length, used_cache(2, length), whole
     )
     cache = used_cache(2, length)
-    team.run(attend_to_self, 1, 2, qkv[:cut], rows, np.zeros(1, np.int64), cut, cache, part)
+    thread_team.run(attend_to_self, 1, 2, qkv[:cut], rows, np.zeros(1, np.int64), cut, cache, part)
     for position in range(cut, length):
         step = Rounded.empty(1, WIDTH)
-        team.run(
+        thread_team.run(
             attend_to_self,
             1,
             2,
@@ -99,10 +99,10 @@ def test_steps_find_the_bits_that_one_chunk_finds(cut: int) -> None:
 def test_memory_is_seen_in_full_and_none_gives_nothing(length: int) -> None:
     both, query = normal(length, 2 * WIDTH), normal(2, WIDTH, seed=1)
     memory = used_cache(3, length)
-    team.run(keep_memory, 1, 2, both, 2, length, memory)
+    thread_team.run(keep_memory, 1, 2, both, 2, length, memory)
     found = Rounded.empty(2, WIDTH)
     lengths = np.array([0, 0, length])
-    team.run(attend_to_memory, 1, 2, query, np.array([0, 2]), lengths, memory, found)
+    thread_team.run(attend_to_memory, 1, 2, query, np.array([0, 2]), lengths, memory, found)
     keys, values = torch.from_numpy(both).view(-1, 2, HEADS, HEAD).permute(1, 2, 0, 3)
     one = torch.from_numpy(query[1]).view(HEADS, 1, HEAD)
     want = F.scaled_dot_product_attention(one, keys.bfloat16().float(), values.bfloat16().float())
@@ -114,7 +114,7 @@ def test_large_scores_do_not_overflow() -> None:
     qkv = normal(30, 3 * WIDTH) * 100
     found = Rounded.empty(30, WIDTH)
     cache = used_cache(1, 30)
-    team.run(
+    thread_team.run(
         attend_to_self, 1, 2, qkv, np.zeros(1, np.int64), np.zeros(1, np.int64), 30, cache, found
     )
     near(found, attended(torch.from_numpy(qkv)[None]))

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from toccata.codecs.products import Product, to_half
-from toccata.codecs.recurrence import Recurrence
-from toccata.kernels.bending import processor_has
+from toccata.codecs.compiled_lstm import Recurrence
+from toccata.codecs.conv_matmul import Product, to_half
+from toccata.kernels.activations import processor_has
 from toccata.kernels.convolution import Numbers
 
 pytestmark = pytest.mark.skipif(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from toccata.kernels import functions, vectors
+from toccata.kernels import elementary, vectors
 from toccata.kernels.compiling import compiled
 
 Floats = NDArray[np.float32]
@@ -18,13 +18,13 @@ Floats = NDArray[np.float32]
 @compiled
 def exp_of(x: Floats, out: Floats) -> None:
     for at in range(0, len(x), 16):
-        vectors.store(out, at, functions.exp(vectors.load(x, at)))
+        vectors.store(out, at, elementary.exp(vectors.load(x, at)))
 
 
 @compiled
 def gelu_of(x: Floats, out: Floats) -> None:
     for at in range(0, len(x), 16):
-        vectors.store(out, at, functions.gelu(vectors.load(x, at)))
+        vectors.store(out, at, elementary.gelu(vectors.load(x, at)))
 
 
 @compiled

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from toccata.kernels import dots, packing, team
+from toccata.kernels import dot_products, packing, thread_team
 from toccata.kernels.compiling import compiled
 from toccata.kernels.layers import PRODUCT_LOOPS, product
 from toccata.kernels.matmul import INT4_GROUP, Int4Matrix, Int8Matrix, Matrix
@@ -47,7 +47,7 @@ def unrounded(rows: Rounded) -> NDArray[np.float64]:
 def multiplied(x: Floats, matrix: Matrix, outputs: int) -> tuple[Floats, Rounded]:
     rounded = Rounded.empty(*x.shape)
     out = np.zeros((padded_rows(len(x)), outputs), np.float32)
-    team.run(product, PRODUCT_LOOPS, 2, x, matrix, len(x), rounded, out)
+    thread_team.run(product, PRODUCT_LOOPS, 2, x, matrix, len(x), rounded, out)
     return out[: len(x)], rounded
 
 
@@ -98,14 +98,16 @@ def test_what_is_not_finite_spoils_its_row_and_no_other(bad: float) -> None:
 def test_processors_without_the_instruction_get_the_same_integers(
     instruction: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if instruction and not dots.has_dot_instruction():
+    if instruction and not dot_products.has_dot_instruction():
         pytest.skip("this processor has no avx512vnni: only the other way runs here")
-    monkeypatch.setattr(dots, "has_dot_instruction", lambda: instruction)
+    monkeypatch.setattr(dot_products, "has_dot_instruction", lambda: instruction)
 
     @compiled
     def one_word(weights: NDArray[np.uint8], inputs: NDArray[np.int8], out: Floats) -> None:
-        accs = dots.dots(dots.no_ints(1), load_bytes(weights, 0), inputs, 0, 4)
-        dots.put(out, 0, 16, dots.add_scaled(dots.zeros(1), accs, ONES, 0, 1), False)
+        accs = dot_products.dots(dot_products.no_ints(1), load_bytes(weights, 0), inputs, 0, 4)
+        dot_products.put(
+            out, 0, 16, dot_products.add_scaled(dot_products.zeros(1), accs, ONES, 0, 1), False
+        )
 
     for weight, given in ((255, [-128, 127, -128, 127]), (3, [1, 2, 3, -4]), (255, [-128] * 4)):
         weights = np.full((16, 4), weight, np.uint8)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from toccata.kernels import team
+from toccata.kernels import thread_team
 from toccata.kernels.compiling import entry
-from toccata.kernels.team import Team, shared
+from toccata.kernels.thread_team import Team, shared
 
 LOOPS = 3
 Counts = NDArray[np.int64]
@@ -34,19 +34,19 @@ def count_tasks(crew: Team, done: Counts, wrong: Counts) -> None:
 @pytest.mark.parametrize("tasks", [0, 1, 7, 1000])
 def test_every_task_is_done_once_and_loops_follow_each_other(threads: int, tasks: int) -> None:
     done, wrong = np.zeros((LOOPS, tasks), np.int64), np.zeros(1, np.int64)
-    team.run(count_tasks, LOOPS, threads, done, wrong)
+    thread_team.run(count_tasks, LOOPS, threads, done, wrong)
     assert (done == 1).all()
     assert not wrong.any()
 
 
 def test_helpers_that_never_come_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(team._Helpers, "ask", lambda *_: None)
+    monkeypatch.setattr(thread_team._Helpers, "ask", lambda *_: None)
     test_every_task_is_done_once_and_loops_follow_each_other(4, 100)
 
 
 def test_one_that_comes_late_finds_nothing_left() -> None:
     done, wrong = np.zeros((LOOPS, 50), np.int64), np.zeros(1, np.int64)
-    turns = np.zeros((LOOPS, 2, team.APART), np.int64)
+    turns = np.zeros((LOOPS, 2, thread_team.APART), np.int64)
     crew = Team(turns.ctypes.data, 2)
     count_tasks(crew, done, wrong)
     late = threading.Thread(target=count_tasks, args=(crew, done, wrong))
@@ -68,7 +68,7 @@ def test_helpers_keep_up() -> None:
     """None is lost in a kernel that it came late to, and what it was given is let go."""
     for _ in range(300):
         test_every_task_is_done_once_and_loops_follow_each_other(2, 5)
-    helpers = team._helpers(1)
+    helpers = thread_team._helpers(1)
     until = time.monotonic() + 30
     while not helpers._jobs.empty() and time.monotonic() < until:
         time.sleep(0.01)
@@ -77,7 +77,7 @@ def test_helpers_keep_up() -> None:
 
 def test_nothing_is_kept_of_what_was_given() -> None:
     done, wrong = np.zeros((LOOPS, 20), np.int64), np.zeros(1, np.int64)
-    given = weakref.ref(done), weakref.ref(team.run(count_tasks, LOOPS, 1, done, wrong))
+    given = weakref.ref(done), weakref.ref(thread_team.run(count_tasks, LOOPS, 1, done, wrong))
     del done
     gc.collect()
     assert [kept() for kept in given] == [None, None]

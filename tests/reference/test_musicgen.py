@@ -14,11 +14,11 @@ from torch import Tensor
 
 from tests.reference import tiny
 from toccata.codecs.stereo import StereoCodec
+from toccata.decoder import delay
 from toccata.errors import CheckpointError
-from toccata.families.convert import save_model
-from toccata.families.model import Model
-from toccata.families.musicgen import load_model
-from toccata.lm import delay
+from toccata.models.checkpoints.toccata import write as save_model
+from toccata.models.loading import load_model
+from toccata.models.model import Model
 
 PROMPT = "slow warm piano"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"

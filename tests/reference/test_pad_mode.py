@@ -22,14 +22,14 @@ from transformers import (
     MusicgenForConditionalGeneration,
 )
 
-from tests.families.helpers import CODEC_FILE, golden_model, publish
 from tests.golden_lm import GOLDEN
+from tests.models.helpers import CODEC_FILE, golden_model, publish
 from tests.reference import tiny
 from toccata.codecs.base import Codec
 from toccata.codecs.encodec import Encodec
-from toccata.families.checkpoint import load_codec
-from toccata.families.layout_transformers import read_codec
-from toccata.families.musicgen import load_model
+from toccata.models.checkpoints.assembly import load_codec
+from toccata.models.checkpoints.transformers import read_codec
+from toccata.models.loading import load_model
 
 CARD, BOOKS = 128, 4
 SHAPE = {

@@ -10,12 +10,12 @@ import torch
 from transformers import EncodecModel, T5EncoderModel, T5ForConditionalGeneration
 from transformers.audio_utils import chroma_filter_bank
 
-from tests.families.helpers import CODEC_FILE, GivenText, copy_golden, golden_model, publish
 from tests.golden_lm import expected
+from tests.models.helpers import CODEC_FILE, GivenText, copy_golden, golden_model, publish
 from tests.reference import tiny
 from toccata.conditioners.chroma import ChromaConfig, filters
-from toccata.families.layout_transformers import read_t5
-from toccata.families.musicgen import load_model
+from toccata.models.checkpoints.transformers import read_t5
+from toccata.models.loading import load_model
 
 CODEC_ID, T5_ID = "facebook/encodec_32khz", "google-t5/t5-base"
 

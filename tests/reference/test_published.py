@@ -18,7 +18,7 @@ from tests.weights.published import (
     model_as_transformers_has_it,
     unconditional_audio,
 )
-from toccata.families.model import Model
+from toccata.models.model import Model
 
 PROMPT = "slow warm piano"
 

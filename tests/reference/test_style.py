@@ -17,19 +17,20 @@ from torch import Tensor, nn
 from transformers import HubertConfig, HubertModel
 
 from tests.engine.helpers import full_forward, run
-from tests.families.helpers import LM_FILE, GivenText, copy_golden, edit, publish
 from tests.golden_lm import expected
+from tests.models.helpers import LM_FILE, GivenText, copy_golden, edit, publish
 from tests.reference import tiny
-from toccata import hub
+from toccata.audio.waveform import Waveform
 from toccata.conditioners.sinc import sinc_resample
-from toccata.conditioners.words import WordsConfig, WordsTextEncoder
+from toccata.conditioners.word_encoder import WordsConfig, WordsTextEncoder
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Request
 from toccata.errors import CheckpointError
-from toccata.families.convert import save_model
-from toccata.families.model import Model
-from toccata.families.musicgen import load_model, parts_elsewhere
-from toccata.types import SamplingParams, Waveform
+from toccata.models import hub
+from toccata.models.checkpoints.toccata import write as save_model
+from toccata.models.loading import load_model, parts_elsewhere
+from toccata.models.model import Model
+from toccata.models.sampling_params import SamplingParams
 
 DIM, HEADS, LAYERS = 256, 8, 4  # the scale "xsmall"
 BOOKS, USED, CARD, EVERY = 6, 3, 16, 15

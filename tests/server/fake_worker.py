@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from toccata.schema import ENCODE_DECODE
+from toccata.audio.waveform import Waveform
+from toccata.generation.clip import Clip
+from toccata.generation.schema import ENCODE_DECODE
 from toccata.server.jobs import Pipe, out_name, receive, seeds_of, send
 from toccata.server.live import LiveFiles
 from toccata.settings import Settings
-from toccata.types import Clip, Waveform
 
 RATE_HZ = 8000
 

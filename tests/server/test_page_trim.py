@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from toccata.audio.files import write
-from toccata.audio.waveform import cut, resample
+from toccata.audio.transforms import cut, resample
+from toccata.audio.waveform import Waveform
 from toccata.server.page_trim import Heard, follow, located
-from toccata.types import Waveform
 
 RATE_HZ = 44_100
 DURATION_S = 12.0

@@ -6,6 +6,7 @@ import tracemalloc
 
 import numpy as np
 
+from toccata.audio.waveform import Waveform
 from toccata.server.pictures import (
     BACKGROUND,
     CLASS_ROWS,
@@ -17,7 +18,6 @@ from toccata.server.pictures import (
     picture,
     waveform_rows,
 )
-from toccata.types import Waveform
 
 RATE_HZ = 32_000
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toccata.errors import InputErrors
-from toccata.inputs import check, checked
-from toccata.schema import HOSTED, Field, Schema
+from toccata.generation.inputs import check, checked
+from toccata.generation.schema import HOSTED, Field, Schema
 from toccata.server import validation
 from toccata.server.validation import CogInvalid, InvalidRequest, Problem, coerce, validate
 from toccata.server.versions import LATEST, VERSIONS, Version

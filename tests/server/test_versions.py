@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from toccata.schema import EXTENDED, HOSTED
+from toccata.generation.schema import EXTENDED, HOSTED
 from toccata.server import versions
 from toccata.server.versions import LATEST, VERSIONS, Version, find_model, find_version, openapi
 

@@ -15,12 +15,12 @@ import soundfile
 
 from tests.audio.damaged import wav_with_size
 from tests.fakes import SineCodec, fake_model
-from toccata.pipeline import Toccata
-from toccata.schema import MAX_SEED
+from toccata.generation.clip import Clip
+from toccata.generation.pipeline import Toccata
+from toccata.generation.schema import MAX_SEED
 from toccata.server.jobs import Job, Message, seeds_of
 from toccata.server.worker import Worker, run
 from toccata.settings import Settings, wait_as_by_default
-from toccata.types import Clip
 
 RATE_HZ = 16_000  # mp3 has no rate as low as the fake's
 INPUTS = {

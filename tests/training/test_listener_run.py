@@ -10,8 +10,8 @@ import pytest
 import torch
 import yaml
 
+from toccata.analysis import classifier_weights
 from toccata.codecs.encodec import Encodec
-from toccata.hearing import weights
 from toccata.training import checkpoint, listener_run
 from toccata.training.codec_run import CodecRun
 from toccata.training.config import from_mapping
@@ -66,14 +66,16 @@ def test_songs_are_heard_clean_and_every_other_one_coded(folder: Path) -> None:
 
 
 def test_the_weights_know_their_classes_and_their_figures(folder: Path) -> None:
-    listener = weights.read_listener(folder / "ears" / weights.LISTENER)
+    listener = classifier_weights.read_listener(folder / "ears" / classifier_weights.LISTENER)
     assert listener.classes.genres == GENRES
     assert listener.classes.families == FAMILIES
-    heard = weights.read_accuracy(folder / "ears" / weights.LISTENER)
+    heard = classifier_weights.read_accuracy(folder / "ears" / classifier_weights.LISTENER)
     assert heard.keys() == {"genre", "lead", "drums"}
     assert all(0 <= heard[head][kind] <= 1 for head in heard for kind in ("clean", "coded"))
-    weights.read_key_network(folder / "ears" / weights.KEYS)
-    assert weights.read_accuracy(folder / "ears" / weights.KEYS)["key"].keys() == {"clean", "coded"}
+    classifier_weights.read_key_network(folder / "ears" / classifier_weights.KEYS)
+    assert classifier_weights.read_accuracy(folder / "ears" / classifier_weights.KEYS)[
+        "key"
+    ].keys() == {"clean", "coded"}
 
 
 def test_each_epoch_has_every_clip_once() -> None:

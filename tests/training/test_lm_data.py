@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from toccata.analysis.key import parse_key
 from toccata.conditioners.key import named_key
-from toccata.conditioners.words import WordsConfig, tempo_class
-from toccata.hearing.key import parse_key
+from toccata.conditioners.word_encoder import WordsConfig, tempo_class
 from toccata.training.corpus.captions import Told, worded
 from toccata.training.corpus.compose import compose
 from toccata.training.corpus.song import Facts

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from toccata.conditioners.beats import FEATURES as BEATS
-from toccata.conditioners.words import WordsConfig
+from toccata.conditioners.word_encoder import WordsConfig
 from toccata.engine.sampling import SamplingBatch, sample
 from toccata.training.corpus.song import Facts
 from toccata.training.lm_data import NOT_DRAWN, Batch, Row, steady_rows

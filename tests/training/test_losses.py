@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from toccata.hearing.spectrum import magnitudes, mel_bank
+from toccata.analysis.spectrum import magnitudes, mel_bank
 from toccata.training.losses import log_mel, si_sdr_db, spectral_losses
 
 

@@ -10,13 +10,14 @@ import pytest
 import torch
 import yaml
 
+from toccata.audio.waveform import Waveform
 from toccata.conditioners.beats import Beats, beat_rows
 from toccata.conditioners.chroma import melody_rows
+from toccata.decoder.condition_scale import Emphasis
+from toccata.decoder.decoder import Decoder
 from toccata.errors import CheckpointError, InputError
-from toccata.families import layout_toccata
-from toccata.families.musicgen import load_model
-from toccata.lm.decoder import Decoder
-from toccata.lm.emphasis import Emphasis
+from toccata.models.checkpoints import toccata
+from toccata.models.loading import load_model
 from toccata.training import codec_run, corpus_run, lm_run, pack, translation
 from toccata.training.config import load_config
 from toccata.training.corpus.compose import compose
@@ -24,7 +25,6 @@ from toccata.training.corpus.render import Renderer
 from toccata.training.corpus.song import Facts
 from toccata.training.corpus_run import CorpusRun, read_shard, read_shards
 from toccata.training.lm_data import NOT_DRAWN, Batch, Row, steady_rows
-from toccata.types import Waveform
 
 TEXT = {
     "dim": 8, "layers": 1, "heads": 2, "buckets": 64, "tempo_classes": 90,
@@ -217,7 +217,7 @@ def test_a_finished_model_is_a_start_as_it_was_trained(trained: Path) -> None:
         out="", codec=str(trained / "codec"), lm=str(trained / "for_pack"), name="toy",
         emphasis=Emphasis({"drums": 4.0}, (1.5, 1.25, 2.0, 0.5)),
     )  # fmt: skip
-    layout_toccata.write(pack.trained_model(packed), trained / "start_model")
+    toccata.write(pack.trained_model(packed), trained / "start_model")
     config = lm_config(trained, "from_model", 6)
     values = {"start": str(trained / "start_model")}
     config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | values))
@@ -284,7 +284,7 @@ def test_a_packed_model_is_emphasised_when_it_makes_music_alone(trained: Path) -
 
 
 def test_a_packed_model_loads_and_makes_music(trained: Path) -> None:
-    from toccata.pipeline import load
+    from toccata.generation.pipeline import load
 
     lm_run.main(lm_config(trained, "packed_lm", 3))
     values: dict[str, object] = {

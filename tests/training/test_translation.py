@@ -7,8 +7,8 @@ import torch
 
 from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.codecs.seanet import SeanetConfig
+from toccata.decoder.decoder import Decoder, LMConfig
 from toccata.errors import InputError
-from toccata.lm.decoder import Decoder, LMConfig
 from toccata.training.lm_run import LMRun
 from toccata.training.translation import met_shares, translate, translated
 

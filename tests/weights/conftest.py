@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from toccata import hub
+from toccata.models import hub
 
 Find = Callable[..., Path]
 

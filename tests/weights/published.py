@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from tests.engine.helpers import run
-from toccata import hub
 from toccata.codecs.encodec import EncodecConfig
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Request
-from toccata.families import layout_audiocraft, layout_transformers
-from toccata.families.checkpoint import Checkpoint, load_codec, mono_codec
-from toccata.families.model import Model
-from toccata.families.musicgen import load_model, read_checkpoint
-from toccata.families.tensors import Part
-from toccata.types import SamplingParams
+from toccata.models import hub
+from toccata.models.checkpoints import audiocraft, transformers
+from toccata.models.checkpoints.assembly import Checkpoint, load_codec, mono_codec
+from toccata.models.checkpoints.tensors import Part
+from toccata.models.loading import load_model, read_checkpoint
+from toccata.models.model import Model
+from toccata.models.sampling_params import SamplingParams
 
 
 def model_as_transformers_has_it(folder: Path) -> Model:
@@ -74,6 +74,6 @@ def audiocraft_alone(folder: Path) -> Checkpoint:
         pytest.fail("neither T5 nor MERT is needed here")
 
     def named_codec(codec_id: str) -> tuple[EncodecConfig, Part]:
-        return layout_transformers.read_codec(hub.fetch(codec_id, offline=True))
+        return transformers.read_codec(hub.fetch(codec_id, offline=True))
 
-    return layout_audiocraft.read(folder, folder.name, elsewhere, named_codec, elsewhere)
+    return audiocraft.read(folder, folder.name, elsewhere, named_codec, elsewhere)

@@ -13,9 +13,9 @@ from torch import Tensor
 from tests.weights.conftest import Find
 from tests.weights.published import audiocraft_alone
 from toccata.codecs.encodec import Encodec
-from toccata.families.bin_files import plain_config, read_bin
-from toccata.families.checkpoint import load_codec
-from toccata.families.layout_transformers import read_codec
+from toccata.models.checkpoints.assembly import load_codec
+from toccata.models.checkpoints.bin_files import plain_config, read_bin
+from toccata.models.checkpoints.transformers import read_codec
 
 SMALL, CODEC = "facebook/musicgen-small", "facebook/encodec_32khz"
 BIN = "compression_state_dict.bin"

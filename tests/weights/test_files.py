@@ -7,9 +7,9 @@ import pytest
 from tests.weights.conftest import Find
 from tests.weights.published import audiocraft_alone
 from toccata.benchmark.shapes import MEDIUM, SHAPES
-from toccata.families import KNOWN, Known
-from toccata.families.tensors import bare, gather
-from toccata.lm.decoder import Decoder
+from toccata.decoder.decoder import Decoder
+from toccata.models import KNOWN, Known
+from toccata.models.checkpoints.tensors import bare, gather
 
 CODEC = "facebook/encodec_32khz"
 PUBLISHED = [known for known in KNOWN.values() if known.hub_id is not None]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from tests.weights.conftest import Find
-from toccata import hub
 from toccata.conditioners.hubert import Hubert, HubertConfig
-from toccata.families import layout_mert
-from toccata.families.tensors import Part, build, renamed
+from toccata.models import hub
+from toccata.models.checkpoints import mert as layout_mert
+from toccata.models.checkpoints.tensors import Part, build, renamed
 
 CPU = torch.device("cpu")
 

@@ -19,11 +19,11 @@ from tests.weights.published import (
     model_as_transformers_has_it,
     unconditional_audio,
 )
-from toccata.backends.devices import PRECISIONS
-from toccata.families.checkpoint import load_lm
-from toccata.families.model import Model
-from toccata.families.musicgen import load_model
-from toccata.lm.decoder import LMConfig
+from toccata.decoder.decoder import LMConfig
+from toccata.devices import PRECISIONS
+from toccata.models.checkpoints.assembly import load_lm
+from toccata.models.loading import load_model
+from toccata.models.model import Model
 
 SMALL = "facebook/musicgen-small"
 LOGITS = [-0.9708, -3.0149, -4.6415, -1.4754, -0.2786, -2.3523, -2.6049, -6.7467]

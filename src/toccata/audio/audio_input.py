@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toccata.audio.integrity import checked
-from toccata.audio.waveform import Samples
+from toccata.audio.transforms import Samples
+from toccata.audio.waveform import Waveform
 from toccata.errors import InputError
-from toccata.types import Waveform
 
 AudioInput = Waveform | str | os.PathLike[str] | bytes | bytearray | BinaryIO | tuple[Any, int]
 """What `read_audio` takes. The pair is of samples, an array of numpy or torch, and their rate."""

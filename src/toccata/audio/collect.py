@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from toccata.audio.waveform import Samples, to_channels
-from toccata.types import Waveform
+from toccata.audio.transforms import Samples, to_channels
+from toccata.audio.waveform import Waveform
 
 _FIRST_FRAMES = 2**16
 _SMALL_VALUES = 2**22  # what is copied once more, so that it lies in one piece

@@ -11,8 +11,8 @@ import numpy as np
 from toccata.audio.decode import VORBIS_ORDER
 from toccata.audio.integrity import check_samples
 from toccata.audio.stream_wav import check_bit_depth, quantize, to_pcm, wav_header
+from toccata.audio.waveform import Waveform
 from toccata.errors import AudioError, InputError
-from toccata.types import Waveform
 
 MP3_MONO_KBPS, MP3_STEREO_KBPS = 192, 320  # by default: 320 is the most there is
 _BLOCK_FRAMES = 2**16  # libsndfile's Vorbis encoder overflows the stack on minutes at once

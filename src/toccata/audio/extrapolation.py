@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from toccata.audio.waveform import Samples
+from toccata.audio.transforms import Samples
 
 # In samples: how much of the end is analysed, a quarter of a second at 32 kHz, and what predicts
 # the next.

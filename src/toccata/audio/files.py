@@ -24,9 +24,9 @@ from toccata.audio.sink import write_all
 from toccata.audio.sniff import find_audio
 from toccata.audio.source import Source, load, name_of
 from toccata.audio.tags import tagged
-from toccata.audio.waveform import Samples, check_part
+from toccata.audio.transforms import Samples, check_part
+from toccata.audio.waveform import Waveform
 from toccata.errors import AudioError, InputError
-from toccata.types import Waveform
 
 log = logging.getLogger(__name__)
 

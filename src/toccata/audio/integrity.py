@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toccata.audio.waveform import Samples, W
+from toccata.audio.transforms import Samples, W
 from toccata.errors import AudioError, InputError
 
 MAX_CHANNELS = 255

@@ -13,8 +13,8 @@ import numpy as np
 from toccata.audio.limiter import LOOKAHEAD_S, limit
 from toccata.audio.loudness import CLIP_DBFS, PEAK_DBFS, QUIET_RMS, RMS_DBFS, TARGET_LUFS
 from toccata.audio.meter import MEMORY_S, gated_lufs, hop_energies
-from toccata.audio.waveform import Samples, to_channels, to_db, to_gain
-from toccata.types import Waveform
+from toccata.audio.transforms import Samples, to_channels, to_db, to_gain
+from toccata.audio.waveform import Waveform
 
 SLEW_DB_PER_S = 2.0  # slow enough to be no pumping
 MAX_FIRST_GAIN_DB = 12.0  # an intro may be soft

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from toccata.audio.waveform import Samples, peak, to_gain
+from toccata.audio.transforms import Samples, peak, to_gain
 
 LOOKAHEAD_S = 0.005  # how long before a peak the gain starts to fall
 RELEASE_DB_PER_S = 60.0  # how fast it comes back: 6 dB take 0.1 s

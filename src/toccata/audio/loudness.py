@@ -10,9 +10,9 @@ import numpy as np
 
 from toccata.audio.limiter import limit
 from toccata.audio.meter import GATE_S, integrated_lufs
-from toccata.audio.waveform import Samples, W, peak, rms, to_channels, to_db, to_gain
+from toccata.audio.transforms import Samples, W, peak, rms, to_channels, to_db, to_gain
+from toccata.audio.waveform import Waveform
 from toccata.errors import InputError
-from toccata.types import Waveform
 
 TARGET_LUFS = -14.0
 PEAK_DBFS = -1.0  # also the ceiling of the limiter

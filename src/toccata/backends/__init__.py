@@ -9,7 +9,7 @@ from toccata.errors import InputError
 
 if TYPE_CHECKING:
     from toccata.backends.base import Backend
-    from toccata.lm.decoder import Decoder
+    from toccata.decoder.decoder import Decoder
 
 BACKENDS = {
     "torch_eager": ("toccata.backends.torch_eager", "TorchEager"),

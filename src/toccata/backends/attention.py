@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toccata.backends.kv_cache import KVCache
-from toccata.lm.layers import merge_heads, split_heads
+from toccata.decoder.layers import merge_heads, split_heads
 
 
 class Attention(Protocol):

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from toccata.backends.recorder import Recorder
+    from toccata.backends.graph_capture import Recorder
     from toccata.backends.static_attention import Size
 
 

@@ -12,13 +12,13 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor
 
-from toccata.backends.agreement import agreeing_lengths, agreeing_products, agreeing_rows
 from toccata.backends.base import Recordable
-from toccata.backends.recorder import CudaRecorder, Recorder
+from toccata.backends.batch_invariance import agreeing_lengths, agreeing_products, agreeing_rows
+from toccata.backends.graph_capture import CudaRecorder, Recorder
 from toccata.backends.static_attention import Size, StaticAttention, mask_beyond, pad_rows
 from toccata.backends.torch_eager import TorchEager, norm
+from toccata.decoder.decoder import Decoder
 from toccata.errors import GenerationError, InputError
-from toccata.lm.decoder import Decoder
 
 LENGTH_STEP = 256
 """Positions attended to are whole multiples of this: fewer recordings, at the cost of reading some

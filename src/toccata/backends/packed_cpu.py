@@ -17,7 +17,10 @@ from torch import Tensor, nn
 
 from toccata.backends.base import Backend
 from toccata.backends.step_inputs import StepInputs
-from toccata.kernels import tables, team
+from toccata.decoder.decoder import Decoder
+from toccata.decoder.layers import Layer, Norm
+from toccata.decoder.quantized import Int8, Packed, is_compressed, joined
+from toccata.kernels import tables, thread_team
 from toccata.kernels.attention import BLOCK as POSITIONS
 from toccata.kernels.attention import HEAD, Cache, Places
 from toccata.kernels.layers import (
@@ -33,9 +36,6 @@ from toccata.kernels.layers import (
 )
 from toccata.kernels.matmul import BLOCK, Floats
 from toccata.kernels.rounding import GROUP, padded_rows
-from toccata.lm.compressed import Int8, Packed, is_compressed, joined
-from toccata.lm.decoder import Decoder
-from toccata.lm.layers import Layer, Norm
 
 
 def fits(decoder: Decoder) -> bool:
@@ -119,7 +119,7 @@ class PackedCpu(Backend):
         for keys_and_values, cache in zip(self._cross, self._memories, strict=True):
             both = keys_and_values(memory).numpy()
             threads = torch.get_num_threads()
-            team.run(keep_memory, MEMORY_LOOPS, threads, both, row, len(memory), cache)
+            thread_team.run(keep_memory, MEMORY_LOOPS, threads, both, row, len(memory), cache)
 
     @torch.inference_mode()
     def embed(self, codes: Tensor) -> Tensor:
@@ -147,12 +147,12 @@ class PackedCpu(Backend):
         room.x[: len(x)] = x.numpy()
         loops, threads = LAYER_LOOPS * len(self._table) + HEADS_LOOPS, torch.get_num_threads()
         start = time.perf_counter()
-        turns = team.run(
+        turns = thread_team.run(
             run_layers, loops, threads, self._table, self._like, self._sizes(), rows, starts,
             steps, self._lengths, room, self._heads, logits,
         )  # fmt: skip
         if self._parts_s is not None:
-            _count(team.ends(turns), time.perf_counter() - start, self._parts_s)
+            _count(thread_team.ends(turns), time.perf_counter() - start, self._parts_s)
 
     def _sizes(self) -> Sizes:
         cache, memory = self._caches[0], self._memories[0]

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toccata.backends.step_sums import StepSums
-from toccata.lm.decoder import Decoder
-from toccata.lm.layers import sinusoidal_positions
+from toccata.backends.step_conditioning import StepSums
+from toccata.decoder.decoder import Decoder
+from toccata.decoder.layers import sinusoidal_positions
 
 
 class StepInputs:

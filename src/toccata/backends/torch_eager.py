@@ -14,9 +14,9 @@ from toccata.backends.attention import Attention, ChunkAttention, Run, StepAtten
 from toccata.backends.base import Backend
 from toccata.backends.kv_cache import KVCache
 from toccata.backends.step_inputs import StepInputs
-from toccata.lm.compressed import is_compressed
-from toccata.lm.decoder import Decoder
-from toccata.lm.layers import NORM_EPS, Layer, Norm, split_heads
+from toccata.decoder.decoder import Decoder
+from toccata.decoder.layers import NORM_EPS, Layer, Norm, split_heads
+from toccata.decoder.quantized import is_compressed
 
 BUCKET = 64
 MEMORY_BUCKET = 16

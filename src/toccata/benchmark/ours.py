@@ -6,12 +6,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from toccata.backends.devices import pick_device, pick_precision
 from toccata.benchmark.machine import peak_bytes
 from toccata.benchmark.random_model import random_model, step_bytes, weights_bytes
 from toccata.benchmark.shapes import shape_of
 from toccata.benchmark.task import CFG, PROMPT, SEED, TOP_K, WARM_UP_S, Measured, StepClock
-from toccata.pipeline import Toccata, load
+from toccata.devices import pick_device, pick_precision
+from toccata.generation.pipeline import Toccata, load
 
 
 def measure(

@@ -25,7 +25,6 @@ from transformers import (
     T5Config,
 )
 
-from toccata.backends.devices import PRECISIONS, pick_device
 from toccata.benchmark.machine import peak_bytes
 from toccata.benchmark.random_model import lm_config, step_bytes, text_shape
 from toccata.benchmark.shapes import Shape, shape_of
@@ -38,6 +37,7 @@ from toccata.benchmark.task import (
     Measured,
     StepClock,
 )
+from toccata.devices import PRECISIONS, pick_device
 
 SAMPLE_RATE_HZ = 32000
 

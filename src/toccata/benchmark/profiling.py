@@ -5,19 +5,19 @@ from __future__ import annotations
 import time
 from functools import partial
 
-from toccata import pipeline
 from toccata.backends.base import Backend
-from toccata.backends.devices import pick_device, pick_precision
 from toccata.benchmark.machine import wait_for
 from toccata.benchmark.ours import generate, loaded
 from toccata.benchmark.step_parts import step_parts
 from toccata.benchmark.stopwatch import Stopwatch, Watched
 from toccata.benchmark.task import WARM_UP_S, Profile, rounded
 from toccata.codecs.encodec import EncodecStream
+from toccata.devices import pick_device, pick_precision
 from toccata.engine.batch import Batch
 from toccata.engine.engine import Engine
-from toccata.families.model import Model
-from toccata.types import Clip
+from toccata.generation import pipeline
+from toccata.generation.clip import Clip
+from toccata.models.model import Model
 
 
 def measure(

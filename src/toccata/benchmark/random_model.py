@@ -10,7 +10,6 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 
-from toccata.backends.devices import PRECISIONS
 from toccata.benchmark.machine import give_back
 from toccata.benchmark.shapes import Shape
 from toccata.benchmark.task import PROMPT
@@ -20,11 +19,12 @@ from toccata.codecs.seanet import SeanetConfig
 from toccata.codecs.stereo import StereoCodec
 from toccata.conditioners.chroma import ChromaConfig
 from toccata.conditioners.t5 import T5Shape, T5TextEncoder
-from toccata.families.model import MELODY, TEXT, Model
+from toccata.decoder.decoder import Decoder, LMConfig
+from toccata.decoder.quantized import COMPRESSED, compress_one
+from toccata.devices import PRECISIONS
 from toccata.kernels.matmul import INT4_GROUP
-from toccata.lm.compressed import COMPRESSED, compress_one
-from toccata.lm.decoder import Decoder, LMConfig
-from toccata.types import SamplingParams
+from toccata.models.model import MELODY, TEXT, Model
+from toccata.models.sampling_params import SamplingParams
 
 M = TypeVar("M", bound=nn.Module)
 # Puts another module in place of the one that wanted the weight of that name; False: it did not.

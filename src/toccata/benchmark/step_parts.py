@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from toccata.backends.base import Backend
 from toccata.benchmark.machine import wait_for
 from toccata.benchmark.task import PROMPT
-from toccata.families.model import Model
+from toccata.models.model import Model
 
 STEPS, FIRST_POSITION = 20, 256
 # A part, and what is in the names of the operations that belong to it; the first that fits counts.

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from toccata.cli.sources import is_stdin, read_text
 from toccata.errors import InputError, InputErrors, ToccataError
-from toccata.inputs import from_text
-from toccata.schema import EXTENDED, Field
+from toccata.generation.inputs import from_text
+from toccata.generation.schema import EXTENDED, Field
 from toccata.settings import read_boolean
 
 MAX_CHARACTERS = 64 * 2**20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from toccata.schema import EXTENDED
+from toccata.generation.schema import EXTENDED
 from toccata.settings import PRECISIONS
 
 Complete = Callable[[str], list[str]]

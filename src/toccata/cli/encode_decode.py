@@ -15,8 +15,8 @@ from toccata.cli.play import find_player
 from toccata.cli.results import Finish, Task, deliver
 from toccata.cli.sources import short_name
 from toccata.errors import InputError
-from toccata.inputs import EXTENDED, check, from_text
-from toccata.schema import ENCODE_DECODE
+from toccata.generation.inputs import EXTENDED, check, from_text
+from toccata.generation.schema import ENCODE_DECODE
 
 EXAMPLES = """
 Example:

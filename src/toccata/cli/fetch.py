@@ -11,9 +11,8 @@ def fetch(model: str, *, offline: bool) -> Path:
     """The folder with all that `model`, a short name or a hub id, needs; an interrupted download
     goes on. Raises UnknownModelError, CheckpointError.
     """
-    from toccata import hub
-    from toccata.families import resolve
-    from toccata.families.musicgen import parts_elsewhere
+    from toccata.models import hub, resolve
+    from toccata.models.loading import parts_elsewhere
 
     with working(f"fetching {model}") as advance:
         folder = hub.fetch(resolve(model).hub_id, offline=offline, on_bytes=advance)

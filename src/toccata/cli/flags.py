@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from toccata.cli import completion
-from toccata.inputs import from_text
-from toccata.schema import EXTENDED, Field, default_of
+from toccata.generation.inputs import from_text
+from toccata.generation.schema import EXTENDED, Field, default_of
 
 Device = Annotated[
     str | None,

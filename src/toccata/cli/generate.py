@@ -17,8 +17,8 @@ from toccata.cli.results import Finish, Task, deliver
 from toccata.cli.sources import is_stdin, read_text
 from toccata.cli.stream import check_target, stream_to_stdout
 from toccata.errors import InputError, InputErrors
-from toccata.inputs import Inputs, check
-from toccata.schema import EXTENDED, MAX_PROMPT_CHARACTERS, MAX_SEED, RANDOM_SEED, Schema
+from toccata.generation.inputs import Inputs, check
+from toccata.generation.schema import EXTENDED, MAX_PROMPT_CHARACTERS, MAX_SEED, RANDOM_SEED, Schema
 from toccata.settings import Settings
 
 EXAMPLES = """

@@ -57,7 +57,7 @@ class Audio:
 def _read(file: str) -> tuple[Audio | None, dict[str, object]]:
     """What the audio is, and what its tags say. Of a LoRA there are only tags."""
     if Path(file).suffix == ".safetensors":
-        from toccata.families.lora import read_info
+        from toccata.models.lora_files import read_info
 
         return None, asdict(read_info(Path(file)))
     from toccata.audio.files import MAX_BYTES, blocks

@@ -67,7 +67,7 @@ def measure(
     fad-NAME: the Frechet distance of all clips from all references. kl-passt: how differently a
     classifier labels a clip and its reference. clap: how near a clip is to its caption.
     """
-    from toccata.backends.devices import pick_device
+    from toccata.devices import pick_device
     from toccata.evaluation.field.measure import Plan
     from toccata.evaluation.field.measure import measure as measured
 

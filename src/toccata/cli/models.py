@@ -38,8 +38,7 @@ Name = Annotated[
 @models.command("list")
 def list_(*, json: flags.Json = False) -> None:
     """List the models that have short names, and all others that are on this machine."""
-    from toccata import hub
-    from toccata.families import KNOWN
+    from toccata.models import KNOWN, hub
 
     cached = hub.cached()
     named = {known.hub_id for known in KNOWN.values()}
@@ -59,7 +58,7 @@ def list_(*, json: flags.Json = False) -> None:
 @models.command()
 def info(model: Name, *, json: flags.Json = False) -> None:
     """Show what is known of a model."""
-    from toccata import hub
+    from toccata.models import hub
 
     row = _description(model, hub.cached())
     if json:
@@ -78,8 +77,7 @@ def pull(model: Name) -> None:
 @models.command()
 def remove(model: Name) -> None:
     """Remove the fetched weights of a model from this machine."""
-    from toccata import hub
-    from toccata.families import resolve
+    from toccata.models import hub, resolve
 
     freed_bytes = hub.remove(resolve(model).hub_id)
     say(f"{model}: {freed_bytes / 2**20:.0f} MiB removed")
@@ -100,8 +98,8 @@ def convert(
 
     Example: toccata convert melody melody-folder
     """
-    from toccata.families.convert import save_model
-    from toccata.families.musicgen import load_model
+    from toccata.models.checkpoints.toccata import write as save_model
+    from toccata.models.loading import load_model
 
     machine = settings.read(device="cpu", precision=precision, offline=offline, lora=lora)
     check_new_folder(folder, "folder")
@@ -121,8 +119,7 @@ def convert(
 
 def _description(model: str, cached: Mapping[str, int]) -> dict[str, Any]:
     """What is known of a model; size_bytes is what it takes on this machine, None if nothing."""
-    from toccata import hub
-    from toccata.families import resolve
+    from toccata.models import hub, resolve
 
     known = resolve(model)
     path = hub.find(known.hub_id)

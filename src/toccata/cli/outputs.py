@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Formatter
 
 from toccata.errors import InputError
-from toccata.schema import EXTENDED
+from toccata.generation.schema import EXTENDED
 
 KEYS = ("seed", "n", "model", "format")
 FORMATS = EXTENDED["output_format"].choices

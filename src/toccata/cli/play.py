@@ -8,9 +8,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from toccata.audio.waveform import Waveform
 from toccata.cli.report import interruptible
 from toccata.errors import MissingExtraError
-from toccata.types import Waveform
 
 # In the order in which they are tried. Each takes a wav file as its last argument.
 PLAYERS: dict[str, tuple[str, ...]] = {

@@ -13,9 +13,9 @@ from toccata.cli.report import interruptible, show, show_json, terminable, try_t
 from toccata.cli.sources import short_name
 from toccata.cli.tag_values import value_of
 from toccata.errors import AudioError, InputError, ToccataError
-from toccata.inputs import Inputs
-from toccata.schema import ENCODE_DECODE
-from toccata.types import Clip
+from toccata.generation.clip import Clip
+from toccata.generation.inputs import Inputs
+from toccata.generation.schema import ENCODE_DECODE
 
 _TAKEN_BY: Mapping[str, tuple[str, ...]] = {
     "bitrate": ("mp3", "ogg"),

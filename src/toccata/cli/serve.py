@@ -179,8 +179,8 @@ def serve(
 
 def _greet(config: ServerSettings) -> None:
     """Where everything is, and which models are really here."""
-    from toccata import hub
-    from toccata.families.known import KNOWN
+    from toccata.models import hub
+    from toccata.models.registry import KNOWN
 
     scheme = "https" if config.tls_cert else "http"
     base = config.public_url or f"{scheme}://{config.host}:{config.port}"

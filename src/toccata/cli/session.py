@@ -11,20 +11,21 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toccata.brief import brief_options
+from toccata.audio.waveform import Waveform
 from toccata.cli.batch import of_line
 from toccata.cli.report import Advance, say, working
 from toccata.cli.results import Made, Task
 from toccata.cli.sources import open_audio, short_name
 from toccata.errors import CheckpointError, InputError, ToccataError
-from toccata.inputs import Inputs
-from toccata.schema import ENCODE_DECODE
+from toccata.generation.clip import Clip, Progress
+from toccata.generation.inputs import Inputs
+from toccata.generation.request import brief_options
+from toccata.generation.schema import ENCODE_DECODE
 from toccata.settings import Settings
-from toccata.types import Clip, Progress, Waveform
 
 if TYPE_CHECKING:
     from toccata.audio.source import Source
-    from toccata.pipeline import Toccata
+    from toccata.generation.pipeline import Toccata
 
 PartKey = tuple[str | Path | None, float, float | None, float, bool, str]
 Announce = Callable[[], None]
@@ -64,7 +65,7 @@ def announcing(device: str | None) -> Iterator[Announce]:
     Yields:
         A function that says it; however often it is called, it is said once.
     """
-    from toccata.backends.devices import pick_device
+    from toccata.devices import pick_device
     from toccata.kernels import compiling
 
     announce = cache(lambda: say(COMPILING))
@@ -77,7 +78,7 @@ def announcing(device: str | None) -> Iterator[Announce]:
 
 def _compile(model: Toccata, device: str | None, announce: Announce) -> None:
     """Compile beforehand where nothing is compiled yet, which is known without trying."""
-    from toccata.backends.devices import pick_device
+    from toccata.devices import pick_device
     from toccata.kernels.compiling import cache_folder, is_cold
 
     if pick_device(device).type == "cpu" and is_cold(cache_folder()):
@@ -234,7 +235,7 @@ def _part_key(inputs: Inputs) -> PartKey:
 
 def _input_part(inputs: Inputs, sources: dict[str, Source]) -> Waveform | None:
     """The part of input_audio that the request uses. What is wrong with it goes to stderr."""
-    from toccata.source_audio import input_part
+    from toccata.generation.source_audio import input_part
 
     audio = inputs.input_audio
     if audio is None:

@@ -6,11 +6,11 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from toccata.audio.waveform import Waveform
 from toccata.cli.outputs import is_stdout
 from toccata.cli.places import rescued, write_out
 from toccata.cli.report import interruptible, lines, say, terminable
 from toccata.errors import AudioError, InputError
-from toccata.types import Waveform
 
 if TYPE_CHECKING:
     from toccata.cli.session import Stream

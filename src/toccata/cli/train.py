@@ -78,10 +78,10 @@ def song(
     ] = None,
 ) -> None:
     """Compose and render one song of the corpus, to hear what a model learns from."""
+    from toccata.generation.clip import Clip
     from toccata.training.corpus.render import Renderer
     from toccata.training.corpus.song import SAMPLE_RATE_HZ
     from toccata.training.corpus.stream import example
-    from toccata.types import Clip
 
     output_format = suffix_format(output, None) or "wav"
     place = _place(output, seed, output_format, overwrite)

@@ -14,7 +14,7 @@ from toccata.codecs.seanet import Decoder, Encoder, SeanetConfig
 from toccata.codecs.streaming import Windowed, blocks
 
 if TYPE_CHECKING:
-    from toccata.codecs.quick import Networks, QuickEncoder
+    from toccata.codecs.compiled_seanet import Networks, QuickEncoder
 
 ENCODE_BLOCK_FRAMES = 250
 DECODE_BLOCK_FRAMES = 250
@@ -55,7 +55,7 @@ class Encodec(Codec, nn.Module):
         then 50 dB below the audio (of random ones, whose errors cancel less, 42 to 46 dB). The
         encoder never rounds: its codes are those of the modules.
         """
-        from toccata.codecs.quick import Networks
+        from toccata.codecs.compiled_seanet import Networks
 
         self.quick = Networks.of(self.encoder, self.decoder, self.cfg.seanet, half)
 

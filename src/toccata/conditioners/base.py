@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from toccata.hearing.key import Key
+from toccata.analysis.key import Key
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toccata.types import Waveform
+from toccata.audio.waveform import Waveform
 
 A0_HZ = 27.5
 CENTRE_OCTAVE = 5.0
@@ -103,7 +103,7 @@ def filters(config: ChromaConfig) -> Tensor:
 
 def mono(waveform: Waveform, sample_rate_hz: int) -> Waveform:
     """One channel [1, N], resampled; of stereo the louder of sum and difference."""
-    from toccata.audio.waveform import resample, to_model_channels
+    from toccata.audio.transforms import resample, to_model_channels
 
     return resample(to_model_channels(waveform, 1), sample_rate_hz)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toccata.lm.layers import merge_heads, split_heads
+from toccata.decoder.layers import merge_heads, split_heads
 
 
 @dataclass(frozen=True)

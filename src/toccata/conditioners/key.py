@@ -11,7 +11,7 @@ import re
 import torch
 from torch import Tensor
 
-from toccata.hearing.key import Key, Mode, parse_key
+from toccata.analysis.key import Key, Mode, parse_key
 
 SCALES: dict[Mode, tuple[int, ...]] = {
     "major": (0, 2, 4, 5, 7, 9, 11),

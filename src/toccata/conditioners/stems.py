@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from toccata.audio.waveform import Waveform
 from toccata.errors import CheckpointError, MissingExtraError
 from toccata.extras import missing_extra
-from toccata.types import Waveform
 
 MODEL = "htdemucs"
 WEIGHTS = "955717e8*.th"
@@ -62,7 +62,7 @@ class MelodyStems:
 
 def melodic(waveform: Waveform, separator: Separator) -> Waveform:
     """The melodic stems of `waveform`, summed and mixed to mono [1, N] at the separator's rate."""
-    from toccata.audio.waveform import resample, to_channels
+    from toccata.audio.transforms import resample, to_channels
 
     mix = resample(to_channels(waveform, separator.channels), separator.sample_rate_hz)
     stems = separator.separate(torch.from_numpy(mix.samples))

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from toccata.audio.waveform import Waveform
 from toccata.codecs.quantizer import ResidualQuantizer
 from toccata.conditioners.chroma import mono
 from toccata.conditioners.hubert import Hubert, HubertConfig
 from toccata.conditioners.sinc import can_resample, sinc_resample
-from toccata.lm.layers import Layer, sinusoidal_positions
-from toccata.types import Waveform
+from toccata.decoder.layers import Layer, sinusoidal_positions
 
 BATCH_NORM_EPS = 1e-5
 
@@ -93,7 +93,7 @@ class StyleEncoder(nn.Module):
 
 def _resampled(waveform: Waveform, rate_hz: int) -> Waveform:
     """By audiocraft's filter; between rates with next to no common divisor by `audio`'s."""
-    from toccata.audio.waveform import resample
+    from toccata.audio.transforms import resample
 
     if not can_resample(waveform.sample_rate_hz, rate_hz):
         return resample(waveform, rate_hz)

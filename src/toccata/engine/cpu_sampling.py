@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toccata.engine.sampling import k_of, p_of
-from toccata.kernels import team
+from toccata.kernels import thread_team
 from toccata.kernels.sampling import CHOOSE_LOOPS, Halves, Limits, choose
-from toccata.types import SamplingParams
+from toccata.models.sampling_params import SamplingParams
 
 TASKS_PER_THREAD = 8
 """Codebooks of requests. Fewer are drawn before a second thread has woken up."""
@@ -54,7 +54,7 @@ class CpuSampling:
         rooms = codes.size if threads > 1 else 1
         if len(self._room[0]) != rooms:
             self._room = _room(rooms, logits.shape[2])
-        team.run(
+        thread_team.run(
             choose, CHOOSE_LOOPS, threads, logits.contiguous().numpy(),
             self._halves, self._limits, uniform, codes, finite, *self._room,
         )  # fmt: skip

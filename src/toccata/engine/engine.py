@@ -16,18 +16,18 @@ from torch import Tensor
 
 from toccata.backends import best, create
 from toccata.backends.base import Recordable
-from toccata.engine.ahead import Ahead
+from toccata.decoder.delay import steps_of
+from toccata.engine.overlapped import Ahead
 from toccata.engine.scheduler import Scheduler
 from toccata.engine.sequence import Request, Sequence
 from toccata.engine.stepper import InTurn, Stepper
 from toccata.engine.windows import Window
 from toccata.errors import GenerationError, ToccataError
-from toccata.lm.delay import steps_of
 
 if TYPE_CHECKING:
     from toccata.backends.base import Backend
     from toccata.conditioners.base import Conditions
-    from toccata.families.model import Model
+    from toccata.models.model import Model
 
 PREFIX_ROOM = 320
 """Positions that are made ready for what goes before the codes: 235 of a melody, and words."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from toccata.types import SamplingParams
+from toccata.models.sampling_params import SamplingParams
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from toccata.engine.random_stream import uniforms
+from toccata.decoder.delay import steps_of
+from toccata.engine.rng import uniforms
 from toccata.engine.windows import Window, plan, usable_prompt
 from toccata.errors import ToccataError
-from toccata.lm.delay import steps_of
-from toccata.types import SamplingParams
+from toccata.models.sampling_params import SamplingParams
 
 if TYPE_CHECKING:
     from toccata.conditioners.base import Conditions
-    from toccata.lm.decoder import LMConfig
+    from toccata.decoder.decoder import LMConfig
 
 Codes = NDArray[np.int64]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
 
+from toccata.analysis.key import parse_key, same_scale
+from toccata.analysis.tempo import tempo_agrees
 from toccata.evaluation.heard import Heard
-from toccata.hearing.key import parse_key, same_scale
-from toccata.hearing.tempo import tempo_agrees
 from toccata.training.corpus.captions import Told
 from toccata.training.corpus.instruments import INSTRUMENTS
 from toccata.training.corpus.stream import Example

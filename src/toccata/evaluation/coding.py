@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toccata.analysis.spectrum import Samples
 from toccata.conditioners.beats import named_beats
-from toccata.families.model import Model
-from toccata.hearing.spectrum import Samples
-from toccata.lm import delay
+from toccata.decoder import delay
+from toccata.models.model import Model
 from toccata.training.corpus.stream import Example
 from toccata.training.losses import log_mel, si_sdr_db
 

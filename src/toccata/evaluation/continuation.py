@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from toccata.analysis.key import estimate_key, parse_key, same_scale
+from toccata.analysis.spectrum import RATE_HZ, Samples
+from toccata.analysis.tempo import estimate_bpm, tempo_agrees
 from toccata.evaluation.adherence import share
 from toccata.evaluation.material import GIVEN_S
-from toccata.hearing.key import estimate_key, parse_key, same_scale
-from toccata.hearing.spectrum import RATE_HZ, Samples
-from toccata.hearing.tempo import estimate_bpm, tempo_agrees
 from toccata.training.corpus.stream import Example
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from toccata.hearing.spectrum import Samples, heard, mel_centres_hz, mel_frames, spectrum_frames
+from toccata.analysis.spectrum import Samples, heard, mel_centres_hz, mel_frames, spectrum_frames
 
 _BANDS = 40
 _HIGH_HZ = 5_000

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from toccata.analysis.spectrum import RATE_HZ, Samples
+from toccata.analysis.tagger import Listener
 from toccata.evaluation import adherence, continuation
 from toccata.evaluation.frechet import distances
 from toccata.evaluation.guidance import Guided, guided
@@ -15,8 +17,6 @@ from toccata.evaluation.making import GUIDANCE, Made
 from toccata.evaluation.material import Material
 from toccata.evaluation.seam import Seam
 from toccata.evaluation.steady import Likeness, steadiness
-from toccata.hearing.listener import Listener
-from toccata.hearing.spectrum import RATE_HZ, Samples
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from toccata.analysis.spectrum import RATE_HZ, Samples
 from toccata.evaluation.adherence import adherence, rates, share
 from toccata.evaluation.health import examine
 from toccata.evaluation.heard import Heard
-from toccata.hearing.spectrum import RATE_HZ, Samples
 from toccata.training.corpus.stream import Example
 
 # Beside that of all other questions.

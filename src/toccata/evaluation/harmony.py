@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from toccata.analysis.spectrum import RATE_HZ, Samples, heard
 from toccata.conditioners.chroma import ChromaConfig, chroma
-from toccata.hearing.spectrum import RATE_HZ, Samples, heard
 
 SILENT = -1
 _SILENCE_RMS = 1e-3  # -60 dB

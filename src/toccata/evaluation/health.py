@@ -7,9 +7,9 @@ from dataclasses import astuple, dataclass
 import torch
 import torch.nn.functional as F
 
+from toccata.analysis.spectrum import FRAMES_PER_SECOND, RATE_HZ, Samples, heard, mel_frames
 from toccata.evaluation.drums import has_drums
 from toccata.evaluation.harmony import SILENT, loudest_classes
-from toccata.hearing.spectrum import FRAMES_PER_SECOND, RATE_HZ, Samples, heard, mel_frames
 
 SILENCE_RMS = 3e-3  # -50 dBFS
 SILENT_SHARE = 0.5

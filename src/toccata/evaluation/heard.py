@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from toccata.hearing.key import Key, estimate_key
-from toccata.hearing.listener import Listener
-from toccata.hearing.spectrum import RATE_HZ, Samples
-from toccata.hearing.tempo import estimate_bpm
+from toccata.analysis.key import Key, estimate_key
+from toccata.analysis.spectrum import RATE_HZ, Samples
+from toccata.analysis.tagger import Listener
+from toccata.analysis.tempo import estimate_bpm
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from toccata.analysis.spectrum import RATE_HZ, Samples, heard
+from toccata.audio.waveform import Waveform
 from toccata.evaluation.guidance import TRIED
 from toccata.evaluation.material import CLIP_S, GIVEN_S, LONG_S, NEW_S, Material
-from toccata.hearing.spectrum import RATE_HZ, Samples, heard
-from toccata.pipeline import Toccata
+from toccata.generation.pipeline import Toccata
 from toccata.training.corpus.stream import Example
-from toccata.types import Waveform
 
 GUIDANCE = 3.0
 _AT_ONCE = 64

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from toccata.analysis.spectrum import RATE_HZ, Samples
 from toccata.evaluation.harmony import chroma_agreement, loudest_classes
-from toccata.hearing.spectrum import RATE_HZ, Samples
 
 
 @dataclass(frozen=True)

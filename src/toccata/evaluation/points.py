@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from toccata.analysis.key import Key, parse_key
+from toccata.analysis.spectrum import Samples
 from toccata.evaluation.heard import Heard
 from toccata.evaluation.material import Material
 from toccata.evaluation.melody import Followed
 from toccata.evaluation.seam import Seam
 from toccata.evaluation.steady import thirds_lufs
-from toccata.hearing.key import Key, parse_key
-from toccata.hearing.spectrum import Samples
 from toccata.training.corpus.instruments import INSTRUMENTS
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from toccata.continuation import SEAM_S
+from toccata.analysis.spectrum import FRAMES_PER_SECOND, Samples, mel_frames
 from toccata.evaluation.material import GIVEN_S
-from toccata.hearing.spectrum import FRAMES_PER_SECOND, Samples, mel_frames
+from toccata.generation.continuation import SEAM_S
 from toccata.training.corpus.stream import Example
 
 Flux = NDArray[np.float64]

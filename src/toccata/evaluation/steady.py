@@ -15,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from toccata.analysis.spectrum import FRAMES_PER_SECOND, RATE_HZ, Samples, mel_frames
 from toccata.audio.loudness import loudness_lufs
-from toccata.hearing.spectrum import FRAMES_PER_SECOND, RATE_HZ, Samples, mel_frames
-from toccata.types import Waveform
+from toccata.audio.waveform import Waveform
 
 SILENCE_RMS = 3.2e-3  # -50 dBFS
 SILENT_S, STUCK_S = 1.0, 10.0

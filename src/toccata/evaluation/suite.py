@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from toccata.analysis import classifier_weights
+from toccata.analysis.tagger import Listener
 from toccata.evaluation import adherence, continuation, material
 from toccata.evaluation.coding import codec_figures, losses, through_codec
 from toccata.evaluation.figures import (
@@ -29,9 +31,7 @@ from toccata.evaluation.points import Points, points
 from toccata.evaluation.report import Report
 from toccata.evaluation.seam import seams
 from toccata.evaluation.steady import faults, limits, steadiness
-from toccata.hearing import weights
-from toccata.hearing.listener import Listener
-from toccata.pipeline import Toccata
+from toccata.generation.pipeline import Toccata
 from toccata.training.corpus.render import Renderer
 
 
@@ -55,7 +55,7 @@ def evaluate(
     none, InputError without the soundfont that held-out songs are played with.
     """
     say = on_stage or (lambda _: None)
-    ears = listener or weights.listener()
+    ears = listener or classifier_weights.listener()
     say("playing the held-out songs")
     songs = Material.choose(clips, Renderer())
     say(f"{songs.seconds(len(TRIED)):.0f} s of audio are to be made")
@@ -101,7 +101,7 @@ def judge(model: Toccata, songs: Material, made: Made, ears: Listener, say: OnSt
         clips=counts(songs),
         seeds={"songs_from": material.FIRST_SEED, "clips_from": 0},
         seconds_made=songs.seconds(len(TRIED)),
-        listener=weights.accuracies(),
+        listener=classifier_weights.accuracies(),
         ceiling=ceiling(heard, songs, most),
         by_chance=adherence.chances(heard.made, songs.asked),
     )

@@ -18,9 +18,9 @@ from numba import types
 from numpy.typing import NDArray
 
 from toccata.kernels.compiling import compiled, instruction
-from toccata.kernels.functions import exp
+from toccata.kernels.elementary import exp
 from toccata.kernels.rounding import Rounded, round_group
-from toccata.kernels.team import Team, shared
+from toccata.kernels.thread_team import Team, shared
 from toccata.kernels.vectors import (
     FLOATS,
     I16,

@@ -17,7 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from toccata.kernels.compiling import compiled, entry
-from toccata.kernels.team import Team, shared
+from toccata.kernels.thread_team import Team, shared
 from toccata.kernels.tiles import add_rows, bent, multiply_add, put_rows, repeated
 from toccata.kernels.vectors import LANES
 

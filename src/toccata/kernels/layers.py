@@ -30,7 +30,7 @@ from toccata.kernels.tables import (
     floats_at,
     matrix_at,
 )
-from toccata.kernels.team import Team, shared
+from toccata.kernels.thread_team import Team, shared
 
 LAYER_LOOPS, HEADS_LOOPS = 12, 2
 LOOP_PARTS = (

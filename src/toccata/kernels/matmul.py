@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toccata.kernels.compiling import compiled, overload
-from toccata.kernels.dots import (
+from toccata.kernels.dot_products import (
     add_scaled,
     dots,
     even_nibbles,
@@ -31,9 +31,9 @@ from toccata.kernels.dots import (
     with_lows,
     zeros,
 )
-from toccata.kernels.functions import gelu
+from toccata.kernels.elementary import gelu
 from toccata.kernels.rounding import GROUP, Rounded, round_group
-from toccata.kernels.team import Team, shared
+from toccata.kernels.thread_team import Team, shared
 from toccata.kernels.vectors import load, load_bytes, prefetch
 
 BLOCK = 16

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toccata.kernels.compiling import compiled
-from toccata.kernels.team import Team, shared
+from toccata.kernels.thread_team import Team, shared
 from toccata.kernels.vectors import (
     load,
     nearest,

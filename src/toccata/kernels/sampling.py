@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toccata.kernels.compiling import compiled, entry
-from toccata.kernels.team import Team, shared
+from toccata.kernels.thread_team import Team, shared
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]

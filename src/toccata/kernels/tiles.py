@@ -8,7 +8,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from toccata.kernels.bending import PAIRS, emit_elu, emit_load, emit_store, is_half
+from toccata.kernels.activations import PAIRS, emit_elu, emit_load, emit_store, is_half
 from toccata.kernels.compiling import instruction, instruction_of_literals
 from toccata.kernels.vectors import F32, FLOATS, I32, LANES, broadcast, call, pointer
 

@@ -16,8 +16,8 @@ from starlette.responses import HTMLResponse, Response
 
 from toccata import __version__
 from toccata.errors import ToccataError
-from toccata.families.known import find_folder
-from toccata.families.lora_names import existing, parse
+from toccata.models.lora_names import existing, parse
+from toccata.models.registry import find_folder
 from toccata.server import (
     routes_cog,
     routes_files,

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from toccata import hub
 from toccata.errors import InputError
-from toccata.families.known import KNOWN
-from toccata.inputs import Inputs, check, draw_seed
-from toccata.schema import ENCODE_DECODE
+from toccata.generation.inputs import Inputs, check, draw_seed
+from toccata.generation.schema import ENCODE_DECODE
+from toccata.models import hub
+from toccata.models.registry import KNOWN
 from toccata.server.async_store import AsyncStore
 from toccata.server.config import ServerSettings
 from toccata.server.ids import new_key

@@ -14,17 +14,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from toccata.schema import ENCODE_DECODE, MAX_SEED
+from toccata.generation.schema import ENCODE_DECODE, MAX_SEED
 
 
 @dataclass(frozen=True)
 class Job:
     """One piece of music to make; everything it depends on is in here.
 
-    inputs: the fields of `toccata.inputs.Inputs`, the audio as the path of a local file. model:
-    what is loaded for it, which is not what was asked for on a server with a stand-in. folder:
-    where its files are written. count: how many variations of it are made; width: how many of them
-    at once, 0: all.
+    inputs: the fields of `toccata.generation.inputs.Inputs`, the audio as the path of a local
+    file. model: what is loaded for it, which is not what was asked for on a server with a
+    stand-in. folder: where its files are written. count: how many variations of it are made;
+    width: how many of them at once, 0: all.
     """
 
     id: str

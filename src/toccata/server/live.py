@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import IO, Protocol
 
-from toccata.types import Waveform
+from toccata.audio.waveform import Waveform
 
 FORMATS = ("mp3", "wav")
 BLOCK_BYTES = 2**16

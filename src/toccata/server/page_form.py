@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from toccata.errors import InputError
-from toccata.schema import Field, default_of
+from toccata.generation.schema import Field, default_of
 from toccata.server.versions import LATEST
 
 VERSION = LATEST["toccata/musicgen"]

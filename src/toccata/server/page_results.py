@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from toccata.audio.audio_input import MAX_RATE_HZ
 from toccata.audio.files import read
+from toccata.audio.waveform import Waveform
 from toccata.errors import ToccataError
 from toccata.server.async_store import AsyncStore
 from toccata.server.inputs_of import uploaded
@@ -25,7 +26,6 @@ from toccata.server.pictures import picture
 from toccata.server.storage import AsyncStorage
 from toccata.server.store import FAILED, SUCCEEDED, Prediction
 from toccata.server.views import Address
-from toccata.types import Waveform
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from toccata.audio.audio_input import MAX_VALUES
 from toccata.audio.files import read
-from toccata.audio.waveform import resample
+from toccata.audio.transforms import resample
+from toccata.audio.waveform import Waveform
 from toccata.errors import ToccataError
-from toccata.types import Waveform
 
 # A part is looked for at this rate: to half a millisecond, and whatever the browser resampled.
 RATE_HZ = 2000

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toccata.types import Waveform
+from toccata.audio.waveform import Waveform
 
 if TYPE_CHECKING:
     from PIL.Image import Image

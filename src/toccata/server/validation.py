@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from toccata.errors import InputError, ToccataError
-from toccata.inputs import checked
-from toccata.schema import MAX_PROMPT_CHARACTERS, Field
+from toccata.generation.inputs import checked
+from toccata.generation.schema import MAX_PROMPT_CHARACTERS, Field
 from toccata.server.outside import MAX_URL_CHARACTERS
 from toccata.server.versions import Version
 

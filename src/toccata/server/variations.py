@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toccata.brief import brief_options
 from toccata.errors import CancelledError
-from toccata.inputs import Inputs
-from toccata.schema import ENCODE_DECODE
+from toccata.generation.clip import Clip, Progress
+from toccata.generation.inputs import Inputs
+from toccata.generation.request import brief_options
+from toccata.generation.schema import ENCODE_DECODE
+from toccata.generation.source_audio import SILENT, input_part, is_silent
 from toccata.server.jobs import Job, out_name, seeds_of
 from toccata.server.live import LiveFiles
-from toccata.source_audio import SILENT, input_part, is_silent
-from toccata.types import Clip, Progress
 
 if TYPE_CHECKING:
-    from toccata.pipeline import Toccata
+    from toccata.generation.pipeline import Toccata
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toccata.schema import ENCODE_DECODE, EXTENDED, HOSTED, Field, Schema
+from toccata.generation.schema import ENCODE_DECODE, EXTENDED, HOSTED, Field, Schema
 
 COG_VERSION = "0.8.6"
 

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from toccata.audio.audio_input import MAX_VALUES
 from toccata.errors import CancelledError, ToccataError
+from toccata.generation.clip import Progress
 from toccata.server.jobs import Job, Message, Pipe, receive, send
 from toccata.server.memory_budget import MemoryBudget
 from toccata.server.variations import Variations, metrics_of
 from toccata.settings import Settings, wait_passively
-from toccata.types import Progress
 
 if TYPE_CHECKING:
-    from toccata.pipeline import Toccata
+    from toccata.generation.pipeline import Toccata
 
 log = logging.getLogger(__name__)
 PROGRESS_S = 0.5

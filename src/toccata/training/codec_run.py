@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.errors import InputError
-from toccata.families.musicgen import load_model
+from toccata.models.loading import load_model
 from toccata.training import checkpoint
 from toccata.training.config import from_mapping, load_config
 from toccata.training.corpus.song import FRAMES_PER_SECOND, HOP

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toccata.analysis.key import KEYS, parse_key
+from toccata.analysis.pitch_registers import pitch_registers
+from toccata.analysis.spectrum import RATE_HZ, Samples
+from toccata.analysis.tagger import mel_image
 from toccata.codecs.encodec import Encodec
-from toccata.hearing.key import KEYS, parse_key
-from toccata.hearing.listener import mel_image
-from toccata.hearing.registers import pitch_registers
-from toccata.hearing.spectrum import RATE_HZ, Samples
 from toccata.training.codec_run import load_codec
 from toccata.training.corpus.compose import compose
 from toccata.training.corpus.genres import all_genres

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toccata.hearing.key_network import KeyNetwork
-from toccata.hearing.listener import LISTENER_FRAMES_PER_SECOND, Listener
+from toccata.analysis.key_classifier import KeyNetwork
+from toccata.analysis.tagger import LISTENER_FRAMES_PER_SECOND, Listener
 from toccata.training.listener_data import UNKNOWN, Lessons
 
 log = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from toccata.hearing import weights
-from toccata.hearing.key_network import KeyNetwork
-from toccata.hearing.listener import Classes, Impressions, Listener
+from toccata.analysis import classifier_weights
+from toccata.analysis.key_classifier import KeyNetwork
+from toccata.analysis.tagger import Classes, Impressions, Listener
 from toccata.training.config import load_config
 from toccata.training.corpus.instruments import FAMILIES
 from toccata.training.corpus.seeds import CANDIDATES
@@ -71,13 +71,13 @@ def main(config: Path, soundfont: Path | None = None) -> Path:
     _teach(run, listener, learned, partial(listening_loss, listener, crops=crops))
     heard = listener_accuracy(listener, held_out, crops)
     log.info("listener, held out: %s", heard)
-    weights.write_listener(Path(run.out) / weights.LISTENER, listener, heard)
+    classifier_weights.write_listener(Path(run.out) / classifier_weights.LISTENER, listener, heard)
     network = KeyNetwork(run.key_width)
     tonal = learned.part(learned.keys != UNKNOWN)
     _teach(run, network, tonal, partial(key_loss, network, crops=crops))
     heard = key_accuracy(network, held_out, crops)
     log.info("keys, held out: %s", heard)
-    weights.write_key_network(Path(run.out) / weights.KEYS, network, heard)
+    classifier_weights.write_key_network(Path(run.out) / classifier_weights.KEYS, network, heard)
     return Path(run.out)
 
 
@@ -116,7 +116,9 @@ def _teach(
 
 
 @torch.inference_mode()
-def listener_accuracy(listener: Listener, lessons: Lessons, crops: Crops) -> weights.Accuracy:
+def listener_accuracy(
+    listener: Listener, lessons: Lessons, crops: Crops
+) -> classifier_weights.Accuracy:
     """By head, of clean and of coded clips, from the beginning of each."""
     images = lessons.images[..., : crops.image].float()
     heard = Impressions(
@@ -130,7 +132,9 @@ def listener_accuracy(listener: Listener, lessons: Lessons, crops: Crops) -> wei
 
 
 @torch.inference_mode()
-def key_accuracy(network: KeyNetwork, lessons: Lessons, crops: Crops) -> weights.Accuracy:
+def key_accuracy(
+    network: KeyNetwork, lessons: Lessons, crops: Crops
+) -> classifier_weights.Accuracy:
     registers = lessons.registers[..., : crops.registers].float()
     heard = torch.cat([network(part) for part in torch.split(registers, _AT_ONCE)]).argmax(-1)
     return {"key": _shares(heard, lessons.keys, lessons.coded)}

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toccata.analysis.key import parse_key
 from toccata.conditioners.beats import Beats, beat_rows
 from toccata.conditioners.drums import drum_row
 from toccata.conditioners.key import FEATURES as KEY_FEATURES
 from toccata.conditioners.key import key_row
-from toccata.conditioners.words import MODES, WordsConfig, tempo_class
+from toccata.conditioners.word_encoder import MODES, WordsConfig, tempo_class
 from toccata.errors import InputError
-from toccata.hearing.key import parse_key
 from toccata.training.corpus.captions import Told, worded
 from toccata.training.corpus.song import FRAMES_PER_SECOND, Facts
 from toccata.training.corpus_run import Shard, read_shards

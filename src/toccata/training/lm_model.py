@@ -7,10 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toccata.conditioners.chroma import ChromaConfig, step_rows
-from toccata.conditioners.words import WordsConfig, WordsTextEncoder, mean_of_words
+from toccata.conditioners.word_encoder import WordsConfig, WordsTextEncoder, mean_of_words
+from toccata.decoder import delay
+from toccata.decoder.decoder import Decoder, LMConfig
+from toccata.decoder.initialization import init_weights
 from toccata.engine.sampling import SamplingBatch, sample
-from toccata.families.model import MELODY, TEXT
-from toccata.families.step_conditions import (
+from toccata.models.model import MELODY, TEXT
+from toccata.models.sampling_params import SamplingParams
+from toccata.models.step_conditioning import (  # fmt: skip
     BEATS,
     DRUMS,
     GENRE,
@@ -18,13 +22,9 @@ from toccata.families.step_conditions import (
     LEAD,
     MELODY_STEPS,
     TEXT_STEPS,
-)  # fmt: skip
-from toccata.lm import delay
-from toccata.lm.decoder import Decoder, LMConfig
-from toccata.lm.init import init_weights
+)
 from toccata.training.corpus.song import FRAMES_PER_SECOND
 from toccata.training.lm_data import NO_CLASS, NOT_DRAWN, Batch
-from toccata.types import SamplingParams
 
 AS_LIKELY = SamplingParams(temperature=1.0, top_k=0)
 STEADY = (DRUMS, KEY, GENRE, LEAD)  # the same at all steps of a crop

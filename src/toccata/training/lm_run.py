@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from toccata.conditioners import beats, drums, key
 from toccata.conditioners.chroma import ChromaConfig
-from toccata.conditioners.words import WordsConfig
+from toccata.conditioners.word_encoder import WordsConfig
+from toccata.decoder import delay
+from toccata.decoder.decoder import LMConfig
 from toccata.errors import InputError
-from toccata.families.model import MELODY, TEXT
-from toccata.families.step_conditions import (
+from toccata.models.model import MELODY, TEXT
+from toccata.models.step_conditioning import (  # fmt: skip
     BEATS,
     DRUMS,
     GENRE,
@@ -25,9 +27,7 @@ from toccata.families.step_conditions import (
     LEAD,
     MELODY_STEPS,
     TEXT_STEPS,
-)  # fmt: skip
-from toccata.lm import delay
-from toccata.lm.decoder import LMConfig
+)
 from toccata.training import checkpoint
 from toccata.training.config import from_mapping, load_config
 from toccata.training.corpus.captions import read_templates

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from toccata.conditioners.words import WordsTextEncoder
+from toccata.conditioners.word_encoder import WordsTextEncoder
 from toccata.errors import InputError
-from toccata.families.musicgen import load_model
+from toccata.models.loading import load_model
 from toccata.training import checkpoint
 
 STATE = "lm.pt"

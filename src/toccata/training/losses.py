@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toccata.hearing.spectrum import magnitudes, mel_bank
+from toccata.analysis.spectrum import magnitudes, mel_bank
 
 MEL_SCALES = ((512, 128, 48), (1024, 256, 80), (2048, 512, 96))  # n_fft, hop, bands
 FLOOR = 1e-3

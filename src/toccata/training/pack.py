@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from toccata.families import layout_toccata
-from toccata.families.model import Model
-from toccata.lm.emphasis import Emphasis
+from toccata.decoder.condition_scale import Emphasis
+from toccata.models.checkpoints import toccata
+from toccata.models.model import Model
+from toccata.models.sampling_params import SamplingParams
 from toccata.training.codec_run import load_codec
 from toccata.training.config import load_config
 from toccata.training.lm_run import load_trained
-from toccata.types import SamplingParams
 
 KEPT = ("MODEL_CARD.md",)
 
@@ -40,7 +40,7 @@ def main(config: Path) -> Path:
     run = load_config(config, PackRun)
     out, aside = Path(run.out), Path(run.out).with_suffix(".partial")
     shutil.rmtree(aside, ignore_errors=True)
-    layout_toccata.write(trained_model(run), aside, torch.float16)
+    toccata.write(trained_model(run), aside, torch.float16)
     for name in KEPT:
         if (out / name).exists():
             shutil.copy(out / name, aside / name)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from toccata.codecs.encodec import Encodec
 from toccata.errors import InputError
-from toccata.families.musicgen import load_model
+from toccata.models.loading import load_model
 from toccata.training.codec_run import STATE, load_codec
 from toccata.training.corpus.compose import compose
 from toccata.training.corpus.render import Renderer

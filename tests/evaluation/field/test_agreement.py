@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from toccata.audio.waveform import Waveform
 from toccata.evaluation.field.agreement import agreement, hear
-from toccata.types import Waveform
 
 RATE_HZ = 32_000
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from toccata.audio.files import write
+from toccata.audio.waveform import Waveform
 from toccata.errors import InputError
 from toccata.evaluation.field.folder import captions, find, pairs
-from toccata.types import Waveform
 
 
 def clip(file: Path, tags: dict[str, str] | None = None) -> Path:

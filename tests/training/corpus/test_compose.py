@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from toccata.analysis.key import parse_key
 from toccata.errors import InputError
-from toccata.hearing.key import parse_key
 from toccata.training.corpus.compose import compose
 from toccata.training.corpus.genres import Genre, all_genres
 from toccata.training.corpus.harmony import MAJOR, MINOR, VOICINGS, Key

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.fakes import fake_model
-from toccata.families.model import Model
-from toccata.lm.lora import LoraConfig
+from toccata.decoder.lora import LoraConfig
+from toccata.models.model import Model
 from toccata.training.finetune.files import RunFiles
 from toccata.training.finetune.options import FinetuneOptions
 from toccata.training.finetune.ranks import Ranks

@@ -14,15 +14,15 @@ from torch import Tensor
 
 from tests.fakes import HashTextEncoder, fake_model, tone
 from tests.training.finetune.helpers import item, items, trainer
+from toccata.analysis.key import Key
 from toccata.codecs.base import Codec
 from toccata.conditioners import key
 from toccata.conditioners.base import Conditions
 from toccata.conditioners.beats import Beats
 from toccata.conditioners.chroma import melody_rows, mono
-from toccata.families.model import Model
-from toccata.families.step_conditions import GENRE, KEY, LEAD
-from toccata.hearing.key import Key
-from toccata.lm.decoder import Decoder
+from toccata.decoder.decoder import Decoder
+from toccata.models.model import Model
+from toccata.models.step_conditioning import GENRE, KEY, LEAD
 from toccata.training.finetune.beat_cache import BeatCache
 from toccata.training.finetune.conditions import Conditioner, Told, heard_beats
 from toccata.training.folder import Item, Tags

@@ -14,21 +14,21 @@ import torch
 from torch import Tensor
 
 from tests.cli.conftest import Result, run
-from tests.families.test_toccata import with_words
+from tests.models.test_toccata import with_words
 from toccata.audio.files import write
+from toccata.audio.waveform import Waveform
+from toccata.decoder.condition_scale import Emphasis
 from toccata.errors import InputError
-from toccata.families import lora
-from toccata.families.convert import save_model
-from toccata.families.model import Model
-from toccata.families.musicgen import load_model
-from toccata.lm.emphasis import Emphasis
+from toccata.models import lora_files
+from toccata.models.checkpoints.toccata import write as save_model
+from toccata.models.loading import load_model
+from toccata.models.model import Model
 from toccata.training.finetune.beat_cache import BeatCache
 from toccata.training.finetune.files import run_folder
 from toccata.training.finetune.keeping import words
 from toccata.training.finetune.options import FinetuneOptions, check_same
 from toccata.training.finetune.trainer import Trainer
 from toccata.training.folder import Item
-from toccata.types import Waveform
 
 __all__ = ["run"]
 Run = Callable[..., Result]
@@ -66,7 +66,7 @@ def test_a_lora_is_trained_and_loads(base: Path, music: Path, run: Run) -> None:
     asked = command("lora", base, "--trigger", "my style", "--rank", "2", "-o", "style.safetensors")
     made = run(*asked)
     assert (made.code, made.out) == (0, "style.safetensors\n"), made.err
-    info = lora.read_info(Path("style.safetensors"))
+    info = lora_files.read_info(Path("style.safetensors"))
     assert (info.base, info.rank, info.alpha, info.caption) == ("mine", 2, 2.0, "my style")
     assert info.steps == 4
     plain, styled = (
@@ -207,5 +207,5 @@ def test_options_may_come_from_a_file(base: Path, music: Path, run: Run) -> None
     Path("run.yaml").write_text("lora: {rank: 3, alpha: 6.0, targets: [ffn]}\nema: 0.0\n")
     made = run(*command("lora", base, "--config", "run.yaml", "-o", "a.safetensors"))
     assert made.code == 0, made.err
-    info = lora.read_info(Path("a.safetensors"))
+    info = lora_files.read_info(Path("a.safetensors"))
     assert (info.rank, info.alpha, info.targets) == (3, 6.0, ("ffn",))

@@ -17,9 +17,9 @@ import torch
 
 from tests.fakes import fake_model
 from tests.training.finetune.helpers import item, items, options, trainer
+from toccata.decoder.lora import LoraConfig
 from toccata.errors import InputError
-from toccata.families.model import Model
-from toccata.lm.lora import LoraConfig
+from toccata.models.model import Model
 from toccata.training.finetune.batches import held_out
 from toccata.training.finetune.options import FinetuneOptions
 from toccata.training.finetune.trainer import Trainer

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from tests.fakes import SineCodec, fake_model
 from toccata.audio.files import write
-from toccata.families.model import Model
+from toccata.audio.waveform import Waveform
+from toccata.models.model import Model
 from toccata.training.folder import FolderOptions, Item, prepare
-from toccata.types import Waveform
 
 RATE_HZ = 8000
 OPTIONS = FolderOptions(segment_s=1.0, shortest_s=0.4)

@@ -8,9 +8,9 @@ from itertools import count, islice
 import numpy as np
 
 from toccata.audio.collect import in_form
-from toccata.audio.waveform import Samples, resample
+from toccata.audio.transforms import Samples, resample
+from toccata.audio.waveform import Waveform
 from toccata.training.folder.chunks import Cut, chunks
-from toccata.types import Waveform
 
 
 def endless(drawn: list[int]) -> Iterator[Samples]:

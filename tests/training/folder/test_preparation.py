@@ -20,9 +20,9 @@ from tests.training.folder.music import (
     song,
 )
 from toccata.audio.files import write
+from toccata.audio.waveform import Waveform
 from toccata.errors import InputError, InputErrors, MissingExtraError
 from toccata.training.folder import FolderOptions, prepare
-from toccata.types import Waveform
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import Tensor
 
+from toccata.analysis.key import Key, estimate_key, same_scale
+from toccata.analysis.tempo import estimate_bpm, tempo_agrees
 from toccata.audio.loudness import loudness_lufs
+from toccata.audio.waveform import Waveform
 from toccata.evaluation.harmony import chroma_agreement, loudest_classes
-from toccata.hearing.key import Key, estimate_key, same_scale
-from toccata.hearing.tempo import estimate_bpm, tempo_agrees
-from toccata.types import Waveform
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toccata.audio.waveform import Samples
+from toccata.audio.transforms import Samples
 from toccata.errors import CheckpointError
 from toccata.evaluation.field.embedders import Source
 from toccata.evaluation.field.windows import mono, windows

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from toccata.audio.waveform import Samples
+from toccata.audio.transforms import Samples
 
 
 class Embedder(Protocol):

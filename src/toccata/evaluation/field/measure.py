@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from toccata.audio import files
-from toccata.audio.waveform import cut
+from toccata.audio.transforms import cut
+from toccata.audio.waveform import Waveform
 from toccata.errors import InputError
 from toccata.evaluation.field.agreement import agreement, hear
 from toccata.evaluation.field.clap_score import clap_score
@@ -20,7 +21,6 @@ from toccata.evaluation.field.embedders import EMBEDDERS, LABELLERS, WORD_EMBEDD
 from toccata.evaluation.field.folder import Folder, captions, find, pairs
 from toccata.evaluation.field.frechet import frechet
 from toccata.evaluation.field.kl import divergence
-from toccata.types import Waveform
 
 # How many clips are done, of how many, and what is done with them.
 OnClip = Callable[[int, int, str], None]

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from toccata.audio.waveform import Samples
+from toccata.audio.transforms import Samples
 from toccata.errors import CheckpointError
 from toccata.evaluation.field.embedders import Source
 from toccata.evaluation.field.log_mel import BANDS, RATE_HZ, WINDOW_FRAMES, examples, slices

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toccata.audio.waveform import Samples, resample, to_channels
-from toccata.types import Waveform
+from toccata.audio.transforms import Samples, resample, to_channels
+from toccata.audio.waveform import Waveform
 
 
 def mono(samples: Samples, sample_rate_hz: int, wanted_hz: int) -> Tensor:

@@ -11,8 +11,8 @@ from pathlib import Path
 from torch import nn
 
 from toccata.conditioners.beats import Beats
-from toccata.families.lora import shape_text
-from toccata.families.model import Model
+from toccata.models.lora_files import shape_text
+from toccata.models.model import Model
 from toccata.training.folder import Item
 
 log = logging.getLogger(__name__)

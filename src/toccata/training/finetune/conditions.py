@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from toccata.analysis.key import Key, parse_key
+from toccata.audio.waveform import Waveform
 from toccata.conditioners.base import Conditions, KnowsMusic, TextEncoder
 from toccata.conditioners.beats import Beats, named_beats
 from toccata.conditioners.chroma import ChromaConfig
 from toccata.conditioners.key import named_key
-from toccata.families.model import Model
-from toccata.hearing.key import Key, parse_key
-from toccata.matching import match_beats
+from toccata.generation.musical_plan import match_beats
+from toccata.models.model import Model
 from toccata.training.finetune.beat_cache import BeatCache
 from toccata.training.folder import Item
-from toccata.types import Waveform
 
 log = logging.getLogger(__name__)
 # By the item's name and start.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from toccata.audio.waveform import peak
-from toccata.pipeline import Toccata
+from toccata.audio.transforms import peak
+from toccata.generation.pipeline import Toccata
 from toccata.training.corpus.captions import caption
 from toccata.training.corpus.compose import compose
 from toccata.training.corpus.stream import caption_rng

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toccata.conditioners.base import Conditions
-from toccata.lm import delay
-from toccata.lm.decoder import Decoder
+from toccata.decoder import delay
+from toccata.decoder.decoder import Decoder
 from toccata.training.folder import Item
 
 Pair = tuple[Item, Conditions]

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 
+from toccata.decoder.lora import LoraConfig
 from toccata.errors import InputError, InputErrors
-from toccata.lm.lora import LoraConfig
 
 LORA, FULL = "lora", "full"
 KINDS = (LORA, FULL)

@@ -15,13 +15,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from toccata.backends.devices import pick_device
+from toccata.devices import pick_device
 from toccata.errors import InputError
-from toccata.families import layout_toccata
-from toccata.families import lora as lora_files
-from toccata.families.model import Model
-from toccata.families.musicgen import load_model
-from toccata.pipeline import load
+from toccata.generation.pipeline import load
+from toccata.models import lora_files
+from toccata.models.checkpoints import toccata
+from toccata.models.loading import load_model
+from toccata.models.model import Model
 from toccata.training.finetune.files import BEATS, CODES, KEPT, RunFiles, run_folder
 from toccata.training.finetune.keeping import make_clips
 from toccata.training.finetune.options import FULL, LORA, FinetuneOptions, check_same
@@ -232,7 +232,7 @@ def _write(output: Path, trainer: Trainer, info: lora_files.LoraInfo) -> None:
     trainer.weights.put(best)
     aside = output.with_name(output.name + ".partial")
     shutil.rmtree(aside, ignore_errors=True)
-    layout_toccata.write(replace(trainer.model, name=output.name), aside)
+    toccata.write(replace(trainer.model, name=output.name), aside)
     shutil.rmtree(output, ignore_errors=True)  # written by this run before: see _checked
     aside.rename(output)
 

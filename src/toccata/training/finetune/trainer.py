@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from toccata.errors import InputError
-from toccata.families.lora import shape_text
-from toccata.families.model import Model
+from toccata.models.lora_files import shape_text
+from toccata.models.model import Model
 from toccata.training.finetune.batches import Example, Sampler, digest, held_out
 from toccata.training.finetune.beat_cache import BeatCache
 from toccata.training.finetune.chart import losses_svg

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from toccata.lm.decoder import Decoder
-from toccata.lm.lora import adapt
+from toccata.decoder.decoder import Decoder
+from toccata.decoder.lora import adapt
 from toccata.training.finetune.options import FULL, FinetuneOptions
 
 Tensors = dict[str, Tensor]

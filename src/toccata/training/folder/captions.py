@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from toccata.errors import InputError
-from toccata.schema import MAX_PROMPT_CHARACTERS
+from toccata.generation.schema import MAX_PROMPT_CHARACTERS
 from toccata.training.folder.caption_json import worded
 from toccata.training.folder.caption_table import read_table
 from toccata.training.folder.listing import Song, visible_files

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toccata.audio.files import blocks
-from toccata.audio.waveform import peak
+from toccata.audio.transforms import peak
 from toccata.errors import AudioError, InputError
 from toccata.training.folder.encoding import MOST_BYTES, SILENCE
 from toccata.training.folder.listing import Song

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toccata.audio.waveform import Samples
+from toccata.audio.transforms import Samples
 from toccata.codecs.base import Codec
 from toccata.training.folder.options import FolderOptions
 

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from toccata.audio.collect import in_form
 from toccata.audio.files import blocks
-from toccata.audio.waveform import Samples, resample, rms, to_channels
+from toccata.audio.transforms import Samples, resample, rms, to_channels
+from toccata.audio.waveform import Waveform
 from toccata.conditioners.chroma import melody_rows, mono
 from toccata.conditioners.stems import Separator
-from toccata.families.model import Model
+from toccata.models.model import Model
 from toccata.training.folder.chunks import Cut, chunks
 from toccata.training.folder.items import Tags
 from toccata.training.folder.listening import listen
 from toccata.training.folder.options import FolderOptions
 from toccata.training.folder.vocals import without_vocals
-from toccata.types import Waveform
 
 SILENCE = 1e-3  # -60 dBFS: chunks whose RMS is below it are left out
 MOST_BYTES = 2**31  # of a file: an hour of studio quality

@@ -11,7 +11,7 @@ from torch import nn
 
 from toccata.codecs.base import Codec
 from toccata.codecs.encodec import Encodec
-from toccata.families.model import Model
+from toccata.models.model import Model
 from toccata.training.folder.options import FolderOptions
 
 FORMAT = 1  # to be raised whenever codes, tags or their layout change

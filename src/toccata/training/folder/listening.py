@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from toccata.analysis.key import estimate_key
+from toccata.analysis.tempo import estimate_bpm
 from toccata.audio.loudness import loudness_lufs
-from toccata.audio.waveform import Samples
-from toccata.hearing.key import estimate_key
-from toccata.hearing.tempo import estimate_bpm
+from toccata.audio.transforms import Samples
+from toccata.audio.waveform import Waveform
 from toccata.training.corpus.harmony import Key
 from toccata.training.folder.items import Tags
-from toccata.types import Waveform
 
 _TEMPO_NEEDS_S = 8.0  # in less there are too few bars to tell
 _SAME_TEMPO = 0.03

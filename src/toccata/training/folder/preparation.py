@@ -10,7 +10,7 @@ import numpy as np
 
 from toccata.conditioners.stems import Demucs, Separator
 from toccata.errors import InputError
-from toccata.families.model import Model
+from toccata.models.model import Model
 from toccata.training.folder.cache import CodeCache, content_digest
 from toccata.training.folder.captions import read_captions
 from toccata.training.folder.checking import check_audio

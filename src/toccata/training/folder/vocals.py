@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from toccata.audio.waveform import resample, to_channels
+from toccata.audio.transforms import resample, to_channels
+from toccata.audio.waveform import Waveform
 from toccata.conditioners.stems import Separator
-from toccata.types import Waveform
 
 VOCALS = "vocals"
 

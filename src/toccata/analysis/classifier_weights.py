@@ -1,0 +1,112 @@
+"""The trained ears, as they lie in the package: half-precision safetensors that say what they are.
+
+Metadata: `classes` and `accuracy`, as JSON. `accuracy` is what was reached on held-out songs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from toccata.analysis.key_classifier import KeyNetwork
+from toccata.analysis.tagger import Classes, Listener
+from toccata.errors import CheckpointError
+
+FOLDER = Path(__file__).parent
+LISTENER, KEYS = "tagger.safetensors", "keys.safetensors"
+_CURE = "run `toccata train listener`, or install toccata again"
+
+N = TypeVar("N", bound=nn.Module)
+Accuracy = dict[str, dict[str, float]]
+"""By head, the share it gets right: of `clean` songs, and of those that are `coded`."""
+
+
+def write_listener(path: Path, listener: Listener, accuracy: Accuracy) -> None:
+    _write(path, listener, {"classes": asdict(listener.classes), "accuracy": accuracy})
+
+
+def write_key_network(path: Path, network: KeyNetwork, accuracy: Accuracy) -> None:
+    _write(path, network, {"classes": {"width": network.width}, "accuracy": accuracy})
+
+
+def read_listener(path: Path) -> Listener:
+    """Raises CheckpointError for a file that is missing or of another network."""
+    values = _facts(path, "classes")
+    if not values.get("genres") or not values.get("families"):
+        raise CheckpointError(f"{path}: these weights are of no listener; {_CURE}")
+    genres, families = tuple(values["genres"]), tuple(values["families"])
+    return _filled(Listener(Classes(genres, families, int(values["width"]))), path)
+
+
+def read_key_network(path: Path) -> KeyNetwork:
+    """Raises CheckpointError for a file that is missing or of another network."""
+    return _filled(KeyNetwork(int(_facts(path, "classes")["width"])), path)
+
+
+def read_accuracy(path: Path) -> Accuracy:
+    """What the weights in `path` reached on held-out songs."""
+    return _facts(path, "accuracy")
+
+
+@cache
+def listener() -> Listener:
+    """The one in the package. Raises CheckpointError if there is none."""
+    return read_listener(FOLDER / LISTENER)
+
+
+@cache
+def key_network() -> KeyNetwork:
+    """The one in the package. Raises CheckpointError if there is none."""
+    return read_key_network(FOLDER / KEYS)
+
+
+def accuracies() -> Accuracy:
+    """What the weights in the package reached on held-out songs; nothing of those that are not
+    there.
+    """
+    paths = [FOLDER / name for name in (LISTENER, KEYS) if (FOLDER / name).is_file()]
+    return {head: shares for path in paths for head, shares in read_accuracy(path).items()}
+
+
+def _write(path: Path, network: nn.Module, facts: Mapping[str, Any]) -> None:
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    halves = {
+        name: weight.half().contiguous()
+        for name, weight in network.state_dict().items()
+        if weight.is_floating_point()
+    }
+    save_file(halves, path, {name: json.dumps(value) for name, value in facts.items()})
+
+
+def _facts(path: Path, name: str) -> dict[str, Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            facts: dict[str, Any] = json.loads((file.metadata() or {})[name])
+            return facts
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path}: missing or damaged ({error}); {_CURE}") from error
+
+
+def _filled(network: N, path: Path) -> N:
+    from safetensors.torch import load_file
+
+    weights = {name: weight.float() for name, weight in load_file(path).items()}
+    own = network.state_dict()
+    for name in own.keys() | weights.keys():
+        if name.endswith("num_batches_tracked"):
+            weights[name] = torch.zeros((), dtype=torch.int64)
+        elif name not in own or name not in weights or own[name].shape != weights[name].shape:
+            raise CheckpointError(f"{path}: {name} is not what this network has; {_CURE}")
+    network.load_state_dict(weights)
+    return network.eval().requires_grad_(False)

@@ -1,0 +1,100 @@
+"""The listener: which genre it is, who leads and whether there are drums; a small network's word.
+
+Its embedding is also the space in which sets of clips are compared. It was trained on songs that
+toccata composes and renders (`toccata train listener`), half of them after the codec.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from toccata.analysis.spectrum import RATE_HZ, Samples, heard, magnitudes, mel_bank
+
+BANDS, LISTENER_FRAMES_PER_SECOND = 64, 50
+_N_FFT, _HOP = 2_048, RATE_HZ // LISTENER_FRAMES_PER_SECOND
+_LEVEL_RMS, _FLOOR = 0.1, 3e-4
+_HALVINGS = 4  # of bands and of time
+_EMBEDDED = 64
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What the listener tells apart, and how wide its first layer is."""
+
+    genres: tuple[str, ...]
+    families: tuple[str, ...]
+    width: int = 24
+
+
+class Impressions(NamedTuple):
+    """Of B clips: the embedding [B, 64], and the scores of genres, families and drums [B]."""
+
+    embedding: Tensor
+    genres: Tensor
+    families: Tensor
+    drums: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Impression:
+    """What the listener makes of one clip; `embedding` is [64]."""
+
+    embedding: Tensor
+    genre: str
+    family: str
+    drums: bool
+
+
+def mel_image(samples: Samples, sample_rate_hz: int) -> Tensor:
+    """Samples [N] or [C, N] to log10 mel magnitudes [BANDS, T], whatever their level."""
+    audio = heard(samples, sample_rate_hz)
+    audio = audio * (_LEVEL_RMS / audio.square().mean().sqrt().clamp(min=1e-5))
+    bank = mel_bank(_N_FFT, BANDS, RATE_HZ)
+    return (bank.T @ magnitudes(audio[None], _N_FFT, _HOP)[0]).clamp(min=_FLOOR).log10()
+
+
+class Listener(nn.Module):
+    """Mel images [B, BANDS, T] to `Impressions`."""
+
+    def __init__(self, classes: Classes) -> None:
+        super().__init__()
+        self.classes = classes
+        sizes = [1, *(round(classes.width * times) for times in (1, 2, 4, 5, 5))]
+        strides = [2] * _HALVINGS + [1]
+        pairs = zip(pairwise(sizes), strides, strict=True)
+        self.layers = nn.Sequential(*(_layer(*pair, stride) for pair, stride in pairs))
+        self.dropout = nn.Dropout(0.3)
+        pooled = 2 * sizes[-1] * (BANDS >> _HALVINGS)
+        self.embed = nn.Linear(pooled, _EMBEDDED)
+        self.genres = nn.Linear(_EMBEDDED, len(classes.genres))
+        self.families = nn.Linear(_EMBEDDED, len(classes.families))
+        self.drums = nn.Linear(_EMBEDDED, 1)
+
+    def forward(self, mel: Tensor) -> Impressions:
+        x = self.layers(mel[:, None] + 2)
+        over_time = torch.cat([x.mean(-1), x.amax(-1)], 1).flatten(1)
+        embedding = self.embed(self.dropout(over_time))
+        hints = nn.functional.gelu(embedding)
+        drums = self.drums(hints)[:, 0]
+        return Impressions(embedding, self.genres(hints), self.families(hints), drums)
+
+    @torch.inference_mode()
+    def listen(self, samples: Samples, sample_rate_hz: int) -> Impression:
+        """One clip, samples [N] or [C, N]. About 8 s is what it knows best."""
+        made = self(mel_image(samples, sample_rate_hz)[None])
+        return Impression(
+            embedding=made.embedding[0],
+            genre=self.classes.genres[int(made.genres.argmax())],
+            family=self.classes.families[int(made.families.argmax())],
+            drums=bool(made.drums > 0),
+        )
+
+
+def _layer(channels: int, out: int, stride: int) -> nn.Sequential:
+    conv = nn.Conv2d(channels, out, 3, stride, padding=1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out), nn.ReLU())

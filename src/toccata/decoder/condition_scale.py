@@ -1,0 +1,59 @@
+"""What a decoder's weights are multiplied by when it is to make music, not while it is trained.
+
+Conditions that are told louder than in training are followed more closely, as by guidance but one
+by one. Logits that are sharper are a temperature below 1, codebook by codebook.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from toccata.decoder.decoder import LMConfig
+from toccata.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class Emphasis:
+    """conditions: how many times as loud each is told, by its name; 1 if it is not here.
+    sharpness: what the logits of each codebook are multiplied by; none leaves them as they are.
+
+    Raises CheckpointError for what is not a number above 0.
+    """
+
+    conditions: Mapping[str, float] = field(default_factory=dict)
+    sharpness: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for times in (*self.conditions.values(), *self.sharpness):
+            if not isinstance(times, int | float) or not 0 < times < math.inf:
+                raise CheckpointError(f"emphasis has {times!r}, but it must be a number above 0")
+
+    def check(self, config: LMConfig) -> None:
+        """Raises CheckpointError if it is not of a decoder of that shape."""
+        for name in self.conditions:
+            if name not in config.cond_dims:
+                known = ", ".join(config.cond_dims)
+                raise CheckpointError(f"emphasis has {name!r}, but it must be one of {known}")
+        if self.sharpness and len(self.sharpness) != config.codebooks:
+            raise CheckpointError(
+                f"emphasis has a sharpness for {len(self.sharpness)} codebooks, but the model has "
+                f"{config.codebooks}"
+            )
+
+    def of(self, name: str) -> float:
+        """By what a decoder's tensor of that name is multiplied."""
+        part, _, rest = name.partition(".")
+        which = rest.partition(".")[0]
+        if part == "projections":
+            return self.conditions.get(which, 1.0)
+        return self.sharpness[int(which)] if part == "heads" and self.sharpness else 1.0
+
+
+def emphasized(emphasis: Emphasis, name: str, weight: Tensor) -> Tensor:
+    """A decoder's tensor of that name as it makes music; itself where nothing is emphasised."""
+    times = emphasis.of(name)
+    return weight if times == 1 else weight.detach().float() * times

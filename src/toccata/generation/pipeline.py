@@ -1,0 +1,360 @@
+"""The map: every stage from a request to a clip, in order.
+
+check -> conditions -> engine -> codec decode -> continuation join -> level -> fade -> clip
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import numpy as np
+import torch
+
+from toccata.audio.audio_input import AudioInput
+from toccata.audio.loudness import level
+from toccata.audio.transforms import fade, resample, to_model_channels
+from toccata.audio.waveform import Waveform
+from toccata.engine.engine import Engine
+from toccata.errors import (
+    CancelledError,
+    ClosedError,
+    GenerationError,
+    InputError,
+    InputErrors,
+    ToccataError,
+)
+from toccata.generation.clip import Clip, Progress
+from toccata.generation.request import (
+    Brief,
+    check_item,
+    check_name,
+    checked_chunk_s,
+    checked_slots,
+    listed,
+)
+from toccata.generation.running import Song
+from toccata.generation.source_audio import read_audio
+from toccata.models.model import Model
+
+if TYPE_CHECKING:
+    from toccata.models.lora_names import LoraNames
+
+DECODE_FRAMES = 250
+LISTENER_FRAMES = 50  # somebody listens meanwhile: smaller pieces come sooner
+WARM_UP_S = 0.1
+
+OnProgress = Callable[[Progress], None]
+OnAudio = Callable[[Waveform], None]
+Cancel = Callable[[], bool]
+T = TypeVar("T")
+
+
+def load(
+    name: str | Path = "mini",
+    *,
+    device: str | torch.device | None = None,
+    precision: str | None = None,
+    slots: int = 8,
+    offline: bool | None = None,
+    lora: LoraNames | None = None,
+) -> Toccata:
+    """Load a model by short name, hub id or folder.
+
+    device: cpu, cuda or mps. precision: fp32, bf16 or fp16; int8 and int4, on CPUs, keep the LM's
+    matrices in so many bits (int4 is experimental). None picks what suits the machine.
+    slots: how many requests run at once. lora: one or several files that `toccata train lora` has
+    written, each FILE or FILE:scale ("style.safetensors:0.8"); they add up.
+    Raises CheckpointError, InputError.
+    """
+    from toccata.models.loading import load_model
+    from toccata.models.lora_names import labels
+
+    check_name(name)
+    slots = checked_slots(slots)
+    model = load_model(name, device=device, precision=precision, offline=offline, lora=lora)
+    return Toccata(model, slots, labels(lora))
+
+
+class Toccata:
+    """A loaded model that makes music. Threads may share one: their requests run in one batch.
+
+    It is a context manager: `with toccata.load("mini") as model:` closes it at the end.
+    """
+
+    def __init__(self, model: Model, slots: int = 8, lora: str = "") -> None:
+        """lora: what was added to the model, for the tags of what it makes."""
+        engine = Engine(model, checked_slots(slots))
+        self._parts: tuple[Model, Engine] | None = (model, engine)
+        self._name = model.name
+        self._pid = os.getpid()
+        self._tags = {"lora": lora} if lora else {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all requests and let go of the weights; nothing happens the second time.
+
+        Whoever waits for a request gets CancelledError.
+        """
+        parts, self._parts = self._parts, None
+        if parts is not None and self._pid == os.getpid():
+            parts[1].close()
+
+    @property
+    def model(self) -> Model:
+        """The model's parts. Raises ClosedError after `close`."""
+        return self._open()[0]
+
+    @property
+    def _engine(self) -> Engine:
+        return self._open()[1]
+
+    def _open(self) -> tuple[Model, Engine]:
+        if self._parts is None:
+            raise ClosedError(f"the model {self._name} is closed; load it again")
+        if self._pid != os.getpid():  # the threads of torch, and its hold of a GPU, are not here
+            cure = "load it after the fork, or start processes by spawn"
+            raise GenerationError(f"the model {self._name} was loaded in another process; {cure}")
+        return self._parts
+
+    def warm_up(self) -> None:
+        """Do now what the first clips would wait for, with room for all slots at full length.
+
+        On CUDA that is seconds, and memory that would be taken later, or not at all; on a CPU it
+        compiles kernels if none are kept from an earlier start. Raises InputError if the device's
+        memory does not hold so many slots.
+        """
+        self._engine.warm_up()
+        self.generate("music", duration_s=WARM_UP_S, seed=0)
+
+    def generate(
+        self,
+        prompt: str | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        on_audio: OnAudio | None = None,
+        cancel: Cancel | None = None,
+        **options: Any,
+    ) -> Clip:
+        """Make one clip; `options` are the fields of `Brief`: duration_s, seed, melody, ...
+
+        With continue_from the clip is that audio and then duration_s of new audio. The samples are
+        [C, N] float32 at the model's rate. `on_progress` is called after every step, and `on_audio`
+        with each second as it becomes known, as `stream` would give it; the work ends with
+        CancelledError once `cancel` returns True. Raises InputErrors, GenerationError.
+        """
+        brief = self._settled({"prompt": prompt, **options})
+        songs: list[Song] = []
+        tick = _ticker(songs, on_progress, cancel)
+        with ExitStack() as ending:
+            songs.append(Song(brief, self.model, self._engine))
+            ending.callback(songs[0].end)
+            return self._clip(songs[0], tick, on_audio)
+
+    def generate_batch(
+        self,
+        wanted: Sequence[Brief | str | Mapping[str, Any]],
+        *,
+        on_progress: OnProgress | None = None,
+        cancel: Cancel | None = None,
+    ) -> list[Clip]:
+        """Make clips of different prompts, lengths and parameters together, in order.
+
+        Each is a prompt, the keyword arguments of `generate`, or a Brief, and comes out as it would
+        alone. Progress is of all together. If one fails, all end with its error.
+
+        Raises:
+            InputError: `wanted` is no list.
+            InputErrors: With every problem of every item; each is named "wanted[INDEX].FIELD".
+            AudioError, GenerationError: Of one item; the message begins with "wanted[INDEX]: ".
+            CancelledError: `cancel` returned True.
+        """
+        clips = []
+        for index, made in enumerate(self._each(wanted, on_progress, cancel, fail_at_once=True)):
+            with _of_item(index):
+                clips.append(_unless_failed(made))
+        return clips
+
+    def generate_each(
+        self,
+        wanted: Sequence[Brief | str | Mapping[str, Any]],
+        *,
+        on_progress: OnProgress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Generator[Clip | ToccataError, None, None]:
+        """Make clips together, as `generate_batch` does, and yield each, in order, once it is made.
+
+        In the place of one that fails is its error, and the others go on. Closing the iterator
+        ends what is not made yet. Raises what `generate_batch` raises of all items.
+        """
+        return self._each(wanted, on_progress, cancel, fail_at_once=False)
+
+    def _each(
+        self,
+        wanted: Sequence[Brief | str | Mapping[str, Any]],
+        on_progress: OnProgress | None,
+        cancel: Cancel | None,
+        *,
+        fail_at_once: bool,
+    ) -> Generator[Clip | ToccataError, None, None]:
+        begun: list[Song | ToccataError] = []
+        songs: list[Song] = []
+        tick = _ticker(songs, on_progress, cancel)
+        with ExitStack() as ending:
+            for index, brief in enumerate(self._settled_all(wanted)):
+                song = _result(partial(Song, brief, self.model, self._engine))
+                begun.append(song)
+                if isinstance(song, Song):
+                    songs.append(song)
+                    ending.callback(song.end)
+                elif fail_at_once:
+                    with _of_item(index):
+                        raise song
+            for song in begun:
+                if isinstance(song, Song):
+                    yield _result(partial(self._clip, song, tick))
+                else:
+                    yield song
+
+    def stream(
+        self, prompt: str | None = None, *, chunk_s: float = 1.0, **options: Any
+    ) -> Generator[Waveform, None, None]:
+        """Make one clip and yield it as it becomes known, about `chunk_s` at a time.
+
+        The chunks joined are what `generate` makes before its level and fades, which need the
+        whole clip and are left out here. Closing the iterator ends the request. Raises InputErrors,
+        InputError for a `chunk_s` that is not above 0, GenerationError.
+        """
+        chunk_s = checked_chunk_s(chunk_s)
+        brief = self._settled({"prompt": prompt, **options})
+        chunk_frames = max(1, round(chunk_s * self.model.codec.frame_rate_hz))
+        return self._stream(brief, chunk_frames)
+
+    def encode_decode(self, audio: AudioInput, *, normalization: str = "clip") -> Clip:
+        """What the codec makes of `audio`, of any length, at the model's rate and channels.
+
+        Args:
+            audio: As melody and continue_from may be: see `Brief`.
+            normalization: loudness, peak, rms or clip.
+
+        Raises:
+            InputError: `audio` is nothing that can be read, or without samples.
+            AudioError: It cannot be read as audio.
+        """
+        codec = self.model.codec
+        given = to_model_channels(
+            resample(read_audio(audio, "audio"), codec.sample_rate_hz), codec.channels
+        )
+        length = given.samples.shape[1]
+        if length == 0:
+            raise InputError("audio", None, "give audio that is not empty", "holds no samples")
+        codes = codec.encode(torch.from_numpy(given.samples)[None].to(self.model.device))
+        decoded = codec.decode(codes)[0, :, :length].cpu().numpy()
+        parameters = {"normalization": normalization}
+        clip = Clip(decoded, codec.sample_rate_hz, model=self.model.name, parameters=parameters)
+        return level(clip, normalization)
+
+    def _settled(self, wanted: Brief | str | Mapping[str, Any]) -> Brief:
+        return Brief.of(wanted).settled(self.model.defaults, self.model.segment_s)
+
+    def _settled_all(self, wanted: Sequence[Brief | str | Mapping[str, Any]]) -> list[Brief]:
+        briefs: list[Brief] = []
+        problems: list[InputError] = []
+        for index, one in enumerate(listed(wanted)):
+            try:
+                check_item(index, one)
+                with _of_item(index):
+                    briefs.append(self._settled(one))
+            except InputErrors as error:
+                problems += error.problems
+            except InputError as error:
+                problems.append(error)
+        if problems:
+            raise InputErrors(problems)
+        return briefs
+
+    def _clip(self, song: Song, tick: Callable[[], None], on_audio: OnAudio | None = None) -> Clip:
+        brief, rate = song.brief, self.model.codec.sample_rate_hz
+        pieces = []
+        for piece in song.audio(DECODE_FRAMES if on_audio is None else LISTENER_FRAMES, tick):
+            pieces.append(piece)
+            if on_audio is not None and piece.shape[1]:
+                on_audio(Waveform(piece, rate))
+        clip = Clip(
+            np.concatenate(pieces, axis=1),
+            rate,
+            seed=brief.seed or 0,
+            model=self.model.name,
+            prompt=brief.prompt or "",
+            parameters={**brief.parameters(), **self._tags},
+        )
+        clip = level(clip, brief.normalization)
+        return fade(clip, brief.fade_in_s, brief.fade_out_s)
+
+    def _stream(self, brief: Brief, chunk_frames: int) -> Generator[Waveform, None, None]:
+        song = Song(brief, self.model, self._engine)
+        try:
+            for samples in song.audio(chunk_frames, _nothing):
+                if samples.shape[1]:
+                    yield Waveform(samples, self.model.codec.sample_rate_hz)
+        finally:
+            song.end()
+
+
+def _ticker(
+    songs: Sequence[Song], on_progress: OnProgress | None, cancel: Cancel | None
+) -> Callable[[], None]:
+    def tick() -> None:
+        if cancel is not None and cancel():
+            raise CancelledError("stopped on request")
+        if on_progress is not None:
+            done = sum(song.sequence.ready for song in songs)
+            on_progress(Progress(done, sum(song.sequence.request.frames for song in songs)))
+
+    return tick
+
+
+@contextmanager
+def _of_item(index: int) -> Iterator[None]:
+    """Errors from inside say of which item of a batch they are."""
+    try:
+        yield
+    except CancelledError:
+        raise
+    except InputError as error:
+        for problem in error.problems if isinstance(error, InputErrors) else (error,):
+            problem.field = f"wanted[{index}].{problem.field}"
+            problem.args = (f"wanted[{index}].{problem}",)
+        raise
+    except ToccataError as error:
+        error.args = (f"wanted[{index}]: {error}",)
+        raise
+
+
+def _result(make: Callable[[], T]) -> T | ToccataError:
+    """What `make` returns, or the error of this item of a batch alone."""
+    try:
+        return make()
+    except (CancelledError, ClosedError):
+        raise
+    except ToccataError as error:
+        return error
+
+
+def _unless_failed(made: Clip | ToccataError) -> Clip:
+    if isinstance(made, ToccataError):
+        raise made
+    return made
+
+
+def _nothing() -> None:
+    """The tick of a stream: whoever reads it sees its progress, and closes it to stop."""

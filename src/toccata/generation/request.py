@@ -1,0 +1,210 @@
+"""What a caller of the library asks for, checked once, before anything is computed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from toccata.audio.waveform import Waveform
+from toccata.errors import InputError, InputErrors
+from toccata.generation.inputs import Inputs, checked, draw_seed, plain
+from toccata.generation.schema import EXTENDED, RANDOM_SEED
+from toccata.models.sampling_params import SamplingParams
+from toccata.settings import MAX_SLOTS
+
+if TYPE_CHECKING:  # the command line imports this, and waits for no numpy
+    from toccata.audio.audio_input import AudioInput
+
+STRIDE_OF_SEGMENT = 0.6
+MOST_BETA = 100
+MOST_FADE_S = 10**6
+MOST_CHUNK_S = 10**9
+
+# What they may be is kept in one table, under the names of the 14 inputs.
+_INPUTS = {
+    "prompt": "prompt",
+    "duration_s": "duration",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "temperature": "temperature",
+    "cfg": "classifier_free_guidance",
+    "seed": "seed",
+    "normalization": "normalization_strategy",
+}
+_NUMBERS = ("duration_s", "top_k", "top_p", "temperature", "cfg", "cfg_beta", "stride_s")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Brief:
+    """One piece of music to make.
+
+    prompt: what it should be, in words. melody: audio whose melody to follow. continue_from: audio
+    to carry on. Audio is a Waveform or Clip, a file's name, its bytes, a binary file object, or a
+    pair (samples, sample_rate_hz) of numpy or torch. Without any of the three the music is
+    unconditional: what the model makes of itself.
+    duration_s: of new audio. seed: 0 to 2^63 - 1; None or -1 draws one.
+    top_k, top_p, temperature, cfg, cfg_beta: None takes the model's own default (see
+    SamplingParams).
+    normalization: loudness, peak, rms or clip. stride_s: by how much the model's window moves on in
+    clips longer than its segment; None takes 0.6 of the segment (18 s of 30).
+    fade_in_s and fade_out_s: of the finished clip.
+    """
+
+    prompt: str | None = None
+    duration_s: float = 8.0
+    seed: int | None = None
+    melody: AudioInput | None = None
+    continue_from: AudioInput | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    temperature: float | None = None
+    cfg: float | None = None
+    cfg_beta: float | None = None
+    normalization: str = "loudness"
+    stride_s: float | None = None
+    fade_in_s: float = 0.0
+    fade_out_s: float = 0.0
+
+    @classmethod
+    def of(cls, wanted: Brief | str | Mapping[str, Any]) -> Brief:
+        """A brief as it is, a bare prompt, or keyword arguments. InputError for unknown ones."""
+        if isinstance(wanted, Brief):
+            return wanted
+        options = {"prompt": wanted} if isinstance(wanted, str) else wanted
+        names = [field.name for field in fields(cls)]
+        for name, value in options.items():
+            if name not in names:
+                raise InputError(name, value, "there is no such option; use " + ", ".join(names))
+        return cls(**options)
+
+    def settled(self, defaults: SamplingParams, segment_s: float) -> Brief:
+        """Checked, with the model's defaults and a seed filled in. Audio that is no file with a
+        name, and could be read but once, is read.
+
+        Raises InputErrors with every problem there is, AudioError for audio that cannot be read.
+        """
+        own = {**vars(defaults), "stride_s": STRIDE_OF_SEGMENT * segment_s}
+        given = {name: plain(value) for name, value in vars(self).items()}
+        missing = {name: value for name, value in own.items() if given[name] is None}
+        brief = Brief(**{**given, **missing})
+        problems = list(brief._problems(segment_s))
+        if problems:
+            raise InputErrors(problems)
+        drawn = brief.seed is None or brief.seed == RANDOM_SEED
+        seed = draw_seed() if drawn else brief.seed
+        return replace(
+            brief, seed=seed, melody=self._read("melody"), continue_from=self._read("continue_from")
+        )
+
+    def _read(self, name: str) -> Waveform | Path | None:
+        audio = getattr(self, name)
+        if audio is None:
+            return None
+        if isinstance(audio, str | os.PathLike):
+            return Path(audio)
+        from toccata.audio.audio_input import read_audio
+
+        return read_audio(name, audio)
+
+    @property
+    def sampling(self) -> SamplingParams:
+        """Of a settled brief."""
+        return SamplingParams(**{f.name: getattr(self, f.name) for f in fields(SamplingParams)})
+
+    def parameters(self) -> dict[str, str]:
+        """The numbers that shaped a settled brief's clip, as text for its tags."""
+        numbers = {name: f"{getattr(self, name):g}" for name in _NUMBERS}
+        return {**numbers, "normalization": self.normalization}
+
+    def _problems(self, segment_s: float) -> Iterator[InputError]:
+        for name, published in _INPUTS.items():
+            try:
+                checked(EXTENDED[published], getattr(self, name))
+            except InputError as problem:
+                yield InputError(name, problem.value, problem.allowed)
+        if not is_number(self.stride_s, high=segment_s) or self.stride_s == 0:
+            allowed = f"it must be more than 0 and at most {segment_s:g}, the model's segment"
+            yield InputError("stride_s", self.stride_s, allowed)
+        if not is_number(self.cfg_beta, high=MOST_BETA):
+            yield InputError("cfg_beta", self.cfg_beta, f"use a number from 0 to {MOST_BETA}")
+        yield from self._problems_of_audio()
+        for name in ("fade_in_s", "fade_out_s"):
+            if not is_number(value := getattr(self, name), high=MOST_FADE_S):
+                yield InputError(name, value, f"use 0 to {MOST_FADE_S} seconds")
+
+    def _problems_of_audio(self) -> Iterator[InputError]:
+        for name in ("melody", "continue_from"):
+            if (audio := getattr(self, name)) is not None:
+                from toccata.audio.audio_input import check_audio
+
+                try:
+                    check_audio(name, audio)
+                except InputError as problem:
+                    yield problem
+
+
+def brief_options(inputs: Inputs, part: Waveform | None) -> dict[str, Any]:
+    """The fields of a `Brief` for checked inputs; `part` is what they use of their audio."""
+    return {
+        "prompt": inputs.prompt,
+        "duration_s": inputs.duration,
+        "seed": inputs.seed,
+        "melody": None if inputs.continuation else part,
+        "continue_from": part if inputs.continuation else None,
+        "top_k": inputs.top_k,
+        "top_p": inputs.top_p,
+        "temperature": inputs.temperature,
+        "cfg": inputs.classifier_free_guidance,
+        "normalization": inputs.normalization_strategy,
+    }
+
+
+def listed(wanted: object) -> Iterable[Any]:
+    """`wanted`, unless it is one request in the place of a list of them: InputError."""
+    if isinstance(wanted, str | bytes | Mapping) or not isinstance(wanted, Iterable):
+        cure = "give a list of requests: prompts, keyword arguments of generate, or Briefs"
+        raise _not_valid("wanted", wanted, cure)
+    return wanted
+
+
+def check_item(index: int, one: object) -> None:
+    """Raises InputError for what cannot be the request at `index` of a list."""
+    if not isinstance(one, Brief | str | Mapping):
+        cure = "use a prompt, the keyword arguments of generate, or a Brief"
+        raise _not_valid(f"wanted[{index}]", one, cure)
+
+
+def check_name(name: object) -> None:
+    """Raises InputError for what cannot name a model."""
+    if not isinstance(name, str | os.PathLike):
+        raise _not_valid("name", name, "use the name of a model, a hub id or a folder")
+
+
+def checked_slots(slots: object) -> int:
+    """How many requests run at once. Raises InputError."""
+    number = plain(slots)
+    is_whole = isinstance(number, int) and not isinstance(number, bool)
+    if not (is_whole and is_number(number, high=MAX_SLOTS) and number >= 1):
+        raise _not_valid("slots", slots, f"use a whole number from 1 to {MAX_SLOTS}")
+    return int(number)
+
+
+def checked_chunk_s(chunk_s: object) -> float:
+    """How long the pieces of a stream are. Raises InputError."""
+    number = plain(chunk_s)
+    if not is_number(number, high=MOST_CHUNK_S) or number == 0:
+        raise _not_valid("chunk_s", chunk_s, "use more than 0 seconds")
+    return number
+
+
+def _not_valid(field: str, value: object, cure: str) -> InputError:
+    """For values that must be there: None is as wrong as any other."""
+    return InputError(field, value, cure, "is None" if value is None else None)
+
+
+def is_number(value: object, high: float = float("inf")) -> TypeGuard[float]:
+    """A number from 0 to `high`, nan excluded; True and False are none."""
+    return not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= high

@@ -1,0 +1,124 @@
+"""Reading nested configuration: a missing or mistyped field is an error that names its file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from toccata.errors import CheckpointError
+
+T = TypeVar("T")
+REQUIRED: Any = object()
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A section of a configuration file; paths into it are dotted."""
+
+    file: Path
+    values: Mapping[str, Any]
+
+    def get(self, path: str, kind: type[T], default: T = REQUIRED) -> T:
+        """The value at `path`, or `default` where it is absent or null.
+
+        Raises CheckpointError naming the file and the field.
+        """
+        value: Any = self.values
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is None and default is not REQUIRED:
+            return default
+        if kind is float and type(value) is int:
+            value = float(value)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise CheckpointError(
+                f"{self.file}: {path} is {value!r}, but it must be {kind.__name__}; "
+                "the file is damaged or of a kind that is not supported"
+            )
+        return value
+
+    def section(self, path: str) -> Fields:
+        return Fields(self.file, self.get(path, dict))
+
+    def record(self, kind: type[T]) -> T:
+        """This section as a frozen dataclass; every field must be there, and no other."""
+        hints = get_type_hints(kind)
+        for key in self.values:
+            if key not in hints:
+                raise CheckpointError(f"{self.file}: {key} is not a field of {kind.__name__}")
+        values = {name: self._field(name, hint) for name, hint in hints.items()}
+        return self.make(kind, **values)
+
+    def _field(self, name: str, hint: Any) -> Any:
+        if isinstance(hint, type) and is_dataclass(hint):
+            return self.section(name).record(hint)
+        if get_origin(hint) is tuple:
+            return self._items(name, get_args(hint)[0])
+        return self.get(name, hint if get_origin(hint) is None else dict)
+
+    def _items(self, name: str, kind: type) -> tuple[Any, ...]:
+        if kind is str:
+            return self.texts(name)
+        return self.ints(name) if kind is int else tuple(self.get(name, list))
+
+    def make(self, kind: Callable[..., T], **values: Any) -> T:
+        """`kind` made of values from here; if it refuses them, its error gets the file's name."""
+        try:
+            return kind(**values)
+        except CheckpointError as error:
+            raise CheckpointError(f"{self.file}: {error}") from error
+
+    def ints(self, path: str, default: tuple[int, ...] = REQUIRED) -> tuple[int, ...]:
+        """A list of whole numbers."""
+        if default is not REQUIRED and self.get(path, list, []) == []:
+            return default
+        values = self.get(path, list)
+        if not all(type(value) is int for value in values):
+            raise CheckpointError(f"{self.file}: {path} is {values!r}, but it must be numbers")
+        return tuple(values)
+
+    def texts(self, path: str) -> tuple[str, ...]:
+        """A list of words."""
+        values = self.get(path, list)
+        if not all(isinstance(value, str) for value in values):
+            raise CheckpointError(f"{self.file}: {path} is {values!r}, but it must be words")
+        return tuple(values)
+
+    def expect(self, path: str, allowed: object) -> None:
+        """Refuse a setting that this code does not compute; an absent one is the default."""
+        value = self.get(path, object, allowed)
+        if value != allowed:
+            raise CheckpointError(
+                f"{self.file}: {path} is {value!r}; only {allowed!r} is supported, "
+                "so this checkpoint cannot be loaded"
+            )
+
+
+def read_json(file: Path) -> Fields:
+    """The object in a JSON file. Raises CheckpointError if there is none."""
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{file}: cannot be read as JSON ({error}); run `toccata models remove NAME`, then "
+            "`toccata models pull NAME`"
+        ) from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{file}: must hold a JSON object, not {type(values).__name__}")
+    return Fields(file, values)
+
+
+def shard_files(index: Path) -> list[Path]:
+    """The safetensors files that an index of split weights names, all beside it.
+
+    Raises:
+        CheckpointError: The index is damaged, or names a file that is not beside it.
+    """
+    names = set(read_json(index).get("weight_map", dict).values())
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise CheckpointError(f"{index}: {name!r} is no file beside it; nothing was read")
+    return [index.parent / name for name in sorted(names)]

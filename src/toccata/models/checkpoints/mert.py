@@ -1,0 +1,93 @@
+"""MERT's release layout, that of transformers' HuBERT: config.json with model weights.
+
+Its names for tensors and settings are known here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from toccata.conditioners.hubert import HubertConfig
+from toccata.models.checkpoints.bin_files import TensorsOf, read_bin
+from toccata.models.checkpoints.config_fields import read_json
+from toccata.models.checkpoints.tensors import LazyTensor, MappedFile, Rule, open_safetensors
+
+CONFIG, WEIGHTS, BIN = "config.json", "model.safetensors", "pytorch_model.bin"
+
+LAYER = r"encoder.layers.\1."
+ATTENTION = tuple(rf"{LAYER}attention.{part}_proj.\2" for part in "qkv")
+POSITIONS = "encoder.pos_conv_embed.conv."
+WEIGHT_NORM = ("parametrizations.weight.original0", "parametrizations.weight.original1")
+OLD_WEIGHT_NORM = ("weight_g", "weight_v")
+EXTRA = r"masked_spec_embed|final_proj\..*|label_embs_concat"
+
+# What the module computes; a checkpoint that was trained otherwise must not load silently.
+COMPUTED = {
+    "feature_extractor_cqt": False, "deepnorm": False, "attention_relax": -1.0,
+    "do_stable_layer_norm": False, "feat_extract_norm": "group", "feat_proj_layer_norm": True,
+    "feat_extract_activation": "gelu", "hidden_act": "gelu", "conv_bias": False,
+    "conv_pos_batch_norm": False,
+}  # fmt: skip
+
+
+def read(folder: Path) -> tuple[HubertConfig, dict[str, LazyTensor]]:
+    """The configuration and the tensors in `folder`. Raises CheckpointError."""
+    cfg = read_json(folder / CONFIG)
+    for key, value in COMPUTED.items():
+        cfg.expect(key, value)
+    config = HubertConfig(
+        dim=cfg.get("hidden_size", int),
+        layers=cfg.get("num_hidden_layers", int),
+        heads=cfg.get("num_attention_heads", int),
+        ffn_dim=cfg.get("intermediate_size", int),
+        conv_dims=cfg.ints("conv_dim"),
+        conv_kernels=cfg.ints("conv_kernel"),
+        conv_strides=cfg.ints("conv_stride"),
+        position_kernel=cfg.get("num_conv_pos_embeddings", int),
+        position_groups=cfg.get("num_conv_pos_embedding_groups", int),
+        norm_eps=cfg.get("layer_norm_eps", float),
+    )
+    return config, _tensors(folder)
+
+
+def rules(found: Mapping[str, LazyTensor], ours: str, theirs: str) -> tuple[Rule, ...]:
+    """How our names, after `ours`, are made of those of `found`, after `theirs`."""
+    spelling = next((s for s in (WEIGHT_NORM, OLD_WEIGHT_NORM)
+                     if f"{theirs}{POSITIONS}{s[0]}" in found), WEIGHT_NORM)  # fmt: skip
+    plain = (
+        Rule(r"convs\.(\d+)\.weight", (r"feature_extractor.conv_layers.\1.conv.weight",)),
+        Rule(r"conv_norm\.(\w+)", (r"feature_extractor.conv_layers.0.layer_norm.\1",)),
+        Rule(r"project_norm\.(\w+)", (r"feature_projection.layer_norm.\1",)),
+        Rule(r"project\.(\w+)", (r"feature_projection.projection.\1",)),
+        Rule(r"positions\.bias", (POSITIONS + "bias",)),
+        Rule(r"positions\.weight", tuple(POSITIONS + name for name in spelling), _unnormed),
+        Rule(r"norm\.(\w+)", (r"encoder.layer_norm.\1",)),
+        Rule(r"layers\.(\d+)\.qkv\.(\w+)", ATTENTION, lambda parts: torch.cat(list(parts))),
+        Rule(r"layers\.(\d+)\.out\.(\w+)", (LAYER + r"attention.out_proj.\2",)),
+        Rule(r"layers\.(\d+)\.norm_self\.(\w+)", (LAYER + r"layer_norm.\2",)),
+        Rule(r"layers\.(\d+)\.ffn_in\.(\w+)", (LAYER + r"feed_forward.intermediate_dense.\2",)),
+        Rule(r"layers\.(\d+)\.ffn_out\.(\w+)", (LAYER + r"feed_forward.output_dense.\2",)),
+        Rule(r"layers\.(\d+)\.norm_ffn\.(\w+)", (LAYER + r"final_layer_norm.\2",)),
+    )
+    return tuple(
+        Rule(ours + rule.ours, tuple(theirs + name for name in rule.theirs), rule.join)
+        for rule in plain
+    )
+
+
+def _unnormed(parts: Sequence[Tensor]) -> Tensor:
+    """The plain weight: here the norm is over everything but the kernel's positions."""
+    gain, direction = parts
+    size = torch.linalg.vector_norm(direction, dim=(0, 1), keepdim=True)
+    plain: Tensor = direction * (gain / size)
+    return plain
+
+
+def _tensors(folder: Path) -> dict[str, LazyTensor]:
+    if (folder / WEIGHTS).exists() or not (folder / BIN).exists():
+        return open_safetensors(folder / WEIGHTS)
+    return MappedFile(folder / BIN, lambda file: TensorsOf(read_bin(file))).tensors()

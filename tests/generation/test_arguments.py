@@ -1,0 +1,126 @@
+"""Wrong arguments of the library are told by name, and numbers of numpy are numbers."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.audio.sounds import sine
+from tests.fakes import SAMPLE_RATE_HZ, fake_model
+from toccata.devices import pick_device
+from toccata.errors import InputError, InputErrors
+from toccata.generation.pipeline import Toccata, load
+from toccata.generation.request import Brief
+
+
+@pytest.fixture(scope="module")
+def toccata() -> Toccata:
+    return Toccata(fake_model())
+
+
+@pytest.mark.parametrize("wanted", ["piano", {"prompt": "x"}, Brief(prompt="x"), b"x", 5, None])
+def test_one_request_is_no_batch(toccata: Toccata, wanted: Any) -> None:
+    with pytest.raises(InputError, match=r"^wanted:? .*give a list of requests"):
+        toccata.generate_batch(wanted)
+
+
+@pytest.mark.parametrize("item", [5, None, b"x", ["x"]])
+def test_a_batch_names_the_item_that_is_no_request(toccata: Toccata, item: Any) -> None:
+    with pytest.raises(InputErrors, match=r"^wanted\[1\]:? .*a prompt") as caught:
+        toccata.generate_batch(["a", item, {"top_k": -1}])
+    assert [problem.field for problem in caught.value.problems] == [
+        "wanted[1]",
+        "wanted[2].top_k",
+    ]
+
+
+@pytest.mark.parametrize("slots", [0, -1, 10**9, "2", 1.5, True, None])
+def test_slots_that_cannot_be_are_refused_before_anything_is_loaded(slots: Any) -> None:
+    with pytest.raises(InputError, match=r"^slots:? "):
+        load("no such model", slots=slots)
+    with pytest.raises(InputError, match=r"^slots:? "):
+        Toccata(fake_model(), slots)
+
+
+@pytest.mark.parametrize("name", [None, 5, b"mini"])
+def test_what_names_no_model_is_refused(name: Any) -> None:
+    with pytest.raises(InputError, match=r"^name:? .*a folder"):
+        load(name)
+
+
+@pytest.mark.parametrize("chunk_s", [0, -1.0, float("nan"), float("inf"), "1", None, True])
+def test_pieces_that_cannot_be_are_refused(toccata: Toccata, chunk_s: Any) -> None:
+    with pytest.raises(InputError, match=r"^chunk_s:? .*more than 0 seconds"):
+        toccata.stream("piano", chunk_s=chunk_s)
+
+
+def test_numbers_of_numpy_are_as_good_as_pythons(toccata: Toccata) -> None:
+    plain: dict[str, Any] = {
+        "duration_s": 2.5,
+        "seed": 7,
+        "top_k": 5,
+        "top_p": 0.5,
+        "temperature": 0.5,
+        "cfg": 2.0,
+        "stride_s": 0.5,
+        "fade_in_s": 0.25,
+    }
+    exact: dict[str, Any] = {
+        name: np.int64(value) if isinstance(value, int) else np.float32(value)
+        for name, value in plain.items()
+    }
+    expected, clip = (toccata.generate("piano", **options) for options in (plain, exact))
+    np.testing.assert_array_equal(clip.samples, expected.samples)
+    assert clip.tags == expected.tags
+    assert type(clip.seed) is int
+    drawn = toccata.generate("piano", duration_s=np.float64(0.1), seed=np.int16(-1))
+    assert drawn.seed >= 0
+    pieces = toccata.stream("piano", duration_s=0.4, chunk_s=np.float32(0.2))  # type: ignore[arg-type]
+    assert sum(piece.samples.shape[1] for piece in pieces) == round(0.4 * SAMPLE_RATE_HZ)
+    single: Any = np.float32(0.3)
+    narrow, wide = (toccata.generate("x", duration_s=s, seed=1) for s in (single, 0.3))
+    assert np.array_equal(narrow.samples, wide.samples)
+    assert Toccata(fake_model(), np.int64(2)).generate("x", duration_s=0.1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [np.bool_(True), np.float32("nan"), np.int64(-2), np.array([1])])
+def test_other_values_of_numpy_are_refused(toccata: Toccata, wrong: Any) -> None:
+    for name in ("duration_s", "seed", "top_k", "stride_s"):
+        with pytest.raises(InputErrors, match=f"^{name}"):
+            toccata.generate("piano", **{name: wrong})
+
+
+def test_a_device_may_be_one_of_torchs() -> None:
+    assert pick_device(torch.device("cpu")) == torch.device("cpu")
+    assert load(device=torch.device("cpu")).model.device.type == "cpu"
+    with pytest.raises(InputError, match=r"^device: 'meta'"):
+        pick_device(torch.device("meta"))
+
+
+@pytest.mark.parametrize("format", ["mp3", "flac", "ogg"])
+def test_a_format_that_the_suffix_contradicts_is_refused(format: str, tmp_path: Path) -> None:
+    clip = sine(0.1)
+    with pytest.raises(InputError, match=r"^format: .*q\.WAV ends in \.wav"):
+        clip.save(tmp_path / "q.WAV", format=format)
+    assert not list(tmp_path.iterdir())
+    for name in (f"q.{format}", "q", "q.part"):
+        assert clip.save(tmp_path / name, format=format) == tmp_path / name
+
+
+@pytest.mark.parametrize("name", ["fade_in_s", "fade_out_s"])
+def test_a_fade_without_end_is_refused_before_composing(toccata: Toccata, name: str) -> None:
+    with pytest.raises(InputErrors, match=rf"^wanted\[0\]\.{name}: inf"):
+        toccata.generate_batch([{"prompt": "piano", name: math.inf}])
+
+
+def test_a_closed_file_cannot_be_saved_to() -> None:
+    file = io.BytesIO()
+    file.close()
+    with pytest.raises(InputError, match=r"^target: .*it is closed"):
+        sine(0.1).save(file)
