@@ -6,16 +6,15 @@ import asyncio
 from collections.abc import Mapping
 from functools import partial
 
-from toccata.server import routes_cog
 from toccata.server.async_store import AsyncStore
 from toccata.server.config import ServerSettings
 from toccata.server.owed import paid
 from toccata.server.store import COG, Prediction
-from toccata.server.views import Address, Output, prediction_json
+from toccata.server.views import COG_VERSION, Address, Output, cog_json, prediction_json
 from toccata.server.webhooks import Hook, Post, Webhooks
 
 WEBHOOK_DRAIN_S = 5.0
-COG_AGENT = f"cog-worker/{routes_cog.COG_VERSION}"
+COG_AGENT = f"cog-worker/{COG_VERSION}"
 # Before a Cog container tells the end of a prediction again.
 COG_RETRIES_S = tuple(0.1 * 2**n for n in range(12))
 
@@ -56,7 +55,7 @@ class Announcer:
         events = frozenset(prediction.webhook_events)
         hook = Hook(prediction.webhook, events, prediction.trace or {})
         if prediction.api == COG:  # where a single output is no event
-            body = routes_cog.cog_json(prediction, data)
+            body = cog_json(prediction, data)
             self._cog.notify(prediction.id, hook, event, body)
             return
         body = prediction_json(prediction, Address(prediction.base), data)

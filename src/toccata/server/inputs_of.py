@@ -22,11 +22,10 @@ from toccata.models import hub
 from toccata.models.registry import KNOWN
 from toccata.server.async_store import AsyncStore
 from toccata.server.config import ServerSettings
-from toccata.server.ids import new_key
 from toccata.server.outside import MAX_URL_CHARACTERS
 from toccata.server.quota import UploadQuota
 from toccata.server.storage import AsyncStorage
-from toccata.server.store import Prediction, Store, StoredFile
+from toccata.server.store import Prediction, Store, StoredFile, new_key
 from toccata.server.versions import COUNT, VERSIONS
 
 Fetch = Callable[[str, Path], Awaitable[Path]]

@@ -9,8 +9,8 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from toccata.server.ids import new_id
 from toccata.server.json_text import JSONResponse
+from toccata.server.store import new_id
 from toccata.server.trusted_prefix import route_path
 
 log = logging.getLogger("toccata.server.requests")

@@ -28,7 +28,6 @@ from toccata.server.async_store import AsyncStore
 from toccata.server.beside import Tasks
 from toccata.server.config import ServerSettings
 from toccata.server.finishing import Deliver, Finishing
-from toccata.server.ids import new_id, new_key
 from toccata.server.jobs import Message
 from toccata.server.journal import ENDS, MAX_ATTEMPTS, Journal, OnChange
 from toccata.server.line import Line
@@ -44,6 +43,8 @@ from toccata.server.store import (
     AlreadyExistsError,
     Prediction,
     StoreError,
+    new_id,
+    new_key,
 )
 from toccata.server.supervisor import FAILED as SETUP_FAILED
 from toccata.server.supervisor import LOST, READY, Supervisor, Work

@@ -23,23 +23,19 @@ from toccata.server.cog_requests import Ask, CogRefusal, json_object, read_ask
 from toccata.server.json_text import JSONResponse
 from toccata.server.outputs import output_data
 from toccata.server.predictions import QueueFullError
-from toccata.server.store import COG, PROCESSING, STARTING, AlreadyExistsError, Prediction, iso
+from toccata.server.store import COG, AlreadyExistsError, Prediction, iso
 from toccata.server.supervisor import FAILED, READY, STOPPED
 from toccata.server.trusted_prefix import PREFIX
 from toccata.server.validation import CogInvalid, Problem
 from toccata.server.versions import VERSIONS, openapi
-from toccata.server.views import Address, Output, prediction_json
+from toccata.server.views import COG_VERSION, cog_json
 
 log = logging.getLogger(__name__)
 
-COG_VERSION = "0.16.12"
 VERSION = VERSIONS["7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"]
 LOOK_S = 0.25
 MAX_TRACE_STATE = 512
 _TRACE_PARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_SHOWN_AS_THEY_ARE = (
-    "input", "id", "created_at", "started_at", "completed_at", "logs", "error",
-)  # fmt: skip
 
 api = APIRouter(dependencies=[Depends(authorize)])
 open_api = APIRouter()
@@ -127,22 +123,6 @@ async def cancel(request: Request, prediction_id: str) -> JSONResponse:
         return JSONResponse({}, 404)
     await parts(request).predictions.cancel(prediction_id)
     return JSONResponse({})
-
-
-def cog_json(prediction: Prediction, data: Output | None) -> dict[str, Any]:
-    """A prediction as a container shows it, nulls among it. `data`: its output as a data URI.
-
-    A container starts what it accepts at once, so it has no word for one that is about to start.
-    """
-    shown = prediction_json(prediction, Address(prediction.base), data)
-    predict_s = prediction.metrics.get("predict_time")
-    return {
-        **{name: shown[name] for name in _SHOWN_AS_THEY_ARE},
-        "version": None,
-        "status": PROCESSING if prediction.status == STARTING else prediction.status,
-        "output": prediction.delivered or shown["output"],
-        "metrics": None if predict_s is None else {"predict_time": predict_s},
-    }
 
 
 async def _shown(request: Request, prediction: Prediction) -> dict[str, Any]:

@@ -26,9 +26,8 @@ from toccata.server.answers import (
     stored_response,
 )
 from toccata.server.cursors import cursor_of, cursor_to
-from toccata.server.ids import new_key
 from toccata.server.json_text import MAX_DEPTH, JsonError, JSONResponse, read_json, text_problem
-from toccata.server.store import StoredFile
+from toccata.server.store import StoredFile, new_key
 from toccata.server.views import file_json, page_json
 
 MOST_BYTES = 100 * 2**20

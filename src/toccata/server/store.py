@@ -6,6 +6,8 @@ answered, and a terminal status never changes again.
 
 from __future__ import annotations
 
+import base64
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -26,6 +28,16 @@ SUCCEEDED, FAILED, CANCELED, ABORTED = "succeeded", "failed", "canceled", "abort
 OPEN = (STARTING, PROCESSING)
 REPLICATE, COG = "replicate", "cog"
 DAMAGED = ("malformed", "not a database")  # as SQLite says it
+
+
+def new_id() -> str:
+    """26 letters and digits, as the hosted service's are."""
+    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+
+
+def new_key() -> str:
+    """Not to be guessed: whoever knows an address that holds it may use it."""
+    return secrets.token_urlsafe(32)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from toccata.generation.schema import ENCODE_DECODE, EXTENDED, HOSTED, Field, Schema
 
-COG_VERSION = "0.8.6"
+_HOSTED_COG_VERSION = "0.8.6"
 
 # Names that the owner of the hosted model had, or has elsewhere.
 _OWNERS = {"facebookresearch": "meta", "joehoover": "meta", "facebook": "meta"}
@@ -108,7 +108,7 @@ def version_json(version: Version) -> dict[str, Any]:
     return {
         "id": version.id,
         "created_at": version.created_at,
-        "cog_version": COG_VERSION,
+        "cog_version": _HOSTED_COG_VERSION,
         "openapi_schema": openapi(version),
     }
 

@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from toccata.server.store import Prediction, StoredFile, iso
+from toccata.server.store import PROCESSING, STARTING, Prediction, StoredFile, iso
+
+# The version of Cog whose container API is served.
+COG_VERSION = "0.16.12"
+_SHOWN_AS_THEY_ARE = (
+    "input", "id", "created_at", "started_at", "completed_at", "logs", "error",
+)  # fmt: skip
 
 # What players and clients know best; the standard library says audio/x-wav.
 AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg"}
@@ -119,3 +125,19 @@ def problem(status: int, detail: str, title: str | None = None) -> Mapping[str, 
 
 def _time(seconds: float | None) -> str | None:
     return None if seconds is None else iso(seconds)
+
+
+def cog_json(prediction: Prediction, data: Output | None) -> dict[str, Any]:
+    """A prediction as a container shows it, nulls among it. `data`: its output as a data URI.
+
+    A container starts what it accepts at once, so it has no word for one that is about to start.
+    """
+    shown = prediction_json(prediction, Address(prediction.base), data)
+    predict_s = prediction.metrics.get("predict_time")
+    return {
+        **{name: shown[name] for name in _SHOWN_AS_THEY_ARE},
+        "version": None,
+        "status": PROCESSING if prediction.status == STARTING else prediction.status,
+        "output": prediction.delivered or shown["output"],
+        "metrics": None if predict_s is None else {"predict_time": predict_s},
+    }
