@@ -17,13 +17,15 @@ import httpx2
 import pytest
 
 from tests.server import fake_worker, postgres
-from toccata.server import async_store, patience, predictions, storage
 from toccata.server.app import create_app
 from toccata.server.config import ServerSettings
-from toccata.server.database import connect
-from toccata.server.predictions import Predictions
+from toccata.server.predictions import lifecycle as predictions
+from toccata.server.predictions import retries
+from toccata.server.predictions.lifecycle import Predictions
 from toccata.server.program import Program
-from toccata.server.tables import METADATA
+from toccata.server.storage import async_repository, blobs
+from toccata.server.storage.database import connect
+from toccata.server.storage.tables import METADATA
 from toccata.settings import Settings
 
 if TYPE_CHECKING:
@@ -144,9 +146,9 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     from tests.server.puppet import Puppet, acting
 
     monkeypatch.setattr(predictions, "Supervisor", Puppet)
-    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.0)
-    monkeypatch.setattr(async_store, "POOL", 1)
-    monkeypatch.setattr(storage, "NUM_THREADS", 1)
+    monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(async_repository, "POOL", 1)
+    monkeypatch.setattr(blobs, "NUM_THREADS", 1)
 
     def run(act: Act, slots: int = 1, queue: int = 10, crashed: bool = False) -> None:
         async def whole() -> None:

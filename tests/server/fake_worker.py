@@ -21,8 +21,8 @@ import numpy as np
 from toccata.audio.waveform import Waveform
 from toccata.generation.clip import Clip
 from toccata.generation.schema import ENCODE_DECODE
-from toccata.server.jobs import Pipe, out_name, receive, seeds_of, send
-from toccata.server.live import LiveFiles
+from toccata.server.worker.live_audio import LiveFiles
+from toccata.server.worker.protocol import Pipe, out_name, receive, seeds_of, send
 from toccata.settings import Settings
 
 RATE_HZ = 8000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from toccata.server.jobs import Pipe, send
+from toccata.server.worker.protocol import Pipe, send
 from toccata.settings import Settings
 
 WORDS = 500

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from tests.server.conftest import SEED_VERSION
-from toccata.server.async_store import AsyncStore
 from toccata.server.config import ServerSettings
-from toccata.server.jobs import Job, Message
-from toccata.server.predictions import Predictions
-from toccata.server.quota import UploadQuota
-from toccata.server.storage import AsyncStorage, Storage
-from toccata.server.store import Prediction, Store
-from toccata.server.supervisor import LOST, READY, STARTING, STOPPED
+from toccata.server.predictions.lifecycle import Predictions
+from toccata.server.predictions.quota import UploadQuota
+from toccata.server.storage.async_repository import AsyncStore
+from toccata.server.storage.blobs import AsyncStorage, Storage
+from toccata.server.storage.repository import Prediction, Store
 from toccata.server.versions import VERSIONS
 from toccata.server.views import Output
+from toccata.server.worker.protocol import Job, Message
+from toccata.server.worker.supervisor import LOST, READY, STARTING, STOPPED
 from toccata.settings import Settings
 
 AUDIO = "https://example.org/song.wav"

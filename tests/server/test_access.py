@@ -17,10 +17,10 @@ import pytest
 
 from tests.server.conftest import SEED_VERSION, Serve, Served
 from toccata.errors import CheckpointError, InputError
+from toccata.server.api.auth import Tokens
+from toccata.server.api.replicate.file_routes import _plain_name
 from toccata.server.app import check_start
-from toccata.server.auth import Tokens
 from toccata.server.config import ServerSettings, read_server
-from toccata.server.routes_files import _plain_name
 from toccata.server.views import Address
 from toccata.settings import Settings
 
@@ -281,7 +281,7 @@ def test_audio_from_where_it_must_not_come_fails_the_prediction(served: Served, 
 
 
 def test_old_predictions_are_wiped_but_known(serve: Serve) -> None:
-    from toccata.server.housekeeping import tidy
+    from toccata.server.predictions.retention import tidy
 
     served = serve(retention_s=60.0)
     ended = served.until(served.create()["id"])

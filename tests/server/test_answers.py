@@ -13,14 +13,14 @@ import pytest
 
 from tests.server.conftest import Serve, Served
 from toccata.errors import InputError
-from toccata.server.announcing import _as_cog
+from toccata.server.api.cog.cog_outputs import _inside
 from toccata.server.app import check_start
-from toccata.server.cog_outputs import _inside
 from toccata.server.config import ServerSettings, read_server
-from toccata.server.outside import _headers
-from toccata.server.store import Store
+from toccata.server.outbound import _headers
+from toccata.server.predictions.webhook_events import _as_cog
+from toccata.server.predictions.webhooks import _encoded
+from toccata.server.storage.repository import Store
 from toccata.server.views import without_paths
-from toccata.server.webhooks import _encoded
 from toccata.settings import Settings
 
 
@@ -63,7 +63,7 @@ def test_a_failed_prediction_names_no_folder(served: Served, tmp_path: Path) -> 
 
 
 def test_uploads_are_listed_in_pages(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toccata.server.routes_files.LISTED", 2)
+    monkeypatch.setattr("toccata.server.api.replicate.file_routes.LISTED", 2)
     ids = [
         served.client.post("/v1/files", files={"content": (f"{n}.wav", b"1")}).json()["id"]
         for n in range(5)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from toccata.server import blame
+from toccata.server.worker import blame
 
 
 @pytest.fixture

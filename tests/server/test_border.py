@@ -14,10 +14,10 @@ import pytest
 
 from tests.server.cog_client import ready
 from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served, serving
-from toccata.server import routes_models
+from toccata.server.api.replicate import model_routes
 from toccata.server.config import ServerSettings
-from toccata.server.json_text import MAX_DEPTH, JsonError, encodable, read_json
-from toccata.server.store import Store, StoredFile, StoreError
+from toccata.server.storage.repository import Store, StoredFile, StoreError
+from toccata.server.strict_json import MAX_DEPTH, JsonError, encodable, read_json
 from toccata.settings import Settings
 
 TOKEN = "t0ken-of-mine"
@@ -213,7 +213,7 @@ def test_an_accident_is_told_as_a_problem_with_an_id(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("of an inner secret")
 
-    monkeypatch.setattr(routes_models, "page_json", broken)
+    monkeypatch.setattr(model_routes, "page_json", broken)
     answer = served.client.get("/v1/models")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"

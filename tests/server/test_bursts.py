@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
-from toccata.server import outside
+from toccata.server import outbound
 
 BODY: dict[str, Any] = {
     "version": SEED_VERSION, "input": {"prompt": "slow 1", "duration": 1},
@@ -101,7 +101,7 @@ def test_slow_names_hold_up_no_other_threads(monkeypatch: pytest.MonkeyPatch) ->
         return []
 
     async def act() -> None:
-        backend = outside._CheckedBackend(allow_private=True)
+        backend = outbound._CheckedBackend(allow_private=True)
         monkeypatch.setattr(socket, "getaddrinfo", slow)
         looked_up = [asyncio.create_task(backend._checked("a.slow", 80)) for _ in range(100)]
         await asyncio.sleep(0.1)

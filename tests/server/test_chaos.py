@@ -21,8 +21,8 @@ import httpx2
 import pytest
 
 from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
-from toccata.server import supervisor
-from toccata.server.supervisor import READY
+from toccata.server.worker import supervisor
+from toccata.server.worker.supervisor import READY
 
 ROOT = Path(__file__).parents[2]
 ENDS = ("succeeded", "failed", "canceled", "aborted")

@@ -16,8 +16,8 @@ import soundfile
 
 from tests.server.cog_client import ASYNC, KEYS, begin, body, health, ready, run, wait_until
 from tests.server.conftest import SEED_VERSION, Serve, Served
-from toccata.server import supervisor
 from toccata.server.versions import VERSIONS, openapi
+from toccata.server.worker import supervisor
 
 CAPACITY = {
     "detail": "Already running a prediction",

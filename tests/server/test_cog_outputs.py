@@ -16,7 +16,7 @@ import pytest
 
 from tests.server.cog_client import KEYS, begin, body, health, ready, run, wait_until
 from tests.server.conftest import SEED_VERSION, Serve, Served, serving
-from toccata.server import cog_outputs
+from toccata.server.api.cog import cog_outputs
 from toccata.server.config import ServerSettings, read_server
 from toccata.settings import Settings
 
@@ -240,7 +240,7 @@ def silent() -> Iterator[str]:
 def test_uploads_that_hang_stop_nobody_else(
     serve: Serve, silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toccata.server.predictions.MAX_STORING", 1)
+    monkeypatch.setattr("toccata.server.predictions.lifecycle.MAX_STORING", 1)
     monkeypatch.setattr(cog_outputs, "MAX_UPLOADS_PER_OWNER", 2)
     served = ready(serve(slots=1, allow_private=True))
     for number in range(5):

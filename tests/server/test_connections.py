@@ -17,16 +17,16 @@ import pytest
 
 from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
 from toccata.server import program
-from toccata.server.bodies import FREE_BYTES, BodyLimits, client_of
-from toccata.server.connections import (
+from toccata.server.api.body_limits import FREE_BYTES, BodyLimits, client_of
+from toccata.server.api.connections import (
     RESERVED_FILES,
     Complaints,
     Limits,
     OncePerMinute,
     connection_limit,
 )
-from toccata.server.quota import QuotaError, UploadQuota
-from toccata.server.store import StoredFile
+from toccata.server.predictions.quota import QuotaError, UploadQuota
+from toccata.server.storage.repository import StoredFile
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /v1/predictions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -15,7 +15,7 @@ from tests.server.postgres import Postgres
 from toccata.errors import InputError, MissingExtraError
 from toccata.server.app import check_start, create_app
 from toccata.server.config import ServerSettings
-from toccata.server.store import Store
+from toccata.server.storage.repository import Store
 from toccata.settings import Settings
 
 SECRET = "t0psecret"

@@ -22,7 +22,9 @@ import httpx2
 import pytest
 
 from tests.server.conftest import PATIENCE_S, Serve, Served
-from toccata.server import health, patience, predictions, supervisor
+from toccata.server.predictions import lifecycle, retries
+from toccata.server.storage import readiness
+from toccata.server.worker import supervisor
 
 FAULT_S = (0.05, 0.6)
 NUM_FAULTS = 24
@@ -129,9 +131,9 @@ def test_nothing_is_lost_whatever_goes_wrong(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module, name, value in (
-        (health, "LOOK_S", 0.2), (supervisor, "PAUSES_S", (0.0,)), (supervisor, "WATCH_S", 0.1),
-        (supervisor, "HEARTBEAT_TIMEOUT_S", 5.0), (patience, "FIRST_PAUSE_S", 0.05),
-        (patience, "MAX_PAUSE_S", 0.2), (predictions, "BLOCKED_S", 0.2),
+        (readiness, "LOOK_S", 0.2), (supervisor, "PAUSES_S", (0.0,)), (supervisor, "WATCH_S", 0.1),
+        (supervisor, "HEARTBEAT_TIMEOUT_S", 5.0), (retries, "FIRST_PAUSE_S", 0.05),
+        (retries, "MAX_PAUSE_S", 0.2), (lifecycle, "BLOCKED_S", 0.2),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
     served, chance = serve(), random.Random(7)

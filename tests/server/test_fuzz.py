@@ -21,8 +21,8 @@ from tests.server.cog_client import ready
 from tests.server.conftest import SEED_VERSION, Served, serving
 from tests.server.test_openapi import NoOutside
 from toccata.server import app
+from toccata.server.api.openapi import OPERATIONS
 from toccata.server.config import ServerSettings
-from toccata.server.openapi import OPERATIONS
 from toccata.settings import Settings
 
 EXAMPLES, EXAMPLES_OF_BODIES = 20, 80

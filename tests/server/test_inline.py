@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from tests.server.conftest import SEED_VERSION, Serve, Served
-from tests.server.test_store import prediction
+from tests.server.test_repository import prediction
 from toccata.errors import InputError
 from toccata.server.config import ServerSettings
-from toccata.server.housekeeping import tidy
-from toccata.server.inputs_of import SLICE, _decode_into
-from toccata.server.storage import Storage
-from toccata.server.store import Prediction, Store
+from toccata.server.predictions.prediction_inputs import SLICE, _decode_into
+from toccata.server.predictions.retention import tidy
+from toccata.server.storage.blobs import Storage
+from toccata.server.storage.repository import Prediction, Store
 
 AUDIO = bytes(range(256)) * 4 * 2**10  # 1 MiB
 ENCODE_DECODE: dict[str, Any] = {"model_version": "encode-decode"}

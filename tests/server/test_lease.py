@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.test_store import prediction
+from tests.server.test_repository import prediction
 from toccata.errors import InputError
-from toccata.server import lease
-from toccata.server.lease import SupersededError
-from toccata.server.store import FAILED, Store
+from toccata.server.storage import lease
+from toccata.server.storage.lease import SupersededError
+from toccata.server.storage.repository import FAILED, Store
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.server.puppet import Play, Stage
-from toccata.server.store import Store, StoreError
+from toccata.server.storage.repository import Store, StoreError
 
 
 def test_the_database_does_not_answer_for_a_while(play: Play) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from toccata.errors import CancelledError
-from toccata.server.memory_budget import MemoryBudget
+from toccata.server.worker.memory_budget import MemoryBudget
 
 
 def test_jobs_wait_for_memory_and_never_hold_more_than_there_is() -> None:

@@ -21,9 +21,9 @@ from tests.server.cog_client import ready
 from tests.server.conftest import Served, serving
 from toccata.errors import ToccataError
 from toccata.server import app
+from toccata.server.api.openapi import OPERATIONS
 from toccata.server.config import ServerSettings
-from toccata.server.openapi import OPERATIONS
-from toccata.server.outside import Answer
+from toccata.server.outbound import Answer
 from toccata.settings import Settings
 
 TOKEN = "r8_of_these_tests"

@@ -23,12 +23,14 @@ from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
 from tests.server.postgres import Postgres
 from tests.server.puppet import Play, Stage
 from tests.server.test_chaos import Program, program
-from toccata.server import health, housekeeping, lease, storage, supervisor
 from toccata.server.config import ServerSettings
-from toccata.server.housekeeping import keep_tidy
-from toccata.server.storage import Storage
-from toccata.server.store import Store
-from toccata.server.webhooks import Hook, Webhooks
+from toccata.server.predictions import retention
+from toccata.server.predictions.retention import keep_tidy
+from toccata.server.predictions.webhooks import Hook, Webhooks
+from toccata.server.storage import blobs, lease, readiness
+from toccata.server.storage.blobs import Storage
+from toccata.server.storage.repository import Store
+from toccata.server.worker import supervisor
 
 AT_ONCE_S = 2.0  # long for an answer that waits for nothing, on a busy machine
 
@@ -51,8 +53,8 @@ def ready(served: Served) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "LOOK_S", 0.05)
-    monkeypatch.setattr(health, "RENEW_S", 0.1)
+    monkeypatch.setattr(readiness, "LOOK_S", 0.05)
+    monkeypatch.setattr(readiness, "RENEW_S", 0.1)
     monkeypatch.setattr(supervisor, "WATCH_S", 0.05)
     monkeypatch.setattr(supervisor, "PAUSES_S", (0.0,))
 
@@ -229,7 +231,7 @@ def test_a_storage_that_takes_no_files_is_noticed(serve: Serve, tmp_path: Path) 
 
 
 def test_the_storage_hangs(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "PING_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(blobs, "PING_TIMEOUT_S", 0.2)
     served, free = serve(), threading.Event()
     files = served.app.state.parts.storage.blocking._files
     opened, there = files.open, files.exists
@@ -259,8 +261,8 @@ def test_tidying_goes_on_after_any_error(
         calls.append(arguments[-1])
         raise KeyError("a library's own error")
 
-    monkeypatch.setattr(housekeeping, "tidy", tidy)
-    monkeypatch.setattr(housekeeping, "EVERY_S", 0.0)
+    monkeypatch.setattr(retention, "tidy", tidy)
+    monkeypatch.setattr(retention, "EVERY_S", 0.0)
 
     async def act() -> None:
         store: Any = None
@@ -474,7 +476,7 @@ def test_storage_tells_what_failed_only_to_the_log(
     kept = Storage(str(tmp_path / "files"))
     (tmp_path / "files" / "outputs").write_bytes(b"")  # where a folder is to be
     (tmp_path / "made").write_bytes(b"music")
-    with caplog.at_level(logging.ERROR), pytest.raises(storage.StorageError) as caught:
+    with caplog.at_level(logging.ERROR), pytest.raises(blobs.StorageError) as caught:
         kept.put("outputs/x/out.wav", tmp_path / "made")
     assert str(tmp_path) not in str(caught.value)
     assert str(tmp_path) in caplog.text

@@ -20,14 +20,14 @@ from starlette.datastructures import Headers
 from tests.server.conftest import Serve
 from tests.server.test_page import Served, process
 from toccata.errors import InputError
-from toccata.server.login_limit import (
+from toccata.server.ui.login_limit import (
     MAX_FAILURES,
     MAX_FAILURES_PER_ADDRESS,
     WINDOW_S,
     LoginLimit,
 )
-from toccata.server.page_files import BLOCK_BYTES, MAX_FILES_PER_UPLOAD, Held, PageFiles
-from toccata.server.page_uploads import UploadRefused, Uploads
+from toccata.server.ui.page_files import BLOCK_BYTES, MAX_FILES_PER_UPLOAD, Held, PageFiles
+from toccata.server.ui.page_uploads import UploadRefused, Uploads
 
 TOKEN = "secret-1"
 API = "/ui/gradio_api"

@@ -6,7 +6,7 @@ import ast
 import json
 import shlex
 
-from toccata.server.page_calls import curl_call, javascript_call, python_call
+from toccata.server.ui.page_calls import curl_call, javascript_call, python_call
 from toccata.server.versions import LATEST
 
 VERSION = LATEST["toccata/musicgen"]

@@ -10,7 +10,7 @@ import pytest
 from toccata.audio.files import write
 from toccata.audio.transforms import cut, resample
 from toccata.audio.waveform import Waveform
-from toccata.server.page_trim import Heard, follow, located
+from toccata.server.ui.page_trim import Heard, follow, located
 
 RATE_HZ = 44_100
 DURATION_S = 12.0

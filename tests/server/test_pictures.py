@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 
 from toccata.audio.waveform import Waveform
-from toccata.server.pictures import (
+from toccata.server.ui.pictures import (
     BACKGROUND,
     CLASS_ROWS,
     MEL_ROWS,

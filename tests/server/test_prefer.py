@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toccata.errors import InputError
-from toccata.server.prefer import parse_duration_s, read_timeout_s, wait_s
+from toccata.server.api.replicate.prefer import parse_duration_s, read_timeout_s, wait_s
 
 MOST_S = 55.0
 

@@ -13,9 +13,9 @@ import pytest
 from tests.server.conftest import PATIENCE_S, Serve
 from tests.server.puppet import AUDIO, Play, Stage
 from toccata.errors import AudioError
-from toccata.server.jobs import Job
-from toccata.server.storage import Storage, StorageError
-from toccata.server.store import StoredFile
+from toccata.server.storage.blobs import Storage, StorageError
+from toccata.server.storage.repository import StoredFile
+from toccata.server.worker.protocol import Job
 
 
 def test_the_worker_dies_while_audio_is_brought(play: Play) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 
 from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
-from toccata.server.store import Store
+from toccata.server.storage.repository import Store
 
 AT_ONCE_S = 1.5
 

@@ -15,12 +15,12 @@ import pytest
 from tests.server import fake_worker, odd_workers
 from tests.server.conftest import PATIENCE_S, Serve
 from toccata.errors import InputError
-from toccata.server import supervisor as module
-from toccata.server.alone import only_server
 from toccata.server.app import check_start, create_app
 from toccata.server.config import ServerSettings
-from toccata.server.jobs import Job, Message
-from toccata.server.supervisor import LOST, READY, STARTING, STOPPED, Supervisor
+from toccata.server.storage.instance_lock import only_server
+from toccata.server.worker import supervisor as module
+from toccata.server.worker.protocol import Job, Message
+from toccata.server.worker.supervisor import LOST, READY, STARTING, STOPPED, Supervisor
 from toccata.settings import Settings
 
 

@@ -13,8 +13,14 @@ from hypothesis import strategies as st
 from toccata.errors import InputErrors
 from toccata.generation.inputs import check, checked
 from toccata.generation.schema import HOSTED, Field, Schema
-from toccata.server import validation
-from toccata.server.validation import CogInvalid, InvalidRequest, Problem, coerce, validate
+from toccata.server.api.replicate import validation
+from toccata.server.api.replicate.validation import (
+    CogInvalid,
+    InvalidRequest,
+    Problem,
+    coerce,
+    validate,
+)
 from toccata.server.versions import LATEST, VERSIONS, Version
 
 SEED = VERSIONS["7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"]

@@ -14,8 +14,8 @@ import httpx2
 import pytest
 
 from tests.server.conftest import Serve, Served
-from toccata.server.housekeeping import tidy
-from toccata.server.storage import StorageError
+from toccata.server.predictions.retention import tidy
+from toccata.server.storage.blobs import StorageError
 
 
 def create(served: Served, headers: dict[str, str] | None = None, **given: Any) -> dict[str, Any]:

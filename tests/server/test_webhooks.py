@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from toccata.errors import GenerationError, InputError
-from toccata.server import webhooks
-from toccata.server.webhooks import Hook, Webhooks, new_secret, signature_headers
+from toccata.server.predictions import webhooks
+from toccata.server.predictions.webhooks import Hook, Webhooks, new_secret, signature_headers
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 URL = "https://user:password@hooks.example/path?token=hidden"

@@ -18,8 +18,8 @@ from tests.fakes import SineCodec, fake_model
 from toccata.generation.clip import Clip
 from toccata.generation.pipeline import Toccata
 from toccata.generation.schema import MAX_SEED
-from toccata.server.jobs import Job, Message, seeds_of
-from toccata.server.worker import Worker, run
+from toccata.server.worker.main import Worker, run
+from toccata.server.worker.protocol import Job, Message, seeds_of
 from toccata.settings import Settings, wait_as_by_default
 
 RATE_HZ = 16_000  # mp3 has no rate as low as the fake's
@@ -142,8 +142,8 @@ def test_a_hang_before_the_first_step_or_after_the_last_is_told(
     worker, ear = working
     hung = threading.Event()
     monkeypatch.setattr(owner, stage, lambda *_, **__: hung.wait(60))
-    monkeypatch.setattr("toccata.server.worker.UNSEEN_S", -1000.0)  # as if so long had passed
-    monkeypatch.setattr("toccata.server.worker.ALIVE_S", 0.01)
+    monkeypatch.setattr("toccata.server.worker.main.UNSEEN_S", -1000.0)  # as if so long had passed
+    monkeypatch.setattr("toccata.server.worker.main.ALIVE_S", 0.01)
     worker._threads.submit(worker._make, job(tmp_path / "one"))
     worker.say_alive()
     deadline_s = time.monotonic() + 30
@@ -220,9 +220,9 @@ def test_a_workers_threads_wait_passively(monkeypatch: pytest.MonkeyPatch) -> No
         seen.append(str(code))
 
     monkeypatch.setattr(Worker, "prepare", prepare)
-    monkeypatch.setattr("toccata.server.worker.signal.signal", lambda *_: None)
-    monkeypatch.setattr("toccata.server.worker.os.nice", lambda _: None)
-    monkeypatch.setattr("toccata.server.worker.os._exit", leave)
+    monkeypatch.setattr("toccata.server.worker.main.signal.signal", lambda *_: None)
+    monkeypatch.setattr("toccata.server.worker.main.os.nice", lambda _: None)
+    monkeypatch.setattr("toccata.server.worker.main.os._exit", leave)
     run(Ear(), Settings())
     assert seen == ["PASSIVE", "0"]
     wait_as_by_default(os.environ)  # not monkeypatch's to undo: it was set by what is tested

@@ -18,44 +18,40 @@ from toccata import __version__
 from toccata.errors import ToccataError
 from toccata.models.lora_names import existing, parse
 from toccata.models.registry import find_folder
-from toccata.server import (
-    routes_cog,
-    routes_files,
-    routes_models,
-    routes_ops,
-    routes_predictions,
-)
-from toccata.server.alone import only_server
-from toccata.server.announcing import Announcer
-from toccata.server.answers import Parts, ProblemError
-from toccata.server.async_store import AsyncStore
-from toccata.server.auth import Tokens
-from toccata.server.beside import beside
-from toccata.server.bodies import BodyLimits
-from toccata.server.cog_outputs import CogOutputs
-from toccata.server.cog_requests import CogRefusal
+from toccata.server.api import health_routes
+from toccata.server.api.auth import Tokens
+from toccata.server.api.body_limits import BodyLimits
+from toccata.server.api.cog import cog_routes
+from toccata.server.api.cog.cog_outputs import CogOutputs
+from toccata.server.api.cog.cog_requests import CogRefusal
+from toccata.server.api.dependencies import Parts, ProblemError
+from toccata.server.api.docs_page import docs_html
+from toccata.server.api.middleware import RateLimits, RequestLog
+from toccata.server.api.openapi import describe
+from toccata.server.api.path_prefix import PathPrefix, PublicHost
+from toccata.server.api.replicate import file_routes, model_routes, prediction_routes
+from toccata.server.api.replicate.validation import InvalidRequest
+from toccata.server.api.request_guard import Guard
+from toccata.server.background import beside
 from toccata.server.config import ServerSettings
-from toccata.server.docs_page import docs_html
-from toccata.server.guard import Guard
-from toccata.server.health import Health
-from toccata.server.housekeeping import keep_tidy
-from toccata.server.json_text import JSONResponse
-from toccata.server.metrics import Metrics
-from toccata.server.middleware import RateLimits, RequestLog
-from toccata.server.openapi import describe
-from toccata.server.outside import Outside, OutsidePolicy
-from toccata.server.owed import tell_all
-from toccata.server.page_files import PageFiles
-from toccata.server.page_files import keep_tidy as tidy_page
-from toccata.server.predictions import Predictions
-from toccata.server.quota import UploadQuota
-from toccata.server.storage import AsyncStorage, Storage
-from toccata.server.store import Prediction, Store, StoreError
-from toccata.server.supervisor import Work
-from toccata.server.trusted_prefix import PathPrefix, PublicHost
-from toccata.server.validation import InvalidRequest
+from toccata.server.outbound import Outside, OutsidePolicy
+from toccata.server.predictions.lifecycle import Predictions
+from toccata.server.predictions.metrics import Metrics
+from toccata.server.predictions.pending_webhooks import tell_all
+from toccata.server.predictions.quota import UploadQuota
+from toccata.server.predictions.retention import keep_tidy
+from toccata.server.predictions.webhook_events import Announcer
+from toccata.server.predictions.webhooks import new_secret
+from toccata.server.storage.async_repository import AsyncStore
+from toccata.server.storage.blobs import AsyncStorage, Storage
+from toccata.server.storage.instance_lock import only_server
+from toccata.server.storage.readiness import Health
+from toccata.server.storage.repository import Prediction, Store, StoreError
+from toccata.server.strict_json import JSONResponse
+from toccata.server.ui.page_files import PageFiles
+from toccata.server.ui.page_files import keep_tidy as tidy_page
 from toccata.server.views import Output, problem
-from toccata.server.webhooks import new_secret
+from toccata.server.worker.supervisor import Work
 
 log = logging.getLogger(__name__)
 
@@ -76,12 +72,12 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
         lifespan=_lifespan(settings, work),
     )
     for prefix in PREFIXES:
-        for routes in (routes_predictions.api, routes_models.api, routes_files.api):
+        for routes in (prediction_routes.api, model_routes.api, file_routes.api):
             app.include_router(routes, prefix=prefix, include_in_schema=prefix == "/v1")
-    app.include_router(routes_predictions.open_api)
-    app.include_router(routes_ops.ops)
-    app.include_router(routes_cog.api)
-    app.include_router(routes_cog.open_api)
+    app.include_router(prediction_routes.open_api)
+    app.include_router(health_routes.ops)
+    app.include_router(cog_routes.api)
+    app.include_router(cog_routes.open_api)
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(CogRefusal, _cog_refusal)
     app.add_exception_handler(InvalidRequest, _invalid)
@@ -101,7 +97,7 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
         return HTMLResponse(docs_html(app.openapi()))
 
     if settings.page:
-        from toccata.server.page import mount
+        from toccata.server.ui.page import mount
 
         mount(
             app, lambda: cast(Parts, app.state.parts), _page_files(settings), bool(settings.tokens)

@@ -16,10 +16,10 @@ from typing import Any, cast
 import uvicorn
 from fastapi import FastAPI
 
+from toccata.server.api.connections import Complaints, Limits, build, connection_limit, quiet_logs
+from toccata.server.api.path_prefix import TrustedProxy
 from toccata.server.config import ServerSettings
-from toccata.server.connections import Complaints, Limits, build, connection_limit, quiet_logs
-from toccata.server.predictions import Predictions
-from toccata.server.trusted_prefix import TrustedProxy
+from toccata.server.predictions.lifecycle import Predictions
 
 # For answers that are being written; streams of what was not finished do not end by themselves.
 LAST_WORDS_S = 1

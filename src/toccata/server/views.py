@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from toccata.server.store import PROCESSING, STARTING, Prediction, StoredFile, iso
+from toccata.server.storage.repository import PROCESSING, STARTING, Prediction, StoredFile, iso
 
 # The version of Cog whose container API is served.
 COG_VERSION = "0.16.12"

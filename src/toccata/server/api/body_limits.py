@@ -1,0 +1,158 @@
+"""How large a request body may be, and how much of all bodies may be in flight at once.
+
+A body counts from the moment at which a route reads it, so after the token has been checked, until
+it is answered: as much of it as has come, whatever its head says. One client has half of a budget
+at most. Files go to the disk and have a budget of their own; JSON is held in memory.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from toccata.server.strict_json import JSONResponse
+
+MAX_BODY_BYTES = 101 * 2**20
+MEMORY_BYTES = 256 * 2**20
+DISK_BYTES = 2 * 2**30
+# A body up to this size is not counted, so that small requests pass when the budget is used up. As
+# many as there may be connections are 160 MB.
+FREE_BYTES = 16 * 2**10
+RETRY_S = "5"
+
+
+class BodyRefused(Exception):
+    """A body is too large, or comes at a time when there is no room for it."""
+
+    def __init__(self, status: int, detail: str, **headers: str) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers = status, detail, headers
+
+
+@dataclass
+class Budget:
+    """Bytes of bodies that may be in flight, of all clients together; of one, half as many."""
+
+    max_bytes: int
+    taken: Counter[str] = field(default_factory=Counter)
+
+    def check(self, client: str, size_bytes: int) -> None:
+        """Raises BodyRefused if `client` may not have that many more now."""
+        is_full = self.taken.total() + size_bytes > self.max_bytes
+        if is_full or self.taken[client] + size_bytes > self.max_bytes // 2:
+            detail = "The server is busy with other large requests; try again in a few seconds"
+            headers = {"Retry-After": RETRY_S, "x-should-retry": "true"}
+            raise BodyRefused(503, detail, **headers)
+
+    def take(self, client: str, size_bytes: int) -> None:
+        """As `check`, and they are in flight."""
+        self.check(client, size_bytes)
+        self.taken[client] += size_bytes
+
+    def give_back(self, client: str, size_bytes: int) -> None:
+        self.taken[client] -= size_bytes
+        if not self.taken[client]:
+            del self.taken[client]
+
+
+@dataclass
+class _Share:
+    """What one request of `client` has of a budget."""
+
+    budget: Budget
+    client: str
+    declared: int
+    max_bytes: int
+    got: int = 0
+    taken: int = 0
+
+    def begin(self) -> None:
+        """Raises BodyRefused for what could not be taken in whole; nothing is taken yet."""
+        if self.declared > FREE_BYTES:
+            self.budget.check(self.client, self.declared)
+
+    def add(self, size_bytes: int) -> None:
+        self.got += size_bytes
+        if self.got > self.max_bytes:
+            raise too_large(self.max_bytes)
+        if self.got > FREE_BYTES:
+            self.budget.take(self.client, self.got - self.taken)
+            self.taken = self.got
+
+    def give_back(self) -> None:
+        if self.taken:
+            self.budget.give_back(self.client, self.taken)
+            self.taken = 0
+
+
+class BodyLimits:
+    """An ASGI middleware: 413 to a body that is too large, 503 to one there is no room for."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_bytes: int = MAX_BODY_BYTES,
+        memory_bytes: int = MEMORY_BYTES,
+        disk_bytes: int = DISK_BYTES,
+    ) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._memory, self._disk = Budget(memory_bytes), Budget(disk_bytes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        share = self._share(scope)
+        begun = False
+
+        async def receive_counted() -> Message:
+            nonlocal begun
+            if not begun:
+                begun = True
+                share.begin()
+            message = await receive()
+            share.add(len(message.get("body", b"")))
+            return message
+
+        try:
+            if share.declared > self._max_bytes:
+                raise too_large(self._max_bytes)
+            await self._app(scope, receive_counted, send)
+        except BodyRefused as refused:
+            await _answer(refused)(scope, receive, send)
+        finally:
+            share.give_back()
+
+    def _share(self, scope: Scope) -> _Share:
+        headers = dict(scope["headers"])
+        length = headers.get(b"content-length", b"0")
+        is_file = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
+        budget = self._disk if is_file else self._memory
+        declared = int(length) if length.isdigit() else 0
+        return _Share(budget, client_of(scope), declared, self._max_bytes)
+
+
+def client_of(scope: Scope) -> str:
+    """Whose request it is, as its address tells; a whole /64 network of IPv6 is one client."""
+    client: Any = scope.get("client")
+    address = str(client[0]) if client else ""
+    try:
+        return str(ipaddress.IPv6Network((address, 64), strict=False))
+    except ValueError:
+        return address
+
+
+def too_large(max_bytes: int) -> BodyRefused:
+    return BodyRefused(413, f"The body must be less than {max_bytes // 2**20}MB in size")
+
+
+def _answer(refused: BodyRefused) -> JSONResponse:
+    body = {"detail": refused.detail, "status": refused.status}
+    return JSONResponse(
+        body, refused.status, refused.headers, media_type="application/problem+json"
+    )

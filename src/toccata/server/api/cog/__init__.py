@@ -1,0 +1,1 @@
+"""The API of a Cog container, at the root."""

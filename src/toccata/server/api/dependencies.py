@@ -1,0 +1,160 @@
+"""What all routes share: the server's parts, the caller's address, errors, files with ranges."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, cast
+
+from fastapi import Request
+from starlette.requests import HTTPConnection
+from starlette.responses import Response, StreamingResponse
+
+from toccata.server.api.auth import MISSING, Tokens, token_of
+from toccata.server.api.byte_ranges import Validators, disposition, span_of
+from toccata.server.api.path_prefix import PREFIX
+from toccata.server.config import ServerSettings
+from toccata.server.predictions.lifecycle import Predictions
+from toccata.server.predictions.outputs import output_data
+from toccata.server.predictions.quota import UploadQuota
+from toccata.server.storage.async_repository import AsyncStore
+from toccata.server.storage.blobs import AsyncStorage
+from toccata.server.storage.readiness import Health
+from toccata.server.storage.repository import Prediction
+from toccata.server.strict_json import JsonError, JSONResponse, read_json
+from toccata.server.views import Address, content_type, prediction_json, problem
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What the server is made of; routes find it with `parts(request)`."""
+
+    settings: ServerSettings
+    store: AsyncStore
+    storage: AsyncStorage
+    predictions: Predictions
+    health: Health
+    tokens: Tokens
+    webhook_secret: str
+    quota: UploadQuota
+
+
+def parts(request: Request) -> Parts:
+    return cast(Parts, request.app.state.parts)
+
+
+class ProblemError(Exception):
+    """An answer that is an error; `body` is what the client gets."""
+
+    def __init__(self, status: int, body: dict[str, Any], **headers: str) -> None:
+        super().__init__(body.get("detail"))
+        self.status, self.body, self.headers = status, body, headers
+
+    def response(self) -> Response:
+        return JSONResponse(
+            self.body, self.status, headers=self.headers, media_type="application/problem+json"
+        )
+
+
+def refuse(status: int, detail: str, title: str | None = None) -> ProblemError:
+    return ProblemError(status, dict(problem(status, detail, title)))
+
+
+async def authorize(request: Request) -> None:
+    """Raises ProblemError for a request without a good token."""
+    refusal = parts(request).tokens.refusal(request.headers.get("authorization"))
+    if refusal is not None:
+        title = "Unauthenticated" if refusal == MISSING else None
+        raise refuse(401, refusal, title)
+
+
+def address(request: Request) -> Address:
+    """The public one if it is set, otherwise as this client wrote it."""
+    return address_at(request, parts(request).settings)
+
+
+def address_at(request: HTTPConnection, settings: ServerSettings) -> Address:
+    """`address` of a request, wherever in the app it is."""
+    public, url = settings.public_url, request.url
+    if public:
+        return Address(public.rstrip("/"))
+    return Address(f"{url.scheme}://{url.netloc}{request.scope.get(PREFIX, '')}")
+
+
+def owner_of(request: Request) -> str:
+    """Who makes a request, for fairness: a hash of the token, or of the address without tokens."""
+    return owner_at(request, parts(request).settings)
+
+
+def owner_at(request: HTTPConnection, settings: ServerSettings) -> str:
+    """`owner_of` a request, wherever in the app it is."""
+    host = request.client.host if request.client is not None else ""
+    token = token_of(request.headers.get("authorization")) if settings.tokens else None
+    return hashlib.sha256((token or host).encode()).hexdigest()
+
+
+async def shown(request: Request, prediction: Prediction) -> dict[str, Any]:
+    """A prediction in full, its output as the client takes it."""
+    data = await output_data(prediction, parts(request).storage)
+    return prediction_json(prediction, address(request), data)
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """The object in the body. Raises ProblemError for anything else."""
+    try:
+        body = read_json(await request.body())
+    except JsonError as error:
+        raise refuse(400, f"The request body is not JSON: {error}") from error
+    if not isinstance(body, dict):
+        raise refuse(400, "The request body must be a JSON object")
+    return body
+
+
+async def stored_response(
+    request: Request,
+    name: str,
+    *,
+    saved_as: str | None = None,
+    modified_at: float | None = None,
+    kind: str = "inline",
+) -> Response:
+    """A file of the storage, whole or the range that was asked for.
+
+    Args:
+        request: GET or HEAD, with the headers that say which part, and what the client has already.
+        name: Its name in the storage, under which the bytes never change.
+        saved_as: The file name that a browser proposes.
+        modified_at: When it was made, in seconds since 1970.
+        kind: inline, or attachment if it must not be shown.
+
+    Raises:
+        ProblemError: There is no such file.
+    """
+    try:
+        size = await parts(request).storage.size(name)
+    except FileNotFoundError as error:
+        raise refuse(404, "File not found") from error
+    known = Validators.of(name, size, modified_at)
+    headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, max-age=31536000, immutable"}
+    headers |= known.headers()
+    if known.is_known(request.headers):
+        return Response(status_code=304, headers=headers)
+    if saved_as is not None or kind != "inline":
+        headers["Content-Disposition"] = disposition(kind, saved_as or "download")
+    wanted = request.headers.get("range") if known.takes_range(request.headers) else None
+    return _part(request, name, headers, span_of(wanted, size), size)
+
+
+def _part(
+    request: Request, name: str, headers: dict[str, str], span: tuple[int, int] | None, size: int
+) -> Response:
+    start, end = span or (0, size)
+    if span is not None and start >= end:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
+    if span is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    headers["Content-Length"] = str(end - start)
+    status, kind = 200 if span is None else 206, content_type(name)
+    if request.method == "HEAD":
+        return Response(None, status, headers, kind)
+    return StreamingResponse(parts(request).storage.blocks(name, start, end), status, headers, kind)

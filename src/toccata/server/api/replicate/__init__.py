@@ -1,0 +1,1 @@
+"""The hosted API under /v1: predictions, files, models."""

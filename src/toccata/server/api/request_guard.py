@@ -1,0 +1,176 @@
+"""Which requests come in: whose host they name, which site sent them, and in what form.
+
+A browser on this machine opens any website, and that website may send requests here. Where there is
+a token, it lacks the token. Where there is none, two checks keep it out:
+
+- the Host header: a name that an attacker has pointed at this machine (DNS rebinding) is not ours;
+- Origin and Sec-Fetch-Site, which a browser sets and a website cannot change.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from toccata.server.api.path_prefix import route_path
+from toccata.server.config import LOOPBACK, ServerSettings
+from toccata.server.strict_json import JSONResponse
+from toccata.server.views import problem
+
+CHANGES = ("POST", "PUT", "PATCH", "DELETE")
+# Addresses that cannot be guessed, made to be shown elsewhere; and what probes ask.
+SHARED = re.compile(r"/outputs/.*|/v1/files/[^/]+/stream|/healthz|/readyz")
+PROBES = ("/healthz", "/readyz")
+LOGIN = "/ui/login"
+JSON, MULTIPART = "application/json", "multipart/form-data"
+FORM = "application/x-www-form-urlencoded"
+
+_LABEL = r"[A-Za-z0-9_-]{1,63}"
+_HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]{{2,45}}\])(?::([0-9]{{1,5}}))?")
+_CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request is not let in."""
+
+    status: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class Guard:
+    """An ASGI middleware. It looks at the head of a request and reads no body."""
+
+    app: ASGIApp
+    settings: ServerSettings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = None
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            refusal = (
+                _damaged(scope)
+                or self._wrong_host(scope, headers)
+                or self._wrong_site(scope, headers)
+                or _wrong_form(scope, headers)
+            )
+        if refusal is None:
+            await self.app(scope, receive, send)
+            return
+        body = dict(problem(refusal.status, refusal.detail))
+        answer = JSONResponse(
+            body, refusal.status, {"x-should-retry": "false"}, "application/problem+json"
+        )
+        await answer(scope, receive, send)
+
+    def _wrong_host(self, scope: Scope, headers: Headers) -> Refusal | None:
+        named = headers.getlist("host")
+        match = _host(named[0]) if len(named) == 1 else None
+        if match is None and (named or not self.settings.tokens):
+            return Refusal(400, "The request must have one Host header, with a name or an address")
+        if match is None or self.settings.tokens or route_path(scope) in PROBES:
+            return None
+        host = match[1].strip("[]").rstrip(".").lower()
+        if self._is_ours(host):
+            return None
+        cure = f"name it with --public-url http://{host} or --allow-host {host}, or set a token"
+        return Refusal(421, f"This server is not known as {host!r}. Whoever runs it can {cure}.")
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a Host header without a token may name it."""
+        settings = self.settings
+        public = urlsplit(settings.public_url or "").hostname
+        if host in {*LOOPBACK, settings.host.lower(), public, *settings.allow_host}:
+            return True
+        if settings.host in LOOPBACK:
+            return False
+        # Nobody can register a bare address, a name without a dot, or one of a local network.
+        return _is_address(host) or "." not in host or host.endswith((".local", ".internal"))
+
+    def _wrong_site(self, scope: Scope, headers: Headers) -> Refusal | None:
+        if not self._is_foreign(headers):
+            return None
+        if scope["method"] in CHANGES:
+            return Refusal(403, "Other websites may not change anything on this server")
+        navigates = headers.get("sec-fetch-mode") == "navigate" and "origin" not in headers
+        hidden = not self.settings.tokens or route_path(scope).startswith("/ui")
+        if hidden and not navigates and not SHARED.fullmatch(route_path(scope)):
+            return Refusal(403, "Other websites may not read from this server")
+        return None
+
+    def _is_foreign(self, headers: Headers) -> bool:
+        """Whether a browser sent it for a page of another site."""
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site", "")
+        if origin is not None and _netloc(origin) in self._own_netlocs(headers, origin):
+            return False
+        if site == "same-origin":  # a proxy between has changed the Host header
+            return False
+        return origin is not None or site in ("cross-site", "same-site")
+
+    def _own_netlocs(self, headers: Headers, origin: str) -> set[str]:
+        scheme = origin.partition(":")[0]
+        own = {_netloc(f"{scheme}://{headers.get('host', '')}")}
+        if self.settings.public_url:
+            own.add(_netloc(self.settings.public_url))
+        return own - {""}
+
+
+def _host(named: str) -> re.Match[str] | None:
+    """The name or address and the port of a Host header, if these can be."""
+    match = _HOST.fullmatch(named)
+    if match is None or len(match[1]) > 253 or int(match[2] or 0) >= 2**16:
+        return None
+    if match[1].startswith("[") and not _is_address(match[1].strip("[]")):
+        return None
+    return match
+
+
+def _damaged(scope: Scope) -> Refusal | None:
+    """A path or query that holds what no text may hold."""
+    query = scope["query_string"].decode("latin-1")
+    pairs = parse_qsl(query, keep_blank_values=True, errors="replace")
+    if any("\0" in text for text in (scope["path"], *(each for pair in pairs for each in pair))):
+        return Refusal(400, "The address holds a NUL character")
+    return None
+
+
+def _wrong_form(scope: Scope, headers: Headers) -> Refusal | None:
+    """A body that is neither JSON nor a form, or in a character set that no client uses."""
+    given = headers.get("content-type", "")
+    kind, charset = given.partition(";")[0].strip().lower(), _CHARSET.search(given)
+    if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii", ""):
+        return Refusal(415, f"Send UTF-8, not charset={charset[1][:40]}")
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    if scope["method"] not in CHANGES or not has_body:
+        return None
+    if kind in (JSON, MULTIPART) or kind.endswith("+json"):
+        return None
+    if (not kind and "origin" not in headers) or (kind == FORM and route_path(scope) == LOGIN):
+        return None
+    return Refusal(415, f"Send Content-Type: {JSON}, or {MULTIPART} for a file, not {kind[:80]!r}")
+
+
+def _netloc(address: str) -> str:
+    """Host and port of an address, the port left out where it is the usual one."""
+    try:
+        split = urlsplit(address.lower())
+        port = split.port
+    except ValueError:
+        return ""
+    usual = port is None or str(port) == _DEFAULT_PORTS.get(split.scheme)
+    return f"{split.hostname or ''}{'' if usual else f':{port}'}"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""The life of a prediction: queued, prepared, generated, stored, announced, retained."""

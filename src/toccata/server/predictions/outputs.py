@@ -1,0 +1,66 @@
+"""Outputs as data URIs: read and encoded beside the event loop, because they may be large."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from toccata.server.storage.blobs import AsyncStorage, StorageError
+from toccata.server.storage.repository import Prediction
+from toccata.server.views import Output, content_type, one_or_all
+
+log = logging.getLogger(__name__)
+
+
+async def output_data(prediction: Prediction, storage: AsyncStorage) -> Output | None:
+    """Its output as data URIs; None if it has none, or if it is given by its address.
+
+    Raises StorageError.
+    """
+    names = prediction.outputs
+    if not names or not prediction.as_data or prediction.delivered is not None:
+        return None
+    try:
+        contents = [await storage.read(name) for name in names]
+    except FileNotFoundError:
+        log.error("the output of %s is gone", prediction.id)
+        return None
+    return await asyncio.to_thread(_data_uris, names, contents)
+
+
+async def file_data(files: Sequence[Path]) -> Output:
+    """Local files as data URIs. Raises OSError."""
+    return await asyncio.to_thread(
+        lambda: _data_uris([file.name for file in files], [file.read_bytes() for file in files])
+    )
+
+
+async def keep_all(storage: AsyncStorage, made: Mapping[str, Path]) -> None:
+    """Local files under the names they are to have: all of them, or none.
+
+    Raises StorageError, and OSError if a local file cannot be read.
+    """
+    try:
+        for name, file in made.items():
+            await storage.put(name, file)
+    except (StorageError, OSError):
+        with suppress(StorageError):
+            await remove_all(storage, made)
+        raise
+
+
+async def remove_all(storage: AsyncStorage, names: Iterable[str]) -> None:
+    for name in names:
+        await storage.remove(name)
+
+
+def _data_uris(names: Sequence[str], contents: Sequence[bytes]) -> Output:
+    uris = [
+        f"data:{content_type(name)};base64,{base64.b64encode(content).decode()}"
+        for name, content in zip(names, contents, strict=True)
+    ]
+    return one_or_all(uris)

@@ -1,0 +1,74 @@
+"""From a prediction to the job that the worker is given: its inputs checked, its audio fetched.
+
+This happens before a slot is taken, so that an address that answers slowly holds nobody else up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from toccata.server.config import ServerSettings
+from toccata.server.predictions import prediction_inputs
+from toccata.server.predictions.queue import Place
+from toccata.server.storage.async_repository import AsyncStore
+from toccata.server.storage.blobs import AsyncStorage
+from toccata.server.storage.repository import Prediction
+from toccata.server.worker.protocol import Job
+
+# What lasts longer is long: it must leave slots to shorter pieces.
+LONG_S = 60.0
+
+
+class Preparation:
+    """Makes jobs. `fetch` downloads from addresses that clients give."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        store: AsyncStore,
+        storage: AsyncStorage,
+        fetch: prediction_inputs.Fetch,
+    ) -> None:
+        self._settings, self._store, self._storage = settings, store, storage
+        self._fetch = fetch
+
+    async def job(self, prediction: Prediction, folder: Path, width: int) -> Job:
+        """What the worker is to do; its files are in `folder`, which is made.
+
+        Args:
+            prediction: What was asked for.
+            folder: Where its input is, and its outputs are to be.
+            width: How many variations are made at once.
+
+        Raises:
+            ToccataError: It cannot be made.
+            OSError: The folder cannot be used.
+        """
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        inputs = await prediction_inputs.resolve(
+            prediction, folder, self._storage, self._store, self._fetch
+        )
+        model = await asyncio.to_thread(prediction_inputs.model_of, inputs, self._settings)
+        audio = None if inputs.input_audio is None else str(inputs.input_audio)
+        values = {**asdict(inputs), "input_audio": audio}
+        return Job(prediction.id, model, values, str(folder), count=prediction.count, width=width)
+
+
+def place_of(prediction: Prediction, long_slots: int) -> Place:
+    """How the line treats a prediction."""
+    is_long = _seconds(prediction.input.get("duration")) > LONG_S
+    width = min(prediction.count, long_slots) if is_long else prediction.count
+    return Place(
+        owner=prediction.owner or "",
+        width=width,
+        is_long=is_long,
+        fetches=prediction.input.get(prediction_inputs.AUDIO) is not None,
+        quarantined=bool(prediction.quarantined) or prediction.attempts > 0,
+    )
+
+
+def _seconds(duration: Any) -> float:
+    return float(duration) if isinstance(duration, int | float) else 0.0

@@ -1,0 +1,77 @@
+"""Webhooks of predictions: each API has words of its own, and a queue of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+
+from toccata.server.config import ServerSettings
+from toccata.server.predictions.pending_webhooks import paid
+from toccata.server.predictions.webhooks import Hook, Post, Webhooks
+from toccata.server.storage.async_repository import AsyncStore
+from toccata.server.storage.repository import COG, Prediction
+from toccata.server.views import COG_VERSION, Address, Output, cog_json, prediction_json
+
+WEBHOOK_DRAIN_S = 5.0
+COG_AGENT = f"cog-worker/{COG_VERSION}"
+# Before a Cog container tells the end of a prediction again.
+COG_RETRIES_S = tuple(0.1 * 2**n for n in range(12))
+
+
+class Announcer:
+    """Sends webhooks to whoever a prediction names.
+
+    Args:
+        settings: Of the server.
+        post: Sends a request to an address that a client gave.
+        secret: Signs webhooks of the hosted API.
+        store: Notes which ends were delivered.
+    """
+
+    def __init__(
+        self, settings: ServerSettings, post: Post, secret: str, store: AsyncStore
+    ) -> None:
+        on_told = partial(paid, store)
+        self._hosted = Webhooks(post, secret, on_told=on_told)
+        self._cog = Webhooks(
+            _as_cog(post),
+            None,
+            bearer=settings.cog_webhook_token,
+            retry_delays_s=COG_RETRIES_S,
+            on_told=on_told,
+        )
+
+    def tell(self, prediction: Prediction, event: str, data: Output | None) -> None:
+        """Queue what an event is to send, if anything.
+
+        Args:
+            prediction: As it is after the event.
+            event: start, output, logs or completed.
+            data: Its output as data URIs, if it is given so.
+        """
+        if prediction.webhook is None:
+            return
+        events = frozenset(prediction.webhook_events)
+        hook = Hook(prediction.webhook, events, prediction.trace or {})
+        if prediction.api == COG:  # where a single output is no event
+            body = cog_json(prediction, data)
+            self._cog.notify(prediction.id, hook, event, body)
+            return
+        body = prediction_json(prediction, Address(prediction.base), data)
+        if event == "completed" and prediction.output is not None:
+            self._hosted.notify(prediction.id, hook, "output", body)
+        self._hosted.notify(prediction.id, hook, event, body)
+
+    async def drain(self) -> None:
+        """Wait a little for what is on its way, and drop the rest."""
+        await asyncio.gather(*(one.drain(WEBHOOK_DRAIN_S) for one in (self._hosted, self._cog)))
+
+
+def _as_cog(post: Post) -> Post:
+    """`post` with the User-Agent of a Cog container."""
+
+    async def posted(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        return await post(url, body, {**headers, "User-Agent": COG_AGENT})
+
+    return posted

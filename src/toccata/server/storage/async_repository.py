@@ -1,0 +1,84 @@
+"""The store for the event loop: every call runs in a thread, and ends in time.
+
+The methods are those of Store; each raises StoreError if the database does not answer within
+DATABASE_TIMEOUT_S. What was written may then have been written all the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from toccata.server.storage.blocking_calls import BlockingCalls
+from toccata.server.storage.database import POOL
+from toccata.server.storage.repository import Prediction, Store, StoredFile, StoreError
+
+DATABASE_TIMEOUT_S = 5.0
+
+
+class AsyncStore:
+    """Store for coroutines. `blocking` is the store itself, for code that runs in threads."""
+
+    def __init__(self, store: Store, timeout_s: float = DATABASE_TIMEOUT_S) -> None:
+        self.blocking = store
+        self._calls = BlockingCalls("database", POOL, timeout_s, _timeout)
+
+    def close(self) -> None:
+        self._calls.close()
+        self.blocking.close()
+
+    async def renew(self) -> None:
+        await self._calls.run(self.blocking.renew)
+
+    async def add(self, prediction: Prediction) -> None:
+        await self._calls.run(self.blocking.add, prediction)
+
+    async def get(self, prediction_id: str) -> Prediction | None:
+        return await self._calls.run(self.blocking.get, prediction_id)
+
+    async def by_key(self, key: str) -> Prediction | None:
+        return await self._calls.run(self.blocking.by_key, key)
+
+    async def by_fingerprint(self, fingerprint: str, created_after: float) -> Prediction | None:
+        return await self._calls.run(self.blocking.by_fingerprint, fingerprint, created_after)
+
+    async def change(self, prediction_id: str, **values: Any) -> Prediction | None:
+        return await self._calls.run(self.blocking.change, prediction_id, **values)
+
+    async def disown(self, prediction_id: str) -> None:
+        await self._calls.run(self.blocking.disown, prediction_id)
+
+    async def add_logs(self, prediction_id: str, text: str) -> bool:
+        return await self._calls.run(self.blocking.add_logs, prediction_id, text)
+
+    async def pay(self, prediction_id: str) -> None:
+        await self._calls.run(self.blocking.pay, prediction_id)
+
+    async def open_ones(self) -> list[Prediction]:
+        return await self._calls.run(self.blocking.open_ones)
+
+    async def page(
+        self,
+        limit: int,
+        before: tuple[float, str] | None = None,
+        created_after: float | None = None,
+        created_before: float | None = None,
+    ) -> list[Prediction]:
+        return await self._calls.run(
+            self.blocking.page, limit, before, created_after, created_before
+        )
+
+    async def add_file(self, file: StoredFile) -> None:
+        await self._calls.run(self.blocking.add_file, file)
+
+    async def file(self, file_id: str) -> StoredFile | None:
+        return await self._calls.run(self.blocking.file, file_id)
+
+    async def files(self, limit: int, before: tuple[float, str] | None = None) -> list[StoredFile]:
+        return await self._calls.run(self.blocking.files, limit, before)
+
+    async def remove_file(self, file_id: str) -> bool:
+        return await self._calls.run(self.blocking.remove_file, file_id)
+
+
+def _timeout() -> StoreError:
+    return StoreError("the database does not answer; try again later")

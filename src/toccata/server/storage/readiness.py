@@ -1,0 +1,85 @@
+"""Does what the server depends on answer: the database, the storage, the disk?"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from toccata.server.storage.async_repository import AsyncStore
+from toccata.server.storage.blobs import AsyncStorage
+from toccata.server.storage.lease import RENEW_S, SupersededError
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 5.0
+MIN_FREE_BYTES = 64 * 2**20
+OK, DOWN, FULL = "ok", "down", "full"
+
+
+class Health:
+    """What is known of each of them; `watch` keeps it up to date.
+
+    Args:
+        store: The database, whose claim is renewed by the way.
+        storage: Where files are kept.
+        folder: Where the worker writes.
+        on_superseded: Called when another server has taken over the database.
+    """
+
+    def __init__(
+        self,
+        store: AsyncStore,
+        storage: AsyncStorage,
+        folder: Path,
+        on_superseded: Callable[[], None],
+    ) -> None:
+        self._store, self._storage, self._folder = store, storage, folder
+        self._on_superseded = on_superseded
+        self.states = {"database": OK, "storage": OK, "disk": OK}
+
+    @property
+    def is_good(self) -> bool:
+        return set(self.states.values()) == {OK}
+
+    async def watch(self) -> None:
+        """Look from time to time, without end."""
+        await asyncio.gather(self._watch_database(), self._watch_storage(), self._watch_disk())
+
+    async def _watch_database(self) -> None:
+        while True:
+            try:
+                await self._store.renew()
+                self._note("database", OK)
+            except SupersededError as error:
+                log.critical("%s", error)
+                self._note("database", DOWN)
+                self._on_superseded()
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is looked at again
+                self._note("database", DOWN, error)
+            await asyncio.sleep(RENEW_S)
+
+    async def _watch_storage(self) -> None:
+        while True:
+            try:
+                await self._storage.ping()
+                self._note("storage", OK)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is looked at again
+                self._note("storage", DOWN, error)
+            await asyncio.sleep(LOOK_S)
+
+    async def _watch_disk(self) -> None:
+        while True:
+            try:
+                free = (await asyncio.to_thread(shutil.disk_usage, self._folder)).free
+                self._note("disk", OK if free >= MIN_FREE_BYTES else FULL)
+            except OSError as error:
+                self._note("disk", DOWN, error)
+            await asyncio.sleep(LOOK_S)
+
+    def _note(self, name: str, state: str, error: Exception | None = None) -> None:
+        if self.states[name] != state:
+            log.warning("the %s is %s%s", name, state, "" if error is None else f": {error}")
+        self.states[name] = state

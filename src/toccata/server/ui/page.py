@@ -1,0 +1,249 @@
+"""The page at /ui: all that `toccata/musicgen` takes, what it makes, and what it made before.
+
+It is a client of the parts behind the API: what is made here is a prediction like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.datastructures import UploadFile
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount
+
+from toccata.errors import InputError, ToccataError
+from toccata.server.api.dependencies import Parts, address_at, owner_at
+from toccata.server.api.replicate.file_routes import UNKNOWN_TYPE, keep_file
+from toccata.server.api.replicate.validation import validate
+from toccata.server.storage.repository import Prediction
+from toccata.server.ui.page_calls import curl_call, javascript_call, python_call
+from toccata.server.ui.page_files import PageFiles
+from toccata.server.ui.page_form import NAMES, VERSION, Form, given, options, prompt_box
+from toccata.server.ui.page_gate import PageGate, Sessions
+from toccata.server.ui.page_results import (
+    drawn,
+    history_html,
+    picture_html,
+    players_html,
+    refused,
+    said,
+    spoken,
+)
+from toccata.server.ui.page_style import CSS, theme
+from toccata.server.ui.page_trim import Heard, follow
+from toccata.server.versions import VERSIONS
+from toccata.server.views import Address
+
+PATH = "/ui"
+CALLS = {"curl": curl_call, "Python": python_call, "JavaScript": javascript_call}
+# Its id, how it is, players, picture, calls, history.
+SHOWN = 5 + len(CALLS)
+LOOK_S = 0.3
+MOST_UPLOAD = "100mb"
+NOTHING_YET = "Say what the music should be. It is played here while it is made."
+
+
+def mount(app: FastAPI, parts: Callable[[], Parts], files: PageFiles, tokens: bool) -> None:
+    """Put the page under /ui of `app`. tokens: who opens it must give one as the password."""
+    # The one way to say where gradio keeps uploads, which it asks for at each request.
+    os.environ["GRADIO_TEMP_DIR"] = str(files.folder)
+    blocks = build(parts, files)
+
+    def knows_token(_: str, password: str) -> bool:
+        return parts().tokens.refusal(f"Bearer {password}") is None
+
+    gr.mount_gradio_app(
+        app,
+        blocks,
+        path=PATH,
+        auth=knows_token if tokens else None,
+        auth_message="Any name; the password is a token of this server." if tokens else None,
+        max_file_size=MOST_UPLOAD,
+        ssr_mode=False,
+        show_error=False,  # of an accident: its words may be of the inside
+        run_history=False,
+        footer_links=[],
+        theme=theme(),
+        css=CSS,
+    )
+    # Only then does gradio check that a file which a client names was uploaded to it.
+    blocks.has_launched = True
+    mounted = app.routes[-1]
+    assert isinstance(mounted, Mount)  # noqa: S101 - what mount_gradio_app adds last
+    mounted.app = PageGate(mounted.app, cast(Sessions, mounted.app), files, login=tokens)
+
+
+def build(parts: Callable[[], Parts], files: PageFiles) -> Any:
+    """The layout, and what its buttons do."""
+    page = Page(parts, files)
+    with gr.Blocks(title="toccata", analytics_enabled=False) as blocks:
+        gr.Markdown("# toccata\nMusic from a description.")
+        current, heard = gr.State(""), gr.State(Heard())
+        with gr.Row(elem_id="work"):
+            with gr.Column(elem_id="ask"):
+                prompt, make, stop = _ask()
+            with gr.Column(elem_id="result"):
+                *results, again = _results()
+            with gr.Column(elem_id="options"):
+                form = {"prompt": prompt, **options()}
+            with gr.Column(elem_id="past"):
+                past = [*map(_code, CALLS), gr.HTML(elem_id="history", elem_classes="players")]
+        shown = [current, *results, *past]
+        inputs = [heard, *(form[name] for name in NAMES)]
+        gr.on(
+            [make.click, prompt.submit], page.make, inputs, shown,
+            concurrency_limit=None, show_progress="hidden",
+        )  # fmt: skip
+        stop.click(page.stop, current, None, concurrency_limit=None)
+        again.click(page.seed, current, form["seed"])
+        _listen(page, form, heard)
+        blocks.load(page.open, None, shown)
+    return blocks
+
+
+def _ask() -> tuple[gr.Textbox, gr.Button, gr.Button]:
+    box = prompt_box()
+    with gr.Row():
+        make = gr.Button("Make music", variant="primary", elem_id="make", min_width=120)
+        stop = gr.Button("Stop", elem_id="stop", min_width=120)
+    return box, make, stop
+
+
+def _results() -> tuple[gr.HTML, gr.HTML, gr.HTML, gr.Button]:
+    """How it is, players, a picture, and the button for its seed."""
+    status = gr.HTML(spoken(NOTHING_YET), elem_id="status")
+    players = gr.HTML(elem_id="players", elem_classes="players")
+    picture = gr.HTML(elem_id="picture")
+    return status, players, picture, gr.Button("Use this seed again", elem_id="again", size="sm")
+
+
+def _code(name: str) -> gr.Code:
+    language: Any = {"curl": "shell"}.get(name, name.lower())
+    with gr.Accordion(f"The same with {name}", open=False, elem_classes="call"):
+        return gr.Code(
+            language=language, label=name, elem_id=f"call-{name.lower()}", wrap_lines=True
+        )
+
+
+def _listen(page: Page, form: Form, heard: gr.State) -> None:
+    """Whatever is uploaded, trimmed or cleared: the two fields say which part of it is used."""
+    form["input_audio"].change(
+        page.heard,
+        [heard, form["input_audio"]],
+        [heard, form["continuation_start"], form["continuation_end"]],
+        concurrency_limit=None,
+        show_progress="hidden",
+    )
+
+
+class Page:
+    """What happens on the page; it finds the server's parts once they are there."""
+
+    def __init__(self, parts: Callable[[], Parts], files: PageFiles) -> None:
+        self._parts = parts
+        self._files = files
+
+    async def make(
+        self, request: gr.Request, heard: Heard, *values: Any
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Create a prediction and show it until it has ended, or say why it cannot be made."""
+        own = self._address(request)
+        try:
+            named = dict(zip(NAMES, values, strict=True))
+            filled = await self._filled(heard, named, own, self._owner(request))
+            inputs = validate(VERSION, given(filled))
+            made = await self._parts().predictions.create(
+                VERSION, inputs, base=own.base, owner=self._owner(request)
+            )
+        except ToccataError as error:
+            yield gr.skip(), refused(error), *[gr.skip()] * (SHOWN - 2)
+            return
+        async for shown in self._shown(made, own, autoplay=True):
+            yield shown
+
+    async def open(self, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        """The history, and the prediction that the address names, if it does."""
+        own = self._address(request)
+        yield *[gr.skip()] * (SHOWN - 1), await self._history(own)
+        named = await self._parts().store.get(request.query_params.get("prediction", ""))
+        if named is not None:
+            async for shown in self._shown(named, own, autoplay=False):
+                yield shown
+
+    async def heard(self, before: Heard, shown: str | None) -> tuple[Heard, float, str]:
+        """What is heard now, and the part of it as continuation_start and continuation_end."""
+        try:
+            return await self._followed(before, shown)
+        except InputError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    async def _followed(self, before: Heard, shown: str | None) -> tuple[Heard, float, str]:
+        """As `heard`. Raises InputError for a file that was not uploaded to the page."""
+        shown = str(self._files.own(shown)) if shown else None
+        now = await asyncio.to_thread(follow, before, shown)
+        return now, now.start_s, now.end
+
+    async def stop(self, prediction_id: str) -> None:
+        if prediction_id:
+            await self._parts().predictions.cancel(prediction_id)
+
+    async def seed(self, prediction_id: str) -> str:
+        """The seed of what is shown."""
+        made = await self._parts().store.get(prediction_id) if prediction_id else None
+        return "" if made is None else str(made.seed)
+
+    async def _shown(
+        self, prediction: Prediction, own: Address, *, autoplay: bool
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """All that is shown of it, whenever there is something new."""
+        parts, now, before = self._parts(), prediction, said(prediction)
+        version = VERSIONS[prediction.version]
+        calls = [call(own.base, version, prediction.input) for call in CALLS.values()]
+        players = players_html(prediction, own, autoplay)
+        yield prediction.id, before, players, "", *calls, gr.skip()
+        while not now.ended:
+            await asyncio.sleep(LOOK_S)
+            now = await parts.store.get(prediction.id) or now
+            if said(now) != before:
+                before = said(now)
+                yield gr.skip(), before, *[gr.skip()] * (SHOWN - 2)
+        image = await drawn(now, parts.store, parts.storage)
+        past = await self._history(own)
+        yield *[gr.skip()] * 3, picture_html(image), *[gr.skip()] * len(CALLS), past
+
+    async def _history(self, own: Address) -> str:
+        found = await self._parts().store.page(50)
+        return history_html([one for one in found if one.ended], own)
+
+    async def _filled(
+        self, heard: Heard, values: dict[str, Any], own: Address, owner: str
+    ) -> dict[str, object]:
+        """The values with the whole of the audio as an upload. Raises ToccataError."""
+        shown = values.pop("input_audio")
+        if not shown:
+            return values
+        if heard.shown != shown:  # made at once, before the page was told of the part
+            heard, *part = await self._followed(heard, shown)
+            values |= zip(("continuation_start", "continuation_end"), part, strict=True)
+        kept = await self._kept(Path(heard.whole), owner)
+        return values | {"input_audio": f"{own.base}/v1/files/{kept}"}
+
+    async def _kept(self, path: Path, owner: str) -> str:
+        """The id that a file has as an upload. Raises ToccataError."""
+        own = self._files.own(path)
+        with own.open("rb") as file:
+            content = UploadFile(file, filename=path.name)
+            kept = await keep_file(self._parts(), content, path.name, UNKNOWN_TYPE, {}, owner=owner)
+        return kept.id
+
+    def _owner(self, request: gr.Request) -> str:
+        return owner_at(cast(HTTPConnection, request.request), self._parts().settings)
+
+    def _address(self, request: gr.Request) -> Address:
+        return address_at(cast(HTTPConnection, request.request), self._parts().settings)

@@ -1,0 +1,135 @@
+"""What the worker makes for one job: a clip, or several at once, which the engine makes as a batch.
+
+Each is written as a file, and to files that grow while it is made. Variation i, counted from 0, is
+what a job of its own with the seed + i would make.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from toccata.errors import CancelledError
+from toccata.generation.clip import Clip, Progress
+from toccata.generation.inputs import Inputs
+from toccata.generation.request import brief_options
+from toccata.generation.schema import ENCODE_DECODE
+from toccata.generation.source_audio import SILENT, input_part, is_silent
+from toccata.server.worker.live_audio import LiveFiles
+from toccata.server.worker.protocol import Job, out_name, seeds_of
+
+if TYPE_CHECKING:
+    from toccata.generation.pipeline import Toccata
+
+
+@dataclass(frozen=True)
+class Made:
+    """file: its name in the job's folder. heard_at: when its first audio could be heard while it
+    was made, as time.monotonic says; None: never.
+    """
+
+    clip: Clip
+    file: str
+    seed: int
+    heard_at: float | None
+
+
+class Variations:
+    """on_progress hears of all of them together; they end once `stopped` says True.
+
+    warn takes a sentence about audio that was used although something is wrong with it.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        model: Toccata,
+        on_progress: Callable[[Progress], None],
+        stopped: Callable[[], bool],
+        warn: Callable[[str], None],
+    ) -> None:
+        self._job, self._model = job, model
+        self._on_progress, self._stopped = on_progress, stopped
+        self._inputs = Inputs(**job.inputs)
+        self._part = input_part(self._inputs, job.model, warn, name="input_audio")
+        if self._part is not None and is_silent(self._part):
+            warn(f"input_audio: {SILENT}")
+        self._seeds = seeds_of(int(job.inputs["seed"]), job.count)
+        self._done = [0] * job.count
+        self._counting = threading.Lock()
+        self._failed = threading.Event()
+
+    @property
+    def input_bytes(self) -> int:
+        """How much decoded audio it holds."""
+        return 0 if self._part is None else self._part.samples.nbytes
+
+    def make(self) -> list[Made]:
+        """All, in order. If one fails, all end with its error."""
+        if self._job.count == 1:
+            return [self._make(0)]
+        at_once = self._job.width or self._job.count
+        with ThreadPoolExecutor(at_once, "variation") as threads:
+            futures = [threads.submit(self._make, i) for i in range(self._job.count)]
+            errors = [error for one in futures if (error := one.exception()) is not None]
+        # Those that ended because another failed have nothing to say.
+        for error in sorted(errors, key=lambda error: isinstance(error, CancelledError)):
+            raise error
+        return [one.result() for one in futures]
+
+    def _make(self, index: int) -> Made:
+        inputs = replace(self._inputs, seed=self._seeds[index])
+        live = LiveFiles(Path(self._job.folder), index + 1)
+        try:
+            clip = self._clip(inputs, live, index)
+            file = out_name(index + 1, self._job.count, inputs.output_format)
+            clip.save(Path(self._job.folder) / file)
+            return Made(clip, file, self._seeds[index], live.begun_s)
+        except BaseException:
+            self._failed.set()
+            raise
+        finally:
+            live.close()
+
+    def _clip(self, inputs: Inputs, live: LiveFiles, index: int) -> Clip:
+        if inputs.model_version == ENCODE_DECODE and self._part is not None:
+            strategy = inputs.normalization_strategy
+            return self._model.encode_decode(self._part, normalization=strategy)
+        clip = self._model.generate(
+            **brief_options(inputs, self._part),
+            on_progress=lambda progress: self._count(index, progress),
+            on_audio=live.push,
+            cancel=lambda: self._failed.is_set() or self._stopped(),
+        )
+        live.finish()
+        return clip
+
+    def _count(self, index: int, progress: Progress) -> None:
+        """All are of the same length."""
+        with self._counting:
+            self._done[index] = progress.done_frames
+            total = progress.total_frames * len(self._done)
+            self._on_progress(Progress(sum(self._done), total))
+
+
+def metrics_of(made: list[Made], model: Toccata, began_s: float) -> dict[str, object]:
+    """began_s: when the worker began with it, as time.monotonic said."""
+    took_s = time.monotonic() - began_s
+    first, audio_s = made[0], sum(one.clip.duration_s for one in made)
+    metrics: dict[str, object] = {
+        "audio_s": round(first.clip.duration_s, 3),
+        "real_time_factor": round(audio_s / took_s, 3),
+        "model": first.clip.model,
+        "device": str(model.model.device),
+        "seed": first.seed,
+    }
+    if len(made) > 1:
+        metrics["seeds"] = [one.seed for one in made]
+    if first.heard_at is not None:
+        metrics["first_audio_s"] = round(first.heard_at - began_s, 3)
+    return metrics
