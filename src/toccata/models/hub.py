@@ -14,7 +14,7 @@ from typing import Any
 from toccata.errors import CheckpointError, InputError
 from toccata.models.checkpoints.config_fields import shard_files
 
-PACKAGED = Path(__file__).parent / "mini"
+PACKAGED = Path(__file__).parents[1] / "mini"
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 BINS = ("state_dict.bin", "compression_state_dict.bin")
