@@ -17,6 +17,11 @@ KEYS: tuple[Key, ...] = tuple((tonic, mode) for mode in MODES for tonic in range
 
 _NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ACCIDENTALS = {"": 0, "#": 1, "b": -1}
+# Tonics as musicians spell them: by the fewest accidentals in the signature.
+_TONICS = {
+    "major": ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"),
+    "minor": ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"),
+}
 
 
 def estimate_key(samples: Samples, sample_rate_hz: int) -> Key:
@@ -33,6 +38,12 @@ def parse_key(name: str) -> Key:
         raise InputError("key", name, 'give a tonic and a mode: "C major", "F# minor"')
     pitch_class = (_NATURALS[letter] + _ACCIDENTALS[accidental]) % 12
     return pitch_class, "major" if mode == "major" else "minor"
+
+
+def key_name(key: Key) -> str:
+    """(6, "minor") to "F# minor": what `parse_key` reads."""
+    tonic, mode = key
+    return f"{_TONICS[mode][tonic]} {mode}"
 
 
 def same_scale(one: Key, other: Key) -> bool:

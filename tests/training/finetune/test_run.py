@@ -25,7 +25,7 @@ from toccata.models.loading import load_model
 from toccata.models.model import Model
 from toccata.training.finetune.beat_cache import BeatCache
 from toccata.training.finetune.files import run_folder
-from toccata.training.finetune.keeping import words
+from toccata.training.finetune.keeping import captions
 from toccata.training.finetune.options import FinetuneOptions, check_same
 from toccata.training.finetune.trainer import Trainer
 from toccata.training.folder import Item
@@ -98,8 +98,8 @@ def test_clips_of_the_model_s_own_are_learnt_beside_the_music(
     assert sorted(path.name for path in kept.iterdir()) == [
         f"{number:04d}.{kind}" for number in range(3) for kind in ("txt", "wav")
     ]
-    assert (kept / "0001.txt").read_text() == words(1) != words(2)
-    own = {words(number) for number in range(3)}
+    assert (kept / "0001.txt").read_text() == captions()[1] != captions()[2]
+    own = set(captions()[:3])
     assert {item.caption for item in learnt} == {"mine, a tone", *own}
     assert not any(item.held_out for item in learnt if item.caption in own)
     before = {path.name: path.stat().st_mtime_ns for path in kept.iterdir()}

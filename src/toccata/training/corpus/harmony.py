@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from toccata.analysis.key import key_name
+
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
 MINOR = (0, 2, 3, 5, 7, 8, 10)
 # Scale steps left out by the pentatonic of each mode.
 _MAJOR_AVOID = (3, 6)
 _MINOR_AVOID = (1, 5)
-_MAJOR_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
-_MINOR_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,7 @@ class Key:
 
     @property
     def name(self) -> str:
-        names = _MINOR_NAMES if self.minor else _MAJOR_NAMES
-        return f"{names[self.tonic]} {'minor' if self.minor else 'major'}"
+        return key_name((self.tonic, "minor" if self.minor else "major"))
 
     def chord(self, symbol: str, sevenths: bool, pentatonic: bool) -> Chord:
         """`symbol` is a degree "1".."7".

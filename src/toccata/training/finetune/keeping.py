@@ -1,25 +1,23 @@
 """Music that a model makes before it is trained, to be learned beside what is new.
 
 So it stays able to do the rest: the prior preservation of Ruiz et al. 2023, "DreamBooth", section
-3.3. There the clips are of one class of things; here their words name all that captions can.
+3.3. There the clips are of one class of things; here captions.txt names all that captions can: what
+the composer of mini's training music wrote for a thousand pieces.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 from pathlib import Path
 
 from toccata.audio.transforms import peak
 from toccata.generation.pipeline import Toccata
-from toccata.training.corpus.captions import caption
-from toccata.training.corpus.compose import compose
-from toccata.training.corpus.stream import caption_rng
 from toccata.training.folder.encoding import SILENCE
 from toccata.training.folder.preparation import OnProgress
 
 CLIP_S = 10.0
 _AT_ONCE = 8
-_FIRST_SEED = 700_000_000
 
 
 def make_clips(
@@ -40,12 +38,13 @@ def make_clips(
 
 def _make(model: Toccata, folder: Path, numbers: Sequence[int]) -> None:
     duration_s = min(CLIP_S, model.model.segment_s)
-    captions = [words(number) for number in numbers]
-    asked = zip(captions, numbers, strict=True)
+    prompts = captions()
+    texts = [prompts[number % len(prompts)] for number in numbers]
+    requests = zip(texts, numbers, strict=True)
     clips = model.generate_batch(
-        [{"prompt": text, "duration_s": duration_s, "seed": number} for text, number in asked]
+        [{"prompt": text, "duration_s": duration_s, "seed": number} for text, number in requests]
     )
-    for number, text, clip in zip(numbers, captions, clips, strict=True):
+    for number, text, clip in zip(numbers, texts, clips, strict=True):
         if peak(clip.samples) < SILENCE:
             continue
         path = _path(folder, number)
@@ -53,10 +52,9 @@ def _make(model: Toccata, folder: Path, numbers: Sequence[int]) -> None:
         clip.save(path)
 
 
-def words(number: int) -> str:
-    """What is asked for in a clip: the caption of a song that is not played."""
-    seed = _FIRST_SEED + number
-    return caption(compose(seed, CLIP_S).facts, caption_rng(seed))
+def captions() -> list[str]:
+    """The prompts of the clips, in order; after the last one they begin again, with other seeds."""
+    return files(__package__).joinpath("captions.txt").read_text(encoding="utf-8").splitlines()
 
 
 def _path(folder: Path, number: int) -> Path:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from toccata.analysis.key import estimate_key
+from toccata.analysis.key import estimate_key, key_name
 from toccata.analysis.tempo import estimate_bpm
 from toccata.audio.loudness import loudness_lufs
 from toccata.audio.transforms import Samples
 from toccata.audio.waveform import Waveform
-from toccata.training.corpus.harmony import Key
 from toccata.training.folder.items import Tags
 
 _TEMPO_NEEDS_S = 8.0  # in less there are too few bars to tell
@@ -43,7 +42,7 @@ def _bpm(whole: Waveform, halves: tuple[Samples, Samples]) -> float | None:
 
 def _key(whole: Waveform, halves: tuple[Samples, Samples], *, surely: bool) -> str | None:
     rate = whole.sample_rate_hz
-    tonic, mode = key = estimate_key(whole.samples, rate)
+    key = estimate_key(whole.samples, rate)
     if surely and any(estimate_key(half, rate) != key for half in halves):
         return None
-    return Key(tonic, minor=mode == "minor").name
+    return key_name(key)
