@@ -19,12 +19,12 @@ from toccata.benchmark.random_model import random_model
 from toccata.benchmark.shapes import shape_of
 from toccata.benchmark.task import PROMPT
 from toccata.devices import pick_device
+from toccata.finetuning.dataset import Item, Tags
+from toccata.finetuning.options import FULL, KINDS, LORA, FinetuneOptions
+from toccata.finetuning.run import TRIAL_STEPS, precision_of
+from toccata.finetuning.run_files import RunFiles
+from toccata.finetuning.trainer import Trainer
 from toccata.models.model import Model
-from toccata.training.finetune.files import RunFiles
-from toccata.training.finetune.options import FULL, KINDS, LORA, FinetuneOptions
-from toccata.training.finetune.run import TRIAL_STEPS, precision_of
-from toccata.training.finetune.trainer import Trainer
-from toccata.training.folder import Item, Tags
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ import toccata
 from bench.about import ROOT, describe
 from bench.lora import document, measures, style, training
 from bench.lora.measures import Asked, Judge, Sizes
+from mini.composer.render import Renderer
 from toccata.analysis import classifier_weights
 from toccata.generation.pipeline import Toccata
-from toccata.training.corpus.render import Renderer
 
 DOCUMENT = ROOT / "docs" / "fine_tuning.md"
 OUT, RESULTS = ROOT / "docs" / "lora", "results.json"

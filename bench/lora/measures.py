@@ -11,18 +11,18 @@ from torch import Tensor
 
 from bench.lora import style
 from bench.lora.classifier import Classifier
+from mini.composer.examples import VALIDATION_SEED, Example, example
+from mini.composer.render import Renderer
+from mini.evaluation import adherence
+from mini.evaluation.clip_analysis import Heard, hear_all
+from mini.evaluation.codec_metrics import through_codec
+from mini.evaluation.generation import Maker
+from mini.evaluation.metrics import unhealthy
+from mini.evaluation.reference_songs import CLIP_S
 from toccata.analysis.spectrum import RATE_HZ, Samples
 from toccata.analysis.tagger import Listener
-from toccata.evaluation import adherence
-from toccata.evaluation.coding import through_codec
-from toccata.evaluation.figures import unhealthy
-from toccata.evaluation.heard import Heard, hear_all
-from toccata.evaluation.making import Maker
-from toccata.evaluation.material import CLIP_S
 from toccata.generation.pipeline import Toccata
 from toccata.models.model import Model
-from toccata.training.corpus.render import Renderer
-from toccata.training.corpus.stream import VALIDATION_SEED, Example, example
 
 Say = Callable[[str], None]
 

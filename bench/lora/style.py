@@ -13,12 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from toccata.audio.files import write
-from toccata.audio.waveform import Waveform
-from toccata.training.corpus.captions import Told
-from toccata.training.corpus.instruments import INSTRUMENTS
-from toccata.training.corpus.render import Renderer
-from toccata.training.corpus.song import (
+from mini.captions import Told
+from mini.composer.composition import (
     BASS,
     CHORDS,
     FRAMES_PER_SECOND,
@@ -30,7 +26,11 @@ from toccata.training.corpus.song import (
     Note,
     Song,
 )
-from toccata.training.corpus.stream import Example
+from mini.composer.examples import Example
+from mini.composer.instruments import INSTRUMENTS
+from mini.composer.render import Renderer
+from toccata.audio.files import write
+from toccata.audio.waveform import Waveform
 
 NAME = "kotekan"
 SCALE = (1, 2, 4, 8, 9)  # pitch classes: C#, D, E, G#, A

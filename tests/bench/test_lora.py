@@ -16,18 +16,18 @@ from bench.lora import __main__ as lora
 from bench.lora import document, measures, style, training
 from bench.lora.classifier import Classifier
 from bench.lora.measures import Asked, Judge, Sizes
-from tests.training.corpus import fake_synth
+from mini.captions import Told
+from mini.composer.composition import DRUMS, SAMPLE_RATE_HZ
+from mini.composer.genres import all_genres
+from mini.composer.instruments import FAMILIES
+from mini.composer.render import Renderer
+from tests.mini.composer import fake_synth
 from toccata.analysis.spectrum import RATE_HZ
 from toccata.analysis.tagger import Classes, Listener
 from toccata.conditioners.beats import named_beats
 from toccata.conditioners.drums import named_drums
-from toccata.training.corpus.captions import Told
-from toccata.training.corpus.genres import all_genres
-from toccata.training.corpus.instruments import FAMILIES
-from toccata.training.corpus.render import Renderer
-from toccata.training.corpus.song import DRUMS, SAMPLE_RATE_HZ
-from toccata.training.folder.captions import read_captions
-from toccata.training.folder.listing import songs_of
+from toccata.finetuning.dataset.captions import read_captions
+from toccata.finetuning.dataset.listing import songs_of
 
 GENRES = tuple(genre.name for genre in all_genres())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 import toccata
+from toccata import cli
 from toccata.audio.waveform import Waveform
 from toccata.errors import ToccataError
 from toccata.generation.clip import Clip, Progress
@@ -97,18 +100,30 @@ class Result:
     err: str
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
-    """Run the command line as the shell would."""
+def runner(
+    commands: typer.Typer, program: str, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """A function that runs a command line as the shell would."""
 
     def call(*arguments: str) -> Result:
-        from toccata.cli import main
-
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            main(arguments)
+            cli.run(commands, program, arguments)
         captured = capsys.readouterr()
         code = ended.value.code
         return Result(code if isinstance(code, int) else 0, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Run `toccata` as the shell would."""
+    return runner(cli.app, "toccata", capsys)
+
+
+def repeated_defaults(help_text: str) -> list[str]:
+    """The options of a command's help that name their default more than once."""
+    options = (option.split("\n\n")[0] for option in re.split(r"\n  (?=-)", help_text))
+    named = (" ".join(option.split()) for option in options)
+    return [words for words in named if len(re.findall(r"\bdefault:", words, re.IGNORECASE)) > 1]

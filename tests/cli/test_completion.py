@@ -59,6 +59,6 @@ def test_every_enumeration_has_values() -> None:
 
 def test_what_is_written_down_is_what_there_is() -> None:
     from toccata.cli import completion
-    from toccata.evaluation.field.measure import MEASURES
+    from toccata.evaluation.measure import MEASURES
 
     assert tuple(MEASURES) == completion.MEASURES

@@ -15,7 +15,7 @@ from tests.cli.conftest import RATE_HZ, Result, tone
 from toccata.audio.files import write
 from toccata.audio.transforms import Samples
 from toccata.audio.waveform import Waveform
-from toccata.evaluation.field import embedders
+from toccata.evaluation import embedders
 
 Run = Callable[..., Result]
 

@@ -14,8 +14,8 @@ from tests.cli.conftest import FakeToccata, Result, tone
 from toccata.audio.files import read, write
 from toccata.cli import main, places, play
 from toccata.errors import InputError
+from toccata.finetuning import run as finetune_run
 from toccata.models import loading
-from toccata.training.finetune import run as finetune_run
 
 Run = Callable[..., Result]
 
@@ -224,15 +224,12 @@ def test_training_checks_its_output_first(
     assert "--output: '/proc'" in result.err
 
 
-def test_a_report_is_checked_before_the_half_hour(
-    fake: FakeToccata, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Path("found").mkdir()
-    Path("found/report.json").write_text("{}")
-    result = run("eval", "mini", "--report", "found")
+def test_a_lora_needs_a_name(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "music").mkdir()
+    result = run("train", "lora", "--data", "music", "-o", ".")
     assert result.code == 2
-    assert "--report names found/report.json, which exists already" in result.err
-    assert not fake.loaded
+    assert "error: --output: '.' is not valid; name what is to be written" in result.err
 
 
 def test_figures_are_saved_where_stdout_cannot_be_written(

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mini.composer.composition import Grid
 from toccata.conditioners.beats import FEATURES, PERIODS, Beats, beat_rows, named_beats
-from toccata.training.corpus.song import Grid
 
 STARTS = slice(1 + 2 * len(PERIODS), FEATURES)
 BEAT = PERIODS.index(1.0)

@@ -21,7 +21,7 @@ from toccata.decoder.condition_scale import Emphasis
 from toccata.decoder.lora import Factors, LoraConfig, adapt, factors, updates
 from toccata.errors import CheckpointError, InputError
 from toccata.models import lora_files
-from toccata.models.checkpoints.toccata import write as save_model
+from toccata.models.checkpoints.native import write as save_model
 from toccata.models.loading import load_model
 from toccata.models.lora_names import labels, parse
 from toccata.models.model import Model

@@ -16,7 +16,7 @@ import pytest
 from tests.models.test_tensors import BETWEEN
 from tests.models.test_toccata import with_words
 from toccata.decoder.decoder import Decoder
-from toccata.models.checkpoints.toccata import write as save_model
+from toccata.models.checkpoints.native import write as save_model
 
 # Small first: imports, kernels and everything that does not grow with the model.
 MEASURE = """

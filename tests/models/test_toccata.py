@@ -21,7 +21,7 @@ from toccata.decoder.condition_scale import Emphasis
 from toccata.decoder.quantized import COMPRESSED, compress
 from toccata.errors import CheckpointError, InputError
 from toccata.models import hub
-from toccata.models.checkpoints.toccata import write as save_model
+from toccata.models.checkpoints.native import write as save_model
 from toccata.models.loading import load_model
 from toccata.models.model import Model
 from toccata.models.sampling_params import SamplingParams
@@ -86,7 +86,7 @@ def test_what_is_written_is_what_loads(kind: str, tmp_path: Path) -> None:
 
 
 def test_half_precision_halves_the_file_and_loads_as_any(written: Path, tmp_path: Path) -> None:
-    from toccata.models.checkpoints.toccata import write
+    from toccata.models.checkpoints.native import write
 
     write(with_words("melody"), tmp_path / "half", torch.float16)
     sizes = [(place / WEIGHTS).stat().st_size for place in (tmp_path / "half", written)]

@@ -16,7 +16,7 @@ from tests.reference import tiny
 from toccata.codecs.stereo import StereoCodec
 from toccata.decoder import delay
 from toccata.errors import CheckpointError
-from toccata.models.checkpoints.toccata import write as save_model
+from toccata.models.checkpoints.native import write as save_model
 from toccata.models.loading import load_model
 from toccata.models.model import Model
 

@@ -27,7 +27,7 @@ from toccata.engine.engine import Engine
 from toccata.engine.sequence import Request
 from toccata.errors import CheckpointError
 from toccata.models import hub
-from toccata.models.checkpoints.toccata import write as save_model
+from toccata.models.checkpoints.native import write as save_model
 from toccata.models.loading import load_model, parts_elsewhere
 from toccata.models.model import Model
 from toccata.models.sampling_params import SamplingParams

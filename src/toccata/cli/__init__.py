@@ -14,18 +14,26 @@ from toccata.cli.wording import Flags
 from toccata.errors import ToccataError
 from toccata.settings import wait_passively
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "run"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and leave the process with the exit code of what happened.
+    """Run `toccata`. `--debug`, anywhere on the line, shows where an error came from."""
+    run(app, "toccata", arguments)
 
-    `--debug`, anywhere on the line, shows where an error came from.
+
+def run(commands: typer.Typer, program: str, arguments: Sequence[str] | None = None) -> None:
+    """Run a command line and leave the process with the exit code of what happened.
+
+    Args:
+        commands: All commands of the program.
+        program: Its name in help texts.
+        arguments: What stands behind the name; None: those of this process.
     """
     wait_passively()
     say_what_can_be_said()
     with _written_out():
-        _run(arguments)
+        _run(commands, program, arguments)
 
 
 @contextmanager
@@ -40,12 +48,12 @@ def _written_out() -> Iterator[None]:
         raise
 
 
-def _run(arguments: Sequence[str] | None) -> None:
+def _run(commands: typer.Typer, program: str, arguments: Sequence[str] | None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(commands)
     try:
-        command([part for part in given if part != "--debug"], prog_name="toccata")
+        command([part for part in given if part != "--debug"], prog_name=program)
     except ToccataError as error:
         if debug:
             raise

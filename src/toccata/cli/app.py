@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from toccata import __version__
-from toccata.cli import bench, encode_decode, evaluate, generate, measure
+from toccata.cli import bench, encode_decode, generate, measure
 from toccata.cli.info import info
 from toccata.cli.models import convert, models
 from toccata.cli.report import show
@@ -62,6 +62,5 @@ app.command(epilog=SERVE_EXAMPLES)(serve)
 app.command()(convert)
 app.command()(info)
 app.add_typer(train, name="train")
-app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=measure.EXAMPLES)(measure.measure)
 app.command(epilog=bench.EXAMPLES)(bench.bench)

@@ -68,8 +68,8 @@ def measure(
     classifier labels a clip and its reference. clap: how near a clip is to its caption.
     """
     from toccata.devices import pick_device
-    from toccata.evaluation.field.measure import Plan
-    from toccata.evaluation.field.measure import measure as measured
+    from toccata.evaluation.measure import Plan
+    from toccata.evaluation.measure import measure as measured
 
     machine = settings.read(device=device, offline=offline)
     plan = Plan(

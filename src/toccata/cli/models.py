@@ -98,7 +98,7 @@ def convert(
 
     Example: toccata convert melody melody-folder
     """
-    from toccata.models.checkpoints.toccata import write as save_model
+    from toccata.models.checkpoints.native import write as save_model
     from toccata.models.loading import load_model
 
     machine = settings.read(device="cpu", precision=precision, offline=offline, lora=lora)

@@ -1,130 +1,269 @@
-"""`toccata train`: the runs that make a model. Each is one config file, and can be resumed."""
+"""`toccata train lora` and `toccata train full`: a model on a folder of music of one's own."""
 
 from __future__ import annotations
 
 import logging
-from importlib import import_module
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from toccata.cli import finetune, flags
-from toccata.cli.outputs import is_stdout, names, suffix_format
-from toccata.cli.places import STDOUT, Place, check_can_be_made, reserve
-from toccata.cli.report import interruptible, lines, say, show, working
-from toccata.cli.results import Finish
-from toccata.errors import AudioError
+from toccata import __version__, settings
+from toccata.cli import completion, flags
+from toccata.cli.places import check_can_be_made
+from toccata.cli.report import say, show, show_json, working
+from toccata.errors import InputError
 
-train = typer.Typer(no_args_is_help=True, help="Train a model of your own.")
+if TYPE_CHECKING:
+    from toccata.finetuning.run import Outcome, Trial, Wanted
+
+train = typer.Typer(no_args_is_help=True, help="Fine-tune a model on a folder of music.")
 
 _EXAMPLES = """
-A run goes on where it stopped. Example:
+A run goes on where it stopped, by the same command. Examples:
 
-  toccata train codec --config configs/mini/codec.yaml
+  toccata train lora --data my-music --trigger "my style" -o style.safetensors
+
+  toccata generate "my style, calm piano" --lora style.safetensors
+
+  toccata train full --data my-music --base small --minutes 600 -o my-model
+
+  torchrun --nproc-per-node 4 -m toccata train full --data my-music --base medium -o my-model
 """
 
-_SONG_EXAMPLES = """
-Its caption goes to stderr. Example:
-
-  toccata train song --seed 7 --duration 30 -o song.wav
-"""
-
-Config = Annotated[
-    Path, typer.Option(exists=True, dir_okay=False, help="The run: see configs/ for examples.")
+Data = Annotated[Path, typer.Option(help="A folder of music, with words for it if there are any.")]
+Base = Annotated[
+    str,
+    typer.Option(
+        help="The model to start from: name, hub id or folder.",
+        autocompletion=completion.models,
+    ),
 ]
+Output = Annotated[Path, typer.Option("--output", "-o", help="What to write.")]
+Config = Annotated[
+    Path | None, typer.Option(help="All options of training, as YAML. Flags go before it.")
+]
+Trigger = Annotated[
+    str | None, typer.Option(help="Words put before every caption, to call for it later.")
+]
+Keep = Annotated[
+    int | None,
+    typer.Option(min=0, help="Clips of the model's own to learn too, so that the rest stays."),
+]
+Rank = Annotated[int | None, typer.Option(min=1, help="Of the updates. Default: 16.")]
+Alpha = Annotated[float | None, typer.Option(help="How loud they are. Default: the rank.")]
+Targets = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME",
+        help="attention, ffn, conditions. Default: the first two.",
+        autocompletion=completion.lists_of(("attention", "ffn", "conditions")),
+    ),
+]
+Steps = Annotated[int | None, typer.Option(min=1, help="Default: 1000, or as --minutes allows.")]
+Minutes = Annotated[float | None, typer.Option(help="Stop by then, learning rate and all.")]
+Batch = Annotated[int | None, typer.Option(min=1, help="Items at once on each device. Default: 4.")]
+Accumulate = Annotated[int | None, typer.Option(min=1, help="Batches to a step. Default: 1.")]
+Rate = Annotated[float | None, typer.Option(help="Default: 5e-4 for lora, 2e-5 for full.")]
+Patience = Annotated[
+    int | None, typer.Option(help="Looks at held-out music without progress. Default: 5; 0: any.")
+]
+Every = Annotated[int | None, typer.Option(min=1, help="Steps between two looks. Default: 50.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Default: 0.")]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        help="fp32, bf16, fp16. Default: by machine.",
+        autocompletion=completion.of(("fp32", "bf16", "fp16")),
+    ),
+]
+Recompute = Annotated[
+    bool | None, typer.Option("--recompute", help="Less memory, for a third more time.")
+]
+Captions = Annotated[Path | None, typer.Option(help="A CSV with the columns file and caption.")]
+Devocalise = Annotated[bool, typer.Option("--devocalise", help="Take the vocals out first.")]
+AutoTags = Annotated[bool, typer.Option(help="Add tempo and key to captions that name none.")]
+Segment = Annotated[
+    float | None,
+    typer.Option(
+        "--segment-s",
+        help="Length of a chunk of music. Default: the model's window, 10 s of mini, 30 s of most.",
+    ),
+]
+Hop = Annotated[
+    float | None, typer.Option("--hop-s", help="From chunk to chunk. Default: no overlap.")
+]
+Shortest = Annotated[float, typer.Option("--shortest-s", help="Of a song's last chunk.")]
+HeldOut = Annotated[float, typer.Option("--held-out", help="Share of the files, for validation.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Two steps: say what it would take.")]
 
 
 @train.command(epilog=_EXAMPLES)
-def corpus(config: Config) -> None:
-    """Compose and render the music to learn from."""
-    _run("corpus_run", config)
-
-
-@train.command(epilog=_EXAMPLES)
-def codec(config: Config) -> None:
-    """Train the codec."""
-    _run("codec_run", config)
-
-
-@train.command(epilog=_EXAMPLES)
-def lm(config: Config) -> None:
-    """Train the language model on the codec's codes."""
-    _run("lm_run", config)
-
-
-@train.command(epilog=_EXAMPLES)
-def pack(config: Config) -> None:
-    """Put a trained codec and language model into one folder, which loads by its path."""
-    _run("pack", config)
-
-
-@train.command(epilog=_EXAMPLES)
-def listener(config: Config) -> None:
-    """Train the ears that `toccata eval` listens with, on songs heard clean and after the codec."""
-    _run("listener_run", config)
-
-
-@train.command(epilog=_SONG_EXAMPLES)
-def song(
-    seed: Annotated[int, typer.Option(min=0, help="Each seed is another song.")] = 0,
-    duration: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.02, max=600, help="Where it is cut.")
-    ] = 20.0,
-    output: flags.Output = None,
-    overwrite: flags.Overwrite = False,
-    soundfont: Annotated[
-        Path | None, typer.Option(help="A General MIDI .sf2. Default: that of the system.")
-    ] = None,
+def lora(
+    *,
+    data: Data,
+    output: Output,
+    base: Base = "mini",
+    rank: Rank = None,
+    alpha: Alpha = None,
+    targets: Targets = None,
+    config: Config = None,
+    trigger: Trigger = None,
+    keep: Keep = None,
+    steps: Steps = None,
+    minutes: Minutes = None,
+    batch: Batch = None,
+    accumulate: Accumulate = None,
+    lr: Rate = None,
+    patience: Patience = None,
+    validate_every: Every = None,
+    seed: Seed = None,
+    precision: Precision = None,
+    recompute: Recompute = None,
+    captions: Captions = None,
+    devocalise: Devocalise = False,
+    auto_tags: AutoTags = True,
+    segment_s: Segment = None,
+    hop_s: Hop = None,
+    shortest_s: Shortest = 2.0,
+    held_out: HeldOut = 0.1,
+    dry_run: DryRun = False,
+    device: flags.Device = None,
+    offline: flags.Offline = None,
+    json: flags.Json = False,
 ) -> None:
-    """Compose and render one song of the corpus, to hear what a model learns from."""
-    from toccata.generation.clip import Clip
-    from toccata.training.corpus.render import Renderer
-    from toccata.training.corpus.song import SAMPLE_RATE_HZ
-    from toccata.training.corpus.stream import example
-
-    output_format = suffix_format(output, None) or "wav"
-    place = _place(output, seed, output_format, overwrite)
-    reserve([place])
-    with working("composing"):
-        made = example(seed, duration, Renderer(soundfont))
-    song = Clip(made.audio[None], SAMPLE_RATE_HZ, seed, "corpus", made.caption)
-    written = place.write(Finish(output_format).encoded(song), output_format)
-    say(made.caption)
-    if place.path != STDOUT:
-        show(str(written.path))
-    if written.problem:
-        raise AudioError(written.problem)
+    """Learn a style as a small file to add to a model."""
+    given = locals().copy()  # all flags by name
+    _start("lora", given)
 
 
-def _place(output: str | None, seed: int, output_format: str, overwrite: bool) -> Place:
-    if is_stdout(output):
-        return Place(STDOUT)
-    chosen = names(output, 1)
-    path = chosen.path(seed, 1, "corpus", output_format)
-    return Place(path, overwrite, chosen.is_automatic and not overwrite)
+@train.command(epilog=_EXAMPLES)
+def full(
+    *,
+    data: Data,
+    output: Output,
+    base: Base = "mini",
+    config: Config = None,
+    trigger: Trigger = None,
+    keep: Keep = None,
+    steps: Steps = None,
+    minutes: Minutes = None,
+    batch: Batch = None,
+    accumulate: Accumulate = None,
+    lr: Rate = None,
+    patience: Patience = None,
+    validate_every: Every = None,
+    seed: Seed = None,
+    precision: Precision = None,
+    recompute: Recompute = None,
+    captions: Captions = None,
+    devocalise: Devocalise = False,
+    auto_tags: AutoTags = True,
+    segment_s: Segment = None,
+    hop_s: Hop = None,
+    shortest_s: Shortest = 2.0,
+    held_out: HeldOut = 0.1,
+    dry_run: DryRun = False,
+    device: flags.Device = None,
+    offline: flags.Offline = None,
+    json: flags.Json = False,
+) -> None:
+    """Train all of a model on, into a folder that loads by its path."""
+    given = locals().copy()  # all flags by name
+    _start("full", given)
 
 
-train.command(epilog=finetune.EXAMPLES)(finetune.lora)
-train.command(epilog=finetune.EXAMPLES)(finetune.full)
+# Flags that are options of training by the same name.
+_TRAINING = (
+    "trigger", "steps", "minutes", "batch", "accumulate", "lr", "patience", "validate_every",
+    "seed", "precision", "recompute", "keep",
+)  # fmt: skip
 
 
-def _run(module: str, config: Path) -> None:
-    # What a run logs is its progress: step, speed, losses.
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    _check_out(config)
-    with interruptible("training; run it again to go on"), lines("training"):
-        show(str(import_module(f"toccata.training.{module}").main(config)))
+def _start(kind: str, given: dict[str, Any]) -> None:
+    wanted = _wanted(kind, given)
+    if not wanted.output.name:  # as of "." and "/"
+        raise InputError("output", str(wanted.output), "name what is to be written")
+    check_can_be_made(wanted.output.parent, "output")  # before hours of training
+    from toccata.finetuning.run import finetune, trial
+
+    with working("training") as advance:
+        # What a run logs is its progress, for when nobody watches the bar.
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+        if given["dry_run"]:
+            _tell_trial(trial(wanted, advance), json=given["json"])
+            return
+        outcome = finetune(wanted, advance)
+    if outcome.first:
+        _tell(outcome, json=given["json"])
 
 
-def _check_out(config: Path) -> None:
-    """Raises InputError unless a run can write where its `out` is, before hours of training.
+def _wanted(kind: str, given: dict[str, Any]) -> Wanted:
+    from toccata.finetuning.config_file import load_config
+    from toccata.finetuning.dataset import FolderOptions
+    from toccata.finetuning.options import FinetuneOptions
+    from toccata.finetuning.run import Wanted
 
-    Whatever else is wrong with a config, the run itself says.
-    """
-    from toccata.training.config import read_yaml
+    machine = settings.read(device=given["device"], offline=given["offline"])
+    config = given["config"]
+    options = FinetuneOptions() if config is None else load_config(config, FinetuneOptions)
+    named = {name: given[name] for name in _TRAINING if given[name] is not None}
+    options = replace(options, kind=kind, lora=_lora(options.lora, given), **named)
+    return Wanted(
+        data=given["data"],
+        base=given["base"],
+        output=given["output"],
+        options=options,
+        folder=FolderOptions(
+            segment_s=given["segment_s"] or 0.0,
+            hop_s=given["hop_s"],
+            shortest_s=given["shortest_s"],
+            captions=given["captions"],
+            devocalise=given["devocalise"],
+            auto_tags=given["auto_tags"],
+            held_out_share=given["held_out"],
+            seed=options.seed,
+        ),
+        device=machine.device,
+        offline=machine.offline,
+        version=__version__,
+    )
 
-    values = read_yaml(config)
-    out = values.get("out") if isinstance(values, dict) else None
-    if isinstance(out, str):
-        check_can_be_made(Path(out), "config")
+
+def _lora(config: Any, given: dict[str, Any]) -> Any:
+    """The size of the updates; alpha follows a rank that is given alone."""
+    from toccata.errors import CheckpointError
+
+    rank, alpha, targets = (given.get(name) for name in ("rank", "alpha", "targets"))
+    named: dict[str, Any] = {} if rank is None else {"rank": rank, "alpha": float(rank)}
+    named |= {} if alpha is None else {"alpha": alpha}
+    named |= {} if targets is None else {"targets": tuple(targets.split(","))}
+    try:
+        return replace(config, **named)
+    except CheckpointError as error:
+        cure = "correct --rank, --alpha and --targets"
+        raise InputError("lora", None, cure, f"cannot be of this size: {error}") from error
+
+
+def _tell(outcome: Outcome, *, json: bool) -> None:
+    if json:
+        show_json({**asdict(outcome), "path": str(outcome.path), "run": str(outcome.run)})
+        return
+    held = "" if outcome.held_out is None else f", held out {outcome.held_out:.3f} nats"
+    say(f"{outcome.steps} steps, the best at {outcome.best_step}{held}; losses in {outcome.run}")
+    show(str(outcome.path))
+
+
+def _tell_trial(trial: Trial, *, json: bool) -> None:
+    from toccata.benchmark.machine import peak_bytes
+
+    peak_gb = peak_bytes(trial.device) / 1e9
+    if json:
+        show_json({**asdict(trial), "device": str(trial.device), "peak_gb": peak_gb})
+        return
+    say(trial.summary)
+    show(
+        f"{trial.trained / 1e6:.2f} M weights trained on {trial.device} in {trial.precision}: "
+        f"{trial.step_s:.2f} s per step, {peak_gb:.2f} GB at most"
+    )

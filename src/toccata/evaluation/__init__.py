@@ -1,1 +1,1 @@
-"""What a model's music is worth, in figures: measures on sound alone, and the suite of them."""
+"""The field's own measures of music, on folders of audio files: FAD, KL over labels, CLAP score."""

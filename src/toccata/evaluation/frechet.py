@@ -1,8 +1,10 @@
-"""How far apart two sets of clips are in the listener's embedding."""
+"""Frechet audio distance (Kilgour et al. 2019): two sets of embeddings, held apart as Gaussians.
+
+|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2), section 2 of that paper.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,52 +12,81 @@ from torch import Tensor
 
 from toccata.errors import InputError
 
+FEWEST = 2
+
 
 @dataclass(frozen=True)
-class Distances:
-    """Of what was made to the songs, and of one half of the songs to the other.
+class Distance:
+    """distance: 0 for equal Gaussians. made, against: how many embeddings of `width` each had.
 
-    Always between sets of one size that share no song: what was made for the captions of one half
-    is held against the other half's songs, both ways, and the mean is taken. With the few clips
-    there are, every distance is too long by about as much; the ratio is what can be read.
+    warning: why the distance must not be compared with others, if it must not.
     """
 
-    made: float
-    halves: float
+    distance: float
+    made: int
+    against: int
+    width: int
+    warning: str | None = None
 
-    @property
-    def ratio(self) -> float:
-        return round(self.made / self.halves, 3) if self.halves else 0.0
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    """mean [D] and covariance [D, D] in float64."""
+
+    mean: Tensor
+    covariance: Tensor
 
 
-def distances(made: Sequence[Tensor], songs: Sequence[Tensor]) -> Distances:
-    """Embeddings [E] of clips and of the songs whose captions they were made for, in one order.
+def frechet(made: Tensor, against: Tensor) -> Distance:
+    """The distance of embeddings [N, D] from [M, D].
 
-    Raises InputError for fewer than 4 songs.
+    Raises InputError for fewer than two embeddings, other widths, or numbers that are not finite.
     """
-    if len(songs) < 4:
-        raise InputError("clips", len(songs), "a distance needs 4 songs or more")
-    even = len(songs) // 2 * 2
-    clips, real = torch.stack(list(made[:even])), torch.stack(list(songs[:even]))
-    (made_one, made_two), (one, two) = (clips[::2], clips[1::2]), (real[::2], real[1::2])
-    across = (frechet(made_one, two) + frechet(made_two, one)) / 2
-    return Distances(across, frechet(one, two))
+    if made.shape[-1] != against.shape[-1]:
+        raise InputError("against", tuple(against.shape), f"give embeddings of {made.shape[-1]}")
+    one, other = gaussian(made, "made"), gaussian(against, "against")
+    width = made.shape[1]
+    fewest = min(len(made), len(against))
+    return Distance(
+        distance=distance(one, other),
+        made=len(made),
+        against=len(against),
+        width=width,
+        warning=_warning(fewest, width) if fewest <= width else None,
+    )
 
 
-def frechet(one: Tensor, other: Tensor) -> float:
-    """The squared distance of two Gaussians with the mean and covariance of the rows [N, E] (Heusel
-    et al. 2017, "GANs trained by a two time-scale update rule", eq. 6).
-    """
-    first, second = one.double(), other.double()
-    apart = (first.mean(0) - second.mean(0)).square().sum()
-    cov_one, cov_other = first.T.cov(), second.T.cov()
-    root = _root(cov_one)
-    # The trace of (C1 C2)^(1/2) is that of a symmetric matrix with the same eigenvalues.
-    shared = torch.linalg.eigvalsh(root @ cov_other @ root).clamp(min=0).sqrt().sum()
-    return float((apart + cov_one.trace() + cov_other.trace() - 2 * shared).clamp(min=0))
+def gaussian(embeddings: Tensor, field: str) -> Gaussian:
+    """The Gaussian of embeddings [N, D]; `field` is what an InputError calls them."""
+    if len(embeddings) < FEWEST:
+        raise InputError(
+            field, len(embeddings), f"a spread takes {FEWEST} embeddings or more: give more audio"
+        )
+    rows = embeddings.double()
+    if not rows.isfinite().all():
+        cure = "embeddings must be finite: look at the weights"
+        raise InputError(field, None, cure, "holds nan or inf")
+    mean = rows.mean(0)
+    centred = rows - mean
+    return Gaussian(mean, centred.T @ centred / (len(rows) - 1))
 
 
-def _root(matrix: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(matrix)
-    root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    return root
+def distance(one: Gaussian, other: Gaussian) -> float:
+    """The squared Frechet distance, never below 0."""
+    # The eigenvalues of C1 C2 are the squares of these singular values. Taken so, no root is drawn
+    # of what rounding left of a 0, and covariances without full rank lose no digits.
+    shared = torch.linalg.svdvals(_root(one.covariance) @ _root(other.covariance)).sum()
+    spread = one.covariance.trace() + other.covariance.trace() - 2 * shared
+    return max(0.0, float((one.mean - other.mean).square().sum() + spread))
+
+
+def _root(covariance: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(covariance)
+    return torch.matmul(vectors * values.clamp(min=0).sqrt(), vectors.T)
+
+
+def _warning(embeddings: int, width: int) -> str:
+    return (
+        f"{embeddings} embeddings cannot fill {width} dimensions, which makes the distance too "
+        "large: compare it only with others of as many, or give more audio"
+    )

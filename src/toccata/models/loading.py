@@ -13,7 +13,7 @@ from toccata.conditioners.hubert import HubertConfig
 from toccata.devices import pick_device, pick_precision
 from toccata.errors import CheckpointError
 from toccata.models import hub
-from toccata.models.checkpoints import audiocraft, mert, toccata, transformers
+from toccata.models.checkpoints import audiocraft, mert, native, transformers
 from toccata.models.checkpoints.assembly import Checkpoint, LoadText, assemble
 from toccata.models.checkpoints.tensors import LazyTensor, Part
 from toccata.models.lora_files import read as read_lora
@@ -68,8 +68,8 @@ def load_model(
 def read_checkpoint(name: str | Path, *, offline: bool = False) -> Checkpoint:
     """Find and understand a checkpoint; its tensors are not read yet."""
     folder = find_folder(name, offline=offline)
-    if toccata.matches(folder):
-        return toccata.read(folder)
+    if native.matches(folder):
+        return native.read(folder)
     label = str(name) if not Path(name).is_dir() else Path(name).resolve().name
     if transformers.matches(folder):
         return transformers.read(folder, label)
@@ -93,7 +93,7 @@ def read_checkpoint(name: str | Path, *, offline: bool = False) -> Checkpoint:
 
 def parts_elsewhere(folder: Path) -> list[str]:
     """Hub ids of what the model in `folder` needs from other repositories."""
-    alone = toccata.matches(folder) or transformers.matches(folder)
+    alone = native.matches(folder) or transformers.matches(folder)
     if alone or not audiocraft.matches(folder):
         return []
     return audiocraft.parts_elsewhere(folder)

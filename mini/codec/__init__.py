@@ -1,0 +1,1 @@
+"""The codec of mini: its losses, discriminator and training run."""

@@ -1,0 +1,61 @@
+"""How far apart two sets of clips are in the listener's embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from toccata.errors import InputError
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Of what was made to the songs, and of one half of the songs to the other.
+
+    Always between sets of one size that share no song: what was made for the captions of one half
+    is held against the other half's songs, both ways, and the mean is taken. With the few clips
+    there are, every distance is too long by about as much; the ratio is what can be read.
+    """
+
+    made: float
+    halves: float
+
+    @property
+    def ratio(self) -> float:
+        return round(self.made / self.halves, 3) if self.halves else 0.0
+
+
+def distances(made: Sequence[Tensor], songs: Sequence[Tensor]) -> Distances:
+    """Embeddings [E] of clips and of the songs whose captions they were made for, in one order.
+
+    Raises InputError for fewer than 4 songs.
+    """
+    if len(songs) < 4:
+        raise InputError("clips", len(songs), "a distance needs 4 songs or more")
+    even = len(songs) // 2 * 2
+    clips, real = torch.stack(list(made[:even])), torch.stack(list(songs[:even]))
+    (made_one, made_two), (one, two) = (clips[::2], clips[1::2]), (real[::2], real[1::2])
+    across = (frechet(made_one, two) + frechet(made_two, one)) / 2
+    return Distances(across, frechet(one, two))
+
+
+def frechet(one: Tensor, other: Tensor) -> float:
+    """The squared distance of two Gaussians with the mean and covariance of the rows [N, E] (Heusel
+    et al. 2017, "GANs trained by a two time-scale update rule", eq. 6).
+    """
+    first, second = one.double(), other.double()
+    apart = (first.mean(0) - second.mean(0)).square().sum()
+    cov_one, cov_other = first.T.cov(), second.T.cov()
+    root = _root(cov_one)
+    # The trace of (C1 C2)^(1/2) is that of a symmetric matrix with the same eigenvalues.
+    shared = torch.linalg.eigvalsh(root @ cov_other @ root).clamp(min=0).sqrt().sum()
+    return float((apart + cov_one.trace() + cov_other.trace() - 2 * shared).clamp(min=0))
+
+
+def _root(matrix: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    return root

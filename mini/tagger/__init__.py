@@ -1,0 +1,1 @@
+"""The tagger and the key classifier: their dataset and training run."""

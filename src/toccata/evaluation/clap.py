@@ -1,0 +1,100 @@
+"""CLAP (Wu et al. 2023), sound and words in one space, through transformers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from toccata.audio.transforms import Samples
+from toccata.errors import CheckpointError
+from toccata.evaluation.embedders import Source
+from toccata.evaluation.windows import mono, windows
+
+# Trained on music; near the checkpoint that MusicGen's authors score with.
+HUB_ID = "laion/larger_clap_music"
+HOP_S = 1.0
+MOST_TOKENS = 77
+BATCH = 8
+
+log = logging.getLogger(__name__)
+
+
+class Clap:
+    """A `WordEmbedder`: windows of 10 s, one every second; a shorter clip is repeated to fill one.
+
+    model and processor are transformers' ClapModel and ClapProcessor.
+    """
+
+    def __init__(self, model: Any, processor: Any, device: torch.device) -> None:
+        self._model = model.to(device).eval()
+        self._extractor = processor.feature_extractor
+        self._tokenizer = processor.tokenizer
+        self._device = device
+        self.sample_rate_hz = int(self._extractor.sampling_rate)
+        self.window = int(self._extractor.nb_max_samples)
+
+    @torch.inference_mode()
+    def embed(self, samples: Samples, sample_rate_hz: int) -> Tensor:
+        """[W, D], of length 1."""
+        audio = mono(samples, sample_rate_hz, self.sample_rate_hz)
+        heard = windows(audio, self.window, round(HOP_S * self.sample_rate_hz))
+        return torch.cat([self._embed(batch) for batch in torch.split(heard, BATCH)])
+
+    @torch.inference_mode()
+    def embed_words(self, texts: Sequence[str]) -> Tensor:
+        """[len(texts), D], of length 1; what is past 77 tokens is not read."""
+        inputs = self._tokenizer(
+            list(texts), padding=True, truncation=True, max_length=MOST_TOKENS, return_tensors="pt"
+        )
+        return _vectors(self._model.get_text_features(**inputs.to(self._device)))
+
+    def _embed(self, heard: Tensor) -> Tensor:
+        inputs = self._extractor(
+            list(heard.numpy()),
+            sampling_rate=self.sample_rate_hz,
+            truncation="rand_trunc",  # one view of each window, none of which is too long
+            return_tensors="pt",
+        )
+        features = inputs["input_features"].to(self._device, torch.float32)
+        return _vectors(self._model.get_audio_features(input_features=features))
+
+
+def load(source: Source) -> Clap:
+    """CLAP from source.place, a hub id or a folder in transformers' layout.
+
+    Raises CheckpointError if it is not to be had, or fuses windows by chance (clap-htsat-fused).
+    """
+    place = source.place or HUB_ID
+    model, processor = _read(place, source.offline)
+    if model.config.audio_config.enable_fusion:
+        raise CheckpointError(
+            f"{place}: this CLAP picks parts of a clip by chance; use {HUB_ID} or another one "
+            "without fusion"
+        )
+    return Clap(model, processor, source.device)
+
+
+def _read(place: str, offline: bool) -> tuple[Any, Any]:
+    from transformers import ClapModel, ClapProcessor
+
+    log.info("CLAP from %s", place)
+    try:
+        processor = ClapProcessor.from_pretrained(place, local_files_only=offline)
+        model = ClapModel.from_pretrained(place, local_files_only=offline)
+    except (OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CheckpointError(
+            f"{place}: CLAP cannot be loaded ({reason}); measure once while online, or give a "
+            "folder in transformers' layout with --weights clap=FOLDER"
+        ) from error
+    return model, processor
+
+
+def _vectors(output: Any) -> Tensor:
+    """transformers 5 gives an output with the vectors in it, the first of them gave these alone."""
+    vectors: Tensor = getattr(output, "pooler_output", output)
+    return vectors.float().cpu()

@@ -1,0 +1,60 @@
+"""Captions of a whole folder in one CSV: a row for each song, with the columns file and caption."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from toccata.errors import InputError
+from toccata.finetuning.dataset.listing import plain_name
+from toccata.finetuning.dataset.problems import Problems
+from toccata.finetuning.dataset.text_files import read_text
+
+COLUMNS = ("file", "caption")
+_HEADER = ",".join(COLUMNS)
+_MOST_BYTES = 64 * 2**20
+
+
+def read_table(table: Path, names: Collection[str]) -> dict[str, str]:
+    """Captions by song name; songs need no row. Raises InputErrors for all wrong rows."""
+    if not table.is_file():
+        raise InputError("captions", str(table), f"name a CSV with the columns {_HEADER}")
+    reader = csv.reader(io.StringIO(read_text(table, _MOST_BYTES), newline=""), strict=True)
+    problems, captions = Problems(), dict[str, str]()
+    try:
+        header = _header(table, next(reader, []))
+        for row in filter(None, reader):
+            with problems.noted():
+                name, caption = _row(f"{table.name} line {reader.line_num}", header, row)
+                captions[_new(name, names, captions, table)] = caption
+    except csv.Error as error:
+        problems.add(table.name, f"line {reader.line_num}", f"it is no CSV ({error})")
+    problems.raise_all()
+    return captions
+
+
+def _header(table: Path, header: list[str]) -> list[str]:
+    names = [name.strip().lower() for name in header]
+    if sorted(names) != sorted(COLUMNS):
+        raise InputError(table.name, ",".join(header), f"its first line must be {_HEADER}")
+    return names
+
+
+def _row(where: str, header: list[str], row: list[str]) -> tuple[str, str]:
+    """The song's name and its caption."""
+    if len(row) != len(header):
+        cure = f"it has {len(row)} cells and not 2: put captions with commas in quotes"
+        raise InputError(where, ",".join(row)[:40], cure)
+    values = dict(zip(header, row, strict=True))
+    return plain_name(values["file"].strip()), values["caption"]
+
+
+def _new(name: str, names: Collection[str], captions: Mapping[str, str], table: Path) -> str:
+    if name in captions:
+        raise InputError(name, table.name, "keep one", f"has two rows in {table.name}")
+    if name not in names:
+        problem = f"has a row in {table.name}"
+        raise InputError(name, None, "there is no audio of that name in the folder", problem)
+    return name

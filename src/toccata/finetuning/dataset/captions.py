@@ -1,0 +1,95 @@
+"""What people wrote about their music: a file beside each song, or one table of all."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from toccata.errors import InputError
+from toccata.finetuning.dataset.caption_json import worded
+from toccata.finetuning.dataset.caption_table import read_table
+from toccata.finetuning.dataset.listing import Song, visible_files
+from toccata.finetuning.dataset.problems import Problems
+from toccata.finetuning.dataset.text_files import read_text
+from toccata.generation.schema import MAX_PROMPT_CHARACTERS
+
+_SUFFIXES = (".txt", ".json")
+_MOST_BYTES = 2**16
+_Given = dict[str, str | None]  # by song name; None: there is one, but it is wrong
+
+log = logging.getLogger(__name__)
+
+
+def read_captions(
+    songs: Sequence[Song], data: Path, table: Path | None, *, needed: bool
+) -> dict[str, str]:
+    """The captions by song name, from the files beside the songs or from `table`.
+
+    Raises InputErrors for all that is wrong with them and, if captions are `needed`, for every
+    song without one.
+    """
+    problems = Problems()
+    given = _beside(songs, data, problems) if table is None else _tabled(songs, table, problems)
+    place = "a .txt of the same name" if table is None else f"a row of {table.name}"
+    for song in songs:
+        if needed and song.name not in given:
+            cure = f"it has no caption: write what is heard into {place}, or allow auto_tags"
+            problems.add(song.name, None, cure)
+    problems.raise_all()
+    return {name: caption for name, caption in given.items() if caption is not None}
+
+
+def _beside(songs: Sequence[Song], data: Path, problems: Problems) -> _Given:
+    files = _caption_files(data)
+    given: _Given = {}
+    for song in songs:
+        if paths := files.get(song.path.with_suffix("")):
+            given[song.name] = None
+            with problems.noted():
+                given[song.name] = _checked(song.name, _read_one(song.name, paths))
+    # A caption without a song may be a README, or misspelt.
+    for stray in files.keys() - {song.path.with_suffix("") for song in songs}:
+        log.warning("%s: there is no audio of that name; it is not used", files[stray][0])
+    return given
+
+
+def _caption_files(data: Path) -> dict[Path, list[Path]]:
+    """By their paths without suffixes."""
+    files = defaultdict[Path, list[Path]](list)
+    for path in visible_files(data):
+        if path.suffix.lower() in _SUFFIXES:
+            files[path.with_suffix("")].append(path)
+    return files
+
+
+def _tabled(songs: Sequence[Song], table: Path, problems: Problems) -> _Given:
+    rows: dict[str, str] = {}
+    with problems.noted():
+        rows = read_table(table, {song.name for song in songs})
+    given: _Given = dict.fromkeys(rows)
+    for name, caption in rows.items():
+        with problems.noted():
+            given[name] = _checked(name, caption)
+    return given
+
+
+def _read_one(name: str, paths: Sequence[Path]) -> str:
+    if len(paths) > 1:
+        both = " and ".join(path.name for path in paths)
+        raise InputError(name, both, "keep one of the files", f"has two captions, {both}")
+    text = read_text(paths[0], _MOST_BYTES)
+    return worded(name, text) if paths[0].suffix.lower() == ".json" else text
+
+
+def _checked(name: str, caption: str) -> str:
+    """The caption on one line. Raises InputError for an empty or an endless one."""
+    words = " ".join(caption.split())
+    if not words:
+        cure = "write what is heard, or delete the caption"
+        raise InputError(name, caption, cure, "has an empty caption")
+    if len(words) > MAX_PROMPT_CHARACTERS:
+        limit = f"its caption has {len(words)} characters: use at most {MAX_PROMPT_CHARACTERS}"
+        raise InputError(name, f"{words[:40]}...", limit)
+    return words

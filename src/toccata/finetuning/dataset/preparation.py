@@ -1,0 +1,112 @@
+"""A folder of music to items, each file encoded once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from toccata.conditioners.stems import Demucs, Separator
+from toccata.errors import InputError
+from toccata.finetuning.dataset.cache import CodeCache, content_digest
+from toccata.finetuning.dataset.caption_tags import add_tags
+from toccata.finetuning.dataset.captions import read_captions
+from toccata.finetuning.dataset.checking import check_audio
+from toccata.finetuning.dataset.dataset_options import FolderOptions, check_options
+from toccata.finetuning.dataset.encoding import Encoded, SongEncoder
+from toccata.finetuning.dataset.fingerprint import identity
+from toccata.finetuning.dataset.items import Item
+from toccata.finetuning.dataset.listing import Song, songs_of
+from toccata.finetuning.dataset.problems import Problems
+from toccata.finetuning.dataset.split import held_out
+from toccata.models.model import Model
+
+log = logging.getLogger(__name__)
+
+OnProgress = Callable[[int, int, str], None]
+"""Takes how many songs are done, of how many, and what was done: "checked a.wav"."""
+
+
+def prepare(
+    data: Path,
+    model: Model,
+    options: FolderOptions,
+    cache: Path,
+    on_progress: OnProgress | None = None,
+    *,
+    separator: Separator | None = None,
+) -> list[Item]:
+    """Items of all audio in `data`, by name and time. What was encoded before is read from `cache`.
+
+    `separator` takes the vocals out if the options say so; None: demucs.
+    Raises InputErrors for all that is wrong with the options, or with the folder, before anything
+    is encoded; MissingExtraError and CheckpointError if vocals cannot be taken out.
+    """
+    check_options(options, model.segment_s)
+    tell = on_progress or _say_nothing
+    songs = songs_of(data)
+    codes = CodeCache(cache, identity(model, options))
+    captions, digests = _checked(songs, data, options, codes, tell)
+    held = held_out(digests, options)
+    encoder: SongEncoder | None = None
+    items: list[Item] = []
+    for done, song in enumerate(songs, start=1):
+        chunks, what = codes.load(digests[song.name]), "found"
+        if chunks is None:
+            what = "encoded"
+            encoder = encoder or _encoder(model, options, separator)
+            chunks = encoder(song.path)
+            if not chunks:
+                log.warning("%s: nothing in it can be heard; it is not used", song.name)
+            codes.store(digests[song.name], chunks)
+        caption = captions.get(song.name, "")
+        items += [_item(song, chunk, caption, song.name in held, model) for chunk in chunks]
+        tell(done, len(songs), f"{what} {song.name}")
+    if not items:
+        raise InputError("data", str(data), "add music that can be heard", "holds only silence")
+    return items
+
+
+def _checked(
+    songs: Sequence[Song], data: Path, options: FolderOptions, codes: CodeCache, tell: OnProgress
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The captions, and the digests of all songs, by name. Raises InputErrors."""
+    problems, captions, digests = Problems(), dict[str, str](), dict[str, str]()
+    with problems.noted():
+        table = None if options.captions is None else Path(options.captions)
+        captions = read_captions(songs, data, table, needed=not options.auto_tags)
+    for done, song in enumerate(songs, start=1):
+        with problems.noted():
+            digests[song.name] = content_digest(song.path)
+            if digests[song.name] not in codes:
+                check_audio(song, options.shortest_s)
+        tell(done, len(songs), f"checked {song.name}")
+    problems.raise_all()
+    return captions, digests
+
+
+def _encoder(model: Model, options: FolderOptions, separator: Separator | None) -> SongEncoder:
+    if options.devocalise:
+        return SongEncoder(model, options, separator or Demucs())
+    return SongEncoder(model, options, None)
+
+
+def _item(song: Song, chunk: Encoded, caption: str, held: bool, model: Model) -> Item:
+    melody = None
+    if chunk.pitch is not None and model.chroma is not None:
+        melody = np.eye(model.chroma.bins, dtype=np.float32)[chunk.pitch]
+    return Item(
+        name=song.name,
+        start_s=chunk.start_s,
+        caption=add_tags(caption, chunk.tags),
+        tags=chunk.tags,
+        codes=chunk.codes,
+        melody=melody,
+        held_out=held,
+        captioned=bool(caption.strip()),
+    )
+
+
+def _say_nothing(done: int, total: int, what: str) -> None: ...

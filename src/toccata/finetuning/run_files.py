@@ -1,0 +1,75 @@
+"""What a run keeps in its folder: its state, its best weights, a line of JSON for each step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from toccata.finetuning import training_state
+
+STATE, BEST, LOG, CHART = "state.pt", "best.pt", "log.jsonl", "losses.svg"
+CODES, KEPT, BEATS = "codes", "kept", "beats.json"
+
+Row = Mapping[str, Any]
+
+
+def run_folder(output: Path) -> Path:
+    """Where the run that makes `output` keeps what it needs to go on: beside it."""
+    return output.with_name(output.name.removesuffix(".safetensors") + ".training")
+
+
+class RunFiles:
+    """The files of one run; None of them is there before it is written."""
+
+    def __init__(self, folder: Path, beats: Path | None = None) -> None:
+        """beats: where those of the music are kept; None: in `folder`."""
+        self.folder = folder
+        self.beats = beats or folder / BEATS
+
+    def state(self) -> dict[str, Any] | None:
+        """Raises CheckpointError for a file that is not a training state."""
+        path = self.folder / STATE
+        return training_state.load(path) if path.is_file() else None
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        training_state.save(self.folder / STATE, state)
+
+    def best(self) -> dict[str, Tensor] | None:
+        path = self.folder / BEST
+        return training_state.load(path)["weights"] if path.is_file() else None
+
+    def save_best(self, weights: Mapping[str, Tensor]) -> None:
+        training_state.save(self.folder / BEST, {"weights": dict(weights)})
+
+    def rows(self) -> list[Row]:
+        path = self.folder / LOG
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        return [row for line in lines if (row := _row(line)) is not None]
+
+    def note(self, row: Row) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(row) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Drop what was noted after the state that a run goes on from."""
+        kept = [row for row in self.rows() if row["step"] <= step]
+        if (self.folder / LOG).is_file():
+            text = "".join(json.dumps(row) + "\n" for row in kept)
+            (self.folder / LOG).write_text(text, encoding="utf-8")
+
+    def draw(self, chart: str) -> None:
+        (self.folder / CHART).write_text(chart, encoding="utf-8")
+
+
+def _row(line: str) -> Row | None:
+    """None for a line that was cut off in the middle."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and isinstance(row.get("step"), int) else None

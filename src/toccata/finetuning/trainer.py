@@ -1,0 +1,270 @@
+"""The loop: steps, looks at held-out items, a state to go on from."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from toccata.errors import InputError
+from toccata.finetuning.batches import Example, Sampler, digest, held_out
+from toccata.finetuning.beat_cache import BeatCache
+from toccata.finetuning.conditions import Conditioner, heard_beats
+from toccata.finetuning.dataset import Item
+from toccata.finetuning.loss_plot import losses_svg
+from toccata.finetuning.losses import book_sums, grouped
+from toccata.finetuning.options import FULL, FinetuneOptions, check_same
+from toccata.finetuning.ranks import Ranks
+from toccata.finetuning.run_files import RunFiles
+from toccata.finetuning.schedule import rate, share_done
+from toccata.finetuning.stopping import Stop, stoppable
+from toccata.finetuning.weights import Tensors, Weights
+from toccata.models.lora_files import shape_text
+from toccata.models.model import Model
+
+log = logging.getLogger(__name__)
+SAVE_S = 120.0
+BETAS = (0.9, 0.99)
+# Less than this is no progress.
+LEAST_GAIN = 1e-4
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+# Told the share that is done and the latest losses; and weights that are better than all before.
+OnStep = Callable[[float, str], None]
+OnBetter = Callable[[Tensors, int], None]
+
+
+@dataclass
+class Record:
+    """How far a run is. best: the lowest held-out loss so far, in nats; misses: how often since
+    then it was not reached; looked: the last step at which it was measured.
+    """
+
+    step: int = 0
+    elapsed_s: float = 0.0
+    best: float | None = None
+    best_step: int = 0
+    misses: int = 0
+    looked: int = -1
+    losses: list[float] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains the decoder of `model` in place; `options` are settled, with a precision.
+
+    model: of the kind full in float32, otherwise in the precision to compute in.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        items: Sequence[Item],
+        options: FinetuneOptions,
+        files: RunFiles,
+        ranks: Ranks | None = None,
+    ) -> None:
+        """Goes on from the state in `files`, if there is one.
+
+        Raises InputError for options that contradict it, and for items without one to train on.
+        """
+        self.model, self.options, self.files = model, options, files
+        self._ranks = ranks or Ranks()
+        self._sampler = Sampler(items, options, self._ranks.rank, self._ranks.world)
+        self._held = held_out(items, self._ranks.rank, self._ranks.world)
+        self._has_held = any(item.held_out for item in items)
+        self._digest = digest(items)
+        self._base = f"{model.name}: {shape_text(model.lm.config)}"
+        beats = heard_beats(model, items, BeatCache(files.beats, model))
+        self.weights = Weights(model.lm, options)
+        learns = any("projections" in name for name in self.weights.trained)
+        self._conditions = Conditioner(model, learns, beats)
+        groups = self.weights.groups(options.weight_decay)
+        self._optimizer = torch.optim.AdamW(groups, options.lr, betas=BETAS, fused=True)
+        half = model.device.type == "cuda" and options.precision == "fp16"
+        self._scaler = torch.amp.GradScaler(model.device.type, enabled=half)
+        for one in self.weights.trained.values():
+            one.grad = torch.zeros_like(one)
+        self.record = Record()
+        self._resume()
+
+    def train(self, on_step: OnStep | None = None, on_better: OnBetter | None = None) -> Record:
+        """To the end. Ctrl-C saves the state, and is raised again as KeyboardInterrupt."""
+        saved_s = time.monotonic()
+        with stoppable() as stop:
+            while (done := self._share_done()) < 1 and not self._idle():
+                began_s = time.monotonic()
+                self._lead(done)
+                if on_step is not None and self._ranks.first:
+                    on_step(done, self._said())
+                if self.record.step % self.options.validate_every == 0:
+                    self._look(on_better)
+                if self._counted(time.monotonic() - began_s, stop):
+                    self.save()
+                    raise KeyboardInterrupt
+                if time.monotonic() - saved_s > SAVE_S:
+                    self.save()
+                    saved_s = time.monotonic()
+            if self.record.looked != self.record.step:
+                self._look(on_better)
+        self.save()
+        self._draw()
+        return self.record
+
+    def _lead(self, done: float) -> None:
+        """One step, and a note of it."""
+        lr = rate(self.options, self.record.step, done)
+        losses = self.update(lr)
+        self.record.step += 1
+        self.record.losses = losses.tolist()
+        self._note(loss=losses, lr=lr)
+
+    def update(self, lr: float) -> Tensor:
+        """One optimiser step; the mean losses by codebook [K], of all processes.
+
+        Raises InputError, and leaves the weights alone, if a loss is not finite.
+        """
+        self._optimizer.zero_grad(set_to_none=False)
+        step = self._sampler(self.record.step)
+        sums = sum((self._learn(batch, step.frames) for batch in step.batches), self._nothing())
+        gradients = [one.grad for one in self.weights.trained.values() if one.grad is not None]
+        self._ranks.add_up([sums, *gradients])
+        if not sums.isfinite().all():
+            cure = f"the loss of step {self.record.step + 1} is not finite: use a lower one"
+            raise InputError("lr", self.options.lr, cure)
+        self._scaler.unscale_(self._optimizer)
+        nn.utils.clip_grad_norm_(self.weights.trained.values(), self.options.clip)
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self.weights.follow(self.record.step)
+        return sums / step.frames
+
+    def _learn(self, batch: Sequence[Example], frames: int) -> Tensor:
+        """Add the gradients of a batch, as a part of so many frames. Its losses, summed [K]."""
+        sums = self._nothing()
+        for losses in self._losses(batch):
+            loss = losses.mean() / frames
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            sums += losses.detach()
+        return sums
+
+    def _losses(self, batch: Sequence[Example]) -> Iterator[Tensor]:
+        """The losses [K], summed over frames, of each group of a batch."""
+        half = DTYPES.get(self.options.precision) if self.options.kind == FULL else None
+        with torch.autocast(self.model.device.type, half, enabled=half is not None):
+            pairs = [(item, self._conditions(item, told)) for item, told in batch]
+        for group in grouped(pairs):
+            with torch.autocast(self.model.device.type, half, enabled=half is not None):
+                losses = book_sums(self.model.lm, group)
+            yield losses
+
+    @torch.no_grad()
+    def validate(self) -> Tensor | None:
+        """Mean losses by codebook [K] on all that is held out; None if nothing is."""
+        if not self._has_held:
+            return None
+        size, sums, frames = self.options.batch, self._nothing(), self._nothing()[:1]
+        with self.weights.averaged():
+            for start in range(0, len(self._held), size):
+                batch = self._held[start : start + size]
+                frames += sum(item.codes.shape[1] for item, _ in batch)
+                for losses in self._losses(batch):
+                    sums += losses
+        self._ranks.add_up([sums, frames])
+        return sums / frames
+
+    def _look(self, on_better: OnBetter | None) -> None:
+        """Measure, and keep the weights if they are the best so far."""
+        losses, record = self.validate(), self.record
+        record.looked = record.step
+        if losses is not None:
+            loss = float(losses.mean())
+            self._note(held_out=losses)
+            if self._ranks.first:
+                log.info("step %d: held out %.4f nats", record.step, loss)
+            if record.best is not None and loss > record.best - LEAST_GAIN:
+                record.misses += 1
+                return
+            record.best, record.misses = loss, 0
+        record.best_step = record.step
+        if self._ranks.first:
+            with self.weights.averaged():
+                better = self.weights.values()
+                self.files.save_best(better)
+                if on_better is not None:
+                    on_better(better, record.step)
+
+    def _idle(self) -> bool:
+        return 0 < self.options.patience <= self.record.misses
+
+    def _share_done(self) -> float:
+        return share_done(self.options, self.record.step, self.record.elapsed_s)
+
+    def _counted(self, seconds: float, stop: Stop) -> bool:
+        """Add to the run's time; whether it is to stop. All processes take the slowest one's word
+        for the time, and stop together.
+        """
+        said = torch.tensor([seconds, float(stop.asked)], device=self.model.device)
+        taken_s, asked = self._ranks.agree(said).tolist()
+        self.record.elapsed_s += taken_s
+        return bool(asked)
+
+    def _nothing(self) -> Tensor:
+        return torch.zeros(self.model.lm.config.codebooks, device=self.model.device)
+
+    def _note(self, lr: float | None = None, **losses: Tensor) -> None:
+        if not self._ranks.first:
+            return
+        row: dict[str, Any] = {"step": self.record.step, "seconds": self.record.elapsed_s}
+        for name, books in losses.items():
+            row |= {name: float(books.mean()), "books": books.tolist()}
+        self.files.note(row if lr is None else {**row, "lr": lr})
+
+    def _said(self) -> str:
+        losses = self.record.losses
+        best = "" if self.record.best is None else f", held out {self.record.best:.3f}"
+        return f"step {self.record.step}: {sum(losses) / len(losses):.3f} nats{best}"
+
+    def _draw(self) -> None:
+        if self._ranks.first:
+            self.files.draw(losses_svg(self.files.rows()))
+
+    def save(self) -> None:
+        """Written aside and renamed: a crash leaves the last one."""
+        if self._ranks.first:
+            state = {
+                "options": self.options.to_json(),
+                "data": self._digest,
+                "base": self._base,
+                "record": vars(self.record),
+                "weights": self.weights.state(),
+                "optimizer": self._optimizer.state_dict(),
+                "scaler": self._scaler.state_dict(),
+            }
+            self.files.save_state(state)
+
+    def _resume(self) -> None:
+        state = self.files.state()
+        if state is None:
+            return
+        check_same(state["options"], self.options, str(self.files.folder))
+        if state["base"] != self._base:
+            cure = f"the run in {self.files.folder} was begun with {state['base']}"
+            raise InputError("base", self._base, cure)
+        if state["data"] != self._digest:
+            cure = (
+                "the music or its captions have changed since this run began: name another output"
+            )
+            raise InputError("data", str(self.files.folder), cure)
+        self.weights.restore(state["weights"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
+        self.record = Record(**state["record"])
+        if self._ranks.first:
+            self.files.forget_after(self.record.step)

@@ -1,0 +1,108 @@
+"""The weights that are trained, and their moving average."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from toccata.decoder.decoder import Decoder
+from toccata.decoder.lora import adapt
+from toccata.finetuning.options import FULL, FinetuneOptions
+
+Tensors = dict[str, Tensor]
+# An average of the first few steps must not remember the start for long.
+_YOUNG = 10
+
+
+class Weights:
+    """What the optimiser changes in a decoder. `average` None: there is none."""
+
+    def __init__(self, decoder: Decoder, options: FinetuneOptions) -> None:
+        prepare(decoder, options)
+        self._decay = options.ema
+        self.trained = {name: one for name, one in decoder.named_parameters() if one.requires_grad}
+        self.average: Tensors | None = _copies(self.trained) if options.ema else None
+
+    @property
+    def count(self) -> int:
+        return sum(one.numel() for one in self.trained.values())
+
+    def groups(self, weight_decay: float) -> list[dict[str, object]]:
+        """For the optimiser: only matrices decay."""
+        matrices = [one for one in self.trained.values() if one.dim() > 1]
+        others = [one for one in self.trained.values() if one.dim() < 2]
+        given = ((matrices, weight_decay), (others, 0.0))
+        return [{"params": some, "weight_decay": decay} for some, decay in given if some]
+
+    @torch.no_grad()
+    def follow(self, step: int) -> None:
+        """Move the average towards the weights after step number `step`."""
+        if self.average is None:
+            return
+        share = 1 - min(self._decay, (1 + step) / (_YOUNG + step))
+        for name, one in self.trained.items():
+            self.average[name].lerp_(one.detach(), share)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """In the block the decoder has the average in place of the weights, and the other way
+        round: that takes no memory.
+        """
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for name, average in (self.average or {}).items():
+            kept = self.trained[name].clone()
+            self.trained[name].copy_(average)
+            average.copy_(kept)
+
+    def values(self) -> Tensors:
+        """What is trained, as it is now: not copies."""
+        return {name: one.detach() for name, one in self.trained.items()}
+
+    @torch.no_grad()
+    def put(self, values: Mapping[str, Tensor]) -> None:
+        for name, one in self.trained.items():
+            one.copy_(values[name])
+
+    def state(self) -> dict[str, Tensors | None]:
+        return {"trained": self.values(), "average": self.average}
+
+    def restore(self, state: Mapping[str, Tensors | None]) -> None:
+        self.put(state["trained"] or {})
+        average = state["average"]
+        if self.average is not None and average is not None:
+            for name, one in self.average.items():
+                one.copy_(average[name])
+
+
+def prepare(decoder: Decoder, options: FinetuneOptions) -> None:
+    """Say which weights of `decoder` are trained; a LoRA puts its own beside them."""
+    if options.kind == FULL:
+        decoder.requires_grad_(True)
+    else:
+        adapt(decoder, options.lora, options.seed)
+    if options.recompute:
+        for layer in decoder.layers:
+            _recompute(layer)
+
+
+def _recompute(layer: nn.Module) -> None:
+    """Keep only what goes into the layer, and compute the rest again for the gradient (Chen et al.
+    2016, section 4).
+    """
+    vars(layer)["forward"] = partial(checkpoint, layer.forward, use_reentrant=False)
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> Tensors:
+    return {name: one.detach().clone() for name, one in tensors.items()}
