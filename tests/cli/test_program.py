@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import FakeToccata, Result, tone
+from tests.cli.conftest import FakeToccata, Result, repeated_defaults, tone
 from toccata import __version__
 from toccata.audio.files import read, write
 from toccata.cli import main
