@@ -60,7 +60,7 @@ docs: $(VENV)/.dev
 
 clean:
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
-	find src tests bench scripts -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find src tests bench recipes scripts -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "toccata needs Python 3.11 or newer" >&2; exit 1; }

@@ -13,7 +13,7 @@ import toccata
 from bench.about import ROOT, describe
 from bench.lora import document, measures, style, training
 from bench.lora.measures import Asked, Judge, Sizes
-from mini.composer.render import Renderer
+from recipes.mini.composer.render import Renderer
 from toccata.analysis import classifier_weights
 from toccata.generation.pipeline import Toccata
 

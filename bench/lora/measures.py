@@ -11,14 +11,14 @@ from torch import Tensor
 
 from bench.lora import style
 from bench.lora.classifier import Classifier
-from mini.composer.examples import VALIDATION_SEED, Example, example
-from mini.composer.render import Renderer
-from mini.evaluation import adherence
-from mini.evaluation.clip_analysis import Heard, hear_all
-from mini.evaluation.codec_metrics import through_codec
-from mini.evaluation.generation import Maker
-from mini.evaluation.metrics import unhealthy
-from mini.evaluation.reference_songs import CLIP_S
+from recipes.mini.composer.examples import VALIDATION_SEED, Example, example
+from recipes.mini.composer.render import Renderer
+from recipes.mini.evaluation import adherence
+from recipes.mini.evaluation.clip_analysis import Heard, hear_all
+from recipes.mini.evaluation.codec_metrics import through_codec
+from recipes.mini.evaluation.generation import Maker
+from recipes.mini.evaluation.metrics import unhealthy
+from recipes.mini.evaluation.reference_songs import CLIP_S
 from toccata.analysis.spectrum import RATE_HZ, Samples
 from toccata.analysis.tagger import Listener
 from toccata.generation.pipeline import Toccata

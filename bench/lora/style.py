@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mini.captions import Told
-from mini.composer.composition import (
+from recipes.mini.captions import Told
+from recipes.mini.composer.composition import (
     BASS,
     CHORDS,
     FRAMES_PER_SECOND,
@@ -26,9 +26,9 @@ from mini.composer.composition import (
     Note,
     Song,
 )
-from mini.composer.examples import Example
-from mini.composer.instruments import INSTRUMENTS
-from mini.composer.render import Renderer
+from recipes.mini.composer.examples import Example
+from recipes.mini.composer.instruments import INSTRUMENTS
+from recipes.mini.composer.render import Renderer
 from toccata.audio.files import write
 from toccata.audio.waveform import Waveform
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import toccata
 from bench.lora import style
-from mini.composer.render import Renderer
+from recipes.mini.composer.render import Renderer
 
 BASE = "mini"
 # Clips of the base's own that are learnt beside the style.

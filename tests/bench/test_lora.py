@@ -16,11 +16,11 @@ from bench.lora import __main__ as lora
 from bench.lora import document, measures, style, training
 from bench.lora.classifier import Classifier
 from bench.lora.measures import Asked, Judge, Sizes
-from mini.captions import Told
-from mini.composer.composition import DRUMS, SAMPLE_RATE_HZ
-from mini.composer.genres import all_genres
-from mini.composer.instruments import FAMILIES
-from mini.composer.render import Renderer
+from recipes.mini.captions import Told
+from recipes.mini.composer.composition import DRUMS, SAMPLE_RATE_HZ
+from recipes.mini.composer.genres import all_genres
+from recipes.mini.composer.instruments import FAMILIES
+from recipes.mini.composer.render import Renderer
 from tests.mini.composer import fake_synth
 from toccata.analysis.spectrum import RATE_HZ
 from toccata.analysis.tagger import Classes, Listener

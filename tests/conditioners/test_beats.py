@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mini.composer.composition import Grid
+from recipes.mini.composer.composition import Grid
 from toccata.conditioners.beats import FEATURES, PERIODS, Beats, beat_rows, named_beats
 
 STARTS = slice(1 + 2 * len(PERIODS), FEATURES)

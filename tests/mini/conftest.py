@@ -1,4 +1,4 @@
-"""Runs `python -m mini` as the shell would, with a model that takes no time."""
+"""Runs `python -m recipes.mini` as the shell would, with a model that takes no time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mini.cli import app
+from recipes.mini.cli import app
 from tests.cli.conftest import Result, fake, runner
 
 __all__ = ["fake", "run"]
@@ -14,5 +14,5 @@ __all__ = ["fake", "run"]
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Result]:
-    """Run `python -m mini` as the shell would."""
-    return runner(app, "python -m mini", capsys)
+    """Run `python -m recipes.mini` as the shell would."""
+    return runner(app, "python -m recipes.mini", capsys)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mini.codec import bfloat16 as half
-from mini.codec.initialization import initialize_seanet
+from recipes.mini.codec import bfloat16 as half
+from recipes.mini.codec.initialization import initialize_seanet
 from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.codecs.seanet import SeanetConfig
 from toccata.errors import InputError

@@ -1,4 +1,4 @@
-"""`python -m mini`, with a synthesizer that needs no soundfont."""
+"""`python -m recipes.mini`, with a synthesizer that needs no soundfont."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mini.captions import caption
-from mini.composer.compose import compose
-from mini.composer.examples import caption_rng
+from recipes.mini.captions import caption
+from recipes.mini.composer.compose import compose
+from recipes.mini.composer.examples import caption_rng
 from tests.cli.conftest import Result, repeated_defaults
 from tests.mini.composer import fake_synth
 from toccata.audio.files import read

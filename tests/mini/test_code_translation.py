@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mini.lm.code_translation import met_shares, translate, translated
-from mini.lm.train_lm import LMRun
+from recipes.mini.lm.code_translation import met_shares, translate, translated
+from recipes.mini.lm.train_lm import LMRun
 from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.codecs.seanet import SeanetConfig
 from toccata.decoder.decoder import Decoder, LMConfig

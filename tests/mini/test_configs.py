@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mini.codec.train_codec import CodecRun
-from mini.lm.encode_corpus import CorpusRun
-from mini.lm.train_lm import LMRun
-from mini.pack import PackRun
+from recipes.mini.codec.train_codec import CodecRun
+from recipes.mini.lm.encode_corpus import CorpusRun
+from recipes.mini.lm.train_lm import LMRun
+from recipes.mini.pack import PackRun
 from toccata.finetuning.config_file import load_config
 
 CONFIGS = Path(__file__).parents[2] / "configs"

@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from mini.codec.discriminator import SCALES, Discriminator, discriminator_loss, generator_loss
+from recipes.mini.codec.discriminator import (
+    SCALES,
+    Discriminator,
+    discriminator_loss,
+    generator_loss,
+)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`python -m mini evaluate`: what it is asked, and what it says."""
+"""`python -m recipes.mini evaluate`: what it is asked, and what it says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mini.evaluation import suite
+from recipes.mini.evaluation import suite
 from tests.cli.conftest import FakeToccata, Result
 from tests.mini.evaluation.test_report import GOOD, POINTS
 
@@ -55,7 +55,7 @@ def test_figures_are_there_though_the_report_cannot_be_written(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mini.evaluation.report_folder.write", full)
+    monkeypatch.setattr("recipes.mini.evaluation.report_folder.write", full)
     result = run("evaluate", "mini", "--json", "--report", str(tmp_path / "found"))
     assert result.code == 1
     assert "No space left" in result.err

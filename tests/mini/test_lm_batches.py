@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from mini.captions import Told, worded
-from mini.composer.compose import compose
-from mini.composer.composition import Facts
-from mini.lm.batches import (  # fmt: skip
+from recipes.mini.captions import Told, worded
+from recipes.mini.composer.compose import compose
+from recipes.mini.composer.composition import Facts
+from recipes.mini.lm.batches import (
     MOST_OWN,
     NO_CLASS,
     NOT_DRAWN,
@@ -21,8 +21,8 @@ from mini.lm.batches import (  # fmt: skip
     steady_rows,
     word_classes,
 )
-from mini.lm.encode_corpus import Shard, write_shard
-from mini.lm.train_lm import HELD_OUT, all_words
+from recipes.mini.lm.encode_corpus import Shard, write_shard
+from recipes.mini.lm.train_lm import HELD_OUT, all_words
 from toccata.analysis.key import parse_key
 from toccata.conditioners.key import named_key
 from toccata.conditioners.word_encoder import WordsConfig, tempo_class

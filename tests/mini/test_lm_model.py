@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from mini.composer.composition import Facts
-from mini.lm.batches import NOT_DRAWN, Batch, Row, steady_rows
-from mini.lm.model import AS_LIKELY, Conditioned
-from mini.lm.train_lm import LMRun
+from recipes.mini.composer.composition import Facts
+from recipes.mini.lm.batches import NOT_DRAWN, Batch, Row, steady_rows
+from recipes.mini.lm.model import AS_LIKELY, Conditioned
+from recipes.mini.lm.train_lm import LMRun
 from toccata.conditioners.beats import FEATURES as BEATS
 from toccata.conditioners.word_encoder import WordsConfig
 from toccata.engine.sampling import SamplingBatch, sample

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mini.codec.losses import log_mel, si_sdr_db, spectral_losses
+from recipes.mini.codec.losses import log_mel, si_sdr_db, spectral_losses
 from toccata.analysis.spectrum import magnitudes, mel_bank
 
 

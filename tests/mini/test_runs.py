@@ -10,14 +10,14 @@ import pytest
 import torch
 import yaml
 
-from mini import pack
-from mini.codec import train_codec
-from mini.composer.compose import compose
-from mini.composer.composition import Facts
-from mini.composer.render import Renderer
-from mini.lm import code_translation, encode_corpus, train_lm
-from mini.lm.batches import NOT_DRAWN, Batch, Row, steady_rows
-from mini.lm.encode_corpus import CorpusRun, read_shard, read_shards
+from recipes.mini import pack
+from recipes.mini.codec import train_codec
+from recipes.mini.composer.compose import compose
+from recipes.mini.composer.composition import Facts
+from recipes.mini.composer.render import Renderer
+from recipes.mini.lm import code_translation, encode_corpus, train_lm
+from recipes.mini.lm.batches import NOT_DRAWN, Batch, Row, steady_rows
+from recipes.mini.lm.encode_corpus import CorpusRun, read_shard, read_shards
 from toccata.audio.waveform import Waveform
 from toccata.conditioners.beats import Beats, beat_rows
 from toccata.conditioners.chroma import melody_rows

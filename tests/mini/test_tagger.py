@@ -10,12 +10,12 @@ import pytest
 import torch
 import yaml
 
-from mini.codec.train_codec import CodecRun
-from mini.composer.compose import compose
-from mini.composer.instruments import FAMILIES
-from mini.tagger import train_tagger
-from mini.tagger.dataset import GENRES, Lot, labels, read_parts
-from mini.tagger.losses import batches, cropped, harder
+from recipes.mini.codec.train_codec import CodecRun
+from recipes.mini.composer.compose import compose
+from recipes.mini.composer.instruments import FAMILIES
+from recipes.mini.tagger import train_tagger
+from recipes.mini.tagger.dataset import GENRES, Lot, labels, read_parts
+from recipes.mini.tagger.losses import batches, cropped, harder
 from toccata.analysis import classifier_weights
 from toccata.codecs.encodec import Encodec
 from toccata.finetuning import training_state

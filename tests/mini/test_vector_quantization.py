@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from mini.codec.vector_quantization import CodebookLearner, k_means
+from recipes.mini.codec.vector_quantization import CodebookLearner, k_means
 from toccata.codecs.quantizer import ResidualQuantizer
 
 

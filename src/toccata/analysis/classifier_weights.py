@@ -21,7 +21,7 @@ from toccata.errors import CheckpointError
 
 FOLDER = Path(__file__).parent
 LISTENER, KEYS = "tagger.safetensors", "keys.safetensors"
-_CURE = "run `python -m mini tagger`, or install toccata again"
+_CURE = "run `python -m recipes.mini tagger`, or install toccata again"
 
 N = TypeVar("N", bound=nn.Module)
 Accuracy = dict[str, dict[str, float]]

@@ -1,7 +1,7 @@
 """The listener: which genre it is, who leads and whether there are drums; a small network's word.
 
 Its embedding is also the space in which sets of clips are compared. It was trained on songs that
-toccata composes and renders (`python -m mini tagger`), half of them after the codec.
+toccata composes and renders (`python -m recipes.mini tagger`), half of them after the codec.
 """
 
 from __future__ import annotations

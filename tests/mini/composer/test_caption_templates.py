@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mini.captions import Told, read_templates, worded
-from mini.composer.composition import Facts
+from recipes.mini.captions import Told, read_templates, worded
+from recipes.mini.composer.composition import Facts
 from toccata.errors import InputError
 
 FACTS = Facts("jazz", 120, "Bb major", "smooth", ("flute", "piano"), True, "4/4", "brushes")

@@ -7,13 +7,18 @@ from collections import Counter
 
 import numpy as np
 
-from mini.captions import tables
-from mini.captions.asides import aside, invented_name
-from mini.captions.mood_words import MOODS, known_moods, mood_words
-from mini.captions.spelling import typed
-from mini.captions.vocabulary import contains, genre_words, instrument_words, means_something
-from mini.composer.genres import all_genres
-from mini.composer.instruments import INSTRUMENTS
+from recipes.mini.captions import tables
+from recipes.mini.captions.asides import aside, invented_name
+from recipes.mini.captions.mood_words import MOODS, known_moods, mood_words
+from recipes.mini.captions.spelling import typed
+from recipes.mini.captions.vocabulary import (
+    contains,
+    genre_words,
+    instrument_words,
+    means_something,
+)
+from recipes.mini.composer.genres import all_genres
+from recipes.mini.composer.instruments import INSTRUMENTS
 
 
 def test_every_genre_and_instrument_has_words_the_first_its_name() -> None:

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mini.captions import Told, caption, worded
-from mini.captions.vocabulary import generic_word, instrument_words
-from mini.composer.compose import compose
-from mini.composer.composition import Facts
-from mini.composer.examples import caption_rng
-from mini.composer.instruments import KITS
+from recipes.mini.captions import Told, caption, worded
+from recipes.mini.captions.vocabulary import generic_word, instrument_words
+from recipes.mini.composer.compose import compose
+from recipes.mini.composer.composition import Facts
+from recipes.mini.composer.examples import caption_rng
+from recipes.mini.composer.instruments import KITS
 from toccata.conditioners.beats import named_beats
 
 SONGS = [compose(seed, 4.0).facts for seed in range(300)]

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mini.composer.compose import compose
-from mini.composer.composition import BASS, DRUMS, LEAD, Grid, Note, Song
-from mini.composer.genres import Genre, all_genres
-from mini.composer.harmony import MAJOR, MINOR, VOICINGS, Key
-from mini.composer.instruments import FAMILIES, INSTRUMENTS, KITS, STROKES
-from mini.composer.moods import MOODS
-from mini.composer.plan import draw_plan
+from recipes.mini.composer.compose import compose
+from recipes.mini.composer.composition import BASS, DRUMS, LEAD, Grid, Note, Song
+from recipes.mini.composer.genres import Genre, all_genres
+from recipes.mini.composer.harmony import MAJOR, MINOR, VOICINGS, Key
+from recipes.mini.composer.instruments import FAMILIES, INSTRUMENTS, KITS, STROKES
+from recipes.mini.composer.moods import MOODS
+from recipes.mini.composer.plan import draw_plan
 from toccata.analysis.key import parse_key
 from toccata.errors import InputError
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mini.composer.composition import SAMPLE_RATE_HZ, Facts
-from mini.composer.genres import all_genres
-from mini.effects import dynamics, filters, levels, reverb
-from mini.effects.chains import CHAINS, CHAINS_OF_GENRE, Chain, chain_name
-from mini.effects.chorus import chorus
-from mini.effects.studio import Studio, bar_samples
+from recipes.mini.composer.composition import SAMPLE_RATE_HZ, Facts
+from recipes.mini.composer.genres import all_genres
+from recipes.mini.effects import dynamics, filters, levels, reverb
+from recipes.mini.effects.chains import CHAINS, CHAINS_OF_GENRE, Chain, chain_name
+from recipes.mini.effects.chorus import chorus
+from recipes.mini.effects.studio import Studio, bar_samples
 
 FACTS = Facts("folk", 100, "C major", "warm", ("piano",), drums=False, meter="4/4")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mini.composer.compose import compose
-from mini.composer.composition import HOP, LEAD, Facts, Note, Song
-from mini.composer.examples import VALIDATION_SEED, examples
-from mini.composer.render import Renderer
+from recipes.mini.composer.compose import compose
+from recipes.mini.composer.composition import HOP, LEAD, Facts, Note, Song
+from recipes.mini.composer.examples import VALIDATION_SEED, examples
+from recipes.mini.composer.render import Renderer
 from tests.mini.composer import fake_synth
 from toccata.errors import InputError, MissingExtraError
 

@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from mini.composer.compose import compose
-from mini.composer.seeds import varied_seeds
+from recipes.mini.composer.compose import compose
+from recipes.mini.composer.seeds import varied_seeds
 from toccata.errors import InputError
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mini.captions import Told
-from mini.composer.compose import compose
-from mini.composer.examples import Example
-from mini.evaluation import continuation
-from mini.evaluation.continuation import new_parts
-from mini.evaluation.seam import Seam, seam_rank, seams, spectral_flux
+from recipes.mini.captions import Told
+from recipes.mini.composer.compose import compose
+from recipes.mini.composer.examples import Example
+from recipes.mini.evaluation import continuation
+from recipes.mini.evaluation.continuation import new_parts
+from recipes.mini.evaluation.seam import Seam, seam_rank, seams, spectral_flux
 from tests.mini.evaluation.sounds import RATE_HZ, Audio, chord
 
 SONG = compose(0, 1.0)

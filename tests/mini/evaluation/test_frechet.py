@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mini.evaluation.tagger_frechet import distances, frechet
+from recipes.mini.evaluation.tagger_frechet import distances, frechet
 from toccata.errors import InputError
 
 

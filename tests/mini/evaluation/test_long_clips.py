@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mini.evaluation.long_clips import (
+from recipes.mini.evaluation.long_clips import (
     Likeness,
     Steadiness,
     falls_silent,

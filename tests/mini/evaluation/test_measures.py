@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mini.evaluation.degenerate import examine
-from mini.evaluation.drum_detection import has_drums
+from recipes.mini.evaluation.degenerate import examine
+from recipes.mini.evaluation.drum_detection import has_drums
 from tests.mini.evaluation.sounds import RATE_HZ, chord
 from toccata.analysis.key import estimate_key, parse_key, same_scale
 from toccata.errors import InputError

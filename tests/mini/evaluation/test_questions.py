@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from mini.captions import Told, worded
-from mini.composer.compose import compose
-from mini.composer.examples import Example, caption_rng
-from mini.evaluation import adherence, guidance
-from mini.evaluation.clip_analysis import Heard
-from mini.evaluation.reference_songs import FIRST_SEED, QUESTIONS, seeds
+from recipes.mini.captions import Told, worded
+from recipes.mini.composer.compose import compose
+from recipes.mini.composer.examples import Example, caption_rng
+from recipes.mini.evaluation import adherence, guidance
+from recipes.mini.evaluation.clip_analysis import Heard
+from recipes.mini.evaluation.reference_songs import FIRST_SEED, QUESTIONS, seeds
 from tests.mini.evaluation.sounds import RATE_HZ, tune
 from toccata.analysis.key import Key
 

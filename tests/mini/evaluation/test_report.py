@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from mini.evaluation import report_folder, targets
-from mini.evaluation.guidance import Guided
-from mini.evaluation.points import Points
-from mini.evaluation.report import Report
+from recipes.mini.evaluation import report_folder, targets
+from recipes.mini.evaluation.guidance import Guided
+from recipes.mini.evaluation.points import Points
+from recipes.mini.evaluation.report import Report
 
 GOOD = Report(
     model="mini", guidance_used=3.0, tempo_hit=0.9, key_hit=0.8, key_scale_hit=0.9,

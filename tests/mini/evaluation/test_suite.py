@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from mini.composer.genres import all_genres
-from mini.composer.instruments import FAMILIES
-from mini.composer.render import Renderer
-from mini.evaluation import suite
-from mini.evaluation.generation import GUIDANCE
-from mini.evaluation.reference_songs import CLIP_S, GIVEN_S, LONG_S, NEW_S, Material
-from mini.evaluation.suite import Evaluation
+from recipes.mini.composer.genres import all_genres
+from recipes.mini.composer.instruments import FAMILIES
+from recipes.mini.composer.render import Renderer
+from recipes.mini.evaluation import suite
+from recipes.mini.evaluation.generation import GUIDANCE
+from recipes.mini.evaluation.reference_songs import CLIP_S, GIVEN_S, LONG_S, NEW_S, Material
+from recipes.mini.evaluation.suite import Evaluation
 from tests.fakes import fake_model
 from toccata.analysis.tagger import Classes, Listener
 from toccata.codecs.encodec import Encodec, EncodecConfig
@@ -129,8 +129,8 @@ def test_points_are_those_of_the_clips(found: Evaluation, songs: Material) -> No
 
 
 def test_silence_hits_nothing(songs: Material, listener: Listener) -> None:
-    from mini.evaluation import adherence, continuation
-    from mini.evaluation.clip_analysis import hear_all
+    from recipes.mini.evaluation import adherence, continuation
+    from recipes.mini.evaluation.clip_analysis import hear_all
 
     silence = [np.zeros(8 * 32_000, np.float32) for _ in songs.asked]
     rates = adherence.rates(hear_all(silence, listener), songs.asked)

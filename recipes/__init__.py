@@ -1,0 +1,1 @@
+"""How the models that ship were made: one folder for each."""

@@ -1,0 +1,77 @@
+"""One caption of a song: a register drawn by chance says what was chosen of the facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recipes.mini.captions.asides import aside
+from recipes.mini.captions.caption import Told, Worded
+from recipes.mini.captions.chance import one, weighted
+from recipes.mini.captions.draft import Draft, draft
+from recipes.mini.captions.registers import (
+    BRIEF,
+    PROMPT,
+    REQUEST,
+    SENTENCE,
+    form,
+    prose,
+    scene,
+    tags,
+)
+from recipes.mini.captions.spelling import typed
+from recipes.mini.captions.templates import filled
+from recipes.mini.composer.composition import Facts
+
+_TEMPLATE_SHARE = 0.2  # of captions, where the user gave templates
+_CAREFUL_SHARE = 0.95  # of captions in which genre and instruments are spelt as they are
+_NEVER_MISSPELT = (
+    "tempo", "beats", "minute", "major", "minor", "without", "minus", "zero", "leave", "free",
+)  # fmt: skip
+_PROSE = {"sentence": SENTENCE, "request": REQUEST, "brief": BRIEF, "prompt": PROMPT}
+_REGISTERS = {
+    "tags": 0.36, "sentence": 0.14, "request": 0.13, "brief": 0.12, "prompt": 0.14, "form": 0.04,
+    "scene": 0.07,
+}  # fmt: skip
+
+
+def caption(facts: Facts, rng: np.random.Generator) -> str:
+    """The text of `worded`."""
+    return worded(facts, rng).text
+
+
+def worded(facts: Facts, rng: np.random.Generator, templates: Sequence[str] = ()) -> Worded:
+    """One description of a song and the facts it tells, of which one in a hundred has none.
+
+    One in five fills one of `templates` (see `read_templates`), if there is one whose facts the
+    song has.
+    """
+    if templates and rng.random() < _TEMPLATE_SHARE:
+        of_user = filled(one(rng, templates), facts, rng)
+        if of_user:
+            return of_user
+    words = draft(facts, rng)
+    text = _put(words, rng)
+    if not text:
+        return Worded(typed(_asides(rng), rng), Told())
+    return Worded(typed(text, rng, _kept(words, rng)), words.told)
+
+
+def _put(words: Draft, rng: np.random.Generator) -> str:
+    if words == Draft(aside=words.aside):
+        return words.aside
+    register = weighted(rng, _REGISTERS)
+    if register in _PROSE:
+        return prose(words, _PROSE[register], rng)
+    return {"tags": tags, "form": form, "scene": scene}[register](words, rng)
+
+
+def _asides(rng: np.random.Generator) -> str:
+    return aside(rng) or "anything"
+
+
+def _kept(words: Draft, rng: np.random.Generator) -> str:
+    """What is not misspelt: tempi, keys and denials never, genre and instruments seldom."""
+    names = (words.genre, *words.players) if rng.random() < _CAREFUL_SHARE else ()
+    return " ".join((words.key, *_NEVER_MISSPELT, *names))

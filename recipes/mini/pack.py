@@ -1,0 +1,71 @@
+"""`python -m recipes.mini pack`: a trained codec and LM into one folder that loads by its path."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from recipes.mini.codec.train_codec import load_codec
+from recipes.mini.lm.train_lm import load_trained
+from toccata.decoder.condition_scale import Emphasis
+from toccata.finetuning.config_file import load_config
+from toccata.models.checkpoints import native
+from toccata.models.model import Model
+from toccata.models.sampling_params import SamplingParams
+
+KEPT = ("MODEL_CARD.md",)
+
+
+@dataclass(frozen=True)
+class PackRun:
+    """`out` is replaced, except for its model card.
+
+    emphasis: for when the model makes music.
+    """
+
+    out: str
+    codec: str
+    lm: str
+    name: str
+    licence: str = "MIT"
+    defaults: SamplingParams = field(default_factory=SamplingParams)
+    emphasis: Emphasis = field(default_factory=Emphasis)
+
+
+def main(config: Path) -> Path:
+    """Write the model in half precision; returns its folder."""
+    run = load_config(config, PackRun)
+    out, aside = Path(run.out), Path(run.out).with_suffix(".partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    native.write(trained_model(run), aside, torch.float16)
+    for name in KEPT:
+        if (out / name).exists():
+            shutil.copy(out / name, aside / name)
+    shutil.rmtree(out, ignore_errors=True)
+    aside.rename(out)
+    return out
+
+
+def trained_model(run: PackRun) -> Model:
+    """The model of two training runs, in memory, as it was trained.
+
+    Raises CheckpointError for an emphasis that is not of this model.
+    """
+    lm_run, parts = load_trained(Path(run.lm))
+    run.emphasis.check(parts.lm.config)
+    return Model(
+        name=run.name,
+        lm=parts.lm,
+        codec=load_codec(Path(run.codec)),
+        text_encoder=parts.text,
+        chroma=lm_run.chroma,
+        segment_s=lm_run.segment_s,
+        defaults=run.defaults,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        licence=run.licence,
+        emphasis=run.emphasis,
+    )

@@ -1,0 +1,158 @@
+"""What the listener learns from: songs as it hears them, clean and after the codec, with labels.
+
+A part is one .npz of plain arrays. Parts that exist are kept.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recipes.mini.codec.train_codec import load_codec
+from recipes.mini.composer.compose import compose
+from recipes.mini.composer.composition import Facts
+from recipes.mini.composer.genres import all_genres
+from recipes.mini.composer.instruments import FAMILIES, INSTRUMENTS
+from recipes.mini.composer.render import Renderer
+from recipes.mini.composer.seeds import varied_seeds
+from toccata.analysis.key import KEYS, parse_key
+from toccata.analysis.pitch_registers import pitch_registers
+from toccata.analysis.spectrum import RATE_HZ, Samples
+from toccata.analysis.tagger import mel_image
+from toccata.codecs.encodec import Encodec
+
+log = logging.getLogger(__name__)
+
+UNKNOWN = -1  # the label of what a song does not have
+GENRES = tuple(genre.name for genre in all_genres())
+
+
+class Lessons(NamedTuple):
+    """M clips: images [M, bands, T], registers [M, R, 12, U], labels [M] and whether it is coded
+    [M]. Images and registers are float16.
+    """
+
+    images: Tensor
+    registers: Tensor
+    genres: Tensor
+    families: Tensor
+    drums: Tensor
+    keys: Tensor
+    coded: Tensor
+
+    def part(self, chosen: Tensor) -> Lessons:
+        """Those at `chosen`, indices or a mask."""
+        return Lessons(*(column[chosen] for column in self))
+
+
+@dataclass(frozen=True)
+class Lot:
+    """`songs` songs of `song_s` seconds from `seed` on, every `coded_every`-th once more coded.
+
+    per_lead: at most so many of them have the same lead.
+    """
+
+    seed: int
+    songs: int
+    song_s: float
+    coded_every: int = 2
+    per_lead: int | None = None
+
+    @property
+    def seeds(self) -> Sequence[int]:
+        if self.per_lead is None:
+            return range(self.seed, self.seed + self.songs)
+        return varied_seeds(self.seed, self.songs, self.per_lead, self.song_s)
+
+
+def labels(facts: Facts) -> tuple[int, int, int, int]:
+    """Genre, family of the lead, drums and key, as numbers."""
+    lead = facts.instruments[0] if facts.instruments else ""
+    return (
+        GENRES.index(facts.genre),
+        FAMILIES.index(INSTRUMENTS[lead].family) if lead else UNKNOWN,
+        int(facts.drums),
+        KEYS.index(parse_key(facts.key)) if facts.key else UNKNOWN,
+    )
+
+
+def make_part(lot: Lot, codec: Encodec, renderer: Renderer) -> Lessons:
+    """The clips of one lot, the coded ones next to their originals."""
+    images, registers, rows = [], [], []
+    for seed in lot.seeds:
+        song = compose(seed, lot.song_s)
+        clean = renderer.render(song)
+        takes = [clean, coded(clean, codec)] if seed % lot.coded_every == 0 else [clean]
+        for is_coded, samples in enumerate(takes):
+            images.append(mel_image(samples, RATE_HZ).half())
+            registers.append(pitch_registers(samples, RATE_HZ).half())
+            rows.append((*labels(song.facts), is_coded))
+    genres, families, drums, keys, coded_too = torch.tensor(rows).unbind(1)
+    return Lessons(
+        images=torch.stack(images),
+        registers=torch.stack(registers),
+        genres=genres,
+        families=families,
+        drums=drums,
+        keys=keys,
+        coded=coded_too.bool(),
+    )
+
+
+@torch.inference_mode()
+def coded(samples: Samples, codec: Encodec) -> Samples:
+    """Samples [N] as the codec gives them back."""
+    made = codec.decode(codec.encode(torch.from_numpy(samples)[None, None]))
+    return np.asarray(made[0, 0, : len(samples)].numpy(), np.float32)
+
+
+def parts(
+    folder: Path, lots: Sequence[Lot], codec: Path, processes: int, soundfont: Path | None = None
+) -> list[Path]:
+    """The files of all lots, made where they are missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{lot.seed:010d}.npz" for lot in lots]
+    missing = [(lot, path) for lot, path in zip(lots, paths, strict=True) if not path.exists()]
+    make = partial(_add_part, codec=codec, soundfont=soundfont)
+    if processes == 1:
+        for one in missing:
+            log.info("made %s (%d to make)", make(*one), len(missing))
+    elif missing:
+        # Not forked: a copy of torch's threads would wait for ever.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, context, torch.set_num_threads, (1,)) as pool:
+            for made in as_completed([pool.submit(make, *one) for one in missing]):
+                log.info("made %s (%d to make)", made.result(), len(missing))
+    return paths
+
+
+def _add_part(lot: Lot, path: Path, codec: Path, soundfont: Path | None) -> Path:
+    quick = load_codec(codec)
+    quick.quicken(half=True)
+    made = make_part(lot, quick, Renderer(soundfont))
+    aside = path.with_suffix(".partial")
+    with aside.open("wb") as file:
+        columns = {name: column.numpy() for name, column in made._asdict().items()}
+        np.savez(file, **columns)
+    aside.rename(path)
+    return path
+
+
+def read_parts(paths: Sequence[Path]) -> Lessons:
+    """All of them as one."""
+    return Lessons(*(torch.cat(columns) for columns in zip(*map(_read, paths), strict=True)))
+
+
+def _read(path: Path) -> Lessons:
+    with np.load(path, allow_pickle=False) as arrays:
+        return Lessons(*(torch.from_numpy(arrays[name]) for name in Lessons._fields))

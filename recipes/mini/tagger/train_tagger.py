@@ -1,0 +1,148 @@
+"""`python -m recipes.mini tagger`: the ears that `python -m recipes.mini evaluate` and continuation listen with.
+
+songs -> clean and coded clips -> listener (genre, lead, drums) and key network -> what they get
+right on held-out songs -> two files of weights that say so
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from recipes.mini.composer.examples import VALIDATION_SEED
+from recipes.mini.composer.instruments import FAMILIES
+from recipes.mini.composer.seeds import CANDIDATES
+from recipes.mini.tagger.dataset import GENRES, UNKNOWN, Lessons, Lot, parts, read_parts
+from recipes.mini.tagger.losses import Crops, batches, key_loss, listening_loss, teach
+from toccata.analysis import classifier_weights
+from toccata.analysis.key_classifier import KeyNetwork
+from toccata.analysis.tagger import Classes, Impressions, Listener
+from toccata.finetuning.config_file import load_config
+
+log = logging.getLogger(__name__)
+# Between those that watch over other trainings and those of `python -m recipes.mini evaluate`.
+HELD_OUT_SEED = VALIDATION_SEED + 5_000
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class ListenerRun:
+    """`songs` songs to learn from, `held_out` to be judged by; of these and those,
+    every `coded_every`-th is heard through the codec too.
+
+    out: where the weights go. data: where the songs are kept as they are heard. codec: the folder
+    of the codec's run. per_lead: at most so many songs of a part have the same lead, but not of
+    those held out.
+    """
+
+    out: str
+    data: str
+    codec: str
+    seed: int = 500_000_000
+    songs: int = 3000
+    held_out: int = 400
+    songs_per_part: int = 100
+    song_s: float = 10.0
+    crop_s: float = 8.0
+    coded_every: int = 2
+    processes: int = 1
+    width: int = 24
+    key_width: int = 32
+    per_lead: int | None = None
+    epochs: int = 10
+    batch: int = 32
+    lr: float = 3e-3
+
+
+def main(config: Path, soundfont: Path | None = None) -> Path:
+    """Make the songs, train both networks and write their weights; returns the folder."""
+    run = load_config(config, ListenerRun)
+    learned = _lessons(run, _learned_lots(run), soundfont)
+    held_out = _lessons(run, _lots(run, HELD_OUT_SEED, run.held_out), soundfont)
+    crops = Crops.of(run.crop_s, run.song_s, learned)
+    torch.manual_seed(run.seed)
+    listener = Listener(Classes(GENRES, FAMILIES, run.width))
+    _teach(run, listener, learned, partial(listening_loss, listener, crops=crops))
+    heard = listener_accuracy(listener, held_out, crops)
+    log.info("listener, held out: %s", heard)
+    classifier_weights.write_listener(Path(run.out) / classifier_weights.LISTENER, listener, heard)
+    network = KeyNetwork(run.key_width)
+    tonal = learned.part(learned.keys != UNKNOWN)
+    _teach(run, network, tonal, partial(key_loss, network, crops=crops))
+    heard = key_accuracy(network, held_out, crops)
+    log.info("keys, held out: %s", heard)
+    classifier_weights.write_key_network(Path(run.out) / classifier_weights.KEYS, network, heard)
+    return Path(run.out)
+
+
+def _learned_lots(run: ListenerRun) -> list[Lot]:
+    lots = _lots(run, run.seed, run.songs)
+    if run.per_lead is None:
+        return lots
+    return [
+        replace(lot, seed=run.seed + CANDIDATES * (lot.seed - run.seed), per_lead=run.per_lead)
+        for lot in lots
+    ]
+
+
+def _lots(run: ListenerRun, seed: int, songs: int) -> list[Lot]:
+    step = run.songs_per_part
+    return [
+        Lot(first, min(step, seed + songs - first), run.song_s, run.coded_every)
+        for first in range(seed, seed + songs, step)
+    ]
+
+
+def _lessons(run: ListenerRun, lots: Sequence[Lot], soundfont: Path | None) -> Lessons:
+    return read_parts(parts(Path(run.data), lots, Path(run.codec), run.processes, soundfont))
+
+
+def _teach(
+    run: ListenerRun, network: nn.Module, lessons: Lessons, loss_of: Callable[..., Tensor]
+) -> None:
+    rng = torch.Generator().manual_seed(run.seed)
+    steps = batches(len(lessons.keys), run.batch, run.epochs, rng)
+
+    def loss_of_step(chosen: Tensor) -> Tensor:
+        return loss_of(lessons=lessons.part(chosen), rng=rng)
+
+    teach(network, loss_of_step, steps, run.lr)
+
+
+@torch.inference_mode()
+def listener_accuracy(
+    listener: Listener, lessons: Lessons, crops: Crops
+) -> classifier_weights.Accuracy:
+    """By head, of clean and of coded clips, from the beginning of each."""
+    images = lessons.images[..., : crops.image].float()
+    heard = Impressions(
+        *map(torch.cat, zip(*map(listener, torch.split(images, _AT_ONCE)), strict=True))
+    )
+    return {
+        "genre": _shares(heard.genres.argmax(-1), lessons.genres, lessons.coded),
+        "lead": _shares(heard.families.argmax(-1), lessons.families, lessons.coded),
+        "drums": _shares((heard.drums > 0).long(), lessons.drums, lessons.coded),
+    }
+
+
+@torch.inference_mode()
+def key_accuracy(
+    network: KeyNetwork, lessons: Lessons, crops: Crops
+) -> classifier_weights.Accuracy:
+    registers = lessons.registers[..., : crops.registers].float()
+    heard = torch.cat([network(part) for part in torch.split(registers, _AT_ONCE)]).argmax(-1)
+    return {"key": _shares(heard, lessons.keys, lessons.coded)}
+
+
+def _shares(heard: Tensor, meant: Tensor, coded: Tensor) -> dict[str, float]:
+    """How much of what has a label is right."""
+    labelled = meant != UNKNOWN
+    right = (heard == meant).float()
+    masks = {"clean": labelled & ~coded, "coded": labelled & coded}
+    return {name: round(float(right[mask].mean()), 4) for name, mask in masks.items()}
