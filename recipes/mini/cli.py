@@ -1,4 +1,4 @@
-"""`python -m recipes.mini`: the runs that make the model that ships, and what it is worth, in figures.
+"""`python -m recipes.mini`: the runs that make the model that ships, and its evaluation.
 
 Each run is one config file, and can be resumed.
 """

@@ -20,8 +20,8 @@ import re, sys
 from pathlib import Path
 import av, soundfile, soxr
 from toccata.errors import ToccataError
-from toccata.inputs import EXTENDED, check
-from toccata.source_audio import input_part
+from toccata.generation.inputs import EXTENDED, check
+from toccata.generation.source_audio import input_part
 
 def held_mb():
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024

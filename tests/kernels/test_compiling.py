@@ -15,13 +15,13 @@ from toccata.kernels import compiling
 
 PROGRAM = """
 import numpy as np
-from toccata.kernels import compiling, packing, team
+from toccata.kernels import compiling, packing, thread_team
 from toccata.kernels.layers import PRODUCT_LOOPS, product
 from toccata.kernels.rounding import Rounded
 matrix = packing.int8(np.ones((16, 64), np.float32))
 said = []
 with compiling.announcing(lambda: said.append("compiling")):
-    team.run(product, PRODUCT_LOOPS, 1, np.ones((1, 64), np.float32), matrix, 1,
+    thread_team.run(product, PRODUCT_LOOPS, 1, np.ones((1, 64), np.float32), matrix, 1,
              Rounded.empty(1, 64), np.zeros((8, 16), np.float32))
 print(sum(product.stats.cache_hits.values()), sum(product.stats.cache_misses.values()), *said)
 """

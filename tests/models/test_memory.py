@@ -22,7 +22,7 @@ from toccata.models.checkpoints.native import write as save_model
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from toccata.families.musicgen import load_model
+from toccata.models.loading import load_model
 
 UNIT = 1 if sys.platform == "darwin" else 1024
 

@@ -29,9 +29,9 @@ import resource, sys
 from pathlib import Path
 import torch
 from torch import nn
-from toccata.families.layout_audiocraft import _tensors
-from toccata.families.bin_files import read_bin
-from toccata.families.tensors import Part, Rule, build, open_safetensors
+from toccata.models.checkpoints.audiocraft import _tensors
+from toccata.models.checkpoints.bin_files import read_bin
+from toccata.models.checkpoints.tensors import Part, Rule, build, open_safetensors
 
 UNIT = 1 if sys.platform == "darwin" else 1024
 RULES = (Rule(r"(.+)", (r"\\1",)),)

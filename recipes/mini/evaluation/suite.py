@@ -1,4 +1,4 @@
-"""`python -m recipes.mini evaluate`: what a model does with what it was asked, on songs it never heard.
+"""The evaluation suite: what a model does with what it was asked, on songs it never heard.
 
 held-out songs -> clips for their captions, along their melodies, from their beginnings, a minute
 long, at every guidance -> what is heard in them -> Report

@@ -1,4 +1,4 @@
-"""`python -m recipes.mini corpus`: songs composed, rendered and encoded into shards of codes for the LM.
+"""The corpus run: songs composed, rendered and encoded into shards of codes for the LM.
 
 A shard is one .npz of plain arrays: codes [M, K, T] uint16, the loudest pitch class of each frame
 [M, T] uint8, and the facts of each song as JSON, from which captions are worded afresh each time

@@ -1,4 +1,4 @@
-"""`python -m recipes.mini tagger`: the ears that `python -m recipes.mini evaluate` and continuation listen with.
+"""The tagger run: a tagger and a key classifier, for evaluation and continuation.
 
 songs -> clean and coded clips -> listener (genre, lead, drums) and key network -> what they get
 right on held-out songs -> two files of weights that say so
