@@ -17,7 +17,11 @@ Those that only the server raises are beside the code that does.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Sequence
+
+_SHOWN_CHARACTERS = 60
 
 
 class ToccataError(Exception):
@@ -125,3 +129,20 @@ class CancelledError(ToccataError):
 
     exit_code = 130
     http_status = 499
+
+
+def check_path(field: str, path: str | os.PathLike[str]) -> None:
+    """Raises InputError for a path that no system call takes: an empty one, and one too long."""
+    text = os.fspath(path)
+    if text == "":
+        raise InputError(field, "", "give the name of a file or folder", "is an empty text")
+    try:
+        os.stat(text)  # noqa: PTH116 - a Path drops the very errors that count
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+            cure = "give a shorter one"
+            problem = f"is a name that is too long for this system: {shown!r}"
+            raise InputError(field, shown, cure, problem) from error
+    except ValueError:
+        pass  # NUL, of which whoever opens it says more

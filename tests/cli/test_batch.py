@@ -176,3 +176,12 @@ def test_only_line_feeds_end_a_line(fake: FakeToccata, run: Run) -> None:
     Path("r.jsonl").write_text("\r\n".join(rows), encoding="utf-8")
     assert run("generate", "--prompts", "r.jsonl", "-d", "0.1").code == 0
     assert [one["prompt"] for one in fake.requests] == prompts
+
+
+def test_audio_of_a_row_does_not_come_from_the_stdin_of_the_requests(
+    fake: FakeToccata, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"prompt,input_audio\nx,-\n")))
+    result = run("generate", "--prompts", "-")
+    assert (result.code, fake.loaded) == (2, {})
+    assert "stdin line 2: input_audio is to come from stdin, and so are the requests" in result.err

@@ -254,3 +254,14 @@ def test_encode_decode_as_a_model_version(fake: FakeToccata, run: Run) -> None:
     result = run("generate", "--model-version", "encode-decode", "--input-audio", "in.wav")
     assert result.code == 0
     assert fake.loaded["name"] == "mini"
+
+
+@pytest.mark.parametrize("flag", ["--fade-in", "--fade-out", "--cfg-beta"])
+@pytest.mark.parametrize("value", ["nan", "-1.0", "601.0"])
+def test_a_number_out_of_range_is_told_with_its_value(
+    fake: FakeToccata, run: Run, flag: str, value: str
+) -> None:
+    result = run("generate", "x", "-d", "1", flag, value)
+    assert result.code == 2
+    assert result.err.startswith(f"error: {flag}: {value} is not valid; use 0 to ")
+    assert not fake.loaded

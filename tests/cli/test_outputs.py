@@ -289,3 +289,20 @@ def test_two_results_of_one_name_are_refused() -> None:
     place = places.Place(Path("x.wav"))
     with pytest.raises(InputError, match="gives two results the name"):
         places.reserve([place, place])
+
+
+@pytest.mark.parametrize("flag", ["--output", "--model"])
+def test_a_name_that_is_too_long_is_told_by_its_flag(
+    fake: FakeToccata, run: Run, flag: str
+) -> None:
+    result = run(*WALTZ, flag, "x" * 300)
+    assert result.code == 2
+    assert result.err.startswith(f"error: {flag} is a name that is too long")
+    assert len(result.err) < 250
+    assert not fake.loaded
+
+
+def test_a_name_that_is_too_long_once_it_is_filled_in(fake: FakeToccata, run: Run) -> None:
+    result = run(*WALTZ, "--count", "2", "-o", "x" * 250 + ".wav")
+    assert (result.code, fake.loaded) == (2, {})
+    assert "--output is a name that is too long" in result.err

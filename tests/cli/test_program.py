@@ -145,3 +145,15 @@ def test_python_dash_m() -> None:
 )
 def test_no_option_has_two_defaults(run: Run, command: str) -> None:
     assert repeated_defaults(run(*command.split(), "--help").out) == []
+
+
+def test_info_of_a_wrong_file_stops_no_other(run: Run, fake: FakeToccata) -> None:
+    write(Path("good.wav"), tone(0.5), "wav")
+    Path("text.wav").write_text("no audio")
+    result = run("info", "missing.wav", "good.wav", "text.wav")
+    assert result.code == 3
+    assert result.out.startswith("good.wav\n  0.5 s")
+    assert [line[:18] for line in result.err.splitlines()] == [
+        "error: missing.wav",
+        "error: text.wav: i",
+    ]

@@ -221,3 +221,24 @@ def test_a_stopped_batch_keeps_what_was_made(
     assert result.code == 130
     assert result.out.split() == ["songs-1.wav", "songs-2.wav"]
     assert "stopped" in result.err
+
+
+def test_a_stopped_batch_keeps_rows_that_were_made_before_an_earlier_one(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"prompt": "a", "duration": seconds, "seed": 1} for seconds in (3.0, 0.1, 3.0, 0.1)]
+    Path("songs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    step = Engine.step
+    steps = list[object]()
+
+    def interrupted(engine: Engine) -> None:
+        step(engine)
+        steps.append(engine)
+        if len(steps) == 60:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Engine, "step", interrupted)
+    result = run("generate", "--prompts", "songs.jsonl")
+    assert result.code == 130
+    assert result.out.split() == ["songs-2.wav", "songs-4.wav"]
+    assert result.err.count("stopped") == 1

@@ -188,8 +188,10 @@ def test_chunks_without_words_are_counted_whatever_the_trigger(
     [
         (("-o", "style"), "end its name in .safetensors"),
         (("-o", "there.safetensors"), "it is there already"),
-        (("-o", "a.safetensors", "--targets", "soul"), "targets are"),
+        (("-o", "a.safetensors", "--targets", "soul"), "--targets: 'soul' is not valid; name"),
+        (("-o", "a.safetensors", "--alpha", "nan"), "--alpha: nan is not valid; use"),
         (("-o", "a.safetensors", "--segment-s", "99"), "--segment-s"),
+        (("-o", "a.safetensors", "--segment-s", "nan"), "--segment-s: nan is not valid"),
         (("-o", "a.safetensors", "--minutes", "-1"), "minutes"),
         (("-o", "a.safetensors", "--precision", "int8"), "precision"),
     ],

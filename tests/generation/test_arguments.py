@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,54 @@ def test_a_closed_file_cannot_be_saved_to() -> None:
     file.close()
     with pytest.raises(InputError, match=r"^target: .*it is closed"):
         sine(0.1).save(file)
+
+
+LONG = "x" * 300
+
+
+def names(field: str, problem: str, call: Callable[[], object]) -> None:
+    with pytest.raises(InputError, match=rf"^{field}:? ") as caught:
+        call()
+    assert problem in str(caught.value)
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("name", [LONG, f"/{LONG}/x", f"./{LONG}", ""])
+def test_names_of_files_that_cannot_be(toccata: Toccata, name: str) -> None:
+    problem = "too long" if name else "empty text"
+    names("name", problem, lambda: load(name))
+    names("lora", problem, lambda: load(lora=name))
+    names("melody", problem, lambda: toccata.generate("x", melody=name))
+    names("continue_from", problem, lambda: toccata.generate("x", continue_from=name))
+    names("audio", problem, lambda: toccata.encode_decode(name))
+    names("target", problem, lambda: sine().save(name))
+
+
+@pytest.mark.parametrize("address", ["http://a.b/c.wav", "HTTPS://a.b/c", "data:,x", "s3://b/c"])
+def test_the_library_takes_files_and_no_addresses(toccata: Toccata, address: str) -> None:
+    names("melody", "is an address", lambda: toccata.generate("x", melody=address))
+    names("audio", "is an address", lambda: toccata.encode_decode(address))
+
+
+@pytest.mark.parametrize("lora", [5, [5], b"a.safetensors", ["a", None]])
+def test_what_names_no_lora(lora: Any) -> None:
+    names("lora", "the path of a LoRA", lambda: load(lora=lora))
+
+
+@pytest.mark.parametrize("name", ["on_progress", "on_audio", "cancel"])
+def test_what_cannot_be_called(toccata: Toccata, name: str) -> None:
+    wrong: dict[str, Any] = {name: 5}
+    names(name, "give a function", lambda: toccata.generate("x", **wrong))
+    if name != "on_audio":
+        names(name, "give a function", lambda: toccata.generate_batch(["x"], **wrong))
+        names(name, "give a function", lambda: toccata.generate_each(["x"], **wrong))
+
+
+@pytest.mark.parametrize("format", ["mp3", "ogg"])
+@pytest.mark.parametrize("bitrate", ["96", True, [96], float("nan")])
+def test_a_bitrate_that_is_no_number(format: str, bitrate: Any) -> None:
+    names(
+        "bitrate_kbps",
+        "is not valid",
+        lambda: sine().save(io.BytesIO(), format, bitrate_kbps=bitrate),
+    )

@@ -24,7 +24,7 @@ from toccata.errors import (
     InputError,
     InputErrors,
 )
-from toccata.generation.clip import Progress
+from toccata.generation.clip import Clip, Progress
 from toccata.generation.pipeline import Toccata
 from toccata.generation.request import Brief
 
@@ -343,3 +343,21 @@ def test_a_model_of_another_process_says_so(toccata: Toccata) -> None:
             os._exit(7 if "loaded in another process" in str(error) else 1)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, CancelledError])
+def test_what_is_finished_when_a_batch_is_stopped_is_not_lost(stop: type[BaseException]) -> None:
+    wanted = [{"prompt": "a", "duration_s": seconds} for seconds in (3.0, 0.1, 3.0, 0.1)]
+
+    def on_progress(progress: Progress) -> None:
+        if progress.done_frames > 50:
+            raise stop
+
+    got = list[object]()
+    with Toccata(fake_model()) as toccata:
+        with pytest.raises(stop):
+            got.extend(toccata.generate_each(wanted, on_progress=on_progress))
+        assert [type(made) for made in got] == [CancelledError, Clip, CancelledError, Clip]
+        with pytest.raises(stop):
+            toccata.generate_batch(wanted, on_progress=on_progress)
+        assert toccata.generate("a", duration_s=0.1).duration_s == pytest.approx(0.1)

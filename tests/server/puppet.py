@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.server.conftest import SEED_VERSION
 from toccata.server.config import ServerSettings
+from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.predictions.lifecycle import Predictions
 from toccata.server.predictions.quota import UploadQuota
 from toccata.server.storage.async_repository import AsyncStore
@@ -75,7 +76,7 @@ class Stage:
         self.predictions = Predictions(
             settings, *self.asynchronous,
             fetch=self._fetch, on_change=self._hear, deliver=self._deliver,
-            quota=UploadQuota(2**30),
+            uploads=KeptFiles(*self.asynchronous, UploadQuota(2**30)),
         )  # fmt: skip
 
     @property

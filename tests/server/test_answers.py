@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.server.conftest import Serve, Served
+from tests.server.conftest import PATIENCE_S, Serve, Served
 from toccata.errors import InputError
+from toccata.server.api import dependencies
 from toccata.server.api.cog.cog_outputs import _inside
 from toccata.server.app import check_start
 from toccata.server.config import ServerSettings, read_server
@@ -135,3 +137,26 @@ def test_a_webhook_of_an_odd_row_is_sent() -> None:
     assert _encoded({"n": float("nan"), "a": "b\ud800", "c": [1]}) == (
         b'{"n":null,"a":"b\xef\xbf\xbd","c":[1]}'
     )
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/predictions/{id}", "/v1/files/{key}/stream", "/outputs/{key}/audio?form=mp3"],
+)
+def test_a_storage_that_hangs_is_waited_for_briefly(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(dependencies, "READ_S", 0.1)
+    served, free = serve(output_urls="data"), threading.Event()
+    made = served.until(served.create()["id"])
+    key = served.app.state.parts.store.blocking.get(made["id"]).key
+    storage = served.app.state.parts.storage.blocking
+    for name in ("read", "size"):
+        monkeypatch.setattr(storage, name, lambda _: free.wait(PATIENCE_S))
+    try:
+        refused = served.client.get(path.format(id=made["id"], key=key))
+    finally:
+        free.set()
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"]
+    assert "storage" in refused.json()["detail"]

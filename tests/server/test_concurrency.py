@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from toccata.server.concurrency import ConcurrencyLimit
 
 
@@ -43,3 +45,34 @@ def test_who_gives_up_waiting_takes_no_room() -> None:
             pass
 
     asyncio.run(act())
+
+
+@pytest.mark.parametrize("steps", range(4))
+@pytest.mark.parametrize("canceled", ["who leaves", "who is woken"])
+def test_who_is_canceled_holds_up_nobody(canceled: str, steps: int) -> None:
+    limit, began = ConcurrencyLimit(total=2, per_key=2), list[str]()
+
+    async def run(name: str, done: asyncio.Event) -> None:
+        async with limit.of("a"):
+            began.append(name)
+            await done.wait()
+
+    async def act() -> None:
+        first, rest = asyncio.Event(), asyncio.Event()
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            leaving = [tasks.create_task(run(f"first {one}", first)) for one in range(2)]
+            waiting = [tasks.create_task(run(f"next {one}", rest)) for one in range(4)]
+            await turns(10)
+            first.set()
+            await turns(steps)
+            (leaving[1] if canceled == "who leaves" else waiting[0]).cancel()
+            await turns(20)
+            rest.set()
+        assert set(began) >= {"next 1", "next 2", "next 3"}
+
+    asyncio.run(act())
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)

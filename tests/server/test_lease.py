@@ -48,7 +48,7 @@ def test_who_does_not_renew_is_replaced_and_changes_nothing(both: tuple[Store, S
         lambda: one.add(prediction("y")),
         lambda: one.change("x", status=FAILED),
         lambda: one.add_logs("x", "late"),
-        lambda: one.forget(2e9),
+        lambda: one.forget("x"),
         one.renew,
     ):
         with pytest.raises(SupersededError):

@@ -258,7 +258,7 @@ def test_tidying_goes_on_after_any_error(
     calls: list[float] = []
 
     def tidy(*arguments: Any) -> None:
-        calls.append(arguments[-1])
+        calls.append(arguments[3])
         raise KeyError("a library's own error")
 
     monkeypatch.setattr(retention, "tidy", tidy)
@@ -266,7 +266,7 @@ def test_tidying_goes_on_after_any_error(
 
     async def act() -> None:
         store: Any = None
-        task = asyncio.create_task(keep_tidy(ServerSettings(), store, store))
+        task = asyncio.create_task(keep_tidy(ServerSettings(), store, store, store))
         while len(calls) < 3:
             await asyncio.sleep(0.01)
         task.cancel()

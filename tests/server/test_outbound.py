@@ -396,3 +396,27 @@ def test_messages_hide_queries() -> None:
 
 def test_the_default_policy() -> None:
     assert OutsidePolicy() == OutsidePolicy(False, 100 * 2**20, 60.0, 5)
+
+
+def test_it_opens_only_so_many_connections_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbound, "MAX_CONNECTIONS", 2)
+    open_now, counts = set[object](), list[int]()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        open_now.add(writer)
+        counts.append(len(open_now))
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.05)
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+        open_now.discard(writer)
+        writer.close()
+
+    async def act() -> list[int]:
+        server = await asyncio.start_server(answer, "127.0.0.1")
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with server, Outside(OPEN) as outer:
+            return await asyncio.gather(*(outer.post(url, b"", {}) for _ in range(8)))
+
+    assert asyncio.run(act()) == [204] * 8
+    assert max(counts) == 2

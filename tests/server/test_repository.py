@@ -198,10 +198,9 @@ def test_what_ended_long_ago_is_forgotten(store: Store) -> None:
     }
     store.change("old", status=SUCCEEDED, completed_at=100.0, **private)
     store.change("new", status=SUCCEEDED, completed_at=200.0, output="outputs/y/out.wav")
-    assert store.outputs_before(200.0) == ["outputs/x/out.wav"]
-    assert store.forget(200.0) == 1
-    assert store.forget(200.0) == 0
-    assert store.outputs_before(200.0) == []
+    assert [one.id for one in store.ended_before(200.0)] == ["old"]
+    store.forget("old")
+    assert store.ended_before(200.0) == []
     old, new, still_open = (store.get(name) for name in ("old", "new", "open"))
     assert old is not None
     assert (old.input, old.logs, old.output, old.data_removed) == ({}, "", None, True)

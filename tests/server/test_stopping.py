@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +15,7 @@ from typing import Any
 import httpx2
 
 from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
+from tests.server.test_chaos import ROOT, until
 from toccata.server.storage.repository import Store
 
 AT_ONCE_S = 1.5
@@ -110,3 +115,29 @@ def test_without_anything_under_way_it_stops_at_once(serve: Serve) -> None:
     served.stop()
     served.thread.join(PATIENCE_S)
     assert time.monotonic() - began < 3.0
+
+
+def test_ctrl_c_twice_ends_it_at_once_with_one_line(tmp_path: Path) -> None:
+    arguments = ["0", str(tmp_path / "data"), "1", "", "", "", "60"]
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "tests.server.programs.fake_server", *arguments],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    with process:
+        said = list[str]()
+        while not (found := re.search(r"http://127.0.0.1:\d+", "".join(said))):
+            said.append(process.stderr.readline())
+            assert said[-1], said
+        with httpx2.Client(base_url=found[0], timeout=PATIENCE_S) as client:
+            until(lambda: client.get("/readyz").status_code == 200)
+            made = client.post("/v1/predictions", json=ask("slow 60")).json()
+            url = f"/v1/predictions/{made['id']}"
+            until(lambda: client.get(url).json()["status"] == "processing")
+            process.send_signal(signal.SIGINT)
+            until(lambda: client.get("/readyz").json()["stopping"])
+            process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(PATIENCE_S) == 130
+    assert "Traceback" not in rest
+    assert rest.count("stopped at once") == 1

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from toccata.audio.integrity import checked
 from toccata.audio.transforms import Samples
+from toccata.audio.uris import scheme_of
 from toccata.audio.waveform import Waveform
-from toccata.errors import InputError
+from toccata.errors import InputError, check_path
 
 AudioInput = Waveform | str | os.PathLike[str] | bytes | bytearray | BinaryIO | tuple[Any, int]
 """What `read_audio` takes. The pair is of samples, an array of numpy or torch, and their rate."""
@@ -24,6 +25,7 @@ MAX_CHANNELS = 64
 MAX_VALUES = 2**25
 # Models have lower rates: of audio above, less is held.
 MAX_RATE_HZ = 48_000
+MAX_SHOWN = 80
 
 _KINDS = (
     "give a Waveform or Clip, the path of a file, the bytes of one, a file opened in binary mode, "
@@ -40,12 +42,22 @@ def check_audio(field: str, audio: object) -> None:
     """
     if isinstance(audio, tuple):
         _samples(field, audio)
+    elif isinstance(audio, str | os.PathLike):
+        _check_file(field, audio)
     elif isinstance(audio, io.TextIOBase):
         raise InputError(field, _kind(audio), "open the file in binary mode, 'rb'")
     elif not (_is_encoded(audio) or isinstance(audio, Waveform)):
         is_array = hasattr(audio, "shape")
         cure = f"samples have no rate of their own: give ({field}, sample_rate_hz)"
         raise InputError(field, _kind(audio), cure if is_array else _KINDS)
+
+
+def _check_file(field: str, path: str | os.PathLike[str]) -> None:
+    check_path(field, path)
+    if isinstance(path, str) and (scheme := scheme_of(path)):
+        cure = "the library reads no addresses: download it, and give the file or its bytes"
+        shown = path if len(path) <= MAX_SHOWN else f"{path[:MAX_SHOWN]}..."
+        raise InputError(field, shown, cure, f"is an address ({scheme}:)")
 
 
 def read_audio(field: str, audio: AudioInput) -> Waveform:

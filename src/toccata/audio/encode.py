@@ -71,8 +71,14 @@ def check_options(name: str, bit_depth: int = 16, bitrate_kbps: int | None = Non
     if name == "mp3" and bitrate_kbps not in (None, *_MP3_BITRATES_KBPS):
         allowed = f"use one of {', '.join(map(str, _MP3_BITRATES_KBPS))}"
         raise InputError("bitrate_kbps", bitrate_kbps, allowed)
-    if bitrate_kbps is not None and not 1 <= bitrate_kbps <= _MOST_KBPS:
+    if bitrate_kbps is not None and not _is_bitrate(bitrate_kbps):
         raise InputError("bitrate_kbps", bitrate_kbps, f"use 1 to {_MOST_KBPS}")
+
+
+def _is_bitrate(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 1 <= value <= _MOST_KBPS
 
 
 def _check(waveform: Waveform, name: str) -> None:

@@ -26,7 +26,7 @@ from toccata.audio.source import Source, load, name_of
 from toccata.audio.tags import tagged
 from toccata.audio.transforms import Samples, check_part
 from toccata.audio.waveform import Waveform
-from toccata.errors import AudioError, InputError
+from toccata.errors import AudioError, InputError, check_path
 
 log = logging.getLogger(__name__)
 
@@ -253,6 +253,7 @@ def save(
         if name not in _OPTIONS:
             raise InputError(name, options[name], "the options are " + ", ".join(_OPTIONS))
     if isinstance(target, str | os.PathLike):
+        check_path("target", target)
         path = Path(target)
         write(path, waveform, format, tags=waveform.tags, **options)
         return path

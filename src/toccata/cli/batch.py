@@ -91,16 +91,23 @@ def of_line(where: str) -> Iterator[None]:
     Raises:
         ToccataError: What was raised inside, with its line.
     """
-    if not where:
-        yield
-        return
     try:
         yield
-    except InputError as error:
-        raise PlacedError(where, error) from error
     except ToccataError as error:
-        error.args = (f"{where}: {error}",)
-        raise
+        named = placed(error, where)
+        if named is error:
+            raise
+        raise named from error
+
+
+def placed(error: ToccataError, where: str) -> ToccataError:
+    """`error` with the line `where` that it comes from, if there is one."""
+    if not where:
+        return error
+    if isinstance(error, InputError):
+        return PlacedError(where, error)
+    error.args = (f"{where}: {error}",)
+    return error
 
 
 def _content(name: str) -> tuple[str, str, str]:

@@ -114,12 +114,12 @@ BitDepth = Annotated[
         autocompletion=completion.of(("16", "24", "32")),
     ),
 ]
-FadeIn = Annotated[float, typer.Option(min=0, max=600, help="Seconds.")]
-FadeOut = Annotated[float, typer.Option(min=0, max=600, help="Seconds.")]
+FadeIn = Annotated[float, typer.Option(help="Seconds, from 0 to 600.")]
+FadeOut = Annotated[float, typer.Option(help="Seconds, from 0 to 600.")]
 CfgBeta = Annotated[
     float | None,
     typer.Option(
-        min=0, max=100, help="Of style: how much more the prompt counts than the audio. Default: 5."
+        help="Of style: how much more the prompt counts than the audio, from 0 to 100. Default: 5."
     ),
 ]
 Stride = Annotated[

@@ -16,7 +16,7 @@ from toccata.cli.play import find_player
 from toccata.cli.results import Finish, Task, deliver
 from toccata.cli.sources import is_stdin, read_text
 from toccata.cli.stream import check_target, stream_to_stdout
-from toccata.errors import InputError, InputErrors
+from toccata.errors import InputError, InputErrors, check_path
 from toccata.generation.inputs import Inputs, check
 from toccata.generation.schema import EXTENDED, MAX_PROMPT_CHARACTERS, MAX_SEED, RANDOM_SEED, Schema
 from toccata.settings import Settings
@@ -131,6 +131,9 @@ def _requests(
         raise InputError("count", count, "give each its own line", "cannot be used with --prompts")
 
     def of_row(index: int, row: Mapping[str, Any]) -> Inputs:
+        if is_stdin(prompts) and is_stdin(row.get("input_audio")):
+            problem = "is to come from stdin, and so are the requests"
+            raise InputError("input_audio", "-", "name a file, or write them in one", problem)
         inputs = _inputs({**raw, **row}, output, machine.model)
         follows = raw.get("seed", RANDOM_SEED) != RANDOM_SEED and "seed" not in row
         return replace(inputs, seed=min(inputs.seed + index, MAX_SEED)) if follows else inputs
@@ -175,6 +178,7 @@ def _tasks(
     tasks = []
     for n, ((inputs, origin), finish) in enumerate(zip(asked, finishes, strict=True), start=1):
         path = chosen.path(inputs.seed, n, inputs.model_version, inputs.output_format)
+        check_path("output", path)
         place = Place(path, overwrite, chosen.is_automatic and not overwrite)
         tasks.append(Task(inputs, finish, place, origin))
     return tasks
@@ -191,6 +195,7 @@ def _schema(model: object) -> Schema:
     choices = EXTENDED["model_version"].choices
     if not isinstance(model, str) or model in choices or "\0" in model:
         return EXTENDED
+    check_path("model_version", model)
     if not ("/" in model or Path(model).is_dir()):
         return EXTENDED
     return EXTENDED.changed(model_version={"choices": (*choices, model)})

@@ -10,8 +10,10 @@ import typer
 
 from toccata.cli import flags
 from toccata.cli.report import show, show_json
+from toccata.cli.results import Several
 from toccata.cli.sources import STDIN_NAME, is_stdin, open_audio
 from toccata.cli.tag_values import value_of
+from toccata.errors import ToccataError
 
 
 def info(
@@ -27,21 +29,32 @@ def info(
     """Show the length of a clip, and the prompt, seed, model and parameters written in its file.
 
     Of a LoRA: the model it was trained on, its size, and the words that call for its style.
+    A file that cannot be read stops no other.
     """
+    problems: list[ToccataError] = []
     for file in files:
-        audio, tags = _read(file)
-        if json:
-            extra = {} if audio is None else {"audio": asdict(audio)}
-            show_json({"path": file, **tags, **extra})
-            continue
-        show(STDIN_NAME if is_stdin(file) else file)
-        if audio is not None:
-            form = f"{audio.sample_rate_hz} Hz, {audio.channels} ch, {audio.format}"
-            show(f"  {audio.duration_s:g} s, {form}")
-        for name, text in tags.items():
-            show(f"  {name}: {text}")
-        if not tags:
-            show("  no tags: not made by toccata, or written by a program that drops them")
+        try:
+            _show(file, json=json)
+        except ToccataError as error:
+            problems.append(error)
+    if problems:
+        raise problems[0] if len(problems) == 1 else Several(problems)
+
+
+def _show(file: str, *, json: bool) -> None:
+    audio, tags = _read(file)
+    if json:
+        extra = {} if audio is None else {"audio": asdict(audio)}
+        show_json({"path": file, **tags, **extra})
+        return
+    show(STDIN_NAME if is_stdin(file) else file)
+    if audio is not None:
+        form = f"{audio.sample_rate_hz} Hz, {audio.channels} ch, {audio.format}"
+        show(f"  {audio.duration_s:g} s, {form}")
+    for name, text in tags.items():
+        show(f"  {name}: {text}")
+    if not tags:
+        show("  no tags: not made by toccata, or written by a program that drops them")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
 
-from toccata.errors import InputError
+from toccata.errors import InputError, check_path
 from toccata.generation.schema import EXTENDED
 
 KEYS = ("seed", "n", "model", "format")
@@ -48,6 +48,8 @@ def suffix_format(pattern: str | None, output_format: str | None) -> str | None:
 
     Raises InputError where suffix and `output_format` say different things.
     """
+    if pattern:
+        check_path("output", pattern)
     if pattern is None or is_stdout(pattern) or _is_folder(pattern) or is_special(Path(pattern)):
         return output_format
     suffix = Path(pattern).suffix.removeprefix(".").lower()

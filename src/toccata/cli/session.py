@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toccata.audio.waveform import Waveform
-from toccata.cli.batch import of_line
-from toccata.cli.report import Advance, say, working
+from toccata.cli.batch import of_line, placed
+from toccata.cli.report import Advance, interruptible, say, working
 from toccata.cli.results import Made, Task
 from toccata.cli.sources import open_audio, short_name
-from toccata.errors import CheckpointError, InputError, ToccataError
+from toccata.errors import CancelledError, CheckpointError, InputError, InputErrors, ToccataError
 from toccata.generation.clip import Clip, Progress
 from toccata.generation.inputs import Inputs
-from toccata.generation.request import brief_options
+from toccata.generation.request import MOST_BETA, brief_options, is_number
 from toccata.generation.schema import ENCODE_DECODE
 from toccata.settings import Settings
 
@@ -31,6 +31,7 @@ PartKey = tuple[str | Path | None, float, float | None, float, bool, str]
 Announce = Callable[[], None]
 Parts = dict[PartKey, Waveform | None]
 
+MAX_FADE_S = 600
 COMPILING = "compiling kernels for this processor: once, for half a minute at most"
 
 
@@ -97,10 +98,18 @@ class Extras:
     fade_out_s: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raises InputError for a stride that no model takes; the flags keep the rest in range."""
+        """Raises InputErrors for what no model takes."""
+        problems = []
         if self.stride_s is not None and not 0 < self.stride_s < inf:
             allowed = "it must be more than 0 and at most the model's segment"
-            raise InputError("stride_s", self.stride_s, allowed)
+            problems.append(InputError("stride_s", self.stride_s, allowed))
+        if self.cfg_beta is not None and not is_number(self.cfg_beta, MOST_BETA):
+            problems.append(InputError("cfg_beta", self.cfg_beta, f"use 0 to {MOST_BETA}"))
+        for name in ("fade_in_s", "fade_out_s"):
+            if not is_number(value := getattr(self, name), MAX_FADE_S):
+                problems.append(InputError(name, value, f"use 0 to {MAX_FADE_S} seconds"))
+        if problems:
+            raise InputErrors(problems)
 
 
 def compose(machine: Settings, tasks: Sequence[Task], extras: Extras) -> Iterator[Made]:
@@ -127,19 +136,12 @@ def _made_by(
         batch = own[start : start + slots]
         doing = "composing" if len(own) == len(batch) else f"composing from {start + 1}"
         for task, result in zip(batch, _make(model, batch, parts, extras, doing), strict=True):
+            if isinstance(result, CancelledError):
+                continue  # that it was stopped is told once, at the end
             if isinstance(result, ToccataError):
-                yield task, _placed(result, task.origin)
+                yield task, placed(result, task.origin)
             else:
                 yield task, result
-
-
-def _placed(error: ToccataError, origin: str) -> ToccataError:
-    """`error` with the line that it comes from."""
-    try:
-        with of_line(origin):
-            raise error
-    except ToccataError as placed:
-        return placed
 
 
 def _make(
@@ -168,6 +170,8 @@ def _make(
                 yield result
             else:
                 yield _sourced(result, inputs, part)
+        with interruptible(doing):
+            next(results, None)  # raises what stopped the work
     say(f"composed in {made_s:.1f} s")
 
 

@@ -233,17 +233,29 @@ def _wanted(kind: str, given: dict[str, Any]) -> Wanted:
 
 def _lora(config: Any, given: dict[str, Any]) -> Any:
     """The size of the updates; alpha follows a rank that is given alone."""
-    from toccata.errors import CheckpointError
-
     rank, alpha, targets = (given.get(name) for name in ("rank", "alpha", "targets"))
     named: dict[str, Any] = {} if rank is None else {"rank": rank, "alpha": float(rank)}
     named |= {} if alpha is None else {"alpha": alpha}
     named |= {} if targets is None else {"targets": tuple(targets.split(","))}
+    for name, value in named.items():
+        config = _changed(config, name, value)
+    return config
+
+
+def _changed(config: Any, name: str, value: Any) -> Any:
+    from toccata.decoder.lora import MAX_RANK, TARGETS
+    from toccata.errors import CheckpointError
+
+    cures = {
+        "rank": f"use a whole number from 1 to {MAX_RANK}",
+        "alpha": "use a number above 0",
+        "targets": f"name some of {', '.join(TARGETS)}",
+    }
     try:
-        return replace(config, **named)
+        return replace(config, **{name: value})
     except CheckpointError as error:
-        cure = "correct --rank, --alpha and --targets"
-        raise InputError("lora", None, cure, f"cannot be of this size: {error}") from error
+        shown = ",".join(value) if name == "targets" else value
+        raise InputError(name, shown, cures[name]) from error
 
 
 def _tell(outcome: Outcome, *, json: bool) -> None:

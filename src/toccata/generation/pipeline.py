@@ -31,6 +31,7 @@ from toccata.errors import (
 from toccata.generation.clip import Clip, Progress
 from toccata.generation.request import (
     Brief,
+    check_callbacks,
     check_item,
     check_name,
     checked_chunk_s,
@@ -152,6 +153,7 @@ class Toccata:
         with each second as it becomes known, as `stream` would give it; the work ends with
         CancelledError once `cancel` returns True. Raises InputErrors, GenerationError.
         """
+        check_callbacks(on_progress=on_progress, on_audio=on_audio, cancel=cancel)
         brief = self._settled({"prompt": prompt, **options})
         songs: list[Song] = []
         tick = _ticker(songs, on_progress, cancel)
@@ -178,6 +180,7 @@ class Toccata:
             AudioError, GenerationError: Of one item; the message begins with "wanted[INDEX]: ".
             CancelledError: `cancel` returned True.
         """
+        check_callbacks(on_progress=on_progress, cancel=cancel)
         clips = []
         for index, made in enumerate(self._each(wanted, on_progress, cancel, fail_at_once=True)):
             with _of_item(index):
@@ -194,8 +197,11 @@ class Toccata:
         """Make clips together, as `generate_batch` does, and yield each, in order, once it is made.
 
         In the place of one that fails is its error, and the others go on. Closing the iterator
-        ends what is not made yet. Raises what `generate_batch` raises of all items.
+        ends what is not made yet. After Ctrl-C or `cancel`, those that are finished come all the
+        same, with CancelledErrors in the places of the others, before it is raised. Raises what
+        `generate_batch` raises of all items.
         """
+        check_callbacks(on_progress=on_progress, cancel=cancel)
         return self._each(wanted, on_progress, cancel, fail_at_once=False)
 
     def _each(
@@ -219,11 +225,26 @@ class Toccata:
                 elif fail_at_once:
                     with _of_item(index):
                         raise song
+            stop: BaseException | None = None
             for song in begun:
-                if isinstance(song, Song):
-                    yield _result(partial(self._clip, song, tick))
-                else:
-                    yield song
+                try:
+                    made = self._made(song, tick) if stop is None else self._known(song)
+                except (KeyboardInterrupt, CancelledError) as error:
+                    if fail_at_once or stop is not None or self._parts is None:
+                        raise
+                    stop, made = error, self._known(song)
+                yield made
+            if stop is not None:
+                raise stop
+
+    def _made(self, song: Song | ToccataError, tick: Callable[[], None]) -> Clip | ToccataError:
+        return _result(partial(self._clip, song, tick)) if isinstance(song, Song) else song
+
+    def _known(self, song: Song | ToccataError) -> Clip | ToccataError:
+        """What was finished when the work was stopped is not lost."""
+        if isinstance(song, Song) and not song.is_known:
+            return CancelledError("stopped before it was made")
+        return self._made(song, _nothing)
 
     def stream(
         self, prompt: str | None = None, *, chunk_s: float = 1.0, **options: Any

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from toccata.audio.waveform import Waveform
-from toccata.errors import InputError, InputErrors
+from toccata.errors import InputError, InputErrors, check_path
 from toccata.generation.inputs import Inputs, checked, draw_seed, plain
 from toccata.generation.schema import EXTENDED, RANDOM_SEED
 from toccata.models.sampling_params import SamplingParams
@@ -181,6 +181,14 @@ def check_name(name: object) -> None:
     """Raises InputError for what cannot name a model."""
     if not isinstance(name, str | os.PathLike):
         raise _not_valid("name", name, "use the name of a model, a hub id or a folder")
+    check_path("name", name)
+
+
+def check_callbacks(**given: object) -> None:
+    """Raises InputError for what is to be called and cannot be; None is nothing to call."""
+    for name, callback in given.items():
+        if callback is not None and not callable(callback):
+            raise InputError(name, callback, "give a function, or leave it out")
 
 
 def checked_slots(slots: object) -> int:

@@ -42,6 +42,12 @@ class Song:
         self._given = self._prepared()
         self.sequence = engine.submit(self._request())
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the engine has done all that it is to do for it."""
+        done = self.sequence
+        return done.finished and done.error is None and done.finish_reason != "cancelled"
+
     def end(self) -> None:
         """Give up what is not done yet."""
         self._engine.cancel(self.sequence)

@@ -43,6 +43,7 @@ def read_audio(audio: AudioInput, field: str, *, end_s: float | None = None) -> 
         InputError: For a waveform that is none.
     """
     if isinstance(audio, str | os.PathLike):
+        audio_input.check_audio(field, audio)
         return _read(Path(audio), 0.0, end_s, log.warning)
     return audio_input.read_audio(field, audio)
 

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from toccata.errors import CheckpointError, InputError
+from toccata.errors import CheckpointError, InputError, check_path
 
 MOST_SCALE = 100.0
+_CURE = "use the path of a LoRA, or a list of such paths"
 _SCALED = re.compile(r"(?P<path>.+):(?P<scale>[+-]?[\d.]+(?:e[+-]?\d+)?)", re.IGNORECASE)
 
 LoraNames = str | Path | Sequence[str | Path]
 
 
 def listed(names: LoraNames | None) -> list[str | Path]:
-    """One name, several or none, as a list."""
+    """One name, several or none, as a list. Raises InputError for what names no file."""
     if names is None:
         return []
-    return [names] if isinstance(names, str | Path) else list(names)
+    given: object = [names] if isinstance(names, str | Path) else names
+    if not isinstance(given, Iterable) or isinstance(given, bytes):
+        raise InputError("lora", names, _CURE)
+    each: list[str | Path] = list(given)
+    for name in each:
+        if not isinstance(name, str | Path):
+            raise InputError("lora", name, _CURE)
+        check_path("lora", name)
+    return each
 
 
 def parse(name: str | Path) -> tuple[Path, float]:
@@ -42,6 +51,7 @@ def parse(name: str | Path) -> tuple[Path, float]:
 
 def existing(path: Path) -> Path:
     """`path`. Raises CheckpointError if it is no file."""
+    check_path("lora", path)
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such LoRA; give the path of its file")
     return path

@@ -35,6 +35,7 @@ from toccata.server.api.request_guard import Guard
 from toccata.server.background import beside
 from toccata.server.config import ServerSettings
 from toccata.server.outbound import Outside, OutsidePolicy
+from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.predictions.lifecycle import Predictions
 from toccata.server.predictions.metrics import Metrics
 from toccata.server.predictions.pending_webhooks import tell_all
@@ -149,8 +150,8 @@ async def running(
     outside = Outside(OutsidePolicy(allow_private=settings.allow_private))
     trusted = Outside(OutsidePolicy(allow_private=True))
     secret = blocking.own("webhook_secret", new_secret)
-    quota = UploadQuota(settings.upload_bytes, settings.upload_bytes_per_token)
-    quota.load(blocking.files(MAX_COUNTED))
+    quota = _counted(settings, blocking)
+    uploads = KeptFiles(store, storage, quota)
     announcer = Announcer(settings, outside.post, secret, store)
     metrics = Metrics(CollectorRegistry())
 
@@ -164,36 +165,43 @@ async def running(
         storage,
         fetch=outside.fetch,
         on_change=on_change,
-        quota=quota,
+        uploads=uploads,
         deliver=CogOutputs(outside.put, trusted.put, settings.upload_url).deliver,
         work=work,
     )
     metrics.watch(predictions)
-    tokens = Tokens(settings.tokens)
 
     def on_superseded() -> None:
         predictions.give_up()
         app.state.stop()
 
     health = Health(store, storage, settings.data_dir, on_superseded)
-    app.state.parts = Parts(settings, store, storage, predictions, health, tokens, secret, quota)
+    tokens = Tokens(settings.tokens)
+    app.state.parts = Parts(settings, store, storage, predictions, health, tokens, secret, uploads)
     app.state.registry = metrics.registry
     owing = blocking.owing()  # before anything else ends
     await predictions.start(claim.crashed)
-    tidying = beside(keep_tidy(settings, blocking, storage.blocking))
-    watching = beside(health.watch())
-    owed = beside(tell_all(owing, storage, announcer.tell))
+    tidying = beside(keep_tidy(settings, blocking, storage.blocking, quota))
+    telling = tell_all(owing, storage, announcer.tell)
     try:
-        async with tidying, watching, owed:
+        async with tidying, beside(health.watch()), beside(telling):
             yield
     finally:
         await predictions.stop(settings.drain_s)
         await announcer.drain()
+        await uploads.end()
         await outside.close()
         await trusted.close()
         await asyncio.to_thread(_release, blocking)
         store.close()
         storage.close()
+
+
+def _counted(settings: ServerSettings, store: Store) -> UploadQuota:
+    """The quota, with what is kept already. Raises StoreError."""
+    quota = UploadQuota(settings.upload_bytes, settings.upload_bytes_per_token)
+    quota.load(store.files(MAX_COUNTED))
+    return quota
 
 
 def _release(store: Store) -> None:

@@ -31,6 +31,8 @@ REDIRECTS = (301, 302, 303, 307, 308)
 MAX_SHOWN_CHARS = 200
 MAX_URL_CHARACTERS = 8192
 MAX_PORT = 65535
+# So many that a few slow servers keep no other waiting, and so few that files remain to open.
+MAX_CONNECTIONS = 256
 NUM_DNS_THREADS = 32
 # A name with thousands of addresses must not become thousands of connections.
 MAX_TRIED_ADDRESSES = 4
@@ -150,7 +152,7 @@ class Outside:
         self._policy = policy
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=httpcore2.default_ssl_context(),
-            max_connections=None,  # or a few slow servers would keep all others waiting
+            max_connections=MAX_CONNECTIONS,
             max_keepalive_connections=0,  # each request goes to an address checked for it
             network_backend=_CheckedBackend(policy.allow_private),
         )

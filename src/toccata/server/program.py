@@ -7,6 +7,7 @@ be asked for meanwhile -> nobody is listened to any more -> streams are cut -> t
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -21,6 +22,9 @@ from toccata.server.api.path_prefix import TrustedProxy
 from toccata.server.config import ServerSettings
 from toccata.server.predictions.lifecycle import Predictions
 
+log = logging.getLogger(__name__)
+
+INTERRUPTED = 130  # as shells call the end by Ctrl-C
 # For answers that are being written; streams of what was not finished do not end by themselves.
 LAST_WORDS_S = 1
 # Longer than official clients keep an idle connection: they end it, and no request is lost.
@@ -66,12 +70,24 @@ class Program(uvicorn.Server):
         predictions: Predictions = self._app.state.parts.predictions
         await predictions.drain(self._drain_s, lambda: self.force_exit)
         await super().shutdown(sockets)
+        if self.force_exit:
+            await self._hurry(predictions)
+
+    async def _hurry(self, predictions: Predictions) -> None:
+        """Stop the parts, for which uvicorn leaves no time after a second Ctrl-C."""
+        predictions.give_up()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self.lifespan.shutdown()
 
 
 def run(app: FastAPI, settings: ServerSettings, *, port: int | None = None) -> None:
-    """Until a signal says stop. Ends the process if the server cannot start."""
+    """Until a signal says stop. Ends the process if it cannot start, or is to end at once."""
     program = Program(app, settings, port=port)
     with suppress(KeyboardInterrupt):
         program.run()
     if not program.started:
         sys.exit(3)
+    if program.force_exit:
+        log.error("stopped at once: what was under way is made again at the next start")
+        sys.exit(INTERRUPTED)

@@ -1,10 +1,12 @@
 """A server with the fake worker, as a process.
 
-python -m tests.server.programs.fake_server PORT DATA_DIR SLOTS [page [TOKEN [PUBLIC_URL]]]
+python -m tests.server.programs.fake_server PORT DATA_DIR SLOTS
+    [page [TOKEN [PUBLIC_URL [DRAIN_S]]]]
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -16,10 +18,11 @@ from toccata.settings import Settings
 
 
 def main(port: str, data_dir: str, slots: str, page: str = "", *more: str) -> None:
-    token, public_url = (*more, "", "")[:2]
+    token, public_url, drain_s = (*more, *("", "", "")[len(more) :])
+    logging.basicConfig(level=logging.INFO)
     machine = Settings(slots=int(slots))
     settings = ServerSettings(
-        machine=machine, data_dir=Path(data_dir), drain_s=0.0, allow_private=True,
+        machine=machine, data_dir=Path(data_dir), drain_s=float(drain_s or 0), allow_private=True,
         page=bool(page), tokens=(token,) if token else (), public_url=public_url or None,
     )  # fmt: skip
     check_start(settings)

@@ -35,11 +35,11 @@ class FolderOptions:
 
 def check_options(options: FolderOptions, longest_s: float) -> None:
     """Raises InputErrors with all that is wrong; `longest_s` is what the model holds at once."""
-    limits = (
-        ("segment_s", options.segment_s, longest_s),
-        ("hop_s", options.segment_s if options.hop_s is None else options.hop_s, _LONGEST_HOP_S),
-        ("shortest_s", options.shortest_s, options.segment_s),
-    )
+    limits = [("segment_s", options.segment_s, longest_s)]
+    if options.hop_s is not None:
+        limits.append(("hop_s", options.hop_s, _LONGEST_HOP_S))
+    if 0 < options.segment_s <= longest_s:
+        limits.append(("shortest_s", options.shortest_s, options.segment_s))
     problems = [
         InputError(name, value, f"use more than 0 and at most {most:g} seconds")
         for name, value, most in limits

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,15 +17,18 @@ from toccata.server.api.auth import MISSING, Tokens, token_of
 from toccata.server.api.byte_ranges import Validators, disposition, span_of
 from toccata.server.api.path_prefix import PREFIX
 from toccata.server.config import ServerSettings
+from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.predictions.lifecycle import Predictions
 from toccata.server.predictions.outputs import output_data
-from toccata.server.predictions.quota import UploadQuota
 from toccata.server.storage.async_repository import AsyncStore
-from toccata.server.storage.blobs import AsyncStorage
+from toccata.server.storage.blobs import AsyncStorage, StorageError
 from toccata.server.storage.readiness import Health
 from toccata.server.storage.repository import Prediction
 from toccata.server.strict_json import JsonError, JSONResponse, read_json
-from toccata.server.views import Address, content_type, prediction_json, problem
+from toccata.server.views import Address, Output, content_type, prediction_json, problem
+
+# For what is read before an answer begins: who waits longer has given up, or will.
+READ_S = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +42,7 @@ class Parts:
     health: Health
     tokens: Tokens
     webhook_secret: str
-    quota: UploadQuota
+    uploads: KeptFiles
 
 
 def parts(request: Request) -> Parts:
@@ -95,8 +101,27 @@ def owner_at(request: HTTPConnection, settings: ServerSettings) -> str:
 
 async def shown(request: Request, prediction: Prediction) -> dict[str, Any]:
     """A prediction in full, its output as the client takes it."""
-    data = await output_data(prediction, parts(request).storage)
-    return prediction_json(prediction, address(request), data)
+    return prediction_json(prediction, address(request), await data_of(request, prediction))
+
+
+async def data_of(request: Request, prediction: Prediction) -> Output | None:
+    """Its output as data URIs, if the client takes it so.
+
+    Raises:
+        StorageError: The storage does not give it, or not in time.
+    """
+    async with _in_time():
+        return await output_data(prediction, parts(request).storage)
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """Raises StorageError if the block, which reads, takes too long for a client that waits."""
+    try:
+        async with asyncio.timeout(READ_S):
+            yield
+    except TimeoutError as error:
+        raise StorageError from error
 
 
 async def json_body(request: Request) -> dict[str, Any]:
@@ -129,9 +154,11 @@ async def stored_response(
 
     Raises:
         ProblemError: There is no such file.
+        StorageError: The storage does not say, or not in time.
     """
     try:
-        size = await parts(request).storage.size(name)
+        async with _in_time():
+            size = await parts(request).storage.size(name)
     except FileNotFoundError as error:
         raise refuse(404, "File not found") from error
     known = Validators.of(name, size, modified_at)

@@ -29,9 +29,9 @@ from toccata.server.predictions import prediction_inputs
 from toccata.server.predictions.events import EventLog
 from toccata.server.predictions.finishing import Deliver, Finishing
 from toccata.server.predictions.journal import ENDS, MAX_ATTEMPTS, Journal, OnChange
+from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.predictions.preparation import Preparation, place_of
 from toccata.server.predictions.queue import Line
-from toccata.server.predictions.quota import UploadQuota
 from toccata.server.predictions.retries import patiently
 from toccata.server.storage.async_repository import AsyncStore
 from toccata.server.storage.blobs import AsyncStorage
@@ -92,13 +92,12 @@ class Predictions:
         fetch: prediction_inputs.Fetch,
         on_change: OnChange,
         deliver: Deliver,
-        quota: UploadQuota,
+        uploads: KeptFiles,
         work: Work | None = None,
     ) -> None:
         self._settings = settings
         self._store = store
-        self._storage = storage
-        self._quota = quota
+        self._uploads = uploads
         self._preparation = Preparation(settings, store, storage, fetch)
         self._line = Line(settings.machine.slots)
         self._tasks, self._preparing = Tasks(), Tasks()
@@ -158,7 +157,7 @@ class Predictions:
             await asyncio.sleep(0.05)
 
     def give_up(self) -> None:
-        """Another server has the database: whatever is made here is in vain."""
+        """Whatever is made here is in vain, or nobody has time for it."""
         self._drained_s = time.monotonic()
         self._preparing.cancel()
         self.supervisor.stop()
@@ -287,45 +286,39 @@ class Predictions:
         self, version: Version, given: Mapping[str, Any], base: str, asked: dict[str, Any]
     ) -> Prediction:
         try:
+            upload = await prediction_inputs.keep_inline(
+                given, self._uploads, asked.get("owner") or ""
+            )
             prediction = Prediction(
                 id=asked.pop("id", None) or new_id(),
                 created_at=time.time(),
                 status=STARTING,
                 model=f"{version.owner}/{version.name}",
                 version=version.id,
-                input=await self._without_audio(given, base, asked.get("owner") or ""),
+                input=given if upload is None else _without_audio(given, base, upload),
                 seed=prediction_inputs.seed_of(given),
                 key=new_key(),
                 base=base,
                 **asked,
             )
-            await self._add(prediction)
+            await self._add(prediction, upload)
             self._enqueue(prediction)
         finally:
             self._joining -= 1
         self._prepare_more()
         return prediction
 
-    async def _without_audio(
-        self, given: Mapping[str, Any], base: str, owner: str
-    ) -> Mapping[str, Any]:
-        """The inputs, with an address in place of audio that came inside them."""
-        kept = await prediction_inputs.keep_inline(
-            given, self._quota, owner, self._storage, self._store
-        )
-        return (
-            given if kept is None else {**given, prediction_inputs.AUDIO: f"{base}/v1/files/{kept}"}
-        )
-
-    async def _add(self, prediction: Prediction) -> None:
+    async def _add(self, prediction: Prediction, upload: str | None) -> None:
+        """upload: the id of what came inside it."""
         try:
             await self._store.add(prediction)
-        except AlreadyExistsError:
-            raise
-        except StoreError:
-            # It may have been written all the same; who asked is told that it was not accepted.
-            self._disowned.add(prediction.id)
-            self._tasks.start(self._disown(prediction.id))
+        except StoreError as error:
+            if upload is not None:
+                self._uploads.drop(upload)
+            if not isinstance(error, AlreadyExistsError):
+                # It may have been written all the same; who asked is told that it was not accepted.
+                self._disowned.add(prediction.id)
+                self._tasks.start(self._disown(prediction.id))
             raise
 
     async def _disown(self, prediction_id: str) -> None:
@@ -436,6 +429,11 @@ class Predictions:
         folder = self._journal.folder(prediction_id)
         self._tasks.start(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
         self._dispatch()
+
+
+def _without_audio(given: Mapping[str, Any], base: str, upload: str) -> Mapping[str, Any]:
+    """The inputs, with the address of an upload in place of audio that came inside them."""
+    return {**given, prediction_inputs.AUDIO: f"{base}/v1/files/{upload}"}
 
 
 def _register(

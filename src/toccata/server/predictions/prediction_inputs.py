@@ -9,7 +9,7 @@ import hashlib
 import re
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from toccata.models import hub
 from toccata.models.registry import KNOWN
 from toccata.server.config import ServerSettings
 from toccata.server.outbound import MAX_URL_CHARACTERS
-from toccata.server.predictions.quota import UploadQuota
+from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.storage.async_repository import AsyncStore
 from toccata.server.storage.blobs import AsyncStorage
 from toccata.server.storage.repository import Prediction, Store, StoredFile, new_key
@@ -60,19 +60,15 @@ def is_inline(given: Mapping[str, Any]) -> bool:
 
 async def keep_inline(
     given: Mapping[str, Any],
-    quota: UploadQuota,
+    uploads: KeptFiles,
     owner: str,
-    storage: AsyncStorage,
-    store: AsyncStore,
 ) -> str | None:
     """Make an upload of the audio that a request holds, so that its row need not hold it.
 
     Args:
         given: The inputs of a request.
-        quota: What uploads may take.
+        uploads: Where it goes.
         owner: Whose upload it is.
-        storage: Where its bytes go.
-        store: Where it is noted.
 
     Returns:
         The id of the upload; None if there is no audio in the request itself.
@@ -101,9 +97,7 @@ async def keep_inline(
             md5=md5,
             metadata={INLINE: True},
         )
-        with quota.reserved(owner, kept):
-            await storage.put(f"files/{file_id}", local)
-            await store.add_file(kept)
+        await uploads.keep(owner, kept, local)
     return file_id
 
 
@@ -149,13 +143,11 @@ async def uploaded(address: str, store: AsyncStore) -> str | None:
     return None if own is None or await store.file(own) is None else own
 
 
-def inline_uploads(inputs: Iterable[Mapping[str, Any]], store: Store) -> Iterator[str]:
-    """The ids of uploads that came in these inputs themselves. Raises StoreError."""
-    for given in inputs:
-        own = _own_file(str(given.get(AUDIO) or ""))
-        file = None if own is None else store.file(own)
-        if file is not None and file.metadata.get(INLINE) is True:
-            yield file.id
+def inline_upload(given: Mapping[str, Any], store: Store) -> str | None:
+    """The id of the upload that came in these inputs themselves. Raises StoreError."""
+    own = _own_file(str(given.get(AUDIO) or ""))
+    file = None if own is None else store.file(own)
+    return file.id if file is not None and file.metadata.get(INLINE) is True else None
 
 
 def _own_file(address: str) -> str | None:

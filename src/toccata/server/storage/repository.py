@@ -236,29 +236,20 @@ class Store:
             connection.execute(LOGS.insert().values(prediction_id=prediction_id, text=_text(text)))
             return True
 
-    def outputs_before(self, before: float) -> list[str]:
-        """Those of predictions that ended before a time."""
-        table = PREDICTIONS.c
-        ended = and_(table.completed_at < before, table.output.is_not(None))
-        return [
-            name for one in self._many(select(PREDICTIONS).where(ended)) for name in one.outputs
-        ]
-
-    def inputs_before(self, before: float) -> list[Mapping[str, Any]]:
-        """Those of predictions that ended before a time, and were not wiped."""
+    def ended_before(self, before: float) -> list[Prediction]:
+        """Those that ended before a time, and were not forgotten."""
         table = PREDICTIONS.c
         ended = and_(table.completed_at < before, table.data_removed.is_(False))
-        with self._transaction() as connection:
-            return list(connection.execute(select(table.input).where(ended)).scalars())
+        return self._many(select(PREDICTIONS).where(ended))
 
-    def forget(self, before: float) -> int:
-        """Wipe input, output and logs of predictions that ended before a time; how many."""
-        table = PREDICTIONS.c
-        where = and_(table.completed_at < before, table.data_removed.is_(False))
+    def forget(self, prediction_id: str) -> None:
+        """Wipe input, output and logs of one that has ended."""
         wiped: dict[str, Any] = {"input": {}, "logs": "", "data_removed": True}
         wiped |= {"output": None, "more_outputs": None, "output_prefix": None, "delivered": None}
         with self._writing() as connection:
-            return connection.execute(PREDICTIONS.update().where(where).values(wiped)).rowcount
+            connection.execute(
+                PREDICTIONS.update().where(PREDICTIONS.c.id == prediction_id).values(wiped)
+            )
 
     def owing(self) -> list[Prediction]:
         """Those whose end is still to be told, oldest first."""

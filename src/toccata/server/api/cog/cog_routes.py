@@ -19,11 +19,10 @@ from starlette.responses import RedirectResponse, Response
 
 from toccata.errors import InputError
 from toccata.server.api.cog.cog_requests import Ask, CogRefusal, json_object, read_ask
-from toccata.server.api.dependencies import address, authorize, owner_of, parts
+from toccata.server.api.dependencies import address, authorize, data_of, owner_of, parts
 from toccata.server.api.path_prefix import PREFIX
 from toccata.server.api.replicate.validation import CogInvalid, Problem
 from toccata.server.predictions.lifecycle import QueueFullError
-from toccata.server.predictions.outputs import output_data
 from toccata.server.storage.repository import COG, AlreadyExistsError, Prediction, iso
 from toccata.server.strict_json import JSONResponse
 from toccata.server.versions import VERSIONS, openapi
@@ -126,7 +125,7 @@ async def cancel(request: Request, prediction_id: str) -> JSONResponse:
 
 
 async def _shown(request: Request, prediction: Prediction) -> dict[str, Any]:
-    return cog_json(prediction, await output_data(prediction, parts(request).storage))
+    return cog_json(prediction, await data_of(request, prediction))
 
 
 async def _run(request: Request, ask: Ask) -> JSONResponse:

@@ -46,7 +46,7 @@ async def upload(request: Request) -> JSONResponse:
     declared = int(request.headers.get("content-length") or 0)
     if declared > MOST_BYTES + 2**20:
         raise _too_large()
-    parts(request).quota.check(owner_of(request), declared)
+    parts(request).uploads.quota.check(owner_of(request), declared)
     try:
         async with request.form(max_files=2, max_fields=100) as form:
             return JSONResponse(await _keep(request, form), 201)
@@ -89,9 +89,7 @@ async def download(request: Request, file_id: str) -> Response:
 @api.delete("/files/{file_id}")
 async def delete(request: Request, file_id: str) -> Response:
     await _known(request, file_id)
-    await parts(request).storage.remove(f"files/{file_id}")
-    await parts(request).store.remove_file(file_id)
-    parts(request).quota.remove(file_id)
+    await parts(request).uploads.remove(file_id)
     return Response(status_code=204)
 
 
@@ -133,9 +131,7 @@ async def keep_file(
             md5=md5,
             metadata=metadata,
         )
-        with server.quota.reserved(owner, file):
-            await server.storage.put(f"files/{file_id}", local)
-            await server.store.add_file(file)
+        await server.uploads.keep(owner, file, local)
     return file
 
 

@@ -21,6 +21,7 @@ from toccata.server.api.dependencies import (
     ProblemError,
     address,
     authorize,
+    data_of,
     json_body,
     owner_of,
     parts,
@@ -39,7 +40,6 @@ from toccata.server.api.replicate.validation import (
 from toccata.server.outbound import check_webhook
 from toccata.server.predictions.end_events import told_again
 from toccata.server.predictions.lifecycle import QueueFullError
-from toccata.server.predictions.outputs import output_data
 from toccata.server.storage.repository import Prediction
 from toccata.server.strict_json import JSONResponse
 from toccata.server.versions import LATEST, Version, find_version
@@ -111,7 +111,7 @@ async def stream(request: Request, key: str) -> Response:
         raise refuse(404, "There is no such stream")
     events = parts(request).predictions.events(prediction)
     if events is None:
-        events = told_again(prediction, await output_data(prediction, parts(request).storage))
+        events = told_again(prediction, await data_of(request, prediction))
     frames: AsyncIterator[bytes] = events.frames(request.headers.get("last-event-id"))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(frames, headers=headers, media_type="text/event-stream")

@@ -1,0 +1,56 @@
+"""Uploads: of each, bytes in the storage, a row in the database and a share of the quota."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from toccata.server.background import Tasks
+from toccata.server.predictions.quota import UploadQuota
+from toccata.server.predictions.retries import patiently
+from toccata.server.storage.async_repository import AsyncStore
+from toccata.server.storage.blobs import AsyncStorage
+from toccata.server.storage.repository import StoredFile
+
+
+class KeptFiles:
+    """Keeps and removes uploads. Used from the event loop only."""
+
+    def __init__(self, store: AsyncStore, storage: AsyncStorage, quota: UploadQuota) -> None:
+        self._store, self._storage, self.quota = store, storage, quota
+        self._dropping = Tasks()
+
+    async def keep(self, owner: str, file: StoredFile, local: Path) -> None:
+        """Keep the bytes of a local file, and what is known of it: all of it, or nothing.
+
+        Raises:
+            QuotaError: `owner` may not keep so much more.
+            StorageError, StoreError: What is to keep it does not answer.
+        """
+        with self.quota.reserved(owner, file):
+            try:
+                await self._storage.put(_name(file.id), local)
+                await self._store.add_file(file)
+            except BaseException:
+                self.drop(file.id)  # it may be there all the same
+                raise
+
+    def drop(self, file_id: str) -> None:
+        """Remove what nobody was told of, as soon as what keeps it answers."""
+        self._dropping.start(patiently(lambda: self.remove(file_id)))
+
+    async def remove(self, file_id: str) -> None:
+        """Bytes go before the row that knows of them: cut off in between, they are found again.
+
+        Raises:
+            StorageError, StoreError: What keeps it does not answer.
+        """
+        await self._storage.remove(_name(file_id))
+        await self._store.remove_file(file_id)
+        self.quota.remove(file_id)
+
+    async def end(self) -> None:
+        await self._dropping.end()
+
+
+def _name(file_id: str) -> str:
+    return f"files/{file_id}"

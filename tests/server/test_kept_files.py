@@ -1,0 +1,77 @@
+"""Uploads are kept whole or not at all, and leave nothing behind that nobody knows of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
+from tests.server.test_inline import ENCODE_DECODE, data_uri
+from toccata.server.predictions import retries
+from toccata.server.storage.repository import StoreError
+
+MUSIC = b"music" * 80
+
+Send = Callable[[Served], Any]
+
+
+def by_form(served: Served) -> Any:
+    return served.client.post("/v1/files", files={"content": ("a.wav", MUSIC, "audio/wav")})
+
+
+def inside(served: Served) -> Any:
+    given = {"input_audio": data_uri(MUSIC), **ENCODE_DECODE}
+    body = {"version": SEED_VERSION, "input": given}
+    return served.client.post("/v1/predictions", json=body)
+
+
+def until_nothing_is_kept(served: Served, folder: Path) -> None:
+    ends = time.monotonic() + PATIENCE_S
+    files = folder / "data" / "files" / "files"
+    while list(files.iterdir()) or served.client.get("/v1/files").json()["results"]:
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+def failing(store: Any, name: str, times: int, *, late: bool) -> None:
+    """The next calls fail; late: they do what they are asked, and cannot say so."""
+    call, calls = getattr(store, name), list[object]()
+
+    def fail(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if late or len(calls) > times:
+            done = call(*arguments)
+        if len(calls) <= times:
+            raise StoreError("the connection is gone")
+        return done
+
+    setattr(store, name, fail)
+
+
+@pytest.mark.parametrize("send", [by_form, inside])
+@pytest.mark.parametrize("late", [False, True])
+def test_an_upload_that_the_database_did_not_take_is_removed(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, send: Send, late: bool
+) -> None:
+    monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.0)
+    served = serve(upload_bytes=700)
+    store = served.app.state.parts.store.blocking
+    failing(store, "add_file", 1, late=late)
+    failing(store, "remove_file", 2, late=False)  # it is away for a while
+    assert send(served).status_code == 503
+    until_nothing_is_kept(served, tmp_path)
+    assert send(served).status_code == 201  # there is room again
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_audio_inside_a_prediction_that_was_not_accepted_is_removed(
+    serve: Serve, tmp_path: Path, late: bool
+) -> None:
+    served = serve()
+    failing(served.app.state.parts.store.blocking, "add", 1, late=late)
+    assert inside(served).status_code == 503
+    until_nothing_is_kept(served, tmp_path)
