@@ -34,7 +34,7 @@ BETAS = (0.9, 0.99)
 LEAST_GAIN = 1e-4
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
-# Told the share that is done and the latest losses; and weights that are better than all before.
+# Called with the share that is done and the latest losses; and weights that are better than all before.
 OnStep = Callable[[float, str], None]
 OnBetter = Callable[[Tensors, int], None]
 
