@@ -17,7 +17,7 @@ from tests.fakes import SAMPLE_RATE_HZ, fake_model
 from toccata.devices import pick_device
 from toccata.errors import InputError, InputErrors
 from toccata.generation.pipeline import Toccata, load
-from toccata.generation.request import Brief
+from toccata.generation.request import GenerationRequest
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,9 @@ def toccata() -> Toccata:
     return Toccata(fake_model())
 
 
-@pytest.mark.parametrize("wanted", ["piano", {"prompt": "x"}, Brief(prompt="x"), b"x", 5, None])
+@pytest.mark.parametrize(
+    "wanted", ["piano", {"prompt": "x"}, GenerationRequest(prompt="x"), b"x", 5, None]
+)
 def test_one_request_is_no_batch(toccata: Toccata, wanted: Any) -> None:
     with pytest.raises(InputError, match=r"^wanted:? .*give a list of requests"):
         toccata.generate_batch(wanted)

@@ -26,7 +26,7 @@ from toccata.errors import (
 )
 from toccata.generation.clip import Clip, Progress
 from toccata.generation.pipeline import Toccata
-from toccata.generation.request import Brief
+from toccata.generation.request import GenerationRequest
 
 RAW: dict[str, Any] = {
     "normalization": "clip"
@@ -101,7 +101,7 @@ def test_a_batch_gives_what_each_gives_alone(toccata: Toccata) -> None:
     ]
     for clip, one in zip(toccata.generate_batch(wanted), wanted, strict=True):
         assert np.array_equal(clip.samples, toccata.generate(**one).samples)
-    by_prompt = toccata.generate_batch(["piano", Brief(prompt="drums", duration_s=0.2)])
+    by_prompt = toccata.generate_batch(["piano", GenerationRequest(prompt="drums", duration_s=0.2)])
     assert [clip.prompt for clip in by_prompt] == ["piano", "drums"]
 
 

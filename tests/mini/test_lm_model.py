@@ -52,7 +52,7 @@ def test_a_draw_is_what_the_model_expects_after_the_steps_before(model: Conditio
     luck[1, :, 5] = torch.tensor([0.1, 0.4, 0.6, 0.9], dtype=torch.float64)
     mixed = with_own_draws(model, luck)
     logits = model.lm(
-        heard()[1:2, :, :5], prefix=torch.zeros(1, 2, 16), step_sums=torch.zeros(1, 5, 16)
+        heard()[1:2, :, :5], prefix=torch.zeros(1, 2, 16), step_conditioning=torch.zeros(1, 5, 16)
     )
     plainly = SamplingBatch.of([AS_LIKELY], 16, torch.device("cpu"))
     assert torch.equal(mixed[1:2, :, 5], sample(logits[:, :, -1], plainly, luck[1:2, :, 5]))

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
+from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served
 from toccata.server import program
 from toccata.server.api.body_limits import FREE_BYTES, BodyLimits, client_of
 from toccata.server.api.connections import (
@@ -42,7 +42,7 @@ def hasty(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Served:
 @contextmanager
 def connected(served: Served) -> Iterator[socket.socket]:
     port = served.client.base_url.port or 0
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as connection:
         yield connection
 
 
@@ -79,7 +79,7 @@ def test_who_reads_nothing_is_cut_off(serve: Serve, monkeypatch: pytest.MonkeyPa
     with connected(served) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         state = served.program.server_state
-        ends = time.monotonic() + PATIENCE_S
+        ends = time.monotonic() + TIMEOUT_S
         while len(state.connections) > 1:  # the client's own stays
             assert time.monotonic() < ends
             time.sleep(0.02)
@@ -161,7 +161,7 @@ def test_connections_are_counted(serve: Serve) -> None:
         assert b" 503 " in answer
         assert b"retry-after" in answer
         assert served.client.get("/healthz").status_code == 200
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + TIMEOUT_S
     while True:
         with connected(served) as connection:
             connection.sendall(GET + b"Connection: close\r\n\r\n")

@@ -16,8 +16,8 @@ from toccata.errors import InputError
 from toccata.server.config import ServerSettings
 from toccata.server.predictions.prediction_inputs import SLICE, _decode_into
 from toccata.server.predictions.retention import tidy
-from toccata.server.storage.blobs import Storage
-from toccata.server.storage.repository import Prediction, Store
+from toccata.server.storage.blobs import BlobStorage
+from toccata.server.storage.repository import Prediction, Repository
 
 AUDIO = bytes(range(256)) * 4 * 2**10  # 1 MiB
 ENCODE_DECODE: dict[str, Any] = {"model_version": "encode-decode"}
@@ -159,7 +159,10 @@ def test_an_upload_that_an_open_prediction_names_outlives_the_one_it_came_with(
 
 
 def test_tidying_is_quick_whatever_the_address_is(tmp_path: Path) -> None:
-    store, storage = Store(f"sqlite:///{tmp_path / 'server.db'}"), Storage(str(tmp_path / "files"))
+    store, storage = (
+        Repository(f"sqlite:///{tmp_path / 'server.db'}"),
+        BlobStorage(str(tmp_path / "files")),
+    )
     for number in range(20):
         audio = "https://127.0.0.1/" + "/v1/files/" * 100_000 + str(number)
         ended = {"status": "succeeded", "completed_at": 1.0}

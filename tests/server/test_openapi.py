@@ -64,7 +64,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         queue=10_000,
     )
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(app, "Outside", NoOutside)
+        patched.setattr(app, "OutboundClient", NoOutside)
         with serving(fields, TOKEN) as served:
             yield ready(served)
 

@@ -19,14 +19,14 @@ import pytest
 from toccata.server import outbound
 from toccata.server.outbound import (
     Answer,
-    Outside,
-    OutsideError,
-    OutsidePolicy,
+    OutboundClient,
+    OutboundError,
+    OutboundPolicy,
     check_url,
     is_public,
 )
 
-OPEN = OutsidePolicy(allow_private=True, max_bytes=1000, timeout_s=5.0, max_redirects=2)
+OPEN = OutboundPolicy(allow_private=True, max_bytes=1000, timeout_s=5.0, max_redirects=2)
 SONG = b"song" * 100
 
 # Of this machine.
@@ -144,17 +144,17 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def fetch(url: str, folder: Path, policy: OutsidePolicy = OPEN) -> bytes:
+def fetch(url: str, folder: Path, policy: OutboundPolicy = OPEN) -> bytes:
     async def run() -> Path:
-        async with Outside(policy) as client:
+        async with OutboundClient(policy) as client:
             return await client.fetch(url, folder / "song.wav")
 
     return asyncio.run(run()).read_bytes()
 
 
-def post(url: str, policy: OutsidePolicy = OPEN, timeout_s: float = 5.0) -> int:
+def post(url: str, policy: OutboundPolicy = OPEN, timeout_s: float = 5.0) -> int:
     async def run() -> int:
-        async with Outside(policy) as client:
+        async with OutboundClient(policy) as client:
             return await client.post(url, b"{}", {"X-Signature": "é", "Host": "x"}, timeout_s)
 
     return asyncio.run(run())
@@ -162,7 +162,7 @@ def post(url: str, policy: OutsidePolicy = OPEN, timeout_s: float = 5.0) -> int:
 
 def refusal(call: Callable[[], object], folder: Path | None = None) -> str:
     """The message of the error that it ends with; nothing may be left behind."""
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(OutboundError) as caught:
         call()
     assert caught.value.http_status == 422
     assert folder is None or not list(folder.iterdir())
@@ -258,7 +258,7 @@ def test_post_follows_no_redirect_and_reads_no_body(server: Server) -> None:
 
 def test_put_follows_no_redirect(server: Server) -> None:
     async def run() -> Answer:
-        async with Outside(OPEN) as client:
+        async with OutboundClient(OPEN) as client:
             return await client.put(server.url("/redirect/1"), SONG, {})
 
     assert asyncio.run(run()) == Answer(302, "/song")
@@ -282,8 +282,8 @@ def test_no_spelling_of_this_machine_is_connected_to(
     server: Server, tmp_path: Path, host: str
 ) -> None:
     url = server.url("/song", host)
-    refusal(lambda: fetch(url, tmp_path, OutsidePolicy()), tmp_path)
-    refusal(lambda: post(url, OutsidePolicy()))
+    refusal(lambda: fetch(url, tmp_path, OutboundPolicy()), tmp_path)
+    refusal(lambda: post(url, OutboundPolicy()))
     assert server.connections == 0
 
 
@@ -292,7 +292,7 @@ def test_a_name_of_a_private_address(
 ) -> None:
     resolves(monkeypatch, {"music.example": ["127.0.0.1"]})
     url = server.url("/song", "music.example")
-    message = refusal(lambda: fetch(url, tmp_path, OutsidePolicy()))
+    message = refusal(lambda: fetch(url, tmp_path, OutboundPolicy()))
     assert "not on the public internet" in message
     assert "127.0.0.1" not in message
     assert server.connections == 0
@@ -306,7 +306,7 @@ def test_one_private_address_among_public_ones(
 
     monkeypatch.setattr(outbound, "resolve", resolve)
     url = server.url("/song", "music.example")
-    assert "public" in refusal(lambda: fetch(url, tmp_path, OutsidePolicy()))
+    assert "public" in refusal(lambda: fetch(url, tmp_path, OutboundPolicy()))
 
 
 def test_the_next_address_is_tried(
@@ -325,7 +325,7 @@ def test_a_redirect_to_a_private_address(
     resolves(monkeypatch, {"music.example": ["127.0.0.1"], "inside.example": ["127.0.0.2"]})
     monkeypatch.setattr(outbound, "is_public", lambda address: address == "127.0.0.1")
     url = server.url(f"/to?{server.url('/song', 'inside.example')}", "music.example")
-    message = refusal(lambda: fetch(url, tmp_path, OutsidePolicy()), tmp_path)
+    message = refusal(lambda: fetch(url, tmp_path, OutboundPolicy()), tmp_path)
     assert "inside.example" in message
     assert server.paths == [url.partition(str(server.server_port))[2]]
     assert server.connections == 1
@@ -337,10 +337,10 @@ def test_a_name_is_looked_up_once_per_connection(
     log = resolves(monkeypatch, {"music.example": ["127.0.0.1", "10.0.0.1"]})
     monkeypatch.setattr(outbound, "is_public", lambda address: address == "127.0.0.1")
     url = server.url("/song", "music.example")
-    assert fetch(url, tmp_path, OutsidePolicy()) == SONG
+    assert fetch(url, tmp_path, OutboundPolicy()) == SONG
     assert log == ["music.example"]
     assert server.requests[0].headers["Host"] == f"music.example:{server.server_port}"
-    refusal(lambda: post(url, OutsidePolicy()))  # by the second answer
+    refusal(lambda: post(url, OutboundPolicy()))  # by the second answer
     assert server.connections == 1
 
 
@@ -366,7 +366,7 @@ def test_tls_stays_with_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_certificates_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     used: dict[str, Any] = {}
     monkeypatch.setattr(httpcore2, "AsyncConnectionPool", lambda **all: used.update(all))
-    Outside(OutsidePolicy())
+    OutboundClient(OutboundPolicy())
     assert used["ssl_context"].verify_mode == ssl.CERT_REQUIRED
     assert used["ssl_context"].check_hostname
 
@@ -395,7 +395,7 @@ def test_messages_hide_queries() -> None:
 
 
 def test_the_default_policy() -> None:
-    assert OutsidePolicy() == OutsidePolicy(False, 100 * 2**20, 60.0, 5)
+    assert OutboundPolicy() == OutboundPolicy(False, 100 * 2**20, 60.0, 5)
 
 
 def test_it_opens_only_so_many_connections_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -415,7 +415,7 @@ def test_it_opens_only_so_many_connections_at_once(monkeypatch: pytest.MonkeyPat
     async def act() -> list[int]:
         server = await asyncio.start_server(answer, "127.0.0.1")
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        async with server, Outside(OPEN) as outer:
+        async with server, OutboundClient(OPEN) as outer:
             return await asyncio.gather(*(outer.post(url, b"", {}) for _ in range(8)))
 
     assert asyncio.run(act()) == [204] * 8

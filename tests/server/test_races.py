@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import PATIENCE_S, Serve
+from tests.server.conftest import TIMEOUT_S, Serve
 from tests.server.puppet import AUDIO, Play, Stage
 from toccata.errors import AudioError
-from toccata.server.storage.blobs import Storage, StorageError
+from toccata.server.storage.blobs import BlobStorage, StorageError
 from toccata.server.storage.repository import StoredFile
 from toccata.server.worker.protocol import Job
 
@@ -207,7 +207,7 @@ def test_half_an_output_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.M
         kept.write(given.read(3))
         raise OSError("no space left")
 
-    storage, made = Storage(str(tmp_path / "files")), tmp_path / "made"
+    storage, made = BlobStorage(str(tmp_path / "files")), tmp_path / "made"
     made.write_bytes(b"music")
     monkeypatch.setattr("shutil.copyfileobj", half)
     with pytest.raises(StorageError, match="does not answer"):
@@ -363,7 +363,7 @@ def test_large_uploads_are_copied_beside_the_event_loop(play: Play) -> None:
         free = threading.Event()
 
         def get(name: str, to: Path) -> None:
-            assert free.wait(PATIENCE_S), "the event loop waits for the copy"
+            assert free.wait(TIMEOUT_S), "the event loop waits for the copy"
             to.write_bytes(b"audio")
 
         stage.storage.get = get  # type: ignore[method-assign]
@@ -386,7 +386,7 @@ def test_large_outputs_are_read_beside_the_event_loop(serve: Serve) -> None:
     read = storage.read
 
     def slow(name: str) -> bytes:
-        assert free.wait(PATIENCE_S), "the event loop waits for the file"
+        assert free.wait(TIMEOUT_S), "the event loop waits for the file"
         data: bytes = read(name)
         return data
 
@@ -396,7 +396,7 @@ def test_large_outputs_are_read_beside_the_event_loop(serve: Serve) -> None:
     thread.start()
     assert served.client.get("/healthz").status_code == 200
     free.set()
-    thread.join(PATIENCE_S)
+    thread.join(TIMEOUT_S)
     assert answers[0]["output"].startswith("data:audio/wav;base64,")
 
 

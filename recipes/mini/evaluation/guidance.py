@@ -13,7 +13,7 @@ from toccata.analysis.spectrum import RATE_HZ, Samples
 
 # Beside that of all other questions.
 TRIED = (1.0, 6.0)
-MOST_UNHEALTHY = 0.05
+MAX_UNHEALTHY = 0.05
 
 
 @dataclass(frozen=True)
@@ -39,4 +39,4 @@ def serves(by_guidance: Mapping[str, Guided]) -> bool:
     """
     least, most = (by_guidance[of(by_guidance, key=float)] for of in (min, max))
     best = max(one.adherence for one in by_guidance.values())
-    return best > least.adherence and most.unhealthy <= MOST_UNHEALTHY
+    return best > least.adherence and most.unhealthy <= MAX_UNHEALTHY

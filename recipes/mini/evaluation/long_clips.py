@@ -21,7 +21,7 @@ from toccata.audio.waveform import Waveform
 
 SILENCE_RMS = 3.2e-3  # -50 dBFS
 SILENT_S, STUCK_S = 1.0, 10.0
-MOST_DRIFT_LU = 2.0
+MAX_DRIFT_LU = 2.0
 _PASSING = 0.995  # of songs, at each of the two measures of being stuck
 _BANDS, _BLOCK_FRAMES = 64, 5
 _BLOCKS_PER_SECOND = FRAMES_PER_SECOND / _BLOCK_FRAMES
@@ -50,7 +50,7 @@ class Steadiness:
 
     @property
     def steady(self) -> bool:
-        return not (self.silent or self.stuck) and abs(self.drift_lu) <= MOST_DRIFT_LU
+        return not (self.silent or self.stuck) and abs(self.drift_lu) <= MAX_DRIFT_LU
 
 
 def likeness(samples: Samples) -> Likeness:
@@ -80,7 +80,7 @@ def faults(clips: Sequence[Steadiness]) -> dict[str, float]:
     return {
         "silent": round(float(np.mean([clip.silent for clip in clips])), 4),
         "stuck": round(float(np.mean([clip.stuck for clip in clips])), 4),
-        "drifting": round(float(np.mean([drift > MOST_DRIFT_LU for drift in drifts])), 4),
+        "drifting": round(float(np.mean([drift > MAX_DRIFT_LU for drift in drifts])), 4),
         "median_drift_lu": round(float(np.median(drifts)), 3),
     }
 

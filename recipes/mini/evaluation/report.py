@@ -16,7 +16,7 @@ class Report:
 
     tempo_hit: within 4 %, octaves forgiven. key_hit: tonic and mode; key_scale_hit: or a relative
     key. drums_hit: asked for and heard, or neither. instrument_hit: the family of the instrument
-    that leads. genre_hit: by the listener, as instruments and drums are.
+    that leads. genre_hit: by the tagger, as instruments and drums are.
     chroma_right, chroma_wrong: frames that agree with the melody given, and with another one.
     continuation_...: of what is carried on, against the facts of its song.
     frechet_ratio: see `frechet.Distances`; frechet_codec_ratio: of songs after the codec.
@@ -25,7 +25,7 @@ class Report:
     unhealthy: clips that are silent, clipped or stuck on one sound.
     by_chance: the same clips held against what the other clips were asked for. A model that
     heeds nothing reaches this.
-    listener: what the listener and the ear for keys get right of held-out songs.
+    tagger: what the tagger and the ear for keys get right of held-out songs.
     clips: how many each was measured on. seconds_made: of audio, for all of it.
     """
 
@@ -56,7 +56,7 @@ class Report:
     clips: Mapping[str, int]
     seeds: Mapping[str, int]
     seconds_made: float
-    listener: Mapping[str, Mapping[str, float]]
+    tagger: Mapping[str, Mapping[str, float]]
     ceiling: Mapping[str, float] = field(default_factory=dict)
     by_chance: Mapping[str, float] = field(default_factory=dict)
 

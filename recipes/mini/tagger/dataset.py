@@ -1,4 +1,4 @@
-"""What the listener learns from: songs as it hears them, clean and after the codec, with labels.
+"""What the tagger learns from: songs as it hears them, clean and after the codec, with labels.
 
 A part is one .npz of plain arrays. Parts that exist are kept.
 """
@@ -138,7 +138,7 @@ def parts(
 
 def _add_part(lot: Lot, path: Path, codec: Path, soundfont: Path | None) -> Path:
     quick = load_codec(codec)
-    quick.quicken(half=True)
+    quick.compile_networks(half=True)
     made = make_part(lot, quick, Renderer(soundfont))
     aside = path.with_suffix(".partial")
     with aside.open("wb") as file:

@@ -1,4 +1,4 @@
-"""One lesson of the listener and of the key network: a batch made harder, and the loss on it."""
+"""One lesson of the tagger and of the key network: a batch made harder, and the loss on it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recipes.mini.tagger.dataset import UNKNOWN, Lessons
-from toccata.analysis.key_classifier import KeyNetwork
-from toccata.analysis.tagger import LISTENER_FRAMES_PER_SECOND, Listener
+from toccata.analysis.key_classifier import KeyClassifier
+from toccata.analysis.tagger import TAGGER_FRAMES_PER_SECOND, Tagger
 
 log = logging.getLogger(__name__)
 _SMOOTHING = 0.05
@@ -32,15 +32,13 @@ class Crops:
     @classmethod
     def of(cls, crop_s: float, song_s: float, lessons: Lessons) -> Crops:
         registers = round(lessons.registers.shape[-1] * crop_s / song_s)
-        return cls(round(crop_s * LISTENER_FRAMES_PER_SECOND), registers)
+        return cls(round(crop_s * TAGGER_FRAMES_PER_SECOND), registers)
 
 
-def listening_loss(
-    listener: Listener, lessons: Lessons, crops: Crops, rng: torch.Generator
-) -> Tensor:
+def listening_loss(tagger: Tagger, lessons: Lessons, crops: Crops, rng: torch.Generator) -> Tensor:
     """How wrong the three heads are about [B] clips, in nats."""
     images = harder(cropped(lessons.images.float(), crops.image, rng), rng)
-    made = listener(images)
+    made = tagger(images)
     drums = F.binary_cross_entropy_with_logits(made.drums, lessons.drums.float())
     genres = F.cross_entropy(made.genres, lessons.genres, label_smoothing=_SMOOTHING)
     families = F.cross_entropy(
@@ -49,7 +47,9 @@ def listening_loss(
     return genres + families + drums
 
 
-def key_loss(network: KeyNetwork, lessons: Lessons, crops: Crops, rng: torch.Generator) -> Tensor:
+def key_loss(
+    network: KeyClassifier, lessons: Lessons, crops: Crops, rng: torch.Generator
+) -> Tensor:
     """How wrong the network is about the keys of [B] clips, in nats."""
     shortest = round(crops.registers * _SHORTEST_OF_CROP)
     length = int(torch.randint(shortest, crops.registers + 1, (), generator=rng))

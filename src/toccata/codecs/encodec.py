@@ -14,7 +14,7 @@ from toccata.codecs.seanet import Decoder, Encoder, SeanetConfig
 from toccata.codecs.streaming import Windowed, blocks
 
 if TYPE_CHECKING:
-    from toccata.codecs.compiled_seanet import Networks, QuickEncoder
+    from toccata.codecs.compiled_seanet import CompiledEncoder, Networks
 
 ENCODE_BLOCK_FRAMES = 250
 DECODE_BLOCK_FRAMES = 250
@@ -48,7 +48,7 @@ class Encodec(Codec, nn.Module):
         self.quantizer = ResidualQuantizer(cfg.codebooks, cfg.card, cfg.seanet.dimension)
         self.quick: Networks | None = None
 
-    def quicken(self, *, half: bool) -> None:
+    def compile_networks(self, *, half: bool) -> None:
         """Compute on the CPU by compiled kernels where they fit; weights must not change any more.
 
         half: may the decoder round to bfloat16? Of music that trained weights decode its error is
@@ -75,7 +75,7 @@ class Encodec(Codec, nn.Module):
     def stream(self) -> EncodecStream:
         return EncodecStream(self)
 
-    def _analyze(self, encoder: Encoder | QuickEncoder, audio: Tensor) -> Tensor:
+    def _analyze(self, encoder: Encoder | CompiledEncoder, audio: Tensor) -> Tensor:
         context = ANALYSIS_CONTEXT_FRAMES
         frames = -(-audio.shape[-1] // self.hop)
         pieces = []

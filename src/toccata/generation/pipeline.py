@@ -30,7 +30,7 @@ from toccata.errors import (
 )
 from toccata.generation.clip import Clip, Progress
 from toccata.generation.request import (
-    Brief,
+    GenerationRequest,
     check_callbacks,
     check_item,
     check_name,
@@ -38,7 +38,7 @@ from toccata.generation.request import (
     checked_slots,
     listed,
 )
-from toccata.generation.running import Song
+from toccata.generation.running import RunningRequest
 from toccata.generation.source_audio import read_audio
 from toccata.models.model import Model
 
@@ -146,7 +146,7 @@ class Toccata:
         cancel: Cancel | None = None,
         **options: Any,
     ) -> Clip:
-        """Make one clip; `options` are the fields of `Brief`: duration_s, seed, melody, ...
+        """Make one clip; `options` are fields of `GenerationRequest`: duration_s, seed, melody, ...
 
         With continue_from the clip is that audio and then duration_s of new audio. The samples are
         [C, N] float32 at the model's rate. `on_progress` is called after every step, and `on_audio`
@@ -155,24 +155,24 @@ class Toccata:
         """
         check_callbacks(on_progress=on_progress, on_audio=on_audio, cancel=cancel)
         brief = self._settled({"prompt": prompt, **options})
-        songs: list[Song] = []
+        songs: list[RunningRequest] = []
         tick = _ticker(songs, on_progress, cancel)
         with ExitStack() as ending:
-            songs.append(Song(brief, self.model, self._engine))
+            songs.append(RunningRequest(brief, self.model, self._engine))
             ending.callback(songs[0].end)
             return self._clip(songs[0], tick, on_audio)
 
     def generate_batch(
         self,
-        wanted: Sequence[Brief | str | Mapping[str, Any]],
+        wanted: Sequence[GenerationRequest | str | Mapping[str, Any]],
         *,
         on_progress: OnProgress | None = None,
         cancel: Cancel | None = None,
     ) -> list[Clip]:
         """Make clips of different prompts, lengths and parameters together, in order.
 
-        Each is a prompt, the keyword arguments of `generate`, or a Brief, and comes out as it would
-        alone. Progress is of all together. If one fails, all end with its error.
+        Each is a prompt, the keyword arguments of `generate`, or a GenerationRequest, and comes out
+        as it would alone. Progress is of all together. If one fails, all end with its error.
 
         Raises:
             InputError: `wanted` is no list.
@@ -189,7 +189,7 @@ class Toccata:
 
     def generate_each(
         self,
-        wanted: Sequence[Brief | str | Mapping[str, Any]],
+        wanted: Sequence[GenerationRequest | str | Mapping[str, Any]],
         *,
         on_progress: OnProgress | None = None,
         cancel: Cancel | None = None,
@@ -206,20 +206,20 @@ class Toccata:
 
     def _each(
         self,
-        wanted: Sequence[Brief | str | Mapping[str, Any]],
+        wanted: Sequence[GenerationRequest | str | Mapping[str, Any]],
         on_progress: OnProgress | None,
         cancel: Cancel | None,
         *,
         fail_at_once: bool,
     ) -> Generator[Clip | ToccataError, None, None]:
-        begun: list[Song | ToccataError] = []
-        songs: list[Song] = []
+        begun: list[RunningRequest | ToccataError] = []
+        songs: list[RunningRequest] = []
         tick = _ticker(songs, on_progress, cancel)
         with ExitStack() as ending:
             for index, brief in enumerate(self._settled_all(wanted)):
-                song = _result(partial(Song, brief, self.model, self._engine))
+                song = _result(partial(RunningRequest, brief, self.model, self._engine))
                 begun.append(song)
-                if isinstance(song, Song):
+                if isinstance(song, RunningRequest):
                     songs.append(song)
                     ending.callback(song.end)
                 elif fail_at_once:
@@ -237,12 +237,16 @@ class Toccata:
             if stop is not None:
                 raise stop
 
-    def _made(self, song: Song | ToccataError, tick: Callable[[], None]) -> Clip | ToccataError:
-        return _result(partial(self._clip, song, tick)) if isinstance(song, Song) else song
+    def _made(
+        self, song: RunningRequest | ToccataError, tick: Callable[[], None]
+    ) -> Clip | ToccataError:
+        return (
+            _result(partial(self._clip, song, tick)) if isinstance(song, RunningRequest) else song
+        )
 
-    def _known(self, song: Song | ToccataError) -> Clip | ToccataError:
+    def _known(self, song: RunningRequest | ToccataError) -> Clip | ToccataError:
         """What was finished when the work was stopped is not lost."""
-        if isinstance(song, Song) and not song.is_known:
+        if isinstance(song, RunningRequest) and not song.is_known:
             return CancelledError("stopped before it was made")
         return self._made(song, _nothing)
 
@@ -264,7 +268,7 @@ class Toccata:
         """What the codec makes of `audio`, of any length, at the model's rate and channels.
 
         Args:
-            audio: As melody and continue_from may be: see `Brief`.
+            audio: As melody and continue_from may be: see `GenerationRequest`.
             normalization: loudness, peak, rms or clip.
 
         Raises:
@@ -284,11 +288,13 @@ class Toccata:
         clip = Clip(decoded, codec.sample_rate_hz, model=self.model.name, parameters=parameters)
         return level(clip, normalization)
 
-    def _settled(self, wanted: Brief | str | Mapping[str, Any]) -> Brief:
-        return Brief.of(wanted).settled(self.model.defaults, self.model.segment_s)
+    def _settled(self, wanted: GenerationRequest | str | Mapping[str, Any]) -> GenerationRequest:
+        return GenerationRequest.of(wanted).resolve(self.model.defaults, self.model.segment_s)
 
-    def _settled_all(self, wanted: Sequence[Brief | str | Mapping[str, Any]]) -> list[Brief]:
-        briefs: list[Brief] = []
+    def _settled_all(
+        self, wanted: Sequence[GenerationRequest | str | Mapping[str, Any]]
+    ) -> list[GenerationRequest]:
+        briefs: list[GenerationRequest] = []
         problems: list[InputError] = []
         for index, one in enumerate(listed(wanted)):
             try:
@@ -303,7 +309,9 @@ class Toccata:
             raise InputErrors(problems)
         return briefs
 
-    def _clip(self, song: Song, tick: Callable[[], None], on_audio: OnAudio | None = None) -> Clip:
+    def _clip(
+        self, song: RunningRequest, tick: Callable[[], None], on_audio: OnAudio | None = None
+    ) -> Clip:
         brief, rate = song.brief, self.model.codec.sample_rate_hz
         pieces = []
         for piece in song.audio(DECODE_FRAMES if on_audio is None else LISTENER_FRAMES, tick):
@@ -321,8 +329,10 @@ class Toccata:
         clip = level(clip, brief.normalization)
         return fade(clip, brief.fade_in_s, brief.fade_out_s)
 
-    def _stream(self, brief: Brief, chunk_frames: int) -> Generator[Waveform, None, None]:
-        song = Song(brief, self.model, self._engine)
+    def _stream(
+        self, brief: GenerationRequest, chunk_frames: int
+    ) -> Generator[Waveform, None, None]:
+        song = RunningRequest(brief, self.model, self._engine)
         try:
             for samples in song.audio(chunk_frames, _nothing):
                 if samples.shape[1]:
@@ -332,7 +342,7 @@ class Toccata:
 
 
 def _ticker(
-    songs: Sequence[Song], on_progress: OnProgress | None, cancel: Cancel | None
+    songs: Sequence[RunningRequest], on_progress: OnProgress | None, cancel: Cancel | None
 ) -> Callable[[], None]:
     def tick() -> None:
         if cancel is not None and cancel():

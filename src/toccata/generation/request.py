@@ -19,9 +19,9 @@ if TYPE_CHECKING:  # the command line imports this, and waits for no numpy
     from toccata.audio.audio_input import AudioInput
 
 STRIDE_OF_SEGMENT = 0.6
-MOST_BETA = 100
-MOST_FADE_S = 10**6
-MOST_CHUNK_S = 10**9
+MAX_BETA = 100
+MAX_FADE_S = 10**6
+MAX_CHUNK_S = 10**9
 
 # What they may be is kept in one table, under the names of the 14 inputs.
 _INPUTS = {
@@ -38,7 +38,7 @@ _NUMBERS = ("duration_s", "top_k", "top_p", "temperature", "cfg", "cfg_beta", "s
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Brief:
+class GenerationRequest:
     """One piece of music to make.
 
     prompt: what it should be, in words. melody: audio whose melody to follow. continue_from: audio
@@ -69,9 +69,9 @@ class Brief:
     fade_out_s: float = 0.0
 
     @classmethod
-    def of(cls, wanted: Brief | str | Mapping[str, Any]) -> Brief:
+    def of(cls, wanted: GenerationRequest | str | Mapping[str, Any]) -> GenerationRequest:
         """A brief as it is, a bare prompt, or keyword arguments. InputError for unknown ones."""
-        if isinstance(wanted, Brief):
+        if isinstance(wanted, GenerationRequest):
             return wanted
         options = {"prompt": wanted} if isinstance(wanted, str) else wanted
         names = [field.name for field in fields(cls)]
@@ -80,7 +80,7 @@ class Brief:
                 raise InputError(name, value, "there is no such option; use " + ", ".join(names))
         return cls(**options)
 
-    def settled(self, defaults: SamplingParams, segment_s: float) -> Brief:
+    def resolve(self, defaults: SamplingParams, segment_s: float) -> GenerationRequest:
         """Checked, with the model's defaults and a seed filled in. Audio that is no file with a
         name, and could be read but once, is read.
 
@@ -89,7 +89,7 @@ class Brief:
         own = {**vars(defaults), "stride_s": STRIDE_OF_SEGMENT * segment_s}
         given = {name: plain(value) for name, value in vars(self).items()}
         missing = {name: value for name, value in own.items() if given[name] is None}
-        brief = Brief(**{**given, **missing})
+        brief = GenerationRequest(**{**given, **missing})
         problems = list(brief._problems(segment_s))
         if problems:
             raise InputErrors(problems)
@@ -128,12 +128,12 @@ class Brief:
         if not is_number(self.stride_s, high=segment_s) or self.stride_s == 0:
             allowed = f"it must be more than 0 and at most {segment_s:g}, the model's segment"
             yield InputError("stride_s", self.stride_s, allowed)
-        if not is_number(self.cfg_beta, high=MOST_BETA):
-            yield InputError("cfg_beta", self.cfg_beta, f"use a number from 0 to {MOST_BETA}")
+        if not is_number(self.cfg_beta, high=MAX_BETA):
+            yield InputError("cfg_beta", self.cfg_beta, f"use a number from 0 to {MAX_BETA}")
         yield from self._problems_of_audio()
         for name in ("fade_in_s", "fade_out_s"):
-            if not is_number(value := getattr(self, name), high=MOST_FADE_S):
-                yield InputError(name, value, f"use 0 to {MOST_FADE_S} seconds")
+            if not is_number(value := getattr(self, name), high=MAX_FADE_S):
+                yield InputError(name, value, f"use 0 to {MAX_FADE_S} seconds")
 
     def _problems_of_audio(self) -> Iterator[InputError]:
         for name in ("melody", "continue_from"):
@@ -147,7 +147,12 @@ class Brief:
 
 
 def brief_options(inputs: Inputs, part: Waveform | None) -> dict[str, Any]:
-    """The fields of a `Brief` for checked inputs; `part` is what they use of their audio."""
+    """The fields of a `GenerationRequest` for checked inputs.
+
+    Args:
+        inputs: The checked inputs.
+        part: The part of their audio that the request uses; None without audio.
+    """
     return {
         "prompt": inputs.prompt,
         "duration_s": inputs.duration,
@@ -172,8 +177,8 @@ def listed(wanted: object) -> Iterable[Any]:
 
 def check_item(index: int, one: object) -> None:
     """Raises InputError for what cannot be the request at `index` of a list."""
-    if not isinstance(one, Brief | str | Mapping):
-        cure = "use a prompt, the keyword arguments of generate, or a Brief"
+    if not isinstance(one, GenerationRequest | str | Mapping):
+        cure = "use a prompt, the keyword arguments of generate, or a GenerationRequest"
         raise _not_valid(f"wanted[{index}]", one, cure)
 
 
@@ -203,7 +208,7 @@ def checked_slots(slots: object) -> int:
 def checked_chunk_s(chunk_s: object) -> float:
     """How long the pieces of a stream are. Raises InputError."""
     number = plain(chunk_s)
-    if not is_number(number, high=MOST_CHUNK_S) or number == 0:
+    if not is_number(number, high=MAX_CHUNK_S) or number == 0:
         raise _not_valid("chunk_s", chunk_s, "use more than 0 seconds")
     return number
 

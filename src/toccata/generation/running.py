@@ -20,17 +20,17 @@ from toccata.engine.windows import usable_prompt
 from toccata.errors import CancelledError
 from toccata.generation.continuation import Given, join, prepare
 from toccata.generation.musical_plan import match_beats, match_key
-from toccata.generation.request import Brief
+from toccata.generation.request import GenerationRequest
 from toccata.generation.source_audio import read_prompt
 from toccata.models.model import Model
 
 Tick = Callable[[], None]
 
 
-class Song:
+class RunningRequest:
     """Begins when it is made; must be ended with `end`, done or not."""
 
-    def __init__(self, brief: Brief, model: Model, engine: Engine) -> None:
+    def __init__(self, brief: GenerationRequest, model: Model, engine: Engine) -> None:
         """`brief` is settled. Raises InputError, AudioError for audio that cannot be used."""
         self.brief = brief
         self._model = model

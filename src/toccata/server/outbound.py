@@ -54,7 +54,7 @@ EXCHANGE_ERRORS = (
 )
 
 
-class OutsideError(ToccataError):
+class OutboundError(ToccataError):
     """An address given by the user cannot be used; the message names it without its secrets."""
 
     http_status = 422
@@ -76,7 +76,7 @@ class _RefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class OutsidePolicy:
+class OutboundPolicy:
     """What the operator lets users reach. `timeout_s` is for a whole fetch with its redirects."""
 
     allow_private: bool = False  # loopback, local networks and the like
@@ -86,25 +86,25 @@ class OutsidePolicy:
 
 
 def check_url(url: str) -> None:
-    """Raises OutsideError unless it is http or https with a host and no password in it.
+    """Raises OutboundError unless it is http or https with a host and no password in it.
 
     Looks at the text only; the host is resolved and checked when it is connected to.
     """
     if len(url) > MAX_URL_CHARACTERS:
-        raise OutsideError(url[:MAX_SHOWN_CHARS], "is too long; give a shorter address")
+        raise OutboundError(url[:MAX_SHOWN_CHARS], "is too long; give a shorter address")
     parsed = _parsed(url)
     if parsed is None:
-        raise OutsideError(url, "is not a valid address; give one like https://host/path")
+        raise OutboundError(url, "is not a valid address; give one like https://host/path")
     if parsed.scheme not in ("http", "https"):
-        raise OutsideError(url, "is neither http nor https; give an address that is")
+        raise OutboundError(url, "is neither http nor https; give an address that is")
     if not parsed.host:
-        raise OutsideError(url, "has no host; give one like https://host/path")
+        raise OutboundError(url, "has no host; give one like https://host/path")
     if parsed.userinfo:
-        raise OutsideError(url, "holds a user or password; leave them out")
+        raise OutboundError(url, "holds a user or password; leave them out")
 
 
 def check_webhook(url: str, *, allow_private: bool) -> None:
-    """Raises OutsideError as `check_url` does, and for a host that is plainly a private one.
+    """Raises OutboundError as `check_url` does, and for a host that is plainly a private one.
 
     What its name resolves to is checked when it is connected to; that may change until then.
     """
@@ -112,7 +112,7 @@ def check_webhook(url: str, *, allow_private: bool) -> None:
     parsed = _parsed(url)
     host = "" if parsed is None else parsed.host.rstrip(".").lower()
     if not allow_private and not _may_be_public(host):
-        raise OutsideError(url, "its host is not on the public internet; give one that is")
+        raise OutboundError(url, "its host is not on the public internet; give one that is")
 
 
 def _may_be_public(host: str) -> bool:
@@ -145,10 +145,10 @@ async def resolve(host: str, port: int, threads: Executor | None = None) -> list
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
-class Outside:
+class OutboundClient:
     """Speaks to addresses given by users. Use it as an async context manager, or `close` it."""
 
-    def __init__(self, policy: OutsidePolicy) -> None:
+    def __init__(self, policy: OutboundPolicy) -> None:
         self._policy = policy
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=httpcore2.default_ssl_context(),
@@ -167,7 +167,7 @@ class Outside:
         await self._pool.aclose()
 
     async def fetch(self, url: str, to: Path) -> Path:
-        """Download into the file `to`; on failure none is left behind. Raises OutsideError."""
+        """Download into the file `to`; on failure none is left behind. Raises OutboundError."""
         beside = to.with_name(f"{to.name}.partial")
         try:
             async with _deadline(url, self._policy.timeout_s):
@@ -179,7 +179,7 @@ class Outside:
     async def post(
         self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float = 5.0
     ) -> int:
-        """The status of the answer, whatever it is; its body is not read. Raises OutsideError."""
+        """The status of the answer, whatever it is; its body is not read. Raises OutboundError."""
         async with (
             _deadline(url, timeout_s),
             self._exchange("POST", url, timeout_s, headers, body) as response,
@@ -187,7 +187,7 @@ class Outside:
             return response.status
 
     async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """The head of the answer, whatever it is; no redirect is followed. Raises OutsideError."""
+        """The head of the answer, whatever it is; no redirect is followed. Raises OutboundError."""
         timeout_s = self._policy.timeout_s
         async with (
             _deadline(url, timeout_s),
@@ -202,7 +202,7 @@ class Outside:
                 if response.status not in REDIRECTS:
                     return await self._save(hop, response, beside)
                 hop = _redirected(hop, response)
-        raise OutsideError(
+        raise OutboundError(
             url,
             f"redirects more than {self._policy.max_redirects} times; give the address "
             "that it ends at",
@@ -221,7 +221,7 @@ class Outside:
     def _check_size(self, url: str, size_bytes: int) -> None:
         allowed = self._policy.max_bytes
         if size_bytes > allowed:
-            raise OutsideError(
+            raise OutboundError(
                 url, f"has more than the {allowed} bytes allowed; give a shorter one"
             )
 
@@ -250,10 +250,10 @@ class Outside:
             ) as response:
                 yield response
         except _RefusedError as error:
-            raise OutsideError(url, str(error)) from error
+            raise OutboundError(url, str(error)) from error
         except EXCHANGE_ERRORS as error:
             reason = str(error)[:MAX_SHOWN_CHARS] or type(error).__name__
-            raise OutsideError(
+            raise OutboundError(
                 url, f"did not answer properly ({reason}); check it, then try again"
             ) from error
         finally:
@@ -307,7 +307,7 @@ async def _deadline(url: str, timeout_s: float) -> AsyncIterator[None]:
         async with asyncio.timeout(timeout_s):
             yield
     except TimeoutError as error:
-        raise OutsideError(
+        raise OutboundError(
             url, f"took longer than {timeout_s:g} s; give one that answers sooner"
         ) from error
 
@@ -340,13 +340,13 @@ def _header(response: httpcore2.Response, name: str) -> str:
 
 def _check_head(url: str, response: httpcore2.Response) -> None:
     if not 200 <= response.status < 300:
-        raise OutsideError(
+        raise OutboundError(
             url, f"answered with status {response.status}; give one that answers with a file"
         )
     # Nobody may compress for us: a few kB can unfold to gigabytes.
     encoding = _header(response, "content-encoding").strip().lower()[:MAX_SHOWN_CHARS]
     if encoding not in ("", "identity"):
-        raise OutsideError(
+        raise OutboundError(
             url, f"answered in Content-Encoding {encoding!r}; give one that sends files as they are"
         )
 
@@ -356,7 +356,7 @@ def _redirected(url: str, response: httpcore2.Response) -> str:
     location = _header(response, "location")
     base, target = _parsed(url), _parsed(location)
     if not location or base is None or target is None:
-        raise OutsideError(url, "redirects to no valid address; give the one it should end at")
+        raise OutboundError(url, "redirects to no valid address; give the one it should end at")
     return str(base.join(target))
 
 

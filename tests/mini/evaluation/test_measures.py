@@ -29,7 +29,7 @@ def test_the_key_of_a_cadence_is_heard() -> None:
 def test_the_likeliest_key_is_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     heard = torch.zeros(1, 24)
     heard[0, 21] = 1.0  # the minor keys stand behind the twelve major ones
-    monkeypatch.setattr("toccata.analysis.key.key_network", lambda: lambda _: heard)
+    monkeypatch.setattr("toccata.analysis.key.key_classifier", lambda: lambda _: heard)
     assert estimate_key(chord(60, 64, 67), RATE_HZ) == (9, "minor")
 
 

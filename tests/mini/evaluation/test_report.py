@@ -26,7 +26,7 @@ GOOD = Report(
     },
     frechet={"made": 2.0, "coded": 1.4, "halves": 1.0}, steady={}, codec_si_sdr_db=9.0,
     codec_mel_l1=0.1, lm_loss_by_codebook=(4.0, 5.0), unhealthy=0, clips={}, seeds={},
-    seconds_made=100.0, listener={"genre": {"clean": 0.9, "coded": 0.9}},
+    seconds_made=100.0, tagger={"genre": {"clean": 0.9, "coded": 0.9}},
     ceiling={"tempo_hit": 0.98},
 )  # fmt: skip
 POINTS = Points(

@@ -18,7 +18,7 @@ from recipes.mini.evaluation.generation import GUIDANCE
 from recipes.mini.evaluation.reference_songs import CLIP_S, GIVEN_S, LONG_S, NEW_S, Material
 from recipes.mini.evaluation.suite import Evaluation
 from tests.fakes import fake_model
-from toccata.analysis.tagger import Classes, Listener
+from toccata.analysis.tagger import Classes, Tagger
 from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.codecs.seanet import SeanetConfig
 from toccata.generation.clip import Clip
@@ -38,10 +38,10 @@ def songs() -> Material:
 
 
 @pytest.fixture(scope="module")
-def listener() -> Listener:
+def tagger() -> Tagger:
     torch.manual_seed(0)
     genres = tuple(genre.name for genre in all_genres())
-    return Listener(Classes(genres, FAMILIES, width=4)).eval().requires_grad_(False)
+    return Tagger(Classes(genres, FAMILIES, width=4)).eval().requires_grad_(False)
 
 
 class Echo:
@@ -76,10 +76,10 @@ def echo(songs: Material) -> Echo:
 
 
 @pytest.fixture(scope="module")
-def found(songs: Material, echo: Echo, listener: Listener) -> Evaluation:
+def found(songs: Material, echo: Echo, tagger: Tagger) -> Evaluation:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Material, "choose", lambda *_: songs)
-        return suite.evaluate(cast(Toccata, echo), CLIPS, listener=listener)
+        return suite.evaluate(cast(Toccata, echo), CLIPS, tagger=tagger)
 
 
 def test_every_figure_that_is_promised_is_there(found: Evaluation) -> None:
@@ -128,12 +128,12 @@ def test_points_are_those_of_the_clips(found: Evaluation, songs: Material) -> No
     assert np.allclose(*points.flux)
 
 
-def test_silence_hits_nothing(songs: Material, listener: Listener) -> None:
+def test_silence_hits_nothing(songs: Material, tagger: Tagger) -> None:
     from recipes.mini.evaluation import adherence, continuation
     from recipes.mini.evaluation.clip_analysis import hear_all
 
     silence = [np.zeros(8 * 32_000, np.float32) for _ in songs.asked]
-    rates = adherence.rates(hear_all(silence, listener), songs.asked)
+    rates = adherence.rates(hear_all(silence, tagger), songs.asked)
     assert rates["tempo_hit"] == 0.0
     kept = continuation.kept(silence[: len(songs.continued)], songs.continued)
     assert kept["continuation_tempo_hit"] == 0.0

@@ -20,8 +20,8 @@ from toccata.server.config import ServerSettings
 from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.predictions.lifecycle import Predictions
 from toccata.server.predictions.outputs import output_data
-from toccata.server.storage.async_repository import AsyncStore
-from toccata.server.storage.blobs import AsyncStorage, StorageError
+from toccata.server.storage.async_repository import AsyncRepository
+from toccata.server.storage.blobs import AsyncBlobStorage, StorageError
 from toccata.server.storage.readiness import Health
 from toccata.server.storage.repository import Prediction
 from toccata.server.strict_json import JsonError, JSONResponse, read_json
@@ -32,12 +32,12 @@ READ_S = 10.0
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
-    """What the server is made of; routes find it with `parts(request)`."""
+class AppState:
+    """What the server is made of; routes find it with `app_state(request)`."""
 
     settings: ServerSettings
-    store: AsyncStore
-    storage: AsyncStorage
+    store: AsyncRepository
+    storage: AsyncBlobStorage
     predictions: Predictions
     health: Health
     tokens: Tokens
@@ -45,8 +45,8 @@ class Parts:
     uploads: KeptFiles
 
 
-def parts(request: Request) -> Parts:
-    return cast(Parts, request.app.state.parts)
+def app_state(request: Request) -> AppState:
+    return cast(AppState, request.app.state.parts)
 
 
 class ProblemError(Exception):
@@ -68,7 +68,7 @@ def refuse(status: int, detail: str, title: str | None = None) -> ProblemError:
 
 async def authorize(request: Request) -> None:
     """Raises ProblemError for a request without a good token."""
-    refusal = parts(request).tokens.refusal(request.headers.get("authorization"))
+    refusal = app_state(request).tokens.refusal(request.headers.get("authorization"))
     if refusal is not None:
         title = "Unauthenticated" if refusal == MISSING else None
         raise refuse(401, refusal, title)
@@ -76,7 +76,7 @@ async def authorize(request: Request) -> None:
 
 def address(request: Request) -> Address:
     """The public one if it is set, otherwise as this client wrote it."""
-    return address_at(request, parts(request).settings)
+    return address_at(request, app_state(request).settings)
 
 
 def address_at(request: HTTPConnection, settings: ServerSettings) -> Address:
@@ -89,7 +89,7 @@ def address_at(request: HTTPConnection, settings: ServerSettings) -> Address:
 
 def owner_of(request: Request) -> str:
     """Who makes a request, for fairness: a hash of the token, or of the address without tokens."""
-    return owner_at(request, parts(request).settings)
+    return owner_at(request, app_state(request).settings)
 
 
 def owner_at(request: HTTPConnection, settings: ServerSettings) -> str:
@@ -111,7 +111,7 @@ async def data_of(request: Request, prediction: Prediction) -> Output | None:
         StorageError: The storage does not give it, or not in time.
     """
     async with _in_time():
-        return await output_data(prediction, parts(request).storage)
+        return await output_data(prediction, app_state(request).storage)
 
 
 @asynccontextmanager
@@ -158,7 +158,7 @@ async def stored_response(
     """
     try:
         async with _in_time():
-            size = await parts(request).storage.size(name)
+            size = await app_state(request).storage.size(name)
     except FileNotFoundError as error:
         raise refuse(404, "File not found") from error
     known = Validators.of(name, size, modified_at)
@@ -184,4 +184,6 @@ def _part(
     status, kind = 200 if span is None else 206, content_type(name)
     if request.method == "HEAD":
         return Response(None, status, headers, kind)
-    return StreamingResponse(parts(request).storage.blocks(name, start, end), status, headers, kind)
+    return StreamingResponse(
+        app_state(request).storage.blocks(name, start, end), status, headers, kind
+    )

@@ -45,7 +45,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Guard:
+class RequestGuard:
     """An ASGI middleware. It looks at the head of a request and reads no body."""
 
     app: ASGIApp

@@ -17,7 +17,7 @@ from operator import attrgetter
 EVENTS = ("output", "logs", "error", "done")
 KEEP_ALIVE = b":\n\n"
 KEEP_ALIVE_S = 10.0  # at least every 15 s is promised
-MOST_EVENTS = 10_000
+MAX_EVENTS = 10_000
 
 # The standard ends lines at \r\n, \n and \r. Clients built on str.splitlines end them at the
 # others too, so that these could start a field there.
@@ -54,9 +54,7 @@ class EventLog:
     most_events, old pieces are put together. now: Unix time.
     """
 
-    def __init__(
-        self, most_events: int = MOST_EVENTS, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, most_events: int = MAX_EVENTS, now: Callable[[], float] = time.time) -> None:
         self._most_events = most_events
         self._now = now
         self._born_s = int(now())

@@ -31,16 +31,16 @@ from toccata.server.predictions.finishing import Deliver, Finishing
 from toccata.server.predictions.journal import ENDS, MAX_ATTEMPTS, Journal, OnChange
 from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.predictions.preparation import Preparation, place_of
-from toccata.server.predictions.queue import Line
-from toccata.server.predictions.retries import patiently
-from toccata.server.storage.async_repository import AsyncStore
-from toccata.server.storage.blobs import AsyncStorage
+from toccata.server.predictions.queue import PredictionQueue
+from toccata.server.predictions.retries import with_retries
+from toccata.server.storage.async_repository import AsyncRepository
+from toccata.server.storage.blobs import AsyncBlobStorage
 from toccata.server.storage.repository import (
     CANCELED,
     STARTING,
     AlreadyExistsError,
     Prediction,
-    StoreError,
+    RepositoryError,
     new_id,
     new_key,
 )
@@ -86,8 +86,8 @@ class Predictions:
     def __init__(
         self,
         settings: ServerSettings,
-        store: AsyncStore,
-        storage: AsyncStorage,
+        store: AsyncRepository,
+        storage: AsyncBlobStorage,
         *,
         fetch: prediction_inputs.Fetch,
         on_change: OnChange,
@@ -99,7 +99,7 @@ class Predictions:
         self._store = store
         self._uploads = uploads
         self._preparation = Preparation(settings, store, storage, fetch)
-        self._line = Line(settings.machine.slots)
+        self._line = PredictionQueue(settings.machine.slots)
         self._tasks, self._preparing = Tasks(), Tasks()
         # A folder of this start: a worker of the last one may still be writing.
         self._work = settings.data_dir / "work" / new_id()
@@ -182,7 +182,7 @@ class Predictions:
             InputError: It never will be.
             QuotaError: There is no room for the audio inside it.
             AlreadyExistsError: There is one with this id.
-            StoreError, StorageError: What keeps it does not answer.
+            RepositoryError, StorageError: What keeps it does not answer.
         """
         fingerprint = asked.get("fingerprint") or ""
         task = self._retried.get(fingerprint)  # which has overtaken this request
@@ -220,16 +220,16 @@ class Predictions:
         return self._tasks.start(self._create(version, given, base, asked))
 
     async def known(self, prediction_id: str) -> Prediction | None:
-        """What was accepted under this id. Raises StoreError as long as that cannot be said."""
+        """What was accepted under this id. Raises RepositoryError while that is unknown."""
         if prediction_id in self._disowned:
-            raise StoreError("the database does not answer; try again later")
+            raise RepositoryError("the database does not answer; try again later")
         return await self._store.get(prediction_id)
 
     async def cancel(self, prediction_id: str, status: str = CANCELED) -> Prediction | None:
         """End it now; the worker lets go of its slot at its next step. As it is then."""
         try:
             ended = await self._journal.end(prediction_id, status)
-        except StoreError:
+        except RepositoryError:
             self._tasks.start(self._journal.confirm(prediction_id))
             raise
         return ended or await self._store.get(prediction_id)
@@ -312,7 +312,7 @@ class Predictions:
         """upload: the id of what came inside it."""
         try:
             await self._store.add(prediction)
-        except StoreError as error:
+        except RepositoryError as error:
             if upload is not None:
                 self._uploads.drop(upload)
             if not isinstance(error, AlreadyExistsError):
@@ -322,7 +322,7 @@ class Predictions:
             raise
 
     async def _disown(self, prediction_id: str) -> None:
-        await patiently(lambda: self._store.disown(prediction_id))
+        await with_retries(lambda: self._store.disown(prediction_id))
         self._disowned.discard(prediction_id)
 
     def _enqueue(self, prediction: Prediction) -> None:

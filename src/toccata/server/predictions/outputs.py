@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from toccata.server.storage.blobs import AsyncStorage, StorageError
+from toccata.server.storage.blobs import AsyncBlobStorage, StorageError
 from toccata.server.storage.repository import Prediction
 from toccata.server.views import Output, content_type, one_or_all
 
 log = logging.getLogger(__name__)
 
 
-async def output_data(prediction: Prediction, storage: AsyncStorage) -> Output | None:
+async def output_data(prediction: Prediction, storage: AsyncBlobStorage) -> Output | None:
     """Its output as data URIs; None if it has none, or if it is given by its address.
 
     Raises StorageError.
@@ -39,7 +39,7 @@ async def file_data(files: Sequence[Path]) -> Output:
     )
 
 
-async def keep_all(storage: AsyncStorage, made: Mapping[str, Path]) -> None:
+async def keep_all(storage: AsyncBlobStorage, made: Mapping[str, Path]) -> None:
     """Local files under the names they are to have: all of them, or none.
 
     Raises StorageError, and OSError if a local file cannot be read.
@@ -53,7 +53,7 @@ async def keep_all(storage: AsyncStorage, made: Mapping[str, Path]) -> None:
         raise
 
 
-async def remove_all(storage: AsyncStorage, names: Iterable[str]) -> None:
+async def remove_all(storage: AsyncBlobStorage, names: Iterable[str]) -> None:
     for name in names:
         await storage.remove(name)
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from toccata.server.config import ServerSettings
 from toccata.server.predictions import prediction_inputs
-from toccata.server.predictions.queue import Place
-from toccata.server.storage.async_repository import AsyncStore
-from toccata.server.storage.blobs import AsyncStorage
+from toccata.server.predictions.queue import QueueEntry
+from toccata.server.storage.async_repository import AsyncRepository
+from toccata.server.storage.blobs import AsyncBlobStorage
 from toccata.server.storage.repository import Prediction
 from toccata.server.worker.protocol import Job
 
@@ -28,8 +28,8 @@ class Preparation:
     def __init__(
         self,
         settings: ServerSettings,
-        store: AsyncStore,
-        storage: AsyncStorage,
+        store: AsyncRepository,
+        storage: AsyncBlobStorage,
         fetch: prediction_inputs.Fetch,
     ) -> None:
         self._settings, self._store, self._storage = settings, store, storage
@@ -57,11 +57,11 @@ class Preparation:
         return Job(prediction.id, model, values, str(folder), count=prediction.count, width=width)
 
 
-def place_of(prediction: Prediction, long_slots: int) -> Place:
+def place_of(prediction: Prediction, long_slots: int) -> QueueEntry:
     """How the line treats a prediction."""
     is_long = _seconds(prediction.input.get("duration")) > LONG_S
     width = min(prediction.count, long_slots) if is_long else prediction.count
-    return Place(
+    return QueueEntry(
         owner=prediction.owner or "",
         width=width,
         is_long=is_long,

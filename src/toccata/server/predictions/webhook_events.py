@@ -9,7 +9,7 @@ from functools import partial
 from toccata.server.config import ServerSettings
 from toccata.server.predictions.pending_webhooks import paid
 from toccata.server.predictions.webhooks import Hook, Post, Webhooks
-from toccata.server.storage.async_repository import AsyncStore
+from toccata.server.storage.async_repository import AsyncRepository
 from toccata.server.storage.repository import COG, Prediction
 from toccata.server.views import COG_VERSION, Address, Output, cog_json, prediction_json
 
@@ -19,7 +19,7 @@ COG_AGENT = f"cog-worker/{COG_VERSION}"
 COG_RETRIES_S = tuple(0.1 * 2**n for n in range(12))
 
 
-class Announcer:
+class WebhookPublisher:
     """Sends webhooks to whoever a prediction names.
 
     Args:
@@ -30,7 +30,7 @@ class Announcer:
     """
 
     def __init__(
-        self, settings: ServerSettings, post: Post, secret: str, store: AsyncStore
+        self, settings: ServerSettings, post: Post, secret: str, store: AsyncRepository
     ) -> None:
         on_told = partial(paid, store)
         self._hosted = Webhooks(post, secret, on_told=on_told)

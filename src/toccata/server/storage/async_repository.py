@@ -1,7 +1,7 @@
-"""The store for the event loop: every call runs in a thread, and ends in time.
+"""The repository for the event loop: every call runs in a thread, for a limited time.
 
-The methods are those of Store; each raises StoreError if the database does not answer within
-DATABASE_TIMEOUT_S. What was written may then have been written all the same.
+The methods are those of Repository; each raises RepositoryError if the database does not answer
+within DATABASE_TIMEOUT_S. What was written may then have been written all the same.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import Any
 
 from toccata.server.storage.blocking_calls import BlockingCalls
 from toccata.server.storage.database import POOL
-from toccata.server.storage.repository import Prediction, Store, StoredFile, StoreError
+from toccata.server.storage.repository import Prediction, Repository, RepositoryError, StoredFile
 
 DATABASE_TIMEOUT_S = 5.0
 
 
-class AsyncStore:
-    """Store for coroutines. `blocking` is the store itself, for code that runs in threads."""
+class AsyncRepository:
+    """Repository for coroutines. `blocking` is the store itself, for code that runs in threads."""
 
-    def __init__(self, store: Store, timeout_s: float = DATABASE_TIMEOUT_S) -> None:
+    def __init__(self, store: Repository, timeout_s: float = DATABASE_TIMEOUT_S) -> None:
         self.blocking = store
         self._calls = BlockingCalls("database", POOL, timeout_s, _timeout)
 
@@ -80,5 +80,5 @@ class AsyncStore:
         return await self._calls.run(self.blocking.remove_file, file_id)
 
 
-def _timeout() -> StoreError:
-    return StoreError("the database does not answer; try again later")
+def _timeout() -> RepositoryError:
+    return RepositoryError("the database does not answer; try again later")

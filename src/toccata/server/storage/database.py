@@ -25,7 +25,7 @@ CURES = {
     "sqlite": "check that its folder is there, and may be written to",
     "postgresql": "check that it runs, and its host, port, name, user and password",
 }
-PATIENCE_S = 5  # with a machine that does not answer
+TIMEOUT_S = 5  # with a machine that does not answer
 # A machine that is gone without a word is noticed by its silence.
 KEEP_ALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 STATEMENT_S = 4  # for one statement, so that no call holds its thread for longer
@@ -72,8 +72,8 @@ def _engine(url: URL) -> Engine:
     options["pool_timeout"] = STATEMENT_S
     if url.get_backend_name() == "postgresql":
         arguments = {
-            "connect_timeout": PATIENCE_S,
-            "tcp_user_timeout": 1000 * PATIENCE_S,
+            "connect_timeout": TIMEOUT_S,
+            "tcp_user_timeout": 1000 * TIMEOUT_S,
             "client_encoding": "utf8",
             **KEEP_ALIVE,
         }

@@ -18,7 +18,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 
 from toccata.errors import InputError, ToccataError
-from toccata.server.api.dependencies import Parts, address_at, owner_at
+from toccata.server.api.dependencies import AppState, address_at, owner_at
 from toccata.server.api.replicate.file_routes import UNKNOWN_TYPE, keep_file
 from toccata.server.api.replicate.validation import validate
 from toccata.server.storage.repository import Prediction
@@ -44,12 +44,12 @@ PATH = "/ui"
 CALLS = {"curl": curl_call, "Python": python_call, "JavaScript": javascript_call}
 # Its id, how it is, players, picture, calls, history.
 SHOWN = 5 + len(CALLS)
-LOOK_S = 0.3
-MOST_UPLOAD = "100mb"
+POLL_INTERVAL_S = 0.3
+MAX_UPLOAD = "100mb"
 NOTHING_YET = "Say what the music should be. It is played here while it is made."
 
 
-def mount(app: FastAPI, parts: Callable[[], Parts], files: PageFiles, tokens: bool) -> None:
+def mount(app: FastAPI, parts: Callable[[], AppState], files: PageFiles, tokens: bool) -> None:
     """Put the page under /ui of `app`. tokens: who opens it must give one as the password."""
     # The one way to say where gradio keeps uploads, which it asks for at each request.
     os.environ["GRADIO_TEMP_DIR"] = str(files.folder)
@@ -64,7 +64,7 @@ def mount(app: FastAPI, parts: Callable[[], Parts], files: PageFiles, tokens: bo
         path=PATH,
         auth=knows_token if tokens else None,
         auth_message="Any name; the password is a token of this server." if tokens else None,
-        max_file_size=MOST_UPLOAD,
+        max_file_size=MAX_UPLOAD,
         ssr_mode=False,
         show_error=False,  # of an accident: its words may be of the inside
         run_history=False,
@@ -79,7 +79,7 @@ def mount(app: FastAPI, parts: Callable[[], Parts], files: PageFiles, tokens: bo
     mounted.app = PageGate(mounted.app, cast(Sessions, mounted.app), files, login=tokens)
 
 
-def build(parts: Callable[[], Parts], files: PageFiles) -> Any:
+def build(parts: Callable[[], AppState], files: PageFiles) -> Any:
     """The layout, and what its buttons do."""
     page = Page(parts, files)
     with gr.Blocks(title="toccata", analytics_enabled=False) as blocks:
@@ -145,7 +145,7 @@ def _listen(page: Page, form: Form, heard: gr.State) -> None:
 class Page:
     """What happens on the page; it finds the server's parts once they are there."""
 
-    def __init__(self, parts: Callable[[], Parts], files: PageFiles) -> None:
+    def __init__(self, parts: Callable[[], AppState], files: PageFiles) -> None:
         self._parts = parts
         self._files = files
 
@@ -208,7 +208,7 @@ class Page:
         players = players_html(prediction, own, autoplay)
         yield prediction.id, before, players, "", *calls, gr.skip()
         while not now.ended:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_INTERVAL_S)
             now = await parts.store.get(prediction.id) or now
             if said(now) != before:
                 before = said(now)

@@ -20,8 +20,8 @@ from toccata.audio.files import read
 from toccata.audio.waveform import Waveform
 from toccata.errors import ToccataError
 from toccata.server.predictions.prediction_inputs import uploaded
-from toccata.server.storage.async_repository import AsyncStore
-from toccata.server.storage.blobs import AsyncStorage
+from toccata.server.storage.async_repository import AsyncRepository
+from toccata.server.storage.blobs import AsyncBlobStorage
 from toccata.server.storage.repository import FAILED, SUCCEEDED, Prediction
 from toccata.server.ui.pictures import picture
 from toccata.server.views import Address
@@ -124,7 +124,9 @@ def picture_html(image: Image | None) -> str:
     )
 
 
-async def drawn(prediction: Prediction, store: AsyncStore, storage: AsyncStorage) -> Image | None:
+async def drawn(
+    prediction: Prediction, store: AsyncRepository, storage: AsyncBlobStorage
+) -> Image | None:
     """The picture of its first variation, over the melody that it follows if that was uploaded
     here; None without music.
     """

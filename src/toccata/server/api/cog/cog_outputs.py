@@ -11,11 +11,11 @@ from urllib.parse import quote, urljoin, urlsplit
 import httpx2
 
 from toccata.server.concurrency import ConcurrencyLimit
-from toccata.server.outbound import Answer, OutsideError, check_url
+from toccata.server.outbound import Answer, OutboundError, check_url
 from toccata.server.storage.repository import COG, Prediction
 from toccata.server.views import content_type
 
-# url, body, headers -> the answer; raises OutsideError if there was none
+# url, body, headers -> the answer; raises OutboundError if there was none
 Put = Callable[[str, bytes, Mapping[str, str]], Awaitable[Answer]]
 
 # Before the second and the third try.
@@ -43,7 +43,7 @@ class CogOutputs:
     async def deliver(self, prediction: Prediction, file: Path) -> str | None:
         """The address that `file` was uploaded to; None if it is to go nowhere.
 
-        Raises OutsideError. The prefix that a request gives wins over the server's upload_url.
+        Raises OutboundError. The prefix that a request gives wins over the server's upload_url.
         """
         prefix = prediction.output_prefix
         where = self.upload_url if prefix is None else prefix
@@ -56,7 +56,7 @@ class CogOutputs:
                 return await self._to_server(where, prediction.id, file)
         except TimeoutError as error:
             problem = f"did not take an output within {UPLOAD_TIMEOUT_S:g} s"
-            raise OutsideError(where, f"{problem}; give one that does") from error
+            raise OutboundError(where, f"{problem}; give one that does") from error
 
     async def _to_prefix(self, prefix: str, file: Path) -> str:
         """As the field `file` of a form."""
@@ -79,7 +79,7 @@ class CogOutputs:
         try:
             return urlsplit(urljoin(url, answer.location))._replace(query="").geturl()
         except ValueError as error:
-            raise OutsideError(url, "answered with a Location that is no address") from error
+            raise OutboundError(url, "answered with a Location that is no address") from error
 
 
 def _inside(folder: str, name: str) -> str:
@@ -90,7 +90,7 @@ def _inside(folder: str, name: str) -> str:
 
 
 async def _uploaded(put: Put, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-    """The answer of who took it, at the latest at the third try. Raises OutsideError."""
+    """The answer of who took it, at the latest at the third try. Raises OutboundError."""
     for pause_s in PAUSES_S:
         answer = await _tried(put, url, body, headers)
         if answer is not None:
@@ -103,14 +103,14 @@ async def _tried(put: Put, url: str, body: bytes, headers: Mapping[str, str]) ->
     """None: another try may help."""
     try:
         answer = await put(url, body, headers)
-    except OutsideError:
+    except OutboundError:
         return None
     return None if answer.status >= 500 or answer.status in TRY_AGAIN else answer
 
 
 def _taken(url: str, answer: Answer) -> Answer:
     if not 200 <= answer.status < 300:
-        raise OutsideError(
+        raise OutboundError(
             url, f"answered an upload with status {answer.status}; give one that takes the output"
         )
     return answer

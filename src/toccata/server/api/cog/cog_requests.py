@@ -1,4 +1,4 @@
-"""What is asked of the Cog API: the body of a request -> an Ask, or all that is wrong with it."""
+"""The body of a request to the Cog API -> a PredictionRequest, or every problem with it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class CogRefusal(Exception):
 
 
 @dataclass(frozen=True)
-class Ask:
+class PredictionRequest:
     """A request, checked. `input` has every field; `webhook_events` is all four if none is named.
 
     output_prefix: what the address begins with that the output is to be uploaded to.
@@ -61,7 +61,7 @@ def read_ask(
     path_id: str | None = None,
     *,
     allow_private: bool = False,
-) -> Ask:
+) -> PredictionRequest:
     """Check the body of a request.
 
     Args:
@@ -89,7 +89,7 @@ def read_ask(
     if problems:
         raise CogRefusal(422, CogInvalid(problems).to_detail())
     events = tuple(body.get("webhook_events_filter") or EVENTS)
-    return Ask(path_id or own_id, given, webhook, events, prefix)
+    return PredictionRequest(path_id or own_id, given, webhook, events, prefix)
 
 
 def _refused(place: list[object], message: str, kind: str) -> CogRefusal:

@@ -20,11 +20,11 @@ from toccata.server.api.cursors import cursor_of, cursor_to
 from toccata.server.api.dependencies import (
     ProblemError,
     address,
+    app_state,
     authorize,
     data_of,
     json_body,
     owner_of,
-    parts,
     refuse,
     shown,
     stored_response,
@@ -47,8 +47,8 @@ from toccata.server.views import content_type, page_json, prediction_json
 from toccata.server.worker import live_audio
 
 PAGE = 100
-MOST_WAIT_S = 55.0  # clients give up at 60
-SPARE_S = 5.0
+MAX_WAIT_S = 55.0  # clients give up at 60
+MARGIN_S = 5.0
 DEFAULT_EVENTS = ("output", "completed")
 EVENTS = ("start", "output", "logs", "completed")
 _RETRY = re.compile("[1-9][0-9]{0,3}")
@@ -64,7 +64,7 @@ async def create(request: Request) -> Response:
     if not isinstance(reference, str):
         raise _invalid([Problem("required", "", "version is required")])
     version = find_version(reference)
-    if version is None and parts(request).settings.accept_any_version:
+    if version is None and app_state(request).settings.accept_any_version:
         version = LATEST["meta/musicgen"]
     return await _create(request, body, version)
 
@@ -81,7 +81,7 @@ async def create_of_model(request: Request, owner: str, name: str) -> Response:
 @api.get("/predictions")
 async def list_predictions(request: Request) -> JSONResponse:
     query, own = request.query_params, address(request)
-    found = await parts(request).store.page(
+    found = await app_state(request).store.page(
         PAGE + 1,
         cursor_of(query.get("cursor")),
         _moment("created_after", query.get("created_after")),
@@ -99,7 +99,7 @@ async def get(request: Request, prediction_id: str) -> JSONResponse:
 @api.post("/predictions/{prediction_id}/cancel")
 async def cancel(request: Request, prediction_id: str) -> JSONResponse:
     known = await _known(request, prediction_id)
-    canceled = await parts(request).predictions.cancel(prediction_id)
+    canceled = await app_state(request).predictions.cancel(prediction_id)
     return JSONResponse(await shown(request, canceled or known))
 
 
@@ -109,7 +109,7 @@ async def stream(request: Request, key: str) -> Response:
     prediction = await _by_key(request, key)
     if prediction is None:
         raise refuse(404, "There is no such stream")
-    events = parts(request).predictions.events(prediction)
+    events = app_state(request).predictions.events(prediction)
     if events is None:
         events = told_again(prediction, await data_of(request, prediction))
     frames: AsyncIterator[bytes] = events.frames(request.headers.get("last-event-id"))
@@ -121,7 +121,7 @@ async def stream(request: Request, key: str) -> Response:
 @open_api.get("/outputs/{key}/audio")
 async def audio(request: Request, key: str, form: str = "mp3", variation: int = 1) -> Response:
     """What there is of it, while it is made; the finished file afterwards. variation: from 1."""
-    predictions = parts(request).predictions
+    predictions = app_state(request).predictions
     prediction = await _by_key(request, key)
     if (
         prediction is None
@@ -153,7 +153,7 @@ async def audio(request: Request, key: str, form: str = "mp3", variation: int = 
 @open_api.head("/outputs/{key}/{name}", include_in_schema=False)
 @open_api.get("/outputs/{key}/{name}")
 async def output(request: Request, key: str, name: str) -> Response:
-    prediction = await parts(request).store.by_key(key)
+    prediction = await app_state(request).store.by_key(key)
     stored = f"outputs/{key}/{name}"
     if prediction is None or stored not in prediction.outputs:
         raise refuse(404, "File not found")
@@ -195,11 +195,11 @@ async def _accept(
     *,
     fingerprint: str,
 ) -> Prediction:
-    webhook, events = _webhook(body, parts(request).settings.allow_private)
+    webhook, events = _webhook(body, app_state(request).settings.allow_private)
     after = request.headers.get("cancel-after")
     try:
         deadline = None if after is None else time.time() + parse_duration_s(after)
-        predictions = parts(request).predictions
+        predictions = app_state(request).predictions
         create = predictions.create_once if _is_retry(request) else predictions.create
         return await create(
             version,
@@ -227,7 +227,7 @@ async def _held(request: Request, made: Prediction, held_s: float) -> Response:
     """Answered when it has ended, or when the time is over: then it says "starting", because
     clients take anything else for an end.
     """
-    now = await parts(request).predictions.wait(made.id, held_s) or made
+    now = await app_state(request).predictions.wait(made.id, held_s) or made
     body = await shown(request, now)
     preferences = [text.strip() for text in request.headers["prefer"].split(",")]
     applied = next((text for text in preferences if text.lower().startswith("wait")), "wait")
@@ -240,15 +240,15 @@ async def _held(request: Request, made: Prediction, held_s: float) -> Response:
 
 def _held_s(request: Request) -> float | None:
     """How long the answer may be held back; None: not at all."""
-    most_s = MOST_WAIT_S
+    most_s = MAX_WAIT_S
     patience_s = read_timeout_s(request.headers)
     if patience_s is not None:
-        most_s = max(1.0, min(most_s, patience_s - SPARE_S))
+        most_s = max(1.0, min(most_s, patience_s - MARGIN_S))
     return wait_s(request.headers.get("prefer"), most_s)
 
 
 def _as_data(request: Request, held_s: float | None) -> bool:
-    settings = parts(request).settings
+    settings = app_state(request).settings
     if settings.output_urls != "auto":
         return settings.output_urls == "data"
     secure = settings.secure or request.url.scheme == "https"
@@ -299,7 +299,7 @@ def _invalid(problems: list[Problem]) -> InvalidRequest:
 
 async def _by_key(request: Request, key: str) -> Prediction | None:
     """Its row; if it is that of an open prediction, its events go on."""
-    store, predictions = parts(request).store, parts(request).predictions
+    store, predictions = app_state(request).store, app_state(request).predictions
     found = await store.by_key(key)
     if found is None or found.ended or predictions.events(found) is not None:
         return found
@@ -307,7 +307,7 @@ async def _by_key(request: Request, key: str) -> Prediction | None:
 
 
 async def _known(request: Request, prediction_id: str) -> Prediction:
-    prediction = await parts(request).store.get(prediction_id)
+    prediction = await app_state(request).store.get(prediction_id)
     if prediction is None:
         raise refuse(404, "The requested resource could not be found.")
     return prediction
