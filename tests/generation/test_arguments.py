@@ -82,7 +82,8 @@ def test_numbers_of_numpy_are_as_good_as_pythons(toccata: Toccata) -> None:
     np.testing.assert_array_equal(clip.samples, expected.samples)
     assert clip.tags == expected.tags
     assert type(clip.seed) is int
-    drawn = toccata.generate("piano", duration_s=np.float64(0.1), seed=np.int16(-1))
+    short: Any = np.int16(-1)
+    drawn = toccata.generate("piano", duration_s=np.float64(0.1), seed=short)
     assert drawn.seed >= 0
     pieces = toccata.stream("piano", duration_s=0.4, chunk_s=np.float32(0.2))  # type: ignore[arg-type]
     assert sum(piece.samples.shape[1] for piece in pieces) == round(0.4 * SAMPLE_RATE_HZ)

@@ -203,8 +203,9 @@ def test_audio_may_be_samples_and_their_rate(toccata: Toccata) -> None:
 
 
 def test_wrong_audio_is_told_with_all_other_problems(toccata: Toccata) -> None:
+    wrong: Any = {"top_k": -1, "melody": np.zeros(5, np.float32), "continue_from": 7}
     with pytest.raises(InputErrors) as caught:
-        toccata.generate("x", top_k=-1, melody=np.zeros(5, np.float32), continue_from=7)
+        toccata.generate("x", **wrong)
     assert [problem.field for problem in caught.value.problems] == [
         "top_k",
         "melody",
@@ -267,16 +268,16 @@ def test_audio_may_be_the_name_of_a_file(toccata: Toccata, tmp_path: Path) -> No
 
 
 def test_all_problems_are_told_at_once(toccata: Toccata) -> None:
+    wrong: Any = {"top_k": 2.5, "seed": "x"}
     with pytest.raises(InputErrors) as caught:
         toccata.generate(
             "a\0",
             duration_s=float("nan"),
-            top_k=2.5,
             temperature=-1,
-            seed="x",
             normalization="loud",
             stride_s=40,
             fade_in_s=-1,
+            **wrong,
         )
     assert [problem.field for problem in caught.value.problems] == [
         "prompt",
@@ -289,7 +290,7 @@ def test_all_problems_are_told_at_once(toccata: Toccata) -> None:
         "fade_in_s",
     ]
     with pytest.raises(InputError, match="duration_s"):
-        toccata.generate("x", duration=3)
+        toccata.generate_batch([{"prompt": "x", "duration": 3}])
 
 
 def test_one_bad_brief_starts_nothing(toccata: Toccata) -> None:

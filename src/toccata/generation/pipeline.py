@@ -6,11 +6,11 @@ check -> conditions -> engine -> codec decode -> continuation join -> level -> f
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, aclosing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -28,9 +28,11 @@ from toccata.errors import (
     InputErrors,
     ToccataError,
 )
+from toccata.generation.asynchronous import Cancellation, in_thread, iterate_in_thread
 from toccata.generation.clip import Clip, Progress
 from toccata.generation.request import (
     GenerationRequest,
+    RequestOptions,
     check_callbacks,
     check_item,
     check_name,
@@ -141,26 +143,90 @@ class Toccata:
         self,
         prompt: str | None = None,
         *,
+        duration_s: float = 8.0,
+        seed: int | None = None,
+        melody: AudioInput | None = None,
+        continue_from: AudioInput | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        temperature: float | None = None,
+        cfg: float | None = None,
+        cfg_beta: float | None = None,
+        normalization: str = "loudness",
+        stride_s: float | None = None,
+        fade_in_s: float = 0.0,
+        fade_out_s: float = 0.0,
         on_progress: OnProgress | None = None,
         on_audio: OnAudio | None = None,
         cancel: Cancel | None = None,
-        **options: Any,
     ) -> Clip:
-        """Make one clip; `options` are fields of `GenerationRequest`: duration_s, seed, melody, ...
+        """Generate one clip.
 
-        With continue_from the clip is that audio and then duration_s of new audio. The samples are
-        [C, N] float32 at the model's rate. `on_progress` is called after every step, and `on_audio`
-        with each second as it becomes known, as `stream` would give it; the work ends with
-        CancelledError once `cancel` returns True. Raises InputErrors, GenerationError.
+        Args:
+            prompt: A description of the music. This and the arguments up to fade_out_s are the
+                attributes of `GenerationRequest`, which describes them.
+            on_progress: Called after every step.
+            on_audio: Called with each second of audio as it becomes known, as `stream` yields it.
+            cancel: Asked after every step whether to stop.
+
+        Returns:
+            The clip, [C, N] float32 at the rate of the model. With continue_from it is that audio,
+            followed by duration_s of new audio.
+
+        Raises:
+            InputErrors: With every problem of the request.
+            AudioError: Audio cannot be read.
+            GenerationError: The request failed while it ran.
+            CancelledError: `cancel` returned True.
         """
         check_callbacks(on_progress=on_progress, on_audio=on_audio, cancel=cancel)
-        brief = self._settled({"prompt": prompt, **options})
+        request = GenerationRequest(
+            prompt=prompt, duration_s=duration_s, seed=seed, melody=melody,
+            continue_from=continue_from, top_k=top_k, top_p=top_p, temperature=temperature,
+            cfg=cfg, cfg_beta=cfg_beta, normalization=normalization, stride_s=stride_s,
+            fade_in_s=fade_in_s, fade_out_s=fade_out_s,
+        )  # fmt: skip
+        return self._generate(self._settled(request), on_progress, on_audio, cancel)
+
+    def _generate(
+        self,
+        request: GenerationRequest,
+        on_progress: OnProgress | None,
+        on_audio: OnAudio | None,
+        cancel: Cancel | None,
+    ) -> Clip:
         songs: list[RunningRequest] = []
         tick = _ticker(songs, on_progress, cancel)
         with ExitStack() as ending:
-            songs.append(RunningRequest(brief, self.model, self._engine))
+            songs.append(RunningRequest(request, self.model, self._engine))
             ending.callback(songs[0].end)
             return self._clip(songs[0], tick, on_audio)
+
+    async def agenerate(
+        self,
+        prompt: str | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        on_audio: OnAudio | None = None,
+        cancel: Cancel | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> Clip:
+        """Generate one clip without blocking the event loop; otherwise as `generate`.
+
+        Calls under way at the same time run in one batch. Cancelling the task ends the request
+        after the step under way. The callbacks are called in another thread.
+        """
+        with Cancellation(cancel) as cancellation:
+            return await in_thread(
+                partial(
+                    self.generate,
+                    prompt,
+                    on_progress=on_progress,
+                    on_audio=on_audio,
+                    cancel=cancellation,
+                    **options,
+                )
+            )
 
     def generate_batch(
         self,
@@ -251,18 +317,66 @@ class Toccata:
         return self._made(song, _nothing)
 
     def stream(
-        self, prompt: str | None = None, *, chunk_s: float = 1.0, **options: Any
+        self,
+        prompt: str | None = None,
+        *,
+        chunk_s: float = 1.0,
+        duration_s: float = 8.0,
+        seed: int | None = None,
+        melody: AudioInput | None = None,
+        continue_from: AudioInput | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        temperature: float | None = None,
+        cfg: float | None = None,
+        cfg_beta: float | None = None,
+        normalization: str = "loudness",
+        stride_s: float | None = None,
+        fade_in_s: float = 0.0,
+        fade_out_s: float = 0.0,
     ) -> Generator[Waveform, None, None]:
-        """Make one clip and yield it as it becomes known, about `chunk_s` at a time.
+        """Generate one clip and yield it as it becomes known.
 
-        The chunks joined are what `generate` makes before its level and fades, which need the
-        whole clip and are left out here. Closing the iterator ends the request. Raises InputErrors,
-        InputError for a `chunk_s` that is not above 0, GenerationError.
+        The chunks together are what `generate` makes before its normalization and fades, which
+        need the whole clip and are left out here. Closing the iterator ends the request.
+
+        Args:
+            prompt: A description of the music. This and all arguments after chunk_s are the
+                attributes of `GenerationRequest`, which describes them.
+            chunk_s: Seconds of audio in each chunk, about.
+
+        Raises:
+            InputErrors: With every problem of the request.
+            InputError: chunk_s is not above 0.
+            AudioError: Audio cannot be read.
+            GenerationError: The request failed while it ran.
         """
         chunk_s = checked_chunk_s(chunk_s)
-        brief = self._settled({"prompt": prompt, **options})
+        request = GenerationRequest(
+            prompt=prompt, duration_s=duration_s, seed=seed, melody=melody,
+            continue_from=continue_from, top_k=top_k, top_p=top_p, temperature=temperature,
+            cfg=cfg, cfg_beta=cfg_beta, normalization=normalization, stride_s=stride_s,
+            fade_in_s=fade_in_s, fade_out_s=fade_out_s,
+        )  # fmt: skip
         chunk_frames = max(1, round(chunk_s * self.model.codec.frame_rate_hz))
-        return self._stream(brief, chunk_frames)
+        return self._stream(self._settled(request), chunk_frames)
+
+    async def astream(
+        self,
+        prompt: str | None = None,
+        *,
+        chunk_s: float = 1.0,
+        **options: Unpack[RequestOptions],
+    ) -> AsyncGenerator[Waveform, None]:
+        """Generate one clip and yield it as it becomes known, without blocking the event loop.
+
+        Otherwise as `stream`. Cancelling the task, or closing the iterator, ends the request.
+        """
+        async with aclosing(
+            iterate_in_thread(self.stream(prompt, chunk_s=chunk_s, **options))
+        ) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def encode_decode(self, audio: AudioInput, *, normalization: str = "clip") -> Clip:
         """What the codec makes of `audio`, of any length, at the model's rate and channels.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypedDict, TypeGuard
 
 from toccata.audio.waveform import Waveform
 from toccata.errors import InputError, InputErrors, check_path
@@ -37,20 +37,50 @@ _INPUTS = {
 _NUMBERS = ("duration_s", "top_k", "top_p", "temperature", "cfg", "cfg_beta", "stride_s")
 
 
+class RequestOptions(TypedDict, total=False):
+    """The fields of a `GenerationRequest` beside its prompt, as keyword arguments."""
+
+    duration_s: float
+    seed: int | None
+    melody: AudioInput | None
+    continue_from: AudioInput | None
+    top_k: int | None
+    top_p: float | None
+    temperature: float | None
+    cfg: float | None
+    cfg_beta: float | None
+    normalization: str
+    stride_s: float | None
+    fade_in_s: float
+    fade_out_s: float
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GenerationRequest:
-    """One piece of music to make.
+    """One piece of music to generate.
 
-    prompt: what it should be, in words. melody: audio whose melody to follow. continue_from: audio
-    to carry on. Audio is a Waveform or Clip, a file's name, its bytes, a binary file object, or a
-    pair (samples, sample_rate_hz) of numpy or torch. Without any of the three the music is
-    unconditional: what the model makes of itself.
-    duration_s: of new audio. seed: 0 to 2^63 - 1; None or -1 draws one.
-    top_k, top_p, temperature, cfg, cfg_beta: None takes the model's own default (see
-    SamplingParams).
-    normalization: loudness, peak, rms or clip. stride_s: by how much the model's window moves on in
-    clips longer than its segment; None takes 0.6 of the segment (18 s of 30).
-    fade_in_s and fade_out_s: of the finished clip.
+    Audio is a Waveform or Clip, the name of a file, its bytes, a binary file object, or a pair
+    (samples [C, N] or [N], sample_rate_hz) of numpy or torch. Without prompt, melody and
+    continue_from the music is unconditional. None for a sampling parameter or the stride is the
+    default of the model.
+
+    Attributes:
+        prompt: A description of the music; at most 4000 characters.
+        duration_s: Seconds of new audio.
+        seed: 0 to 2^63 - 1; None or -1 draws one. The same seed gives the same music.
+        melody: Audio whose melody the music follows; its style, with a style model.
+        continue_from: Audio to continue; the clip begins with it.
+        top_k: Sample from the k likeliest codes; 0 is no limit.
+        top_p: Sample from the likeliest codes that have this probability together (nucleus
+            sampling); above 0 it replaces top_k.
+        temperature: Divides the logits; 0 takes the likeliest code.
+        cfg: The coefficient of classifier-free guidance; 1 switches it off.
+        cfg_beta: The weight of the text against the style, where a request has both.
+        normalization: How the clip is leveled: loudness, peak, rms or clip.
+        stride_s: Seconds by which the window moves on in clips longer than the segment of the
+            model; by default 0.6 of the segment.
+        fade_in_s: Seconds of fade at the beginning of the finished clip.
+        fade_out_s: Seconds of fade at its end.
     """
 
     prompt: str | None = None
@@ -70,7 +100,11 @@ class GenerationRequest:
 
     @classmethod
     def of(cls, wanted: GenerationRequest | str | Mapping[str, Any]) -> GenerationRequest:
-        """A brief as it is, a bare prompt, or keyword arguments. InputError for unknown ones."""
+        """Convert a prompt or keyword arguments; a request stays as it is.
+
+        Raises:
+            InputError: There is no such option.
+        """
         if isinstance(wanted, GenerationRequest):
             return wanted
         options = {"prompt": wanted} if isinstance(wanted, str) else wanted
@@ -81,22 +115,32 @@ class GenerationRequest:
         return cls(**options)
 
     def resolve(self, defaults: SamplingParams, segment_s: float) -> GenerationRequest:
-        """Checked, with the model's defaults and a seed filled in. Audio that is no file with a
-        name, and could be read but once, is read.
+        """Check the request and fill in the defaults of the model and a seed.
 
-        Raises InputErrors with every problem there is, AudioError for audio that cannot be read.
+        Audio that is not the name of a file is read: it might be readable only once.
+
+        Args:
+            defaults: The sampling parameters of the model.
+            segment_s: The seconds that the model generates in one window.
+
+        Raises:
+            InputErrors: With every problem of the request.
+            AudioError: Audio cannot be read.
         """
         own = {**vars(defaults), "stride_s": STRIDE_OF_SEGMENT * segment_s}
         given = {name: plain(value) for name, value in vars(self).items()}
         missing = {name: value for name, value in own.items() if given[name] is None}
-        brief = GenerationRequest(**{**given, **missing})
-        problems = list(brief._problems(segment_s))
+        request = GenerationRequest(**{**given, **missing})
+        problems = list(request._problems(segment_s))
         if problems:
             raise InputErrors(problems)
-        drawn = brief.seed is None or brief.seed == RANDOM_SEED
-        seed = draw_seed() if drawn else brief.seed
+        drawn = request.seed is None or request.seed == RANDOM_SEED
+        seed = draw_seed() if drawn else request.seed
         return replace(
-            brief, seed=seed, melody=self._read("melody"), continue_from=self._read("continue_from")
+            request,
+            seed=seed,
+            melody=self._read("melody"),
+            continue_from=self._read("continue_from"),
         )
 
     def _read(self, name: str) -> Waveform | Path | None:
@@ -111,11 +155,11 @@ class GenerationRequest:
 
     @property
     def sampling(self) -> SamplingParams:
-        """Of a settled brief."""
+        """The sampling parameters of a resolved request."""
         return SamplingParams(**{f.name: getattr(self, f.name) for f in fields(SamplingParams)})
 
     def parameters(self) -> dict[str, str]:
-        """The numbers that shaped a settled brief's clip, as text for its tags."""
+        """The numbers of a resolved request, as text for the tags of its clip."""
         numbers = {name: f"{getattr(self, name):g}" for name in _NUMBERS}
         return {**numbers, "normalization": self.normalization}
 
@@ -170,7 +214,7 @@ def brief_options(inputs: Inputs, part: Waveform | None) -> dict[str, Any]:
 def listed(wanted: object) -> Iterable[Any]:
     """`wanted`, unless it is one request in the place of a list of them: InputError."""
     if isinstance(wanted, str | bytes | Mapping) or not isinstance(wanted, Iterable):
-        cure = "give a list of requests: prompts, keyword arguments of generate, or Briefs"
+        cure = "give a list of prompts, keyword arguments of generate, or GenerationRequests"
         raise _not_valid("wanted", wanted, cure)
     return wanted
 
