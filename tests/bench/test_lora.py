@@ -134,7 +134,7 @@ def test_figures_say_what_was_heard_of_what_was_told(renderer: Renderer) -> None
     assert measures.figures(asked.pieces, silent, judge)["unhealthy"] == 2
     found = measures.of_songs(asked.pieces, judge)
     assert found["style"] == 1.0
-    assert 0 <= found["tempo_hit"] <= 1
+    assert 0 <= found["tempo_accuracy"] <= 1
 
 
 RESULTS: dict[str, Any] = {
@@ -148,15 +148,15 @@ RESULTS: dict[str, Any] = {
     },
     "classifier": {"style": 1.0, "others": 0.98},
     "style": {
-        "without": {"style": 0.025, "tempo_hit": 0.9, "unhealthy": 0},
-        "half": {"style": 0.6, "tempo_hit": 0.92, "unhealthy": 1},
-        "full": {"style": 0.95, "tempo_hit": 0.94, "unhealthy": 0},
-        "songs": {"style": 1.0, "tempo_hit": 0.97, "unhealthy": 0},
+        "without": {"style": 0.025, "tempo_accuracy": 0.9, "unhealthy": 0},
+        "half": {"style": 0.6, "tempo_accuracy": 0.92, "unhealthy": 1},
+        "full": {"style": 0.95, "tempo_accuracy": 0.94, "unhealthy": 0},
+        "songs": {"style": 1.0, "tempo_accuracy": 0.97, "unhealthy": 0},
     },
     "kept": {
-        "without": {"style": 0.0, "tempo_hit": 0.9, "unhealthy": 0},
-        "full": {"style": 0.02, "tempo_hit": 0.88, "unhealthy": 0},
-        "songs": {"style": 0.0, "tempo_hit": 0.96, "unhealthy": 0},
+        "without": {"style": 0.0, "tempo_accuracy": 0.9, "unhealthy": 0},
+        "full": {"style": 0.02, "tempo_accuracy": 0.88, "unhealthy": 0},
+        "songs": {"style": 0.0, "tempo_accuracy": 0.96, "unhealthy": 0},
     },
 }  # fmt: skip
 

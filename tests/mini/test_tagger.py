@@ -54,11 +54,11 @@ def test_songs_are_heard_clean_and_every_other_one_coded(folder: Path) -> None:
     assert [path.stem for path in paths] == [
         "0500000000", "0500000003", "1000005000", "1000005003",
     ]  # fmt: skip
-    lessons = read_parts(paths[:2])
-    assert lessons.coded.sum() == 3
-    assert len(lessons.keys) == 9
+    dataset = read_parts(paths[:2])
+    assert dataset.coded.sum() == 3
+    assert len(dataset.keys) == 9
     genre, family, drums, key = labels(compose(500_000_000, 2.0).facts)
-    first = lessons.part(torch.tensor([0, 1]))
+    first = dataset.part(torch.tensor([0, 1]))
     assert first.genres.tolist() == [genre] * 2
     assert first.families.tolist() == [family] * 2
     assert first.drums.tolist() == [drums] * 2

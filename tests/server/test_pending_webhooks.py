@@ -80,7 +80,7 @@ def test_a_server_that_was_killed_before_it_could_tell_tells_it_when_it_is_back(
         assert hooked.heard[1][1]["id"] == made
         assert hooked.heard[1][1]["output"].startswith("data:audio/wav;base64,")
         with closing(Repository(f"sqlite:///{tmp_path / 'data' / 'server.db'}")) as store:
-            until(lambda: store.owing() == [])
+            until(lambda: store.undelivered() == [])
 
 
 def test_what_was_told_is_owed_no_more(hooked: Hooked, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_what_was_told_is_owed_no_more(hooked: Hooked, tmp_path: Path) -> None:
     with program(tmp_path / "data") as running:
         create(running, hooked.url)
         with closing(Repository(f"sqlite:///{tmp_path / 'data' / 'server.db'}")) as store:
-            until(lambda: hooked.heard and store.owing() == [])
+            until(lambda: hooked.heard and store.undelivered() == [])
         running.end()
         running.start()
         create(running, hooked.url)

@@ -303,6 +303,6 @@ def test_what_is_owed_is_known_until_it_is_paid(store: Repository) -> None:
     for name, owed in (("one", True), ("two", True), ("three", False)):
         store.add(prediction(name))
         store.change(name, status=SUCCEEDED, owed=owed)
-    assert [one.id for one in store.owing()] == ["one", "two"]
-    store.pay("one")
-    assert [one.id for one in store.owing()] == ["two"]
+    assert [one.id for one in store.undelivered()] == ["one", "two"]
+    store.mark_delivered("one")
+    assert [one.id for one in store.undelivered()] == ["two"]

@@ -19,7 +19,7 @@ MAX_UNHEALTHY = 0.05
 @dataclass(frozen=True)
 class Guided:
     """Of clips made at one guidance. adherence: the share of all facts told that are heard, and by
-    question in `rates`; unhealthy: the share of clips that are silent, clipped or stuck.
+    question in `rates`; unhealthy: the share of clips that are silent, clipped or looping.
     """
 
     adherence: float
@@ -28,8 +28,8 @@ class Guided:
 
 
 def guided(clips: Sequence[Samples], heard: Sequence[Heard], songs: Sequence[Example]) -> Guided:
-    unwell = [not examine(samples, RATE_HZ).well for samples in clips]
-    return Guided(adherence(heard, songs), share(unwell), rates(heard, songs))
+    degenerate = [not examine(samples, RATE_HZ).well for samples in clips]
+    return Guided(adherence(heard, songs), share(degenerate), rates(heard, songs))
 
 
 def serves(by_guidance: Mapping[str, Guided]) -> bool:

@@ -50,11 +50,13 @@ def seam_figures(joined: Seam, uncut: Seam) -> dict[str, Any]:
 
 
 def by_guidance(
-    songs: Material, made: Made, heard: Sequence[Heard], ears: Tagger
+    songs: Material, made: Made, heard: Sequence[Heard], tagger: Tagger
 ) -> dict[str, Guided]:
     """From the least guidance to the most; `heard` in the clips that were asked for."""
     first = songs.asked[: songs.guided]
-    found = {cfg: guided(clips, hear_all(clips, ears), first) for cfg, clips in made.guided.items()}
+    found = {
+        cfg: guided(clips, hear_all(clips, tagger), first) for cfg, clips in made.guided.items()
+    }
     found[GUIDANCE] = guided(made.asked[: songs.guided], heard[: songs.guided], first)
     return {f"{cfg:g}": found[cfg] for cfg in sorted(found)}
 
@@ -66,7 +68,7 @@ def ceiling(heard: TagLogits, songs: Material, most: Likeness) -> dict[str, floa
     return {
         **adherence.rates(heard.songs, songs.asked),
         **continuation.kept(rest, songs.continued),
-        "steady_hit": adherence.share(minutes),
+        "steady_accuracy": adherence.share(minutes),
     }
 
 

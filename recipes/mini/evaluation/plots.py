@@ -79,7 +79,7 @@ def guidance(report: Report, _: Points) -> str:
         "all facts": [(cfg, one.adherence) for cfg, one in by_cfg.items()],
         "unhealthy": [(cfg, one.unhealthy) for cfg, one in by_cfg.items()],
     }
-    for name in ("tempo_hit", "genre_hit", "instrument_hit"):
+    for name in ("tempo_accuracy", "genre_accuracy", "instrument_accuracy"):
         curves[name.removesuffix("_hit")] = [
             (cfg, one.rates[name]) for cfg, one in by_cfg.items() if name in one.rates
         ]

@@ -55,20 +55,22 @@ def evaluate(
     none, InputError without the soundfont that held-out songs are played with.
     """
     say = on_stage or (lambda _: None)
-    ears = tagger or classifier_weights.tagger()
+    tagger = tagger or classifier_weights.tagger()
     say("playing the held-out songs")
     songs = Material.choose(clips, Renderer())
     say(f"{songs.seconds(len(TRIED)):.0f} s of audio are to be made")
     made = make_all(Maker(model, say), songs)
     say("listening to what was made")
-    return judge(model, songs, made, ears, say)
+    return evaluate_clips(model, songs, made, tagger, say)
 
 
-def judge(model: Toccata, songs: Material, made: Made, ears: Tagger, say: OnStage) -> Evaluation:
+def evaluate_clips(
+    model: Toccata, songs: Material, made: Made, tagger: Tagger, say: OnStage
+) -> Evaluation:
     """All figures of what was made."""
     real = [song.audio for song in songs.asked]
     coded = through_codec(model.model, songs.asked)
-    heard = TagLogits(*(hear_all(clips, ears) for clips in (made.asked, real, coded)))
+    heard = TagLogits(*(hear_all(clips, tagger) for clips in (made.asked, real, coded)))
     say("melodies and continuations")
     sung = followed(made.melodic, [song.audio for song in songs.melodic])
     carried = continuation.new_parts(made.continued)
@@ -91,8 +93,8 @@ def judge(model: Toccata, songs: Material, made: Made, ears: Tagger, say: OnStag
         chroma_right=sung.mean_right,
         chroma_wrong=sung.mean_wrong,
         seam=seam_figures(joined, uncut),
-        guidance=by_guidance(songs, made, heard.made, ears),
-        steady_hit=adherence.share([one.steady for one in steady]),
+        guidance=by_guidance(songs, made, heard.made, tagger),
+        steady_accuracy=adherence.share([one.steady for one in steady]),
         steady=faults(steady),
         codec_si_sdr_db=si_sdr_db,
         codec_mel_l1=mel_l1,

@@ -32,15 +32,17 @@ class _Least:
 
 
 _BARS = (
-    _Least("tempo_hit", "a named tempo is heard, within 4 %, octaves forgiven", 0.85),
-    _Least("key_hit", "a named key is heard, tonic and mode", 0.70),
-    _Least("drums_hit", "drums, or no drums, as asked", 0.95),
-    _Least("instrument_hit", "the family of the leading instrument is heard", 0.80),
-    _Least("genre_hit", "the genre is heard", 0.60),
+    _Least("tempo_accuracy", "a named tempo is heard, within 4 %, octaves forgiven", 0.85),
+    _Least("key_accuracy", "a named key is heard, tonic and mode", 0.70),
+    _Least("drums_accuracy", "drums, or no drums, as asked", 0.95),
+    _Least("instrument_accuracy", "the family of the leading instrument is heard", 0.80),
+    _Least("genre_accuracy", "the genre is heard", 0.60),
     _Least("chroma_right", "agreement with the melody given", 0.60),
-    _Least("continuation_key_hit", "a continuation keeps the key, tonic and mode", 0.80),
-    _Least("continuation_tempo_hit", "a continuation keeps the tempo", 0.80),
-    _Least("steady_hit", "a minute has no hole, no loop and keeps its level within 2 LU", 0.95),
+    _Least("continuation_key_accuracy", "a continuation keeps the key, tonic and mode", 0.80),
+    _Least("continuation_tempo_accuracy", "a continuation keeps the tempo", 0.80),
+    _Least(
+        "steady_accuracy", "a minute has no hole, no loop and keeps its level within 2 LU", 0.95
+    ),
 )
 _MAX_FRECHET_RATIO = 2.5
 

@@ -55,7 +55,7 @@ class Row:
     """What one crop is trained on; a condition that is dropped is all zeros, or "".
 
     codes [K, T]; pitch [P], 0 being the null melody too; beats [S, FEATURES]; drums, key, genre,
-    lead: rows that are told at every step. heard [S]: which steps' codes are not dropped. luck
+    lead: rows that are told at every step. heard [S]: which steps' codes are not dropped. uniforms
     [K, S] float64: in [0, 1) where the model is to draw the codes, NOT_DRAWN where the song's stay.
     words: classes that the text encoder is to know of the caption, NO_CLASS where none is due.
     """
@@ -68,7 +68,7 @@ class Row:
     genre: Tensor
     lead: Tensor
     heard: Tensor
-    luck: Tensor
+    uniforms: Tensor
     words: Tensor
     caption: str
 
@@ -89,7 +89,7 @@ class Batch:
     genre: Tensor
     lead: Tensor
     heard: Tensor
-    luck: Tensor
+    uniforms: Tensor
     words: Tensor
     captions: list[str]
     more_captions: list[str] = field(default_factory=list)
@@ -170,7 +170,7 @@ class CropBatches:
             **steady_rows(shard.facts[song], self.words),
             beats=beat_rows(Beats(shard.facts[song].bpm), start, self.steps, FRAMES_PER_SECOND),
             heard=torch.from_numpy(self._heard(rng)),
-            luck=torch.from_numpy(self._luck(rng, len(codes))),
+            uniforms=torch.from_numpy(self._uniforms(rng, len(codes))),
             words=word_classes(shard.facts[song], said.told, self.words),
             caption=said.text,
         )
@@ -180,11 +180,13 @@ class CropBatches:
         dropped = rng.random() if rng.random() < self.dropout.history else 0.0
         return rng.random(self.steps) >= dropped
 
-    def _luck(self, rng: np.random.Generator, books: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def _uniforms(
+        self, rng: np.random.Generator, books: int
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
         share = rng.random() * MAX_OWN if rng.random() < self.dropout.own else 0.0
         drawn = rng.random((1, self.steps)) < share
-        luck = rng.random((books, self.steps))
-        return np.where(drawn, luck, NOT_DRAWN)
+        uniforms = rng.random((books, self.steps))
+        return np.where(drawn, uniforms, NOT_DRAWN)
 
     def _withhold(self, row: Row, rng: np.random.Generator) -> Row:
         dropout = self.dropout

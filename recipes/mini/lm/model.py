@@ -52,27 +52,27 @@ class Conditioned(nn.Module):
         steps = delay.apply(batch.codes, config.delays, config.special_id)
         heard = steps[..., :-1].masked_fill(~batch.heard[:, None], config.special_id)
         prefix, step_conditioning = self.prefix(batch, text), self.step_conditioning(batch, text)
-        heard = self.with_own_draws(heard, batch.luck, prefix, step_conditioning)
+        heard = self.with_own_draws(heard, batch.uniforms, prefix, step_conditioning)
         logits = self.lm(heard, prefix=prefix, step_conditioning=step_conditioning)
         return logits, steps[..., 1:], self.words_loss(batch, text)
 
     @torch.no_grad()
     def with_own_draws(
-        self, heard: Tensor, luck: Tensor, prefix: Tensor, step_conditioning: Tensor
+        self, heard: Tensor, uniforms: Tensor, prefix: Tensor, step_conditioning: Tensor
     ) -> Tensor:
-        """`heard` [B, K, S] with the model's own draws where `luck` [B, K, S] is not NOT_DRAWN."""
-        rows = (luck != NOT_DRAWN).flatten(1).any(1)
+        """`heard` [B, K, S] with the model's draws where `uniforms` [B, K, S] is not NOT_DRAWN."""
+        rows = (uniforms != NOT_DRAWN).flatten(1).any(1)
         if not rows.any():
             return heard
         before = heard[rows]
         logits = self.lm(before, prefix=prefix[rows], step_conditioning=step_conditioning[rows])
         # Where autocast keeps these casts of the weights, no gradient would come through them.
         torch.clear_autocast_cache()
-        luck, card = luck[rows], self.lm.config.card
+        uniforms, card = uniforms[rows], self.lm.config.card
         own = before.clone()  # nothing tells of the first step
         as_likely = SamplingBatch.of([AS_LIKELY], card, logits.device)
-        own[..., 1:] = sample(logits[..., :-1, :], as_likely, luck[..., 1:])
-        stays = (luck == NOT_DRAWN) | (before == self.lm.config.special_id)
+        own[..., 1:] = sample(logits[..., :-1, :], as_likely, uniforms[..., 1:])
+        stays = (uniforms == NOT_DRAWN) | (before == self.lm.config.special_id)
         mixed = heard.clone()
         mixed[rows] = torch.where(stays, before, own)
         return mixed

@@ -19,7 +19,7 @@ from toccata.cli.sources import open_audio, short_name
 from toccata.errors import CancelledError, CheckpointError, InputError, InputErrors, ToccataError
 from toccata.generation.clip import Clip, Progress
 from toccata.generation.inputs import Inputs
-from toccata.generation.request import MAX_BETA, brief_options, is_number
+from toccata.generation.request import MAX_BETA, is_number, request_options
 from toccata.generation.schema import ENCODE_DECODE
 from toccata.settings import Settings
 
@@ -256,7 +256,7 @@ def _input_part(inputs: Inputs, sources: dict[str, Source]) -> Waveform | None:
 
 def _request(inputs: Inputs, part: Waveform | None, extras: Extras) -> dict[str, Any]:
     """The fields of a `GenerationRequest`, for `inputs`."""
-    return {**brief_options(inputs, part), **asdict(extras)}
+    return {**request_options(inputs, part), **asdict(extras)}
 
 
 def _sourced(clip: Clip, inputs: Inputs, part: Waveform | None) -> Clip:

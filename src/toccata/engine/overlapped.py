@@ -80,7 +80,7 @@ class OverlappedStepper(Stepper):
 
     def step(self, running: list[Sequence]) -> Iterable[Outcome]:
         before = self._launched
-        self._launched = self._launch([self._seat(sequence) for sequence in running])
+        self._launched = self._launch([self._load(sequence) for sequence in running])
         return () if before is None else before.outcomes()
 
     def forget(self) -> None:
@@ -104,42 +104,51 @@ class OverlappedStepper(Stepper):
         for size in self._backend.sizes:
             self._recording(size, nucleus=False)
 
-    def _seat(self, sequence: Sequence) -> _LoadedSlot:
-        seat = self._loaded.get(sequence.slot)
-        if seat is None or seat.sequence is not sequence or seat.window is not sequence.window:
+    def _load(self, sequence: Sequence) -> _LoadedSlot:
+        loaded_slot = self._loaded.get(sequence.slot)
+        if (
+            loaded_slot is None
+            or loaded_slot.sequence is not sequence
+            or loaded_slot.window is not sequence.window
+        ):
             position = sequence.prefix + sequence.step - 1
             left = sequence.steps - sequence.step
-            seat = self._loaded[sequence.slot] = _LoadedSlot(
+            loaded_slot = self._loaded[sequence.slot] = _LoadedSlot(
                 sequence, sequence.window, position, left
             )
             self._table.load_slot(sequence)
-        return seat
+        return loaded_slot
 
-    def _launch(self, seats: list[_LoadedSlot]) -> _Launch | None:
-        seats = [seat for seat in seats if seat.left]
-        if not seats:
+    def _launch(self, loaded_slots: list[_LoadedSlot]) -> _Launch | None:
+        loaded_slots = [loaded_slot for loaded_slot in loaded_slots if loaded_slot.left]
+        if not loaded_slots:
             return None
-        slots = [seat.sequence.slot for seat in seats]
+        slots = [loaded_slot.sequence.slot for loaded_slot in loaded_slots]
         # First: a new recording is warmed up, which is harmless only while nobody is active.
-        recording = self._recording(self._size(seats), self._nucleus(seats))
+        recording = self._recording(self._size(loaded_slots), self._nucleus(loaded_slots))
         self._activate(slots)
         recording()
-        for seat in seats:
-            seat.position, seat.left = seat.position + 1, seat.left - 1
-        return _Launch([seat.sequence for seat in seats], self._recorder.fetch(self._table.codes))
+        for loaded_slot in loaded_slots:
+            loaded_slot.position, loaded_slot.left = loaded_slot.position + 1, loaded_slot.left - 1
+        return _Launch(
+            [loaded_slot.sequence for loaded_slot in loaded_slots],
+            self._recorder.fetch(self._table.codes),
+        )
 
     def _activate(self, slots: list[int]) -> None:
         if slots != self._active:
             self._table.activate(slots)
             self._active = slots
 
-    def _size(self, seats: list[_LoadedSlot]) -> Size:
-        rows = self._rows_per_slot * (seats[-1].sequence.slot + 1)
-        return self._backend.size_for(rows, max(seat.position for seat in seats) + 1)
+    def _size(self, loaded_slots: list[_LoadedSlot]) -> Size:
+        rows = self._rows_per_slot * (loaded_slots[-1].sequence.slot + 1)
+        return self._backend.size_for(
+            rows, max(loaded_slot.position for loaded_slot in loaded_slots) + 1
+        )
 
-    def _nucleus(self, seats: list[_LoadedSlot]) -> bool:
+    def _nucleus(self, loaded_slots: list[_LoadedSlot]) -> bool:
         """Whether anybody samples with top_p: it takes a sort, which others are spared."""
-        return any(seat.sequence.request.params.top_p > 0 for seat in seats)
+        return any(loaded_slot.sequence.request.params.top_p > 0 for loaded_slot in loaded_slots)
 
     def _recording(self, size: Size, nucleus: bool) -> Work:
         if self._backend.layout != self._layout:

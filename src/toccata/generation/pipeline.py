@@ -186,7 +186,7 @@ class Toccata:
             cfg=cfg, cfg_beta=cfg_beta, normalization=normalization, stride_s=stride_s,
             fade_in_s=fade_in_s, fade_out_s=fade_out_s,
         )  # fmt: skip
-        return self._generate(self._settled(request), on_progress, on_audio, cancel)
+        return self._generate(self._resolved(request), on_progress, on_audio, cancel)
 
     def _generate(
         self,
@@ -195,12 +195,12 @@ class Toccata:
         on_audio: OnAudio | None,
         cancel: Cancel | None,
     ) -> Clip:
-        songs: list[RunningRequest] = []
-        tick = _ticker(songs, on_progress, cancel)
+        running: list[RunningRequest] = []
+        tick = _ticker(running, on_progress, cancel)
         with ExitStack() as ending:
-            songs.append(RunningRequest(request, self.model, self._engine))
-            ending.callback(songs[0].end)
-            return self._clip(songs[0], tick, on_audio)
+            running.append(RunningRequest(request, self.model, self._engine))
+            ending.callback(running[0].end)
+            return self._clip(running[0], tick, on_audio)
 
     async def agenerate(
         self,
@@ -279,42 +279,40 @@ class Toccata:
         fail_at_once: bool,
     ) -> Generator[Clip | ToccataError, None, None]:
         begun: list[RunningRequest | ToccataError] = []
-        songs: list[RunningRequest] = []
-        tick = _ticker(songs, on_progress, cancel)
+        running: list[RunningRequest] = []
+        tick = _ticker(running, on_progress, cancel)
         with ExitStack() as ending:
-            for index, brief in enumerate(self._settled_all(wanted)):
-                song = _result(partial(RunningRequest, brief, self.model, self._engine))
-                begun.append(song)
-                if isinstance(song, RunningRequest):
-                    songs.append(song)
-                    ending.callback(song.end)
+            for index, request in enumerate(self._resolved_all(wanted)):
+                one = _result(partial(RunningRequest, request, self.model, self._engine))
+                begun.append(one)
+                if isinstance(one, RunningRequest):
+                    running.append(one)
+                    ending.callback(one.end)
                 elif fail_at_once:
                     with _of_item(index):
-                        raise song
+                        raise one
             stop: BaseException | None = None
-            for song in begun:
+            for one in begun:
                 try:
-                    made = self._made(song, tick) if stop is None else self._known(song)
+                    made = self._made(one, tick) if stop is None else self._known(one)
                 except (KeyboardInterrupt, CancelledError) as error:
                     if fail_at_once or stop is not None or self._parts is None:
                         raise
-                    stop, made = error, self._known(song)
+                    stop, made = error, self._known(one)
                 yield made
             if stop is not None:
                 raise stop
 
     def _made(
-        self, song: RunningRequest | ToccataError, tick: Callable[[], None]
+        self, one: RunningRequest | ToccataError, tick: Callable[[], None]
     ) -> Clip | ToccataError:
-        return (
-            _result(partial(self._clip, song, tick)) if isinstance(song, RunningRequest) else song
-        )
+        return _result(partial(self._clip, one, tick)) if isinstance(one, RunningRequest) else one
 
-    def _known(self, song: RunningRequest | ToccataError) -> Clip | ToccataError:
+    def _known(self, one: RunningRequest | ToccataError) -> Clip | ToccataError:
         """What was finished when the work was stopped is not lost."""
-        if isinstance(song, RunningRequest) and not song.is_known:
+        if isinstance(one, RunningRequest) and not one.is_known:
             return CancelledError("stopped before it was made")
-        return self._made(song, _nothing)
+        return self._made(one, _nothing)
 
     def stream(
         self,
@@ -359,7 +357,7 @@ class Toccata:
             fade_in_s=fade_in_s, fade_out_s=fade_out_s,
         )  # fmt: skip
         chunk_frames = max(1, round(chunk_s * self.model.codec.frame_rate_hz))
-        return self._stream(self._settled(request), chunk_frames)
+        return self._stream(self._resolved(request), chunk_frames)
 
     async def astream(
         self,
@@ -402,68 +400,68 @@ class Toccata:
         clip = Clip(decoded, codec.sample_rate_hz, model=self.model.name, parameters=parameters)
         return level(clip, normalization)
 
-    def _settled(self, wanted: GenerationRequest | str | Mapping[str, Any]) -> GenerationRequest:
+    def _resolved(self, wanted: GenerationRequest | str | Mapping[str, Any]) -> GenerationRequest:
         return GenerationRequest.of(wanted).resolve(self.model.defaults, self.model.segment_s)
 
-    def _settled_all(
+    def _resolved_all(
         self, wanted: Sequence[GenerationRequest | str | Mapping[str, Any]]
     ) -> list[GenerationRequest]:
-        briefs: list[GenerationRequest] = []
+        requests: list[GenerationRequest] = []
         problems: list[InputError] = []
         for index, one in enumerate(listed(wanted)):
             try:
                 check_item(index, one)
                 with _of_item(index):
-                    briefs.append(self._settled(one))
+                    requests.append(self._resolved(one))
             except InputErrors as error:
                 problems += error.problems
             except InputError as error:
                 problems.append(error)
         if problems:
             raise InputErrors(problems)
-        return briefs
+        return requests
 
     def _clip(
-        self, song: RunningRequest, tick: Callable[[], None], on_audio: OnAudio | None = None
+        self, one: RunningRequest, tick: Callable[[], None], on_audio: OnAudio | None = None
     ) -> Clip:
-        brief, rate = song.brief, self.model.codec.sample_rate_hz
+        request, rate = one.request, self.model.codec.sample_rate_hz
         pieces = []
-        for piece in song.audio(DECODE_FRAMES if on_audio is None else LISTENER_FRAMES, tick):
+        for piece in one.audio(DECODE_FRAMES if on_audio is None else LISTENER_FRAMES, tick):
             pieces.append(piece)
             if on_audio is not None and piece.shape[1]:
                 on_audio(Waveform(piece, rate))
         clip = Clip(
             np.concatenate(pieces, axis=1),
             rate,
-            seed=brief.seed or 0,
+            seed=request.seed or 0,
             model=self.model.name,
-            prompt=brief.prompt or "",
-            parameters={**brief.parameters(), **self._tags},
+            prompt=request.prompt or "",
+            parameters={**request.parameters(), **self._tags},
         )
-        clip = level(clip, brief.normalization)
-        return fade(clip, brief.fade_in_s, brief.fade_out_s)
+        clip = level(clip, request.normalization)
+        return fade(clip, request.fade_in_s, request.fade_out_s)
 
     def _stream(
-        self, brief: GenerationRequest, chunk_frames: int
+        self, request: GenerationRequest, chunk_frames: int
     ) -> Generator[Waveform, None, None]:
-        song = RunningRequest(brief, self.model, self._engine)
+        one = RunningRequest(request, self.model, self._engine)
         try:
-            for samples in song.audio(chunk_frames, _nothing):
+            for samples in one.audio(chunk_frames, _nothing):
                 if samples.shape[1]:
                     yield Waveform(samples, self.model.codec.sample_rate_hz)
         finally:
-            song.end()
+            one.end()
 
 
 def _ticker(
-    songs: Sequence[RunningRequest], on_progress: OnProgress | None, cancel: Cancel | None
+    running: Sequence[RunningRequest], on_progress: OnProgress | None, cancel: Cancel | None
 ) -> Callable[[], None]:
     def tick() -> None:
         if cancel is not None and cancel():
             raise CancelledError("stopped on request")
         if on_progress is not None:
-            done = sum(song.sequence.ready for song in songs)
-            on_progress(Progress(done, sum(song.sequence.request.frames for song in songs)))
+            done = sum(one.sequence.ready for one in running)
+            on_progress(Progress(done, sum(one.sequence.request.frames for one in running)))
 
     return tick
 

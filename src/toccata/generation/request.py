@@ -190,7 +190,7 @@ class GenerationRequest:
                     yield problem
 
 
-def brief_options(inputs: Inputs, part: Waveform | None) -> dict[str, Any]:
+def request_options(inputs: Inputs, part: Waveform | None) -> dict[str, Any]:
     """The fields of a `GenerationRequest` for checked inputs.
 
     Args:

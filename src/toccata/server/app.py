@@ -38,7 +38,7 @@ from toccata.server.outbound import OutboundClient, OutboundPolicy
 from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.predictions.lifecycle import Predictions
 from toccata.server.predictions.metrics import Metrics
-from toccata.server.predictions.pending_webhooks import tell_all
+from toccata.server.predictions.pending_webhooks import publish_pending
 from toccata.server.predictions.quota import UploadQuota
 from toccata.server.predictions.retention import keep_tidy
 from toccata.server.predictions.webhook_events import WebhookPublisher
@@ -187,10 +187,10 @@ async def running(
         settings, store, storage, predictions, health, tokens, secret, uploads
     )
     app.state.registry = metrics.registry
-    owing = blocking.owing()  # before anything else ends
+    undelivered = blocking.undelivered()  # before anything else ends
     await predictions.start(claim.crashed)
     tidying = beside(keep_tidy(settings, blocking, storage.blocking, quota))
-    telling = tell_all(owing, storage, announcer.tell)
+    telling = publish_pending(undelivered, storage, announcer.tell)
     try:
         async with tidying, beside(health.watch()), beside(telling):
             yield

@@ -64,15 +64,15 @@ def test_what_is_no_music_is_told_apart() -> None:
     assert examine(music, RATE_HZ).well
     assert examine(np.zeros(2 * RATE_HZ, np.float32), RATE_HZ).silent
     assert examine(np.sign(music), RATE_HZ).clipped
-    assert examine(chord(60, duration_s=4), RATE_HZ).stuck
+    assert examine(chord(60, duration_s=4), RATE_HZ).looping
 
 
 def test_a_clip_that_stays_where_it_began_is_stuck() -> None:
     begins = np.concatenate([chord(60, duration_s=0.5), chord(67, duration_s=0.5)])
-    assert examine(np.concatenate([begins, chord(64, 67, duration_s=7.0)]), RATE_HZ).stuck
+    assert examine(np.concatenate([begins, chord(64, 67, duration_s=7.0)]), RATE_HZ).looping
 
 
 def test_one_note_struck_again_and_again_is_stuck() -> None:
     fall = np.exp(-4 * np.linspace(0, 1, RATE_HZ // 2))
     again = np.tile(chord(69, duration_s=0.5) * fall, 16).astype(np.float32)
-    assert examine(again, RATE_HZ).stuck
+    assert examine(again, RATE_HZ).looping

@@ -26,10 +26,18 @@ from toccata.generation.pipeline import Toccata
 
 CLIPS = 4
 PROMISED = (
-    "tempo_hit", "key_hit", "drums_hit", "instrument_hit", "genre_hit", "chroma_right",
-    "chroma_wrong", "continuation_key_hit", "continuation_tempo_hit", "frechet_ratio",
-    "steady_hit",
-)  # fmt: skip
+    "tempo_accuracy",
+    "key_accuracy",
+    "drums_accuracy",
+    "instrument_accuracy",
+    "genre_accuracy",
+    "chroma_right",
+    "chroma_wrong",
+    "continuation_key_accuracy",
+    "continuation_tempo_accuracy",
+    "frechet_ratio",
+    "steady_accuracy",
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +94,7 @@ def test_every_figure_that_is_promised_is_there(found: Evaluation) -> None:
     figures = found.report.to_json()
     assert all(isinstance(figures[name], float) for name in PROMISED)
     assert set(figures["guidance"]) == {"1", "3", "6"}
-    assert figures["clips"]["tempo_hit"] >= CLIPS
+    assert figures["clips"]["tempo_accuracy"] >= CLIPS
     assert len(figures["lm_loss_by_codebook"]) == 4
 
 
@@ -97,7 +105,7 @@ def test_the_songs_reach_their_ceiling(found: Evaluation) -> None:
     assert report.frechet_ratio == 1.0
     assert report.chroma_right == 1.0
     assert report.chroma_wrong < 0.5
-    assert report.tempo_hit >= 0.5
+    assert report.tempo_accuracy >= 0.5
     assert not report.seam["detectable"]
     assert report.seam["rank"] == report.seam["songs_rank"]
 
@@ -121,8 +129,8 @@ def test_the_model_is_asked_for_what_the_report_says(found: Evaluation, echo: Ec
 
 def test_points_are_those_of_the_clips(found: Evaluation, songs: Material) -> None:
     points, clips = found.points, found.report.clips
-    assert len(points.tempi) == clips["tempo_hit"]
-    assert len(points.families) == clips["instrument_hit"]
+    assert len(points.tempi) == clips["tempo_accuracy"]
+    assert len(points.families) == clips["instrument_accuracy"]
     assert points.chroma[0] == (1.0,) * clips["melodic"]
     assert len(points.thirds) == len(songs.long)
     assert np.allclose(*points.flux)
@@ -134,6 +142,6 @@ def test_silence_hits_nothing(songs: Material, tagger: Tagger) -> None:
 
     silence = [np.zeros(8 * 32_000, np.float32) for _ in songs.asked]
     rates = adherence.rates(hear_all(silence, tagger), songs.asked)
-    assert rates["tempo_hit"] == 0.0
+    assert rates["tempo_accuracy"] == 0.0
     kept = continuation.kept(silence[: len(songs.continued)], songs.continued)
-    assert kept["continuation_tempo_hit"] == 0.0
+    assert kept["continuation_tempo_accuracy"] == 0.0

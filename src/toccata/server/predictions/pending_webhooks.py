@@ -18,9 +18,11 @@ log = logging.getLogger(__name__)
 Tell = Callable[[Prediction, str, Output | None], None]
 
 
-async def tell_all(owing: list[Prediction], storage: AsyncBlobStorage, tell: Tell) -> None:
+async def publish_pending(
+    undelivered: list[Prediction], storage: AsyncBlobStorage, tell: Tell
+) -> None:
     """Tell each; a storage that does not answer is waited for, and no failure stops the rest."""
-    for prediction in owing:
+    for prediction in undelivered:
         try:
             data = await with_retries(lambda one=prediction: output_data(one, storage))  # type: ignore[misc]
             tell(prediction, "completed", data)
@@ -28,9 +30,9 @@ async def tell_all(owing: list[Prediction], storage: AsyncBlobStorage, tell: Tel
             log.exception("the end of %s is told at the next start", prediction.id)
 
 
-async def paid(store: AsyncRepository, prediction_id: str) -> None:
+async def mark_delivered(store: AsyncRepository, prediction_id: str) -> None:
     """Its end has been told: it is not told at the next start."""
     try:
-        await store.pay(prediction_id)
+        await store.mark_delivered(prediction_id)
     except RepositoryError as error:
         log.error("%s is told again at the next start: %s", prediction_id, error)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from toccata.server.config import ServerSettings
-from toccata.server.predictions.pending_webhooks import paid
+from toccata.server.predictions.pending_webhooks import mark_delivered
 from toccata.server.predictions.webhooks import Hook, Post, Webhooks
 from toccata.server.storage.async_repository import AsyncRepository
 from toccata.server.storage.repository import COG, Prediction
@@ -32,7 +32,7 @@ class WebhookPublisher:
     def __init__(
         self, settings: ServerSettings, post: Post, secret: str, store: AsyncRepository
     ) -> None:
-        on_told = partial(paid, store)
+        on_told = partial(mark_delivered, store)
         self._hosted = Webhooks(post, secret, on_told=on_told)
         self._cog = Webhooks(
             _as_cog(post),

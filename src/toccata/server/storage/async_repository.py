@@ -50,8 +50,8 @@ class AsyncRepository:
     async def add_logs(self, prediction_id: str, text: str) -> bool:
         return await self._calls.run(self.blocking.add_logs, prediction_id, text)
 
-    async def pay(self, prediction_id: str) -> None:
-        await self._calls.run(self.blocking.pay, prediction_id)
+    async def mark_delivered(self, prediction_id: str) -> None:
+        await self._calls.run(self.blocking.mark_delivered, prediction_id)
 
     async def open_ones(self) -> list[Prediction]:
         return await self._calls.run(self.blocking.open_ones)

@@ -251,16 +251,18 @@ class Repository:
                 PREDICTIONS.update().where(PREDICTIONS.c.id == prediction_id).values(wiped)
             )
 
-    def owing(self) -> list[Prediction]:
+    def undelivered(self) -> list[Prediction]:
         """Those whose end is still to be told, oldest first."""
         owed = and_(PREDICTIONS.c.owed.is_(True), PREDICTIONS.c.status.not_in(OPEN))
         return self._many(select(PREDICTIONS).where(owed).order_by(PREDICTIONS.c.completed_at))
 
-    def pay(self, prediction_id: str) -> None:
+    def mark_delivered(self, prediction_id: str) -> None:
         """Its end has been told, or nobody wants to hear of it."""
-        paid = PREDICTIONS.update().where(PREDICTIONS.c.id == prediction_id).values(owed=False)
+        mark_delivered = (
+            PREDICTIONS.update().where(PREDICTIONS.c.id == prediction_id).values(owed=False)
+        )
         with self._writing() as connection:
-            connection.execute(paid)
+            connection.execute(mark_delivered)
 
     def open_ones(self) -> list[Prediction]:
         """Everything that has not ended, oldest first."""

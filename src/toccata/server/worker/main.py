@@ -101,9 +101,9 @@ class Worker:
 
     def listen(self) -> None:
         while (message := receive(self._pipe)).kind != "stop":
-            self._heed(message)
+            self._handle(message)
 
-    def _heed(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         if message.kind == "cancel":
             self._canceled.add(message.id)
         elif message.kind == "run":

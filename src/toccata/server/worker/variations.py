@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from toccata.errors import CancelledError
 from toccata.generation.clip import Clip, Progress
 from toccata.generation.inputs import Inputs
-from toccata.generation.request import brief_options
+from toccata.generation.request import request_options
 from toccata.generation.schema import ENCODE_DECODE
 from toccata.generation.source_audio import SILENT, input_part, is_silent
 from toccata.server.worker.live_audio import LiveFiles
@@ -101,7 +101,7 @@ class Variations:
             strategy = inputs.normalization_strategy
             return self._model.encode_decode(self._part, normalization=strategy)
         clip = self._model.generate(
-            **brief_options(inputs, self._part),
+            **request_options(inputs, self._part),
             on_progress=lambda progress: self._count(index, progress),
             on_audio=live.push,
             cancel=lambda: self._failed.is_set() or self._stopped(),
