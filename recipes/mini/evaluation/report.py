@@ -16,7 +16,8 @@ class Report:
 
     tempo_accuracy: within 4 %, octaves forgiven. key_accuracy: tonic and mode;
     key_scale_accuracy: or a relative key. drums_accuracy: asked for and heard, or neither.
-    instrument_accuracy: the family of the instrument that leads. genre_accuracy: by the tagger, as instruments and drums are.
+    instrument_accuracy: the family of the instrument that leads. genre_accuracy: by the
+    tagger, as instruments and drums are.
     chroma_right, chroma_wrong: frames that agree with the melody given, and with another one.
     continuation_...: of what is carried on, against the facts of its song.
     frechet_ratio: see `frechet.Distances`; frechet_codec_ratio: of songs after the codec.
