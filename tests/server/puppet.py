@@ -123,7 +123,7 @@ class Stage:
             self.puppet.say("started", one)
         await self.settle()
 
-    async def _fetch(self, url: str, to: Path) -> Path:
+    async def _fetch(self, url: str, to: Path, _: str) -> Path:
         self.fetched.append(url)
         await self.hold.wait()
         if self.failure is not None:

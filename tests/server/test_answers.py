@@ -118,12 +118,12 @@ def test_an_upload_address_may_be_signed() -> None:
 def test_webhooks_of_the_cog_api_come_from_a_cog_container() -> None:
     seen: list[Mapping[str, str]] = []
 
-    async def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    async def post(url: str, body: bytes, headers: Mapping[str, str], owner: str) -> int:
         seen.append(headers)
         return 200
 
     async def scenario() -> None:
-        await _as_cog(post)("https://a.b/", b"{}", {"Authorization": "Bearer x"})
+        await _as_cog(post)("https://a.b/", b"{}", {"Authorization": "Bearer x"}, "a")
 
     asyncio.run(scenario())
     assert seen == [{"Authorization": "Bearer x", "User-Agent": "cog-worker/0.16.12"}]

@@ -104,6 +104,9 @@ def test_forms_and_addresses_hold_no_nul(served: Served) -> None:
     for path in ("/v1/files/%00", "/v1/predictions?cursor=%00", "/outputs/x/%00",
                  "/v1/predictions?%00=1"):  # fmt: skip
         assert served.client.get(path).status_code == 400, path
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    for path in ("/v1/predictions", "/predictions", "/ui/gradio_api/queue/join"):
+        assert served.client.post(path, content=b"{}", headers=form).status_code == 415, path
     odd = {"Content-Type": "multipart/form-data; boundary=x; charset=utf-7"}
     assert served.client.post("/v1/files", content=b"--x--", headers=odd).status_code == 415
     lists_answer(served)

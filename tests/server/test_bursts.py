@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served
-from toccata.server import outbound
+from toccata.server.outbound import OutboundClient, OutboundPolicy
 
 BODY: dict[str, Any] = {
     "version": SEED_VERSION, "input": {"prompt": "slow 1", "duration": 1},
@@ -101,9 +101,10 @@ def test_slow_names_hold_up_no_other_threads(monkeypatch: pytest.MonkeyPatch) ->
         return []
 
     async def act() -> None:
-        backend = outbound._CheckedBackend(allow_private=True)
+        client = OutboundClient(OutboundPolicy(allow_private=True))
         monkeypatch.setattr(socket, "getaddrinfo", slow)
-        looked_up = [asyncio.create_task(backend._checked("a.slow", 80)) for _ in range(100)]
+        posts = (client.post("http://a.slow/", b"", {}, f"owner {n}") for n in range(100))
+        looked_up = [asyncio.create_task(post) for post in posts]
         await asyncio.sleep(0.1)
         async with asyncio.timeout(TIMEOUT_S / 2):
             assert await asyncio.to_thread(lambda: "free") == "free"

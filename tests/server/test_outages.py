@@ -281,7 +281,7 @@ def test_tidying_goes_on_after_any_error(
 def test_webhooks_go_on_after_any_error(caplog: pytest.LogCaptureFixture) -> None:
     sent: list[bytes] = []
 
-    async def post(_: str, body: bytes, __: object) -> int:
+    async def post(_: str, body: bytes, __: object, ___: str) -> int:
         sent.append(body)
         if len(sent) == 1:
             raise KeyError("a library's own error")

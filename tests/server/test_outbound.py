@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import httpcore2
@@ -38,7 +38,8 @@ SPELLINGS = """
 NOT_PUBLIC = """
     10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 100.100.100.200 192.0.0.192
     168.63.129.16 0.0.0.0 224.0.0.1 240.0.0.1 255.255.255.255 198.18.0.1
-    :: ::1 fe80::1 fe80::1%1 fd00:ec2::254 fec0::1 ff02::1 2001:db8::1 2001::1 4000::1
+    :: ::1 fe80::1 fe80::1%1 fd00:ec2::254 fec0::1 ff02::1 2001:db8::1 3fff::1 5f00::1 2001::1
+    4000::1
     ::ffff:10.0.0.1 2002:a00:1:: 64:ff9b::a9fe:a9fe 64:ff9b:1::808:808
 """
 PUBLIC = "8.8.8.8 2606:4700::1111 ::ffff:8.8.8.8 64:ff9b::808:808 2002:808:808::"
@@ -146,16 +147,15 @@ def server() -> Iterator[Server]:
 
 def fetch(url: str, folder: Path, policy: OutboundPolicy = OPEN) -> bytes:
     async def run() -> Path:
-        async with OutboundClient(policy) as client:
-            return await client.fetch(url, folder / "song.wav")
+        return await OutboundClient(policy).fetch(url, folder / "song.wav")
 
     return asyncio.run(run()).read_bytes()
 
 
 def post(url: str, policy: OutboundPolicy = OPEN, timeout_s: float = 5.0) -> int:
     async def run() -> int:
-        async with OutboundClient(policy) as client:
-            return await client.post(url, b"{}", {"X-Signature": "é", "Host": "x"}, timeout_s)
+        headers = {"X-Signature": "é", "Host": "x"}
+        return await OutboundClient(policy).post(url, b"{}", headers, timeout_s=timeout_s)
 
     return asyncio.run(run())
 
@@ -258,8 +258,7 @@ def test_post_follows_no_redirect_and_reads_no_body(server: Server) -> None:
 
 def test_put_follows_no_redirect(server: Server) -> None:
     async def run() -> Answer:
-        async with OutboundClient(OPEN) as client:
-            return await client.put(server.url("/redirect/1"), SONG, {})
+        return await OutboundClient(OPEN).put(server.url("/redirect/1"), SONG, {})
 
     assert asyncio.run(run()) == Answer(302, "/song")
     assert server.bodies == [SONG]
@@ -365,8 +364,14 @@ def test_tls_stays_with_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_certificates_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     used: dict[str, Any] = {}
-    monkeypatch.setattr(httpcore2, "AsyncConnectionPool", lambda **all: used.update(all))
-    OutboundClient(OutboundPolicy())
+
+    class Pool(httpcore2.AsyncConnectionPool):
+        def __init__(self, **all_of_it: Any) -> None:
+            used.update(all_of_it)
+            super().__init__(**all_of_it)
+
+    monkeypatch.setattr(httpcore2, "AsyncConnectionPool", Pool)
+    refusal(lambda: post("https://127.0.0.1/", OutboundPolicy()))
     assert used["ssl_context"].verify_mode == ssl.CERT_REQUIRED
     assert used["ssl_context"].check_hostname
 
@@ -415,8 +420,38 @@ def test_it_opens_only_so_many_connections_at_once(monkeypatch: pytest.MonkeyPat
     async def act() -> list[int]:
         server = await asyncio.start_server(answer, "127.0.0.1")
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        async with server, OutboundClient(OPEN) as outer:
+        outer = OutboundClient(OPEN)
+        async with server:
             return await asyncio.gather(*(outer.post(url, b"", {}) for _ in range(8)))
 
     assert asyncio.run(act()) == [204] * 8
     assert max(counts) == 2
+
+
+def test_names_of_one_owner_that_resolve_slowly_hold_up_no_other_owner(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does the time count for which an owner's own names wait for a thread."""
+    hangs, look_up = Event(), socket.getaddrinfo
+
+    def getaddrinfo(host: str, *rest: Any, **more: Any) -> list[Any]:
+        if host == "slow.example":
+            hangs.wait(20)
+        return look_up("127.0.0.1", *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    slow, quick = (server.url("/status/204", f"{name}.example") for name in ("slow", "quick"))
+
+    async def act() -> None:
+        outer = OutboundClient(OPEN)
+        many = [
+            asyncio.create_task(outer.post(slow, b"", {}, "many", 0.3))
+            for _ in range(outbound.NUM_DNS_THREADS + 1)
+        ]
+        _, waiting = await asyncio.wait(many, timeout=1)
+        assert len(waiting) == len(many) - outbound.MAX_LOOKUPS_PER_OWNER
+        assert await outer.post(quick, b"", {}, "one") == 204
+        hangs.set()
+        await asyncio.gather(*many, return_exceptions=True)
+
+    asyncio.run(act())

@@ -111,8 +111,8 @@ Bitrate = Annotated[
     typer.Option(
         min=8,
         max=500,
-        help="Bit rate of mp3, and approximately of ogg, in kbit/s. Default: mp3 192 in mono and 320 "
-        "in stereo; ogg about 100 in mono and 190 in stereo.",
+        help="Bit rate of mp3, and approximately of ogg, in kbit/s. Default: mp3 192 in mono and "
+        "320 in stereo; ogg about 100 in mono and 190 in stereo.",
     ),
 ]
 BitDepth = Annotated[
@@ -127,7 +127,8 @@ FadeOut = Annotated[float, typer.Option(help="Seconds of fade-out, from 0 to 600
 CfgBeta = Annotated[
     float | None,
     typer.Option(
-        help="For the model style: weight of the prompt against the audio, from 0 to 100. Default: 5."
+        help="For the model style: weight of the prompt against the audio, from 0 to 100. "
+        "Default: 5."
     ),
 ]
 Stride = Annotated[

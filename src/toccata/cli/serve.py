@@ -86,7 +86,7 @@ OutputUrls = Annotated[
     Text,
     typer.Option(
         metavar="auto|url|data",
-        help="Give outputs as URLs or as data URIs. auto gives data URIs to clients that need them.",
+        help="Give outputs as URLs or data URIs. auto: data URIs to clients that need them.",
         autocompletion=completion.of(("auto", "url", "data")),
     ),
 ]

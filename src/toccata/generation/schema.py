@@ -194,8 +194,8 @@ EXTENDED = HOSTED.changed(
         "choices": (*MELODY_MODELS, *STYLE_MODELS, *TEXT_MODELS, ENCODE_DECODE),
     },
     input_audio={
-        "description": "Audio whose melody (with the model style, whose style) the music follows; with "
-        "continuation, audio to continue."
+        "description": "Audio whose melody (with the model style, whose style) the music follows; "
+        "with continuation, audio to continue."
     },
     duration={"kind": "number", "default": 8.0, "maximum": 3600, "floor": 0.1},
     continuation_start={"kind": "number", "default": 0.0},

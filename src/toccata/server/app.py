@@ -198,8 +198,6 @@ async def running(
         await predictions.stop(settings.drain_s)
         await announcer.drain()
         await uploads.end()
-        await outside.close()
-        await trusted.close()
         await asyncio.to_thread(_release, blocking)
         store.close()
         storage.close()

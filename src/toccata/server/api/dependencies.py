@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from fastapi import Request
 from starlette.requests import HTTPConnection
 from starlette.responses import Response, StreamingResponse
 
-from toccata.server.api.auth import MISSING, Tokens, token_of
+from toccata.server.api.auth import MISSING, OWNER, Tokens, owner_named, token_of
+from toccata.server.api.body_limits import client_of
 from toccata.server.api.byte_ranges import Validators, disposition, span_of
 from toccata.server.api.path_prefix import PREFIX
 from toccata.server.config import ServerSettings
@@ -67,11 +67,15 @@ def refuse(status: int, detail: str, title: str | None = None) -> ProblemError:
 
 
 async def authorize(request: Request) -> None:
-    """Raises ProblemError for a request without a good token."""
-    refusal = app_state(request).tokens.refusal(request.headers.get("authorization"))
+    """Note the owner of a request. Raises ProblemError for one without a good token."""
+    authorization = request.headers.get("authorization")
+    refusal = app_state(request).tokens.refusal(authorization)
     if refusal is not None:
         title = "Unauthenticated" if refusal == MISSING else None
         raise refuse(401, refusal, title)
+    token = token_of(authorization)
+    if app_state(request).settings.tokens and token is not None:
+        request.scope[OWNER] = owner_named(token)
 
 
 def address(request: Request) -> Address:
@@ -87,16 +91,10 @@ def address_at(request: HTTPConnection, settings: ServerSettings) -> Address:
     return Address(f"{url.scheme}://{url.netloc}{request.scope.get(PREFIX, '')}")
 
 
-def owner_of(request: Request) -> str:
+def owner_of(request: HTTPConnection) -> str:
     """Who makes a request, for fairness: a hash of the token, or of the address without tokens."""
-    return owner_at(request, app_state(request).settings)
-
-
-def owner_at(request: HTTPConnection, settings: ServerSettings) -> str:
-    """`owner_of` a request, wherever in the app it is."""
-    host = request.client.host if request.client is not None else ""
-    token = token_of(request.headers.get("authorization")) if settings.tokens else None
-    return hashlib.sha256((token or host).encode()).hexdigest()
+    known: str | None = request.scope.get(OWNER)
+    return known or owner_named(client_of(request.scope))
 
 
 async def shown(request: Request, prediction: Prediction) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from toccata.server.predictions.events import EventLog
 from toccata.server.predictions.finishing import Deliver, Finishing
 from toccata.server.predictions.journal import ENDS, MAX_ATTEMPTS, Journal, OnChange
 from toccata.server.predictions.kept_files import KeptFiles
-from toccata.server.predictions.preparation import Preparation, place_of
+from toccata.server.predictions.preparation import Fetch, Preparation, place_of
 from toccata.server.predictions.queue import PredictionQueue
 from toccata.server.predictions.retries import with_retries
 from toccata.server.storage.async_repository import AsyncRepository
@@ -89,7 +89,7 @@ class Predictions:
         store: AsyncRepository,
         storage: AsyncBlobStorage,
         *,
-        fetch: prediction_inputs.Fetch,
+        fetch: Fetch,
         on_change: OnChange,
         deliver: Deliver,
         uploads: KeptFiles,

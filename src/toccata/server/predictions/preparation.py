@@ -6,6 +6,7 @@ This happens before a slot is taken, so that an address that answers slowly hold
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from toccata.server.storage.async_repository import AsyncRepository
 from toccata.server.storage.blobs import AsyncBlobStorage
 from toccata.server.storage.repository import Prediction
 from toccata.server.worker.protocol import Job
+
+# An address that a client gives, the file that it goes to, and the owner of the prediction.
+Fetch = Callable[[str, Path, str], Awaitable[Path]]
 
 # What lasts longer is long: it must leave slots to shorter pieces.
 LONG_S = 60.0
@@ -30,7 +34,7 @@ class Preparation:
         settings: ServerSettings,
         store: AsyncRepository,
         storage: AsyncBlobStorage,
-        fetch: prediction_inputs.Fetch,
+        fetch: Fetch,
     ) -> None:
         self._settings, self._store, self._storage = settings, store, storage
         self._fetch = fetch
@@ -48,8 +52,13 @@ class Preparation:
             OSError: The folder cannot be used.
         """
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        owner = prediction.owner or ""
         inputs = await prediction_inputs.resolve(
-            prediction, folder, self._storage, self._store, self._fetch
+            prediction,
+            folder,
+            self._storage,
+            self._store,
+            lambda url, to: self._fetch(url, to, owner),
         )
         model = await asyncio.to_thread(prediction_inputs.model_of, inputs, self._settings)
         audio = None if inputs.input_audio is None else str(inputs.input_audio)

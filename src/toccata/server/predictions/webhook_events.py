@@ -53,7 +53,7 @@ class WebhookPublisher:
         if prediction.webhook is None:
             return
         events = frozenset(prediction.webhook_events)
-        hook = Hook(prediction.webhook, events, prediction.trace or {})
+        hook = Hook(prediction.webhook, events, prediction.trace or {}, prediction.owner or "")
         if prediction.api == COG:  # where a single output is no event
             body = cog_json(prediction, data)
             self._cog.notify(prediction.id, hook, event, body)
@@ -71,7 +71,7 @@ class WebhookPublisher:
 def _as_cog(post: Post) -> Post:
     """`post` with the User-Agent of a Cog container."""
 
-    async def posted(url: str, body: bytes, headers: Mapping[str, str]) -> int:
-        return await post(url, body, {**headers, "User-Agent": COG_AGENT})
+    async def posted(url: str, body: bytes, headers: Mapping[str, str], owner: str) -> int:
+        return await post(url, body, {**headers, "User-Agent": COG_AGENT}, owner)
 
     return posted

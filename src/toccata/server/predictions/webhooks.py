@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import logging
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,13 +25,14 @@ from toccata.errors import InputError, ToccataError
 from toccata.server.concurrency import ConcurrencyLimit
 from toccata.server.strict_json import encodable
 
-# url, body, headers -> status; raises ToccataError or OSError if there was no answer
-Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
+# url, body, headers, owner -> status; raises ToccataError or OSError if there was no answer in time
+Post = Callable[[str, bytes, Mapping[str, str], str], Awaitable[int]]
 
 THROTTLED = frozenset({"output", "logs"})
-ANSWER_WITHIN_S = 15.0
-# Messages that are being sent: receivers that hang must not take every connection there is.
+# Messages that are being sent: receivers that hang must not take every connection there is, nor all
+# of an owner's.
 MAX_ATTEMPTS = 128
+MAX_ATTEMPTS_PER_OWNER = 32
 MAX_ATTEMPTS_PER_HOST = 8
 UNREADABLE = "an unreadable URL"
 _PREFIX = "whsec_"
@@ -59,12 +61,13 @@ def signature_headers(
 class Hook:
     """Who is told of a prediction, and which of start, output, logs and completed.
 
-    headers: what every message carries besides its own.
+    headers: what every message carries besides its own. owner: of the prediction.
     """
 
     url: str
     events: frozenset[str]
     headers: Mapping[str, str] = field(default_factory=dict)
+    owner: str = ""
 
 
 class Webhooks:
@@ -94,7 +97,8 @@ class Webhooks:
             self._fixed["authorization"] = f"Bearer {bearer}"
         self._interval_s = interval_s
         self._retry_delays_s = tuple(retry_delays_s)
-        self._attempts = ConcurrencyLimit(MAX_ATTEMPTS, MAX_ATTEMPTS_PER_HOST)
+        self._attempts = ConcurrencyLimit(MAX_ATTEMPTS, MAX_ATTEMPTS_PER_OWNER)
+        self._to_hosts = ConcurrencyLimit(math.inf, MAX_ATTEMPTS_PER_HOST)
         self._lines: dict[str, _Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -108,7 +112,7 @@ class Webhooks:
         if event in hook.events:
             data = _encoded(body)
             message_id = _message_id(prediction_id, event, data)
-            line.put(_Message(hook.url, event, data, message_id, hook.headers))
+            line.put(_Message(hook, event, data, message_id))
         line.ended = event == "completed"
         if line.worker is None and (line.waiting or line.ended):
             line.worker = asyncio.create_task(self._work(prediction_id, line))
@@ -155,14 +159,15 @@ class Webhooks:
 
     async def _attempt(self, message: _Message) -> bool:
         """Whether there was an answer below 400; a redirect is one, but not followed."""
-        headers = {**message.headers, **self._fixed}
-        async with self._attempts.of(_host(message)):
+        hook = message.hook
+        headers = {**hook.headers, **self._fixed}
+        to_host = self._to_hosts.of(f"{hook.owner} {_host(message)}")
+        async with to_host, self._attempts.of(hook.owner):
             if self._secret is not None:
                 now_s = int(self._now())
                 headers |= signature_headers(self._secret, message.id, now_s, message.body)
             try:
-                async with asyncio.timeout(ANSWER_WITHIN_S):
-                    status = await self._post(message.url, message.body, headers)
+                status = await self._post(hook.url, message.body, headers, hook.owner)
             except (ToccataError, OSError) as error:
                 _warn(message, type(error).__name__)
                 return False
@@ -173,11 +178,10 @@ class Webhooks:
 
 @dataclass(frozen=True)
 class _Message:
-    url: str
+    hook: Hook
     event: str
     body: bytes
     id: str
-    headers: Mapping[str, str]
 
 
 @dataclass
@@ -237,7 +241,7 @@ def _warn(message: _Message, failure: str) -> None:
 
 def _host(message: _Message) -> str:
     with suppress(ValueError):
-        return urlsplit(message.url).hostname or UNREADABLE
+        return urlsplit(message.hook.url).hostname or UNREADABLE
     return UNREADABLE
 
 
