@@ -312,6 +312,13 @@ def test_encode_decode_keeps_any_length(toccata: Toccata, frames: int) -> None:
     assert toccata.encode_decode(given_clip).samples.shape == (1, samples)
 
 
+def test_encode_decode_can_be_canceled_between_blocks(toccata: Toccata) -> None:
+    looks = iter([False, False, True])
+    given_clip = Waveform(np.zeros((1, 2000 * HOP), np.float32), SAMPLE_RATE_HZ)
+    with pytest.raises(CancelledError):
+        toccata.encode_decode(given_clip, cancel=lambda: next(looks))
+
+
 def test_encode_decode_of_nothing_says_so(toccata: Toccata) -> None:
     with pytest.raises(InputError, match="empty"):
         toccata.encode_decode(Waveform(np.zeros((1, 0), np.float32), SAMPLE_RATE_HZ))

@@ -20,7 +20,7 @@ from toccata.server.app import check_start
 from toccata.server.config import ServerSettings, read_server
 from toccata.server.outbound import _headers
 from toccata.server.predictions.webhook_events import _as_cog
-from toccata.server.predictions.webhooks import _encoded
+from toccata.server.predictions.webhooks import _json
 from toccata.server.storage.repository import Repository
 from toccata.server.views import without_paths
 from toccata.settings import Settings
@@ -134,7 +134,7 @@ def test_webhooks_of_the_cog_api_come_from_a_cog_container() -> None:
 
 
 def test_a_webhook_of_an_odd_row_is_sent() -> None:
-    assert _encoded({"n": float("nan"), "a": "b\ud800", "c": [1]}) == (
+    assert _json({"n": float("nan"), "a": "b\ud800", "c": [1]}) == (
         b'{"n":null,"a":"b\xef\xbf\xbd","c":[1]}'
     )
 

@@ -14,6 +14,8 @@ import pytest
 
 from tests.server.cog_client import ready
 from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served, serving
+from toccata.server.api.cog.cog_requests import read_ask
+from toccata.server.api.cog.cog_routes import VERSION
 from toccata.server.api.replicate import model_routes
 from toccata.server.config import ServerSettings
 from toccata.server.storage.repository import Repository, RepositoryError, StoredFile
@@ -362,3 +364,12 @@ def test_shutdown_is_off(served: Served) -> None:
     assert answer.status_code == 403
     assert "--shutdown-route" in answer.json()["detail"]
     assert served.client.get("/healthz").status_code == 200
+
+
+def test_a_filter_keeps_each_word_once(served: Served) -> None:
+    body = {"version": SEED_VERSION, "input": {"prompt": "slow 60"}, "webhook": "https://e.com/",
+            "webhook_events_filter": ["logs", "output"] * 10_000}  # fmt: skip
+    answer = served.client.post("/v1/predictions", json=body)
+    assert answer.json()["webhook_events_filter"] == ["logs", "output"]
+    served.client.post(f"/v1/predictions/{answer.json()['id']}/cancel")
+    assert read_ask(VERSION, body).webhook_events == ("logs", "output")

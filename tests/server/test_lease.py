@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -83,6 +84,17 @@ def test_a_server_of_the_same_folder_need_not_wait(
     assert other.claim("a").crashed
     with pytest.raises(SupersededError):
         one.add(prediction("x"))
+
+
+def test_nobody_takes_over_in_the_middle_of_a_write(both: tuple[Repository, Repository]) -> None:
+    one, other = both
+    one.claim("a")
+    with ThreadPoolExecutor(1) as threads:
+        with one._writing():
+            taken = threads.submit(other.claim, "a")
+            with pytest.raises(TimeoutError):
+                taken.result(0.5)
+        assert taken.result(10).crashed
 
 
 def test_a_look_before_the_start_takes_nothing(both: tuple[Repository, Repository]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.server.puppet import Play, Stage
+from toccata.server.storage.lease import SupersededError
 from toccata.server.storage.repository import Repository, RepositoryError
 
 
@@ -77,6 +79,25 @@ def test_it_was_canceled_and_the_database_could_not_say_so(play: Play, begun: bo
             stage.storage.size(f"outputs/{stage.now(one).key}/out.wav")
 
     play(act)
+
+
+def test_an_end_that_another_server_noted_is_not_told(play: Play, tmp_path: Path) -> None:
+    async def act(stage: Stage) -> None:
+        stage.store.claim("folder")
+        one, two = await stage.create(), await stage.create()
+        await stage.begin(one, two)
+        with closing(Repository(f"sqlite:///{tmp_path / 'server.db'}")) as other:
+            other.claim("folder")
+            for name in (one, two):
+                other.change(name, status="succeeded", completed_at=1.0)
+        told = list(stage.heard)
+        stage.finish(one)
+        await stage.settle()
+        with pytest.raises(SupersededError):
+            await stage.predictions.cancel(two)
+        assert stage.heard == told
+
+    play(act, slots=2)
 
 
 def test_an_id_that_was_refused_is_free_again(play: Play) -> None:

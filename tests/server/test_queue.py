@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from typing import Any
+
+import pytest
+from hypothesis import given as drawn
 from hypothesis import strategies as st
 
+from tests.server.test_repository import prediction
+from toccata.server.predictions.preparation import place_of
 from toccata.server.predictions.queue import (
     MAX_FETCHES,
     MAX_FETCHES_PER_OWNER,
@@ -137,7 +142,7 @@ def test_a_message_of_one_that_is_gone_changes_nothing() -> None:
     assert (line.waiting, line.active, lost(line)) == (0, 0, LostPredictions(()))
 
 
-@given(st.integers(1, 4), st.lists(st.sampled_from("rcgbld"), max_size=60))
+@drawn(st.integers(1, 4), st.lists(st.sampled_from("rcgbld"), max_size=60))
 def test_nobody_is_lost_and_no_slot_is_given_twice(slots: int, moves: list[str]) -> None:
     line = joined(PredictionQueue(slots), "01234567")
     left: set[str] = set()
@@ -237,3 +242,21 @@ def test_one_owner_does_not_keep_others_from_fetching() -> None:
     assert "text only" in fetching
     line.join("b", QueueEntry(owner="b", fetches=True))
     assert line.prepare_next() == "b"
+
+
+@pytest.mark.parametrize(
+    ("given", "is_long"),
+    [
+        ({"duration": 60}, False),
+        ({"duration": 61}, True),
+        ({"model_version": "encode-decode", "duration": 8}, True),  # its audio may be an hour
+        ({"model_version": "encode-decode", "continuation_end": 40}, False),
+        ({"model_version": "encode-decode", "continuation_end": -1}, True),
+        (
+            {"model_version": "encode-decode", "continuation_start": 60, "continuation_end": 90},
+            False,
+        ),
+    ],
+)
+def test_what_is_long(given: dict[str, Any], is_long: bool) -> None:
+    assert place_of(prediction(input=given), 3).is_long == is_long

@@ -13,6 +13,7 @@ import pytest
 from tests.server.conftest import TIMEOUT_S, Serve
 from tests.server.puppet import AUDIO, Play, Stage
 from toccata.errors import AudioError
+from toccata.server.predictions import lifecycle as predictions
 from toccata.server.storage.blobs import BlobStorage, StorageError
 from toccata.server.storage.repository import StoredFile
 from toccata.server.worker.protocol import Job
@@ -214,6 +215,45 @@ def test_half_an_output_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.M
         storage.put("outputs/x/out.wav", made)
     with pytest.raises(FileNotFoundError):
         storage.size("outputs/x/out.wav")
+
+
+def test_who_finds_no_memory_lets_others_pass(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictions, "POSTPONED_S", 0.05)
+
+    async def act(stage: Stage) -> None:
+        one = await stage.create(input={"input_audio": AUDIO})
+        await stage.begin(one)
+        other = await stage.create()
+        await stage.settle()
+        stage.puppet.say("postponed", one, memory_bytes=123)
+        await stage.settle()
+        assert stage.puppet.told == [f"run {one}", f"run {other}"]
+        await asyncio.sleep(0.1)
+        assert len(stage.puppet.told) == 2  # the only slot is taken
+        stage.finish(other)
+        await stage.settle()
+        assert stage.puppet.told[2:] == [f"run {one}"]
+        assert stage.puppet.jobs[-1].memory_bytes == 123
+        assert stage.fetched == [AUDIO]
+
+    play(act)
+
+
+def test_who_waits_for_memory_can_be_canceled(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        one, two = [await stage.create(input={"input_audio": AUDIO}) for _ in range(2)]
+        await stage.begin(one)
+        stage.puppet.say("postponed", one, memory_bytes=123)
+        await stage.settle()
+        await stage.predictions.cancel(one)
+        await stage.begin(two)
+        await stage.predictions.cancel(two)
+        stage.puppet.say("postponed", two, memory_bytes=123)  # before it heard of the cancel
+        await stage.settle()
+        assert stage.folders() == []
+        assert stage.predictions.counts() == {"waiting": 0, "active": 0}
+
+    play(act)
 
 
 def test_nothing_comes_after_an_end(play: Play) -> None:

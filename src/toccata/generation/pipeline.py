@@ -19,6 +19,7 @@ from toccata.audio.audio_input import AudioInput
 from toccata.audio.loudness import level
 from toccata.audio.transforms import fade, resample, to_model_channels
 from toccata.audio.waveform import Waveform
+from toccata.codecs.base import Codec
 from toccata.engine.engine import Engine
 from toccata.errors import (
     CancelledError,
@@ -376,17 +377,23 @@ class Toccata:
             async for chunk in chunks:
                 yield chunk
 
-    def encode_decode(self, audio: AudioInput, *, normalization: str = "clip") -> Clip:
+    def encode_decode(
+        self, audio: AudioInput, *, normalization: str = "clip", cancel: Cancel | None = None
+    ) -> Clip:
         """What the codec makes of `audio`, of any length, at the model's rate and channels.
 
         Args:
             audio: As melody and continue_from may be: see `GenerationRequest`.
             normalization: loudness, peak, rms or clip.
+            cancel: Ends the work, within a few seconds of audio, once it returns True.
 
         Raises:
             InputError: `audio` is nothing that can be read, or without samples.
             AudioError: It cannot be read as audio.
+            CancelledError: `cancel` returned True.
         """
+        check_callbacks(cancel=cancel)
+        tick = _ticker((), None, cancel)
         codec = self.model.codec
         given = to_model_channels(
             resample(read_audio(audio, "audio"), codec.sample_rate_hz), codec.channels
@@ -394,8 +401,8 @@ class Toccata:
         length = given.samples.shape[1]
         if length == 0:
             raise InputError("audio", None, "give audio that is not empty", "holds no samples")
-        codes = codec.encode(torch.from_numpy(given.samples)[None].to(self.model.device))
-        decoded = codec.decode(codes)[0, :, :length].cpu().numpy()
+        codes = codec.encode(torch.from_numpy(given.samples)[None].to(self.model.device), tick)
+        decoded = _decoded(codec, codes[0], tick)[:, :length].cpu().numpy()
         parameters = {"normalization": normalization}
         clip = Clip(decoded, codec.sample_rate_hz, model=self.model.name, parameters=parameters)
         return level(clip, normalization)
@@ -451,6 +458,15 @@ class Toccata:
                     yield Waveform(samples, self.model.codec.sample_rate_hz)
         finally:
             one.end()
+
+
+def _decoded(codec: Codec, codes: torch.Tensor, tick: Callable[[], None]) -> torch.Tensor:
+    """Codes [K, T] as audio [C, N], with a `tick` before every block."""
+    stream, pieces = codec.stream(), []
+    for start in range(0, codes.shape[1], DECODE_FRAMES):
+        tick()
+        pieces.append(stream.push(codes[:, start : start + DECODE_FRAMES]))
+    return torch.cat([*pieces, stream.finish()], -1)
 
 
 def _ticker(

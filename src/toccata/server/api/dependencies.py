@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from fastapi import Request
@@ -16,6 +16,7 @@ from toccata.server.api.auth import MISSING, OWNER, Tokens, owner_named, token_o
 from toccata.server.api.body_limits import client_of
 from toccata.server.api.byte_ranges import Validators, disposition, span_of
 from toccata.server.api.path_prefix import PREFIX
+from toccata.server.concurrency import ConcurrencyLimit
 from toccata.server.config import ServerSettings
 from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.predictions.lifecycle import Predictions
@@ -25,10 +26,17 @@ from toccata.server.storage.blobs import AsyncBlobStorage, StorageError
 from toccata.server.storage.readiness import Health
 from toccata.server.storage.repository import Prediction
 from toccata.server.strict_json import JsonError, JSONResponse, read_json
-from toccata.server.views import Address, Output, content_type, prediction_json, problem
+from toccata.server.views import Address, Output, content_type, problem
 
 # For what is read before an answer begins: who waits longer has given up, or will.
 READ_S = 10.0
+LONG_BODY_BYTES = 2**18
+# Answers with outputs as data URIs that are on their way; each is MAX_DATA_BYTES long or so.
+MAX_LARGE_ANSWERS = 32
+MAX_LARGE_ANSWERS_PER_OWNER = 8
+# Pages of lists that are on their way.
+MAX_PAGES = 32
+MAX_PAGES_PER_OWNER = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +51,14 @@ class AppState:
     tokens: Tokens
     webhook_secret: str
     uploads: KeptFiles
+    large_answers: ConcurrencyLimit = field(
+        default_factory=lambda: ConcurrencyLimit(MAX_LARGE_ANSWERS, MAX_LARGE_ANSWERS_PER_OWNER)
+    )
+    # One at a time: each step of encoding megabytes keeps all other threads waiting.
+    encoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    pages: ConcurrencyLimit = field(
+        default_factory=lambda: ConcurrencyLimit(MAX_PAGES, MAX_PAGES_PER_OWNER)
+    )
 
 
 def app_state(request: Request) -> AppState:
@@ -97,11 +113,6 @@ def owner_of(request: HTTPConnection) -> str:
     return known or owner_named(client_of(request.scope))
 
 
-async def shown(request: Request, prediction: Prediction) -> dict[str, Any]:
-    """A prediction in full, its output as the client takes it."""
-    return prediction_json(prediction, address(request), await data_of(request, prediction))
-
-
 async def data_of(request: Request, prediction: Prediction) -> Output | None:
     """Its output as data URIs, if the client takes it so.
 
@@ -122,10 +133,17 @@ async def _in_time() -> AsyncIterator[None]:
         raise StorageError from error
 
 
+async def parsed(body: bytes) -> Any:
+    """The value of JSON, which is read beside the event loop if it is long. Raises JsonError."""
+    if len(body) > LONG_BODY_BYTES:
+        return await asyncio.to_thread(read_json, body)
+    return read_json(body)
+
+
 async def json_body(request: Request) -> dict[str, Any]:
     """The object in the body. Raises ProblemError for anything else."""
     try:
-        body = read_json(await request.body())
+        body = await parsed(await request.body())
     except JsonError as error:
         raise refuse(400, f"The request body is not JSON: {error}") from error
     if not isinstance(body, dict):

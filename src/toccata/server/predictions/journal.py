@@ -243,7 +243,7 @@ class Journal:
         """Bring what was made to where it stays. Raises ToccataError, OSError."""
         now = await with_retries(lambda: self._store.get(message.id))
         if now is None or now.ended:
-            self._tell_late(now)
+            await self._tell_late(now)
             return
         files = [self.folder(message.id) / name for name in message["files"]]
         kept = await self._finishing.keep(now, live.job, files, message["metrics"])
@@ -289,17 +289,26 @@ class Journal:
         prediction_id = live.prediction.id
         changed = await self._store.change(prediction_id, **values)
         if changed is None:
-            self._tell_late(await self._store.get(prediction_id), data)
+            await self._tell_late(await self._store.get(prediction_id), data)
         else:
             live.prediction = changed
         return changed
 
     async def confirm(self, prediction_id: str) -> None:
         """Tell of an end that the database may have noted without being able to say so."""
-        self._tell_late(await with_retries(lambda: self._store.get(prediction_id)))
 
-    def _tell_late(self, found: Prediction | None, data: Output | None = None) -> None:
-        if found is not None and found.ended:
+        async def look() -> None:
+            await self._tell_late(await self._store.get(prediction_id))
+
+        await with_retries(look)
+
+    async def _tell_late(self, found: Prediction | None, data: Output | None = None) -> None:
+        """Tell of an end that is in the database, unless another server has noted and told it.
+
+        Raises RepositoryError, SupersededError.
+        """
+        if found is not None and found.ended and found.id in self.live:
+            await self._store.renew()
             self._tell(found, data)
 
     def _tell(self, ended: Prediction, data: Output | None) -> None:

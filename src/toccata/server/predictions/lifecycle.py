@@ -55,6 +55,8 @@ log = logging.getLogger(__name__)
 # Of the queue, kept for others than the one who fills it.
 OTHERS_SHARE = 10
 BLOCKED_S = 5.0
+# Before one is tried again whose audio found no room in the worker's memory.
+POSTPONED_S = 1.0
 REPEAT_S = 120.0
 # How much may be made while the storage does not take it.
 MAX_STORING = 64
@@ -374,6 +376,8 @@ class Predictions:
             self.setup = replace(self.setup, failed_at=time.time())
         elif message.kind == "blocked":
             self._block(message)
+        elif message.kind == "postponed":
+            self._postpone(message)
         elif message.kind == "started":
             self._line.begin(message.id)
         elif message.kind in ENDS:
@@ -415,6 +419,20 @@ class Predictions:
         self._line.give_back(message.id)
         self._blocked_s = time.monotonic() + BLOCKED_S
         asyncio.get_running_loop().call_later(BLOCKED_S, self._dispatch)
+
+    def _postpone(self, message: Message) -> None:
+        """Others have the memory that its audio takes: it waits without a slot."""
+        live = self._journal.live.get(message.id)
+        if live is None or live.job is None:
+            self._let_go(message.id)
+            return
+        live.job = replace(live.job, memory_bytes=message["memory_bytes"])
+        self._line.give_back(message.id, is_ready=False)
+        asyncio.get_running_loop().call_later(POSTPONED_S, self._resume, message.id)
+
+    def _resume(self, prediction_id: str) -> None:
+        self._line.make_ready(prediction_id)
+        self._dispatch()
 
     def _on_end(self, prediction_id: str) -> None:
         """Whoever works on it may stop."""

@@ -6,11 +6,13 @@ This happens before a slot is taken, so that an address that answers slowly hold
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from toccata.generation.schema import ENCODE_DECODE
 from toccata.server.config import ServerSettings
 from toccata.server.predictions import prediction_inputs
 from toccata.server.predictions.queue import QueueEntry
@@ -63,12 +65,20 @@ class Preparation:
         model = await asyncio.to_thread(prediction_inputs.model_of, inputs, self._settings)
         audio = None if inputs.input_audio is None else str(inputs.input_audio)
         values = {**asdict(inputs), "input_audio": audio}
-        return Job(prediction.id, model, values, str(folder), count=prediction.count, width=width)
+        return Job(
+            prediction.id,
+            model,
+            values,
+            str(folder),
+            count=prediction.count,
+            width=width,
+            owner=prediction.owner or "",
+        )
 
 
 def place_of(prediction: Prediction, long_slots: int) -> QueueEntry:
     """How the line treats a prediction."""
-    is_long = _seconds(prediction.input.get("duration")) > LONG_S
+    is_long = _length_s(prediction.input) > LONG_S
     width = min(prediction.count, long_slots) if is_long else prediction.count
     return QueueEntry(
         owner=prediction.owner or "",
@@ -79,5 +89,13 @@ def place_of(prediction: Prediction, long_slots: int) -> QueueEntry:
     )
 
 
-def _seconds(duration: Any) -> float:
-    return float(duration) if isinstance(duration, int | float) else 0.0
+def _length_s(given: Mapping[str, Any]) -> float:
+    """How long a piece is; one of the codec alone, whose audio may have any length, is long."""
+    if given.get("model_version") != ENCODE_DECODE:
+        return _seconds(given.get("duration"))
+    end_s = _seconds(given.get("continuation_end"))
+    return end_s - _seconds(given.get("continuation_start")) if end_s > 0 else math.inf
+
+
+def _seconds(number: Any) -> float:
+    return float(number) if isinstance(number, int | float) else 0.0

@@ -146,11 +146,11 @@ class PredictionQueue:
         for some in (self._ready, self._preparing, self._quarantined):
             some.discard(prediction_id)
 
-    def give_back(self, prediction_id: str) -> None:
-        """It has no slot any more, and is first in line."""
+    def give_back(self, prediction_id: str, *, is_ready: bool = True) -> None:
+        """It has no slot any more, and is first in line; passed until `make_ready` otherwise."""
         del self._held[prediction_id]
         self._waiting = {prediction_id: None, **self._waiting}
-        self._ready.add(prediction_id)
+        (self._ready if is_ready else self._preparing).add(prediction_id)
 
     def lose(self, suspect: bool = True) -> LostPredictions:
         """The worker died: all that it had are first in line, in the order in which it got them.

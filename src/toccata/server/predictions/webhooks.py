@@ -34,6 +34,8 @@ THROTTLED = frozenset({"output", "logs"})
 MAX_ATTEMPTS = 128
 MAX_ATTEMPTS_PER_OWNER = 32
 MAX_ATTEMPTS_PER_HOST = 8
+# A message with a longer output, which is a data URI, is encoded beside the event loop.
+LARGE_CHARACTERS = 2**16
 UNREADABLE = "an unreadable URL"
 _PREFIX = "whsec_"
 log = logging.getLogger(__name__)
@@ -105,14 +107,14 @@ class Webhooks:
     def notify(
         self, prediction_id: str, hook: Hook, event: str, body: Mapping[str, object]
     ) -> None:
-        """Queue a message; `body` may change later. Only a new `start` can follow `completed`."""
+        """Queue a message; `body` may get other values later. Only a new `start` can follow
+        `completed`.
+        """
         line = self._lines.setdefault(prediction_id, _Line())
         if line.ended and event != "start":
             return
         if event in hook.events:
-            data = _encoded(body)
-            message_id = _message_id(prediction_id, event, data)
-            line.put(_Message(hook, event, data, message_id))
+            line.put(_Message(hook, event, dict(body), prediction_id))
         line.ended = event == "completed"
         if line.worker is None and (line.waiting or line.ended):
             line.worker = asyncio.create_task(self._work(prediction_id, line))
@@ -144,20 +146,21 @@ class Webhooks:
     async def _send(self, prediction_id: str, message: _Message) -> None:
         """Whatever goes wrong with one message, the next one is sent."""
         try:
-            await self._deliver(message)
+            encode = partial(_encoded, message)
+            await self._deliver(await asyncio.to_thread(encode) if message.is_large else encode())
             if message.event == "completed" and self._on_told is not None:
                 await self._on_told(prediction_id)
         except Exception:
             log.exception("webhook %s of %s was not sent", message.event, prediction_id)
 
-    async def _deliver(self, message: _Message) -> None:
+    async def _deliver(self, message: _Encoded) -> None:
         retries = self._retry_delays_s if message.event == "completed" else ()
         for delay_s in (0, *retries):
             await asyncio.sleep(delay_s)
             if await self._attempt(message):
                 return
 
-    async def _attempt(self, message: _Message) -> bool:
+    async def _attempt(self, message: _Encoded) -> bool:
         """Whether there was an answer below 400; a redirect is one, but not followed."""
         hook = message.hook
         headers = {**hook.headers, **self._fixed}
@@ -178,6 +181,22 @@ class Webhooks:
 
 @dataclass(frozen=True)
 class _Message:
+    hook: Hook
+    event: str
+    body: Mapping[str, object]
+    prediction_id: str
+
+    @property
+    def is_large(self) -> bool:
+        output = self.body.get("output")
+        texts = output if isinstance(output, list) else [output]
+        return sum(len(text) for text in texts if isinstance(text, str)) > LARGE_CHARACTERS
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """A message as it is sent, in every attempt."""
+
     hook: Hook
     event: str
     body: bytes
@@ -217,7 +236,13 @@ class _Line:
         return self.free_at_s.get(event, 0.0) - time.monotonic()
 
 
-def _encoded(body: Mapping[str, object]) -> bytes:
+def _encoded(message: _Message) -> _Encoded:
+    body = _json(message.body)
+    message_id = _message_id(message.prediction_id, message.event, body)
+    return _Encoded(message.hook, message.event, body, message_id)
+
+
+def _json(body: Mapping[str, object]) -> bytes:
     """JSON, also of a row from a time when NaN and half surrogates came in."""
     to_json = partial(json.dumps, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
@@ -234,12 +259,12 @@ def _message_id(prediction_id: str, event: str, body: bytes) -> str:
     return f"msg_{hashlib.sha256(prediction_id.encode() + body).hexdigest()[:32]}"
 
 
-def _warn(message: _Message, failure: str) -> None:
+def _warn(message: _Encoded, failure: str) -> None:
     """The URL may hold secrets, and errors may quote it: its host is all that is logged."""
     log.warning("webhook %s to %s failed: %s", message.event, _host(message), failure)
 
 
-def _host(message: _Message) -> str:
+def _host(message: _Encoded) -> str:
     with suppress(ValueError):
         return urlsplit(message.hook.url).hostname or UNREADABLE
     return UNREADABLE

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from toccata.server.storage.blocking_calls import BlockingCalls
-from toccata.server.storage.database import POOL
+from toccata.server.storage.database import LISTS, POOL
 from toccata.server.storage.repository import Prediction, Repository, RepositoryError, StoredFile
 
 DATABASE_TIMEOUT_S = 5.0
@@ -21,9 +21,12 @@ class AsyncRepository:
     def __init__(self, store: Repository, timeout_s: float = DATABASE_TIMEOUT_S) -> None:
         self.blocking = store
         self._calls = BlockingCalls("database", POOL, timeout_s, _timeout)
+        # Apart from the others: however many lists are read, the lease is renewed.
+        self._lists = BlockingCalls("database-lists", LISTS, timeout_s, _timeout)
 
     def close(self) -> None:
         self._calls.close()
+        self._lists.close()
         self.blocking.close()
 
     async def renew(self) -> None:
@@ -63,7 +66,7 @@ class AsyncRepository:
         created_after: float | None = None,
         created_before: float | None = None,
     ) -> list[Prediction]:
-        return await self._calls.run(
+        return await self._lists.run(
             self.blocking.page, limit, before, created_after, created_before
         )
 
@@ -74,7 +77,7 @@ class AsyncRepository:
         return await self._calls.run(self.blocking.file, file_id)
 
     async def files(self, limit: int, before: tuple[float, str] | None = None) -> list[StoredFile]:
-        return await self._calls.run(self.blocking.files, limit, before)
+        return await self._lists.run(self.blocking.files, limit, before)
 
     async def remove_file(self, file_id: str) -> bool:
         return await self._calls.run(self.blocking.remove_file, file_id)

@@ -30,6 +30,7 @@ TIMEOUT_S = 5  # with a machine that does not answer
 KEEP_ALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 STATEMENT_S = 4  # for one statement, so that no call holds its thread for longer
 POOL = 16
+LISTS = 2  # further connections, for pages of lists alone
 LIKE = "it must be like postgresql://USER:PASSWORD@HOST/NAME, @ and / in a password as %40 and %2F"
 
 
@@ -68,8 +69,8 @@ def _parsed(address: str) -> URL:
 
 def _engine(url: URL) -> Engine:
     # What a prediction holds is not for the log: parameters stay out of errors.
-    options: dict[str, Any] = {"hide_parameters": True, "pool_size": POOL, "max_overflow": 0}
-    options["pool_timeout"] = STATEMENT_S
+    options: dict[str, Any] = {"hide_parameters": True, "pool_timeout": STATEMENT_S}
+    options |= {"pool_size": POOL + LISTS, "max_overflow": 0}
     if url.get_backend_name() == "postgresql":
         arguments = {
             "connect_timeout": TIMEOUT_S,

@@ -102,6 +102,11 @@ class Prediction:
         """The names of all files that it made."""
         return () if self.output is None else (self.output, *(self.more_outputs or ()))
 
+    @property
+    def has_data(self) -> bool:
+        """Whether it has an output that is to be given as data URIs."""
+        return self.output is not None and self.as_data and self.delivered is None
+
 
 @dataclass(frozen=True)
 class StoredFile:

@@ -12,14 +12,14 @@ import ipaddress
 import logging
 import re
 import signal
-from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from toccata.errors import InputError
 from toccata.server.api.cog.cog_requests import CogRefusal, PredictionRequest, json_object, read_ask
-from toccata.server.api.dependencies import address, app_state, authorize, data_of, owner_of
+from toccata.server.api.dependencies import address, app_state, authorize, owner_of
+from toccata.server.api.large_answers import answered
 from toccata.server.api.path_prefix import PREFIX
 from toccata.server.api.replicate.validation import CogInvalid, Problem
 from toccata.server.predictions.lifecycle import QueueFullError
@@ -87,7 +87,7 @@ async def shutdown(request: Request) -> JSONResponse:
 
 
 @api.post("/predictions")
-async def create(request: Request) -> JSONResponse:
+async def create(request: Request) -> Response:
     ask = read_ask(VERSION, await json_object(request), allow_private=_allows_private(request))
     if ask.id is not None and await app_state(request).predictions.known(ask.id) is not None:
         raise _id_taken()
@@ -98,7 +98,7 @@ async def create(request: Request) -> JSONResponse:
 
 
 @api.put("/predictions/{prediction_id}")
-async def create_once(request: Request, prediction_id: str) -> JSONResponse:
+async def create_once(request: Request, prediction_id: str) -> Response:
     """However often it is asked, it runs once: 202 and how it is, while it runs; 200 and how it
     ended, from then on, where a container would run it again.
     """
@@ -112,7 +112,7 @@ async def create_once(request: Request, prediction_id: str) -> JSONResponse:
             known = await app_state(request).predictions.known(prediction_id)
     if known is None:
         raise _id_taken()
-    return JSONResponse(await _shown(request, known), 200 if known.ended else 202)
+    return _answered(request, known, 200 if known.ended else 202)
 
 
 @api.post("/predictions/{prediction_id}/cancel")
@@ -124,16 +124,16 @@ async def cancel(request: Request, prediction_id: str) -> JSONResponse:
     return JSONResponse({})
 
 
-async def _shown(request: Request, prediction: Prediction) -> dict[str, Any]:
-    return cog_json(prediction, await data_of(request, prediction))
+def _answered(request: Request, prediction: Prediction, status: int) -> Response:
+    return answered(request, prediction, status, show=cog_json)
 
 
-async def _run(request: Request, ask: PredictionRequest) -> JSONResponse:
+async def _run(request: Request, ask: PredictionRequest) -> Response:
     made = await _accept(request, ask)
     if request.headers.get("prefer") == "respond-async":
-        return JSONResponse(await _shown(request, made), 202)
+        return _answered(request, made, 202)
     now = await _ended(request, made)
-    return JSONResponse(await _shown(request, now), 200 if now.ended else 202)
+    return _answered(request, now, 200 if now.ended else 202)
 
 
 async def _accept(request: Request, ask: PredictionRequest) -> Prediction:

@@ -8,6 +8,7 @@ import tempfile
 import time
 import unicodedata
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -16,7 +17,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.responses import Response
 
-from toccata.server.api.cursors import cursor_of, cursor_to
+from toccata.server.api.cursors import cursor_of
 from toccata.server.api.dependencies import (
     AppState,
     address,
@@ -26,12 +27,21 @@ from toccata.server.api.dependencies import (
     refuse,
     stored_response,
 )
+from toccata.server.api.large_answers import page_of
 from toccata.server.storage.repository import StoredFile, new_key
-from toccata.server.strict_json import MAX_DEPTH, JsonError, JSONResponse, read_json, text_problem
-from toccata.server.views import file_json, page_json
+from toccata.server.strict_json import (
+    MAX_DEPTH,
+    JsonError,
+    JSONResponse,
+    count_values,
+    read_json,
+    text_problem,
+)
+from toccata.server.views import file_json
 
 MAX_BYTES = 100 * 2**20
-MAX_METADATA = 100_000
+MAX_METADATA = 8192
+MAX_METADATA_VALUES = 256
 KEPT_S = 24 * 3600.0
 LISTED = 100
 BLOCK_BYTES = 2**20
@@ -55,13 +65,10 @@ async def upload(request: Request) -> JSONResponse:
 
 
 @api.get("/files")
-async def list_files(request: Request) -> JSONResponse:
+async def list_files(request: Request) -> Response:
     own, cursor = address(request), cursor_of(request.query_params.get("cursor"))
-    found = await app_state(request).store.files(LISTED + 1, cursor)
-    following = None
-    if len(found) > LISTED:
-        following = f"{own.base}/v1/files?cursor={cursor_to(found[LISTED - 1])}"
-    return JSONResponse(page_json([file_json(file, own) for file in found[:LISTED]], following))
+    read = partial(app_state(request).store.files, LISTED + 1, cursor)
+    return page_of(request, "/v1/files", read, lambda file: file_json(file, own), LISTED)
 
 
 @api.get("/files/{file_id}")
@@ -161,6 +168,8 @@ async def _metadata(form: FormData) -> Mapping[str, Any]:
         raise refuse(400, f"metadata: it is not JSON: {error}") from error
     if not isinstance(metadata, dict):
         raise refuse(400, "metadata: it must be a JSON object")
+    if count_values(metadata) > MAX_METADATA_VALUES:
+        raise refuse(400, f"metadata: it must have at most {MAX_METADATA_VALUES} values")
     return metadata
 
 

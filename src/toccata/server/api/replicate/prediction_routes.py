@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -16,19 +18,18 @@ from starlette.responses import Response, StreamingResponse
 from toccata.errors import InputError, ToccataError
 from toccata.server.api.auth import token_of
 from toccata.server.api.byte_ranges import first_bytes, probe_of, saved_name
-from toccata.server.api.cursors import cursor_of, cursor_to
+from toccata.server.api.cursors import cursor_of
 from toccata.server.api.dependencies import (
     ProblemError,
     address,
     app_state,
     authorize,
-    data_of,
     json_body,
     owner_of,
     refuse,
-    shown,
     stored_response,
 )
+from toccata.server.api.large_answers import answered, event_stream, page_of
 from toccata.server.api.replicate.prefer import parse_duration_s, read_timeout_s, wait_s
 from toccata.server.api.replicate.validation import (
     InvalidRequest,
@@ -38,12 +39,10 @@ from toccata.server.api.replicate.validation import (
     validate,
 )
 from toccata.server.outbound import check_webhook
-from toccata.server.predictions.end_events import told_again
 from toccata.server.predictions.lifecycle import QueueFullError
-from toccata.server.storage.repository import Prediction
-from toccata.server.strict_json import JSONResponse
+from toccata.server.storage.repository import STARTING, Prediction
 from toccata.server.versions import LATEST, Version, find_version
-from toccata.server.views import content_type, page_json, prediction_json
+from toccata.server.views import content_type, prediction_json
 from toccata.server.worker import live_audio
 
 PAGE = 100
@@ -79,28 +78,28 @@ async def create_of_model(request: Request, owner: str, name: str) -> Response:
 
 
 @api.get("/predictions")
-async def list_predictions(request: Request) -> JSONResponse:
+async def list_predictions(request: Request) -> Response:
     query, own = request.query_params, address(request)
-    found = await app_state(request).store.page(
+    read = partial(
+        app_state(request).store.page,
         PAGE + 1,
         cursor_of(query.get("cursor")),
         _moment("created_after", query.get("created_after")),
         _moment("created_before", query.get("created_before")),
     )
-    results = [prediction_json(one, own) for one in found[:PAGE]]
-    return JSONResponse(page_json(results, _next(request, found)))
+    return page_of(request, "/v1/predictions", read, lambda one: prediction_json(one, own), PAGE)
 
 
 @api.get("/predictions/{prediction_id}")
-async def get(request: Request, prediction_id: str) -> JSONResponse:
-    return JSONResponse(await shown(request, await _known(request, prediction_id)))
+async def get(request: Request, prediction_id: str) -> Response:
+    return answered(request, await _known(request, prediction_id))
 
 
 @api.post("/predictions/{prediction_id}/cancel")
-async def cancel(request: Request, prediction_id: str) -> JSONResponse:
+async def cancel(request: Request, prediction_id: str) -> Response:
     known = await _known(request, prediction_id)
     canceled = await app_state(request).predictions.cancel(prediction_id)
-    return JSONResponse(await shown(request, canceled or known))
+    return answered(request, canceled or known)
 
 
 @open_api.get("/v1/files/{key}/stream")
@@ -109,12 +108,7 @@ async def stream(request: Request, key: str) -> Response:
     prediction = await _by_key(request, key)
     if prediction is None:
         raise refuse(404, "There is no such stream")
-    events = app_state(request).predictions.events(prediction)
-    if events is None:
-        events = told_again(prediction, await data_of(request, prediction))
-    frames: AsyncIterator[bytes] = events.frames(request.headers.get("last-event-id"))
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(frames, headers=headers, media_type="text/event-stream")
+    return event_stream(request, prediction)
 
 
 @open_api.head("/outputs/{key}/audio", include_in_schema=False)
@@ -178,11 +172,14 @@ async def _create(request: Request, body: Mapping[str, Any], version: Version | 
     given = validate(version, body["input"])
     held_s = _held_s(request)
     fingerprint = await asyncio.to_thread(
-        _fingerprint, token_of(request.headers.get("authorization")), await request.body()
+        _fingerprint,
+        token_of(request.headers.get("authorization")),
+        version,
+        await request.body(),
     )
     made = await _accept(request, body, version, given, held_s, fingerprint=fingerprint)
     if held_s is None:
-        return JSONResponse(await shown(request, made), 201)
+        return answered(request, made, 201)
     return await _held(request, made, held_s)
 
 
@@ -228,14 +225,13 @@ async def _held(request: Request, made: Prediction, held_s: float) -> Response:
     clients take anything else for an end.
     """
     now = await app_state(request).predictions.wait(made.id, held_s) or made
-    body = await shown(request, now)
     preferences = [text.strip() for text in request.headers["prefer"].split(",")]
     applied = next((text for text in preferences if text.lower().startswith("wait")), "wait")
     headers = {"Preference-Applied": applied}
     if not now.ended:
-        body["status"] = "starting"
-        headers["Location"] = body["urls"]["get"]
-    return JSONResponse(body, 201, headers)
+        now = replace(now, status=STARTING)
+        headers["Location"] = address(request).prediction(now.id)
+    return answered(request, now, 201, headers)
 
 
 def _held_s(request: Request) -> float | None:
@@ -255,9 +251,13 @@ def _as_data(request: Request, held_s: float | None) -> bool:
     return held_s is not None and not secure
 
 
-def _fingerprint(token: str | None, body: bytes) -> str:
-    """By which a request is recognised when a client that did not hear the answer repeats it."""
-    digest = hashlib.sha256(f"{token}\n".encode())
+def _fingerprint(token: str | None, version: Version, body: bytes) -> str:
+    """By which a request is recognised when a client that did not hear the answer repeats it.
+
+    The version may be named by the address of the request alone.
+    """
+    named = f"{version.owner}/{version.name}:{version.id}"
+    digest = hashlib.sha256(f"{token}\n{named}\n".encode())
     digest.update(body)
     return digest.hexdigest()
 
@@ -282,7 +282,7 @@ def _webhook(body: Mapping[str, Any], allow_private: bool) -> tuple[str | None, 
         check_webhook(_text_of("webhook", url), allow_private=allow_private)
     except ToccataError as error:
         raise _invalid([Problem("format", "webhook", str(error))]) from error
-    return url, tuple(chosen)
+    return url, tuple(dict.fromkeys(chosen))  # each once, however often it is named
 
 
 def _text_of(name: str, value: object) -> str:
@@ -311,12 +311,6 @@ async def _known(request: Request, prediction_id: str) -> Prediction:
     if prediction is None:
         raise refuse(404, "The requested resource could not be found.")
     return prediction
-
-
-def _next(request: Request, found: list[Prediction]) -> str | None:
-    if len(found) <= PAGE:
-        return None
-    return f"{address(request).base}/v1/predictions?cursor={cursor_to(found[PAGE - 1])}"
 
 
 def _moment(name: str, text: str | None) -> float | None:
