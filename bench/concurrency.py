@@ -13,7 +13,7 @@ from typing import TypedDict
 from toccata.benchmark.child import in_child
 from toccata.benchmark.ours import loaded
 from toccata.benchmark.task import PROMPT, StepClock, rounded
-from toccata.generation.pipeline import Toccata
+from toccata.generation.handle import Toccata
 
 LEVELS = (1, 2, 4, 8, 16, 32)
 CLIP_S = {"mini": 8.0, "small": 2.0}

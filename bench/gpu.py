@@ -142,7 +142,7 @@ def transformers(
 def _loaded(shape: str, *, slots: int, device: str) -> Any:
     """A Toccata with random weights, drawn on the device."""
     from toccata.benchmark.random_model import random_model
-    from toccata.generation.pipeline import Toccata
+    from toccata.generation.handle import Toccata
 
     return Toccata(random_model(SHAPES[shape], PRECISION, device), slots)
 

@@ -16,7 +16,7 @@ import numpy as np
 from toccata.audio.waveform import Waveform
 from toccata.benchmark.machine import rss_bytes
 from toccata.benchmark.ours import loaded
-from toccata.generation.pipeline import Toccata
+from toccata.generation.handle import Toccata
 
 GENERATIONS, WARM_UP = 100, 10
 CASES: tuple[dict[str, Any], ...] = (

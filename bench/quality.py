@@ -17,7 +17,7 @@ from torch import Tensor
 from toccata.benchmark.random_model import random_model
 from toccata.benchmark.shapes import SHAPES
 from toccata.decoder import delay
-from toccata.generation.pipeline import Toccata, load
+from toccata.generation.handle import Toccata, load
 from toccata.models.model import Model
 
 PROMPTS = ("lo-fi beat, 80 bpm, mellow piano", "solo guitar, calm, no drums, 100 bpm")

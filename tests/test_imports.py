@@ -29,6 +29,10 @@ LAYERS = (
     {"__main__"},
 )
 
+# The same within the server.
+SERVER_ROOMS = ("storage", "worker", "predictions", "api", "ui")
+
+MAX_ROOMS = 22
 MAX_FILE_LINES, MEDIAN_FILE_LINES = 500, 150
 MAX_FUNCTION_LINES, MEDIAN_FUNCTION_LINES = 60, 10
 
@@ -55,6 +59,17 @@ def imported(tree: ast.Module) -> Iterator[str]:
                     yield [*alias.name.split("."), "__init__"][1]
 
 
+def imported_modules(tree: ast.Module) -> Iterator[tuple[str, ...]]:
+    """Every module that a file imports something from, as the parts of its name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                yield (*node.module.split("."), alias.name)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield tuple(alias.name.split("."))
+
+
 def layer(part: str) -> int:
     return next(height for height, parts in enumerate(LAYERS) if part in parts)
 
@@ -67,6 +82,35 @@ def test_imports_point_one_way() -> None:
         if part != (own := path.parts[0].removesuffix(".py")) and layer(part) >= layer(own)
     }
     assert not wrong
+
+
+def test_the_server_points_one_way() -> None:
+    wrong = {
+        f"{path} imports {module}"
+        for path, tree in sources()
+        if path.parts[0] == "server" and len(path.parts) > 2
+        for module in imported_modules(tree)
+        if module[:2] == ("toccata", "server") and len(module) > 2
+        if module[2] in SERVER_ROOMS
+        if SERVER_ROOMS.index(module[2]) > SERVER_ROOMS.index(path.parts[1])
+    }
+    assert not wrong
+
+
+def test_the_package_needs_no_recipe_and_no_benchmark() -> None:
+    wrong = {
+        f"{path} imports {module}"
+        for path, tree in sources()
+        for module in imported_modules(tree)
+        if module[0] in ("recipes", "bench", "tests")
+    }
+    assert not wrong
+
+
+def test_the_package_has_few_rooms() -> None:
+    rooms = {path.parts[0].removesuffix(".py") for path, _ in sources()} | {"mini"}
+    rooms -= {"__init__", "__main__"}
+    assert len(rooms) <= MAX_ROOMS
 
 
 def test_files_are_small() -> None:

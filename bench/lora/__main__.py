@@ -15,7 +15,7 @@ from bench.lora import document, measures, style, training
 from bench.lora.measures import Asked, Judge, Sizes
 from recipes.mini.composer.render import Renderer
 from toccata.analysis import classifier_weights
-from toccata.generation.pipeline import Toccata
+from toccata.generation.handle import Toccata
 
 DOCUMENT = ROOT / "docs" / "fine_tuning.md"
 OUT, RESULTS = ROOT / "docs" / "lora", "results.json"

@@ -21,7 +21,7 @@ from recipes.mini.evaluation.metrics import unhealthy
 from recipes.mini.evaluation.reference_songs import CLIP_S
 from toccata.analysis.spectrum import RATE_HZ, Samples
 from toccata.analysis.tagger import Tagger
-from toccata.generation.pipeline import Toccata
+from toccata.generation.handle import Toccata
 from toccata.models.model import Model
 
 Say = Callable[[str], None]

@@ -26,7 +26,7 @@ from toccata.errors import (
 if TYPE_CHECKING:
     from toccata.audio.waveform import Waveform
     from toccata.generation.clip import Clip, Progress
-    from toccata.generation.pipeline import Toccata, load
+    from toccata.generation.handle import Toccata, load
     from toccata.generation.request import GenerationRequest, RequestOptions
     from toccata.models.sampling_params import SamplingParams
 
@@ -61,9 +61,9 @@ _LOADED_ON_USE = {
     "Progress": "toccata.generation.clip",
     "RequestOptions": "toccata.generation.request",
     "SamplingParams": "toccata.models.sampling_params",
-    "Toccata": "toccata.generation.pipeline",
+    "Toccata": "toccata.generation.handle",
     "Waveform": "toccata.audio.waveform",
-    "load": "toccata.generation.pipeline",
+    "load": "toccata.generation.handle",
 }
 
 

@@ -22,7 +22,7 @@ from toccata.benchmark.task import PROMPT, PROMPT_TOKENS, StepClock
 from toccata.conditioners.t5 import T5TextEncoder
 from toccata.decoder.decoder import Decoder
 from toccata.errors import InputError
-from toccata.generation.pipeline import Toccata
+from toccata.generation.handle import Toccata
 from toccata.models.registry import KNOWN
 
 TINY = SHAPES["tiny"]

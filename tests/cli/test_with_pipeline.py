@@ -20,7 +20,8 @@ from toccata.audio.tags import read_tags
 from toccata.cli import main
 from toccata.engine.engine import Engine
 from toccata.errors import CheckpointError, GenerationError
-from toccata.generation.pipeline import Toccata
+from toccata.generation.handle import Toccata
+from toccata.generation.pipeline import Pipeline
 
 Run = Callable[..., Result]
 
@@ -161,14 +162,14 @@ ROWS = [{"prompt": f"song {n}", "duration": 0.5 * n, "seed": n} for n in (1, 2, 
 
 def broken_at(monkeypatch: pytest.MonkeyPatch, seed: int, error: BaseException) -> None:
     """The clip of `seed` fails while it is made."""
-    whole = Toccata._clip
+    whole = Pipeline.finish
 
-    def clip(self: Toccata, song: Any, *more: Any) -> Any:
-        if song.brief.seed == seed:
+    def clip(self: Pipeline, song: Any, *more: Any) -> Any:
+        if song.request.seed == seed:
             raise error
         return whole(self, song, *more)
 
-    monkeypatch.setattr(Toccata, "_clip", clip)
+    monkeypatch.setattr(Pipeline, "finish", clip)
 
 
 def test_a_row_that_fails_loses_no_other(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,14 +206,14 @@ def test_a_stopped_batch_keeps_what_was_made(
     run: Run, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     Path("songs.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
-    whole = Toccata._clip
+    whole = Pipeline.finish
 
-    def clip(self: Toccata, song: Any, *more: Any) -> Any:
-        if song.brief.seed == 3:
+    def clip(self: Pipeline, song: Any, *more: Any) -> Any:
+        if song.request.seed == 3:
             signal.raise_signal(number)
         return whole(self, song, *more)
 
-    monkeypatch.setattr(Toccata, "_clip", clip)
+    monkeypatch.setattr(Pipeline, "finish", clip)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         result = run("generate", "--prompts", "songs.jsonl")

@@ -15,8 +15,8 @@ from toccata.audio.loudness import level
 from toccata.audio.waveform import Waveform
 from toccata.engine.sequence import Codes
 from toccata.errors import InputErrors
+from toccata.generation.handle import Toccata
 from toccata.generation.inputs import check
-from toccata.generation.pipeline import Toccata
 from toccata.models.model import Model
 
 KINDS = ["text", "melody", "stereo"]

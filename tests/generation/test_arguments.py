@@ -17,7 +17,7 @@ from tests.fakes import SAMPLE_RATE_HZ, fake_model
 from toccata.audio.waveform import Waveform
 from toccata.devices import pick_device
 from toccata.errors import AudioError, InputError, InputErrors
-from toccata.generation.pipeline import Toccata, load
+from toccata.generation.handle import Toccata, load
 from toccata.generation.request import GenerationRequest
 
 
@@ -30,7 +30,7 @@ def toccata() -> Toccata:
     "wanted", ["piano", {"prompt": "x"}, GenerationRequest(prompt="x"), b"x", 5, None]
 )
 def test_one_request_is_no_batch(toccata: Toccata, wanted: Any) -> None:
-    with pytest.raises(InputError, match=r"^wanted:? .*give a list of requests"):
+    with pytest.raises(InputError, match=r"^wanted:? .*give a list of"):
         toccata.generate_batch(wanted)
 
 

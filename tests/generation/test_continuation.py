@@ -15,7 +15,7 @@ from toccata.audio.loudness import loudness_lufs
 from toccata.audio.transforms import Samples
 from toccata.audio.waveform import Waveform
 from toccata.generation.continuation import Given, join
-from toccata.generation.pipeline import Toccata
+from toccata.generation.handle import Toccata
 
 RATE_HZ, GIVEN, COPIED, SEAM = 32_000, 20_000, 16_000, 1_600
 

@@ -27,7 +27,7 @@ from toccata.errors import (
     InputErrors,
 )
 from toccata.generation.clip import Clip, Progress
-from toccata.generation.pipeline import Toccata
+from toccata.generation.handle import Toccata
 from toccata.generation.request import GenerationRequest
 
 RAW: dict[str, Any] = {

@@ -16,8 +16,8 @@ from toccata.audio.files import write
 from toccata.audio.waveform import Waveform
 from toccata.conditioners.chroma import mono
 from toccata.errors import AudioError, InputError
+from toccata.generation.handle import Toccata
 from toccata.generation.inputs import EXTENDED, Inputs, check
-from toccata.generation.pipeline import Toccata
 from toccata.generation.source_audio import MELODY_WINDOW_S, input_part, is_silent
 
 RATE_HZ = 8000

@@ -288,7 +288,7 @@ def test_a_packed_model_is_emphasised_when_it_makes_music_alone(trained: Path) -
 
 
 def test_a_packed_model_loads_and_makes_music(trained: Path) -> None:
-    from toccata.generation.pipeline import load
+    from toccata.generation.handle import load
 
     train_lm.main(lm_config(trained, "packed_lm", 3))
     values: dict[str, object] = {

@@ -20,7 +20,7 @@ from toccata.decoder import delay
 from toccata.engine.engine import Engine
 from toccata.engine.sequence import Request
 from toccata.errors import CheckpointError, InputError
-from toccata.generation.pipeline import Toccata
+from toccata.generation.handle import Toccata
 from toccata.models.model import Model
 from toccata.models.sampling_params import SamplingParams
 

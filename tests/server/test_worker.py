@@ -17,7 +17,7 @@ import soundfile
 from tests.audio.damaged import wav_with_size
 from tests.fakes import SineCodec, fake_model
 from toccata.generation.clip import Clip
-from toccata.generation.pipeline import Toccata
+from toccata.generation.handle import Toccata
 from toccata.generation.schema import MAX_SEED
 from toccata.server.worker.main import MAX_INPUT_BYTES, Worker, run
 from toccata.server.worker.protocol import Job, Message, seeds_of

@@ -11,10 +11,10 @@ from recipes.mini.captions.caption import Told, Worded
 from recipes.mini.captions.chance import one, weighted
 from recipes.mini.captions.draft import Draft, draft
 from recipes.mini.captions.registers import (
-    BRIEF,
     PROMPT,
     REQUEST,
     SENTENCE,
+    SHORT,
     form,
     prose,
     scene,
@@ -29,7 +29,7 @@ _CAREFUL_SHARE = 0.95  # of captions in which genre and instruments are spelt as
 _NEVER_MISSPELT = (
     "tempo", "beats", "minute", "major", "minor", "without", "minus", "zero", "leave", "free",
 )  # fmt: skip
-_PROSE = {"sentence": SENTENCE, "request": REQUEST, "brief": BRIEF, "prompt": PROMPT}
+_PROSE = {"sentence": SENTENCE, "request": REQUEST, "brief": SHORT, "prompt": PROMPT}
 _REGISTERS = {
     "tags": 0.36, "sentence": 0.14, "request": 0.13, "brief": 0.12, "prompt": 0.14, "form": 0.04,
     "scene": 0.07,

@@ -51,7 +51,7 @@ REQUEST = Register(
     article=True,
     joins={"flowing": 0.6, "comma": 0.3, "stop": 0.1},
 )  # fmt: skip
-BRIEF = Register(
+SHORT = Register(
     (
         "need", "looking for", "we need", "wanted:", "brief:", "client wants", "searching for",
         "requesting", "in need of", "after", "hi, looking for", "we are after", "the idea is",

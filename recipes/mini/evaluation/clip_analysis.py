@@ -27,14 +27,14 @@ class Heard:
 
 def hear(samples: Samples, tagger: Tagger) -> Heard:
     """Samples [N] or [C, N] at RATE_HZ."""
-    impression = tagger.listen(samples, RATE_HZ)
+    prediction = tagger.listen(samples, RATE_HZ)
     return Heard(
         bpm=estimate_bpm(samples, RATE_HZ),
         key=estimate_key(samples, RATE_HZ),
-        genre=impression.genre,
-        family=impression.family,
-        drums=impression.drums,
-        embedding=impression.embedding,
+        genre=prediction.genre,
+        family=prediction.family,
+        drums=prediction.drums,
+        embedding=prediction.embedding,
     )
 
 

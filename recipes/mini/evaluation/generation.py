@@ -11,7 +11,7 @@ from recipes.mini.evaluation.guidance import TRIED
 from recipes.mini.evaluation.reference_songs import CLIP_S, GIVEN_S, LONG_S, NEW_S, Material
 from toccata.analysis.spectrum import RATE_HZ, Samples, heard
 from toccata.audio.waveform import Waveform
-from toccata.generation.pipeline import Toccata
+from toccata.generation.handle import Toccata
 
 GUIDANCE = 3.0
 _AT_ONCE = 64

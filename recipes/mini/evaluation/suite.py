@@ -32,7 +32,7 @@ from recipes.mini.evaluation.report import Report
 from recipes.mini.evaluation.seam import seams
 from toccata.analysis import classifier_weights
 from toccata.analysis.tagger import Tagger
-from toccata.generation.pipeline import Toccata
+from toccata.generation.handle import Toccata
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from toccata.benchmark.random_model import random_model, step_bytes, weights_byt
 from toccata.benchmark.shapes import shape_of
 from toccata.benchmark.task import CFG, PROMPT, SEED, TOP_K, WARM_UP_S, Measured, StepClock
 from toccata.devices import pick_device, pick_precision
-from toccata.generation.pipeline import Toccata, load
+from toccata.generation.handle import Toccata, load
 
 
 def measure(

@@ -32,7 +32,7 @@ from toccata.settings import Settings
 
 if TYPE_CHECKING:
     from toccata.audio.source import Source
-    from toccata.generation.pipeline import Toccata
+    from toccata.generation.handle import Toccata
 
 PartKey = tuple[str | Path | None, float, float | None, float, bool, str]
 Announce = Callable[[], None]

@@ -14,7 +14,7 @@ from pathlib import Path
 from toccata.audio.transforms import peak
 from toccata.finetuning.dataset.encoding import SILENCE
 from toccata.finetuning.dataset.preparation import OnProgress
-from toccata.generation.pipeline import Toccata
+from toccata.generation.handle import Toccata
 
 CLIP_S = 10.0
 _AT_ONCE = 8

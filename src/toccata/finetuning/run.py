@@ -25,7 +25,7 @@ from toccata.finetuning.prior_preservation import make_clips
 from toccata.finetuning.ranks import Ranks, joined, local_device
 from toccata.finetuning.run_files import BEATS, CODES, KEPT, RunFiles, run_folder
 from toccata.finetuning.trainer import Trainer
-from toccata.generation.pipeline import load
+from toccata.generation.handle import load
 from toccata.models import lora_files
 from toccata.models.loading import load_model
 from toccata.models.model import Model

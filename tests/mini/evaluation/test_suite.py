@@ -22,7 +22,7 @@ from toccata.analysis.tagger import Classes, Tagger
 from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.codecs.seanet import SeanetConfig
 from toccata.generation.clip import Clip
-from toccata.generation.pipeline import Toccata
+from toccata.generation.handle import Toccata
 
 CLIPS = 4
 PROMISED = (

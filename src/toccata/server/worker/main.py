@@ -30,7 +30,7 @@ from toccata.server.worker.variations import Variations, metrics_of
 from toccata.settings import Settings, wait_passively
 
 if TYPE_CHECKING:
-    from toccata.generation.pipeline import Toccata
+    from toccata.generation.handle import Toccata
 
 log = logging.getLogger(__name__)
 PROGRESS_S = 0.5

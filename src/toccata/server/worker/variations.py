@@ -25,7 +25,7 @@ from toccata.server.worker.live_audio import LiveFiles
 from toccata.server.worker.protocol import Job, out_name, seeds_of
 
 if TYPE_CHECKING:
-    from toccata.generation.pipeline import Toccata
+    from toccata.generation.handle import Toccata
 
 
 @dataclass(frozen=True)

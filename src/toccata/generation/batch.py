@@ -1,0 +1,140 @@
+"""Several requests in one batch: resolved together, generated together, each with its own end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+from toccata.errors import (
+    CancelledError,
+    ClosedError,
+    InputError,
+    InputErrors,
+    ToccataError,
+)
+from toccata.generation.clip import Clip
+from toccata.generation.pipeline import Cancel, OnProgress, Pipeline, Tick, no_tick, ticker
+from toccata.generation.request import GenerationRequest, check_item, listed
+from toccata.generation.running import RunningRequest
+
+T = TypeVar("T")
+AnyRequest = GenerationRequest | str | Mapping[str, Any]
+Requests = Sequence[AnyRequest]
+
+
+def resolve_all(
+    requests: Requests, resolve: Callable[[AnyRequest], GenerationRequest]
+) -> list[GenerationRequest]:
+    """Resolve every request, or raise every problem of all of them.
+
+    Raises:
+        InputErrors: With the problems; each is named "wanted[INDEX].FIELD".
+    """
+    resolved: list[GenerationRequest] = []
+    problems: list[InputError] = []
+    for index, one in enumerate(listed(requests)):
+        try:
+            check_item(index, one)
+            with of_item(index):
+                resolved.append(resolve(one))
+        except InputErrors as error:
+            problems += error.problems
+        except InputError as error:
+            problems.append(error)
+    if problems:
+        raise InputErrors(problems)
+    return resolved
+
+
+class BatchRun:
+    """Generates the clips of resolved requests together.
+
+    Args:
+        pipeline: The stages.
+        fail_at_once: Whether the first request that fails ends all.
+        is_closed: Whether the model was closed meanwhile.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, *, fail_at_once: bool, is_closed: Callable[[], bool]
+    ) -> None:
+        self._pipeline = pipeline
+        self._fail_at_once = fail_at_once
+        self._is_closed = is_closed
+
+    def clips(
+        self,
+        requests: Sequence[GenerationRequest],
+        on_progress: OnProgress | None,
+        cancel: Cancel | None,
+    ) -> Generator[Clip | ToccataError, None, None]:
+        """Yield each clip, or the error in its place, in the order of the requests."""
+        begun: list[RunningRequest | ToccataError] = []
+        running: list[RunningRequest] = []
+        tick = ticker(running, on_progress, cancel)
+        with ExitStack() as ending:
+            for index, request in enumerate(requests):
+                one = _result(partial(self._pipeline.start, request))
+                begun.append(one)
+                if isinstance(one, RunningRequest):
+                    running.append(one)
+                    ending.callback(one.end)
+                elif self._fail_at_once:
+                    with of_item(index):
+                        raise one
+            yield from self._finished(begun, tick)
+
+    def _finished(
+        self, begun: Sequence[RunningRequest | ToccataError], tick: Tick
+    ) -> Generator[Clip | ToccataError, None, None]:
+        stop: BaseException | None = None
+        for one in begun:
+            try:
+                made = self._made(one, tick) if stop is None else self._known(one)
+            except (KeyboardInterrupt, CancelledError) as error:
+                if self._fail_at_once or stop is not None or self._is_closed():
+                    raise
+                stop, made = error, self._known(one)
+            yield made
+        if stop is not None:
+            raise stop
+
+    def _made(self, one: RunningRequest | ToccataError, tick: Tick) -> Clip | ToccataError:
+        if isinstance(one, ToccataError):
+            return one
+        return _result(partial(self._pipeline.finish, one, tick))
+
+    def _known(self, one: RunningRequest | ToccataError) -> Clip | ToccataError:
+        """What was finished when the work was stopped is not lost."""
+        if isinstance(one, RunningRequest) and not one.is_known:
+            return CancelledError("stopped before it was made")
+        return self._made(one, no_tick)
+
+
+@contextmanager
+def of_item(index: int) -> Iterator[None]:
+    """Errors from inside say of which item of a batch they are."""
+    try:
+        yield
+    except CancelledError:
+        raise
+    except InputError as error:
+        for problem in error.problems if isinstance(error, InputErrors) else (error,):
+            problem.field = f"wanted[{index}].{problem.field}"
+            problem.args = (f"wanted[{index}].{problem}",)
+        raise
+    except ToccataError as error:
+        error.args = (f"wanted[{index}]: {error}",)
+        raise
+
+
+def _result(make: Callable[[], T]) -> T | ToccataError:
+    """What `make` returns, or the error of this item of a batch alone."""
+    try:
+        return make()
+    except (CancelledError, ClosedError):
+        raise
+    except ToccataError as error:
+        return error
