@@ -48,7 +48,7 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/python -m bench --check
 	$(VENV)/bin/python -m bench.lora --check
 
-# Measures for a quarter of an hour, then writes docs/performance.md; nothing else should run.
+# Measures for a quarter of an hour, then writes docs/lab/performance.md; nothing else should run.
 bench: $(VENV)/.dev
 	$(VENV)/bin/python -m bench
 
