@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import typer
 
+import toccata
 from toccata.cli import app
 
 ROOT = Path(__file__).parent.parent
@@ -116,3 +117,10 @@ def test_every_source_file_that_a_document_names_exists() -> None:
         if not any((place / name).exists() for place in places)
     ]
     assert missing == []
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    text = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    errors = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
+    public = [name for name in toccata.__all__ if not name.startswith("__")]
+    assert [n for n in public if f":: {n}\n" not in text and f"`{n}`" not in errors] == []
