@@ -124,3 +124,20 @@ def test_every_public_name_is_in_the_reference() -> None:
     errors = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
     public = [name for name in toccata.__all__ if not name.startswith("__")]
     assert [n for n in public if f":: {n}\n" not in text and f"`{n}`" not in errors] == []
+
+
+def test_make_site_finds_broken_links(tmp_path: Path) -> None:
+    pages = {"index.html": '<a href="b.html#there">x</a>', "b.html": '<p id="there">'}
+    for name, text in pages.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    command = [sys.executable, str(ROOT / "scripts" / "check_links.py"), str(tmp_path)]
+    subprocess.run(command, check=True)  # noqa: S603
+
+    broken = '<a href="gone.html">x</a><a href="b.html#nowhere">y</a>'
+    (tmp_path / "c.html").write_text(broken, encoding="utf-8")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "c.html: gone.html: no such file",
+        "c.html: b.html#nowhere: no such heading",
+    ]
