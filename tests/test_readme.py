@@ -35,7 +35,7 @@ def command_lines() -> Iterator[str]:
     """Every line of a document that runs `toccata`."""
     for path in DOCUMENTS:
         for code in blocks(path, "", "sh"):
-            lines = code.replace("\\\n", " ").splitlines()
+            lines = code.replace("\\\n", " ").replace(" && ", "\n").splitlines()
             yield from (
                 line for line in lines if line.startswith("toccata ") and "--help" not in line
             )
