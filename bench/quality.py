@@ -56,10 +56,12 @@ def steps_of(model: Model, prompt: str, seconds: float) -> Tensor:
 def logits_of(model: Model, prompt: str, steps: Tensor) -> Tensor:
     """[K, S, card] of a teacher-forced forward, unguided."""
     given = model.conditions(prompt, beats=model.beats(prompt, 0.5))
-    sums = None if given.step_sums is None else given.step_sums[None, : steps.shape[2]]
+    sums = (
+        None if given.step_conditioning is None else given.step_conditioning[None, : steps.shape[2]]
+    )
     prefix = None if given.prefix is None else given.prefix[None]
     memory = None if given.text is None else given.text[None]
-    made: Tensor = model.lm(steps, prefix=prefix, memory=memory, step_sums=sums)[0]
+    made: Tensor = model.lm(steps, prefix=prefix, memory=memory, step_conditioning=sums)[0]
     return made
 
 

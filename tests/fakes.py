@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from toccata.audio.waveform import Waveform
-from toccata.codecs.base import Codec, StreamDecoder
+from toccata.codecs.base import Codec, OnBlock, StreamDecoder
 from toccata.conditioners.beats import FEATURES
 from toccata.conditioners.chroma import ChromaConfig
 from toccata.decoder.decoder import Decoder, LMConfig
@@ -31,7 +31,7 @@ class SineCodec(Codec):
         self.sample_rate_hz, self.hop = SAMPLE_RATE_HZ, HOP
         self.codebooks, self.card, self.channels = codebooks, card, channels
 
-    def encode(self, audio: Tensor) -> Tensor:
+    def encode(self, audio: Tensor, on_block: OnBlock | None = None) -> Tensor:
         frames = -(-audio.shape[-1] // self.hop)
         padded = torch.nn.functional.pad(audio, (0, frames * self.hop - audio.shape[-1]))
         level = padded.mean(1).view(-1, frames, self.hop).abs().mean(-1, keepdim=True)

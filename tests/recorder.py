@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from toccata.backends.cuda_graphs import CudaGraphs
-from toccata.backends.graph_capture import WARM_UPS, Fetched, Recorder, Work
+from toccata.backends.graph_capture import WARM_UPS, Fetched, GraphCapture, Work
 from toccata.decoder.decoder import Decoder
 
 # Those that wait for the device, or copy to it from the host.
@@ -36,7 +36,7 @@ FORBIDDEN = {
 Trace = list[tuple[Any, ...]]
 
 
-class PlainRecorder(Recorder):
+class PlainRecorder(GraphCapture):
     """Does the work again. Also says what was asked of it."""
 
     def __init__(self) -> None:

@@ -42,13 +42,13 @@ def main() -> None:
 def measure(work: Path, minutes: float, sizes: Sizes) -> dict[str, Any]:
     """All that the docs say, from clips and a LoRA that are kept in `work`.
 
-    Raises CheckpointError without a trained listener, InputError without a soundfont.
+    Raises CheckpointError without a trained tagger, InputError without a soundfont.
     """
-    listener, renderer = classifier_weights.listener(), Renderer()
+    tagger, renderer = classifier_weights.tagger(), Renderer()
     _say(f"training for {minutes:g} minutes")
     trained = training.trained(work, minutes, sizes.learnt, renderer)
     _say("fitting the classifier")
-    judge = measures.train_judge(_loaded(work, 0.0).model, listener, sizes, renderer)
+    judge = measures.train_judge(_loaded(work, 0.0).model, tagger, sizes, renderer)
     return {
         "machine": describe(),
         "name": style.NAME,

@@ -1,4 +1,4 @@
-"""Is a clip of the style: a line through the listener's embedding."""
+"""Is a clip of the style: a line through the tagger's embedding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 _RIDGE = 0.1  # on features of unit variance
-_LEAST_SPREAD = 1e-6
+_MIN_SPREAD = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Classifier:
         target = torch.tensor([1.0, -1.0], dtype=x.dtype).repeat_interleave(counts)
         share = (0.5 / counts.double()).repeat_interleave(counts)[:, None]
         mean = (share * x).sum(0)
-        spread = (share * (x - mean).square()).sum(0).sqrt().clamp(min=_LEAST_SPREAD)
+        spread = (share * (x - mean).square()).sum(0).sqrt().clamp(min=_MIN_SPREAD)
         scaled = (x - mean) / spread
         pull = _RIDGE * torch.eye(x.shape[1], dtype=x.dtype)
         weighed = (share * scaled).T

@@ -13,16 +13,16 @@ _PARTS = re.compile(r"(<!-- /?lora -->\n)")
 _COLUMNS = {"without": "without", "half": "LoRA at 0.5", "full": "LoRA", "songs": "the real ones"}
 _OF_STYLE = {
     "style": "are the style, by the classifier",
-    "tempo_hit": "have the tempo that was named",
+    "tempo_accuracy": "have the tempo that was named",
     "unhealthy": "are silent, clipped or stuck (clips)",
 }
 _OF_KEPT = {
-    "tempo_hit": "have the tempo that was named",
-    "drums_hit": "have drums, or none, as asked",
-    "key_hit": "have the key that was named",
-    "key_scale_hit": "have its scale",
-    "instrument_hit": "are led by the family of instruments that was named",
-    "genre_hit": "are of the genre that was named",
+    "tempo_accuracy": "have the tempo that was named",
+    "drums_accuracy": "have drums, or none, as asked",
+    "key_accuracy": "have the key that was named",
+    "key_scale_accuracy": "have its scale",
+    "instrument_accuracy": "are led by the family of instruments that was named",
+    "genre_accuracy": "are of the genre that was named",
     "style": "are the new style, though nobody asked for it",
     "unhealthy": "are silent, clipped or stuck (clips)",
 }

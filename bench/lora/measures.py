@@ -20,7 +20,7 @@ from recipes.mini.evaluation.generation import Maker
 from recipes.mini.evaluation.metrics import unhealthy
 from recipes.mini.evaluation.reference_songs import CLIP_S
 from toccata.analysis.spectrum import RATE_HZ, Samples
-from toccata.analysis.tagger import Listener
+from toccata.analysis.tagger import Tagger
 from toccata.generation.pipeline import Toccata
 from toccata.models.model import Model
 
@@ -54,7 +54,7 @@ class Judge:
     and of other held-out songs, all of them after the codec.
     """
 
-    listener: Listener
+    tagger: Tagger
     classifier: Classifier
     accuracy: Mapping[str, float]
 
@@ -78,11 +78,11 @@ class Asked:
         )
 
 
-def train_judge(model: Model, listener: Listener, sizes: Sizes, renderer: Renderer) -> Judge:
+def train_judge(model: Model, tagger: Tagger, sizes: Sizes, renderer: Renderer) -> Judge:
     """All music is heard after the model's codec, as what the model makes is."""
 
     def heard(songs: Sequence[Example]) -> Tensor:
-        return embeddings(through_codec(model, songs), listener)
+        return embeddings(through_codec(model, songs), tagger)
 
     many = sizes.others
     classifier = Classifier.fit(
@@ -92,19 +92,19 @@ def train_judge(model: Model, listener: Listener, sizes: Sizes, renderer: Render
     style_right = classifier.share(heard(_pieces(JUDGED_SEED, sizes.judged, renderer)))
     others = heard(_songs(OTHERS_JUDGED_SEED, many * sizes.judged, renderer))
     others_right = round(1 - classifier.share(others), 4)
-    return Judge(listener, classifier, {"style": style_right, "others": others_right})
+    return Judge(tagger, classifier, {"style": style_right, "others": others_right})
 
 
-def embeddings(clips: Sequence[Samples], listener: Listener) -> Tensor:
+def embeddings(clips: Sequence[Samples], tagger: Tagger) -> Tensor:
     """[N, E] of clips at RATE_HZ."""
-    return torch.stack([listener.listen(samples, RATE_HZ).embedding for samples in clips])
+    return torch.stack([tagger.listen(samples, RATE_HZ).embedding for samples in clips])
 
 
 def figures(songs: Sequence[Example], clips: Sequence[Samples], judge: Judge) -> dict[str, Any]:
     """Of clips made for the captions of `songs`: the share of the style, that of each question's
     answers that are heard, and how many clips are unhealthy.
     """
-    heard = hear_all(clips, judge.listener)
+    heard = hear_all(clips, judge.tagger)
     return {
         "style": judge.share(heard),
         **adherence.rates(heard, songs),

@@ -21,10 +21,10 @@ from recipes.mini.composer.composition import (
     LEAD,
     PAD,
     SAMPLE_RATE_HZ,
+    Composition,
     Facts,
     Grid,
     Note,
-    Song,
 )
 from recipes.mini.composer.examples import Example
 from recipes.mini.composer.instruments import INSTRUMENTS
@@ -68,7 +68,7 @@ class Cycle:
     degrees: tuple[int, ...]
 
 
-def compose(seed: int, duration_s: float) -> Song:
+def compose(seed: int, duration_s: float) -> Composition:
     """The piece of a seed, cut at `duration_s`: at any length it begins the same."""
     rng = _rng(seed)
     grid = Grid(int(rng.integers(SLOWEST_BPM, FASTEST_BPM + 1)), 4, "straight")
@@ -76,7 +76,7 @@ def compose(seed: int, duration_s: float) -> Song:
     frames = round(duration_s * FRAMES_PER_SECOND)
     notes = sorted(_notes(grid, cycles, frames), key=lambda note: (note.start_frame, note.channel))
     programs = {channel: INSTRUMENTS[name].program for channel, name in INSTRUMENT_OF.items()}
-    return Song(_facts(grid), tuple(notes), programs, frames)
+    return Composition(_facts(grid), tuple(notes), programs, frames)
 
 
 def caption(seed: int) -> str:
@@ -127,7 +127,7 @@ def _draw_cycle(rng: np.random.Generator) -> Cycle:
 
 
 def _facts(grid: Grid) -> Facts:
-    """No key: what a listener makes of five tones of pelog is no major or minor."""
+    """No key: what a tagger makes of five tones of pelog is no major or minor."""
     instruments = tuple(dict.fromkeys(INSTRUMENT_OF.values()))
     return Facts(NAME, grid.bpm, "", "hypnotic", instruments, drums=False, meter="4/4")
 

@@ -10,7 +10,7 @@ import torch
 
 from recipes.mini.codec.train_codec import load_codec
 from recipes.mini.lm.train_lm import load_trained
-from toccata.decoder.condition_scale import Emphasis
+from toccata.decoder.condition_scale import ConditionScale
 from toccata.finetuning.config_file import load_config
 from toccata.models.checkpoints import native
 from toccata.models.model import Model
@@ -32,7 +32,7 @@ class PackRun:
     name: str
     licence: str = "MIT"
     defaults: SamplingParams = field(default_factory=SamplingParams)
-    emphasis: Emphasis = field(default_factory=Emphasis)
+    emphasis: ConditionScale = field(default_factory=ConditionScale)
 
 
 def main(config: Path) -> Path:

@@ -10,22 +10,45 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from toccata.errors import ToccataError
+from toccata.errors import (
+    AudioError,
+    CancelledError,
+    CheckpointError,
+    ClosedError,
+    GenerationError,
+    InputError,
+    InputErrors,
+    MissingExtraError,
+    ToccataError,
+    UnknownModelError,
+)
 
 if TYPE_CHECKING:
     from toccata.audio.waveform import Waveform
     from toccata.generation.clip import Clip, Progress
     from toccata.generation.pipeline import Toccata, load
+    from toccata.generation.request import GenerationRequest, RequestOptions
     from toccata.models.sampling_params import SamplingParams
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AudioError",
+    "CancelledError",
+    "CheckpointError",
     "Clip",
+    "ClosedError",
+    "GenerationError",
+    "GenerationRequest",
+    "InputError",
+    "InputErrors",
+    "MissingExtraError",
     "Progress",
+    "RequestOptions",
     "SamplingParams",
     "Toccata",
     "ToccataError",
+    "UnknownModelError",
     "Waveform",
     "__version__",
     "load",
@@ -34,10 +57,12 @@ __all__ = [
 # torch takes seconds to import: nobody who only asks for --help or an error waits for it.
 _LOADED_ON_USE = {
     "Clip": "toccata.generation.clip",
+    "GenerationRequest": "toccata.generation.request",
     "Progress": "toccata.generation.clip",
+    "RequestOptions": "toccata.generation.request",
     "SamplingParams": "toccata.models.sampling_params",
     "Toccata": "toccata.generation.pipeline",
-    "Waveform": "toccata.audio.transforms",
+    "Waveform": "toccata.audio.waveform",
     "load": "toccata.generation.pipeline",
 }
 
@@ -46,3 +71,7 @@ def __getattr__(name: str) -> object:
     if name in _LOADED_ON_USE:
         return getattr(import_module(_LOADED_ON_USE[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from toccata.analysis import classifier_weights
-from toccata.analysis.key_classifier import KeyNetwork
+from toccata.analysis.key_classifier import KeyClassifier
 from toccata.analysis.pitch_registers import REGISTERS, pitch_registers
-from toccata.analysis.tagger import Classes, Listener, mel_image
+from toccata.analysis.tagger import Classes, Tagger, mel_image
 from toccata.errors import CheckpointError
 
 RATE_HZ = 32_000
@@ -31,12 +31,12 @@ def tune(transposed: int = 0) -> NDArray[np.float32]:
 
 
 @pytest.fixture
-def network() -> KeyNetwork:
+def network() -> KeyClassifier:
     torch.manual_seed(0)
-    return KeyNetwork(4).eval().requires_grad_(False)
+    return KeyClassifier(4).eval().requires_grad_(False)
 
 
-def test_scores_turn_with_the_circle_of_pitch_classes(network: KeyNetwork) -> None:
+def test_scores_turn_with_the_circle_of_pitch_classes(network: KeyClassifier) -> None:
     registers = torch.rand(2, REGISTERS, 12, 30)
     scores = network(registers).view(2, 2, 12)
     turned = network(registers.roll(5, 2)).view(2, 2, 12)
@@ -60,43 +60,43 @@ def test_the_level_does_not_matter() -> None:
 
 
 def test_a_listener_names_what_it_hears() -> None:
-    heard = Listener(CLASSES).eval().listen(tune(), RATE_HZ)
+    heard = Tagger(CLASSES).eval().listen(tune(), RATE_HZ)
     assert heard.genre in CLASSES.genres
     assert heard.family in CLASSES.families
     assert heard.embedding.shape == (64,)
 
 
-def test_silence_is_heard_without_complaint(network: KeyNetwork) -> None:
+def test_silence_is_heard_without_complaint(network: KeyClassifier) -> None:
     silence = np.zeros(RATE_HZ, np.float32)
-    assert Listener(CLASSES).eval().listen(silence, RATE_HZ).embedding.isfinite().all()
+    assert Tagger(CLASSES).eval().listen(silence, RATE_HZ).embedding.isfinite().all()
     assert network(pitch_registers(silence, RATE_HZ)[None]).isfinite().all()
 
 
 def test_weights_come_back_with_their_names_and_figures(tmp_path: Path) -> None:
-    listener, path = Listener(CLASSES).eval(), tmp_path / "tagger.safetensors"
-    classifier_weights.write_listener(path, listener, ACCURACY)
-    again = classifier_weights.read_listener(path)
+    tagger, path = Tagger(CLASSES).eval(), tmp_path / "tagger.safetensors"
+    classifier_weights.write_tagger(path, tagger, ACCURACY)
+    again = classifier_weights.read_tagger(path)
     assert again.classes == CLASSES
     assert classifier_weights.read_accuracy(path) == ACCURACY
-    before, after = listener.listen(tune(), RATE_HZ), again.listen(tune(), RATE_HZ)
+    before, after = tagger.listen(tune(), RATE_HZ), again.listen(tune(), RATE_HZ)
     torch.testing.assert_close(after.embedding, before.embedding, rtol=0.02, atol=0.02)
 
 
-def test_weights_of_the_key_network_come_back(tmp_path: Path, network: KeyNetwork) -> None:
+def test_weights_of_the_key_network_come_back(tmp_path: Path, network: KeyClassifier) -> None:
     path = tmp_path / "keys.safetensors"
-    classifier_weights.write_key_network(path, network, ACCURACY)
-    again = classifier_weights.read_key_network(path)
+    classifier_weights.write_key_classifier(path, network, ACCURACY)
+    again = classifier_weights.read_key_classifier(path)
     registers = torch.rand(1, REGISTERS, 12, 30)
     torch.testing.assert_close(again(registers), network(registers), rtol=0.02, atol=0.02)
 
 
-def test_what_are_no_such_weights_is_told(tmp_path: Path, network: KeyNetwork) -> None:
+def test_what_are_no_such_weights_is_told(tmp_path: Path, network: KeyClassifier) -> None:
     path = tmp_path / "keys.safetensors"
     with pytest.raises(CheckpointError, match=r"keys\.safetensors"):
-        classifier_weights.read_key_network(path)
+        classifier_weights.read_key_classifier(path)
     path.write_bytes(b"not weights")
     with pytest.raises(CheckpointError, match=r"keys\.safetensors"):
-        classifier_weights.read_key_network(path)
-    classifier_weights.write_key_network(path, network, ACCURACY)
-    with pytest.raises(CheckpointError, match="no listener"):
-        classifier_weights.read_listener(path)
+        classifier_weights.read_key_classifier(path)
+    classifier_weights.write_key_classifier(path, network, ACCURACY)
+    with pytest.raises(CheckpointError, match="no tagger"):
+        classifier_weights.read_tagger(path)

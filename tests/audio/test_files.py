@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.audio.damaged import flac_of_unknown_length
 from tests.audio.sounds import (
     FOREIGN,
     RATE_HZ,
@@ -16,7 +17,7 @@ from tests.audio.sounds import (
     noise,
     sine,
 )
-from toccata.audio.files import read, write
+from toccata.audio.files import declared_values, read, write
 from toccata.audio.waveform import Waveform
 from toccata.errors import AudioError, InputError
 from toccata.generation.clip import Clip
@@ -101,6 +102,23 @@ def test_a_part_is_what_cutting_gives(format: str) -> None:
     part = read(data, start_s=0.25, end_s=0.5)
     np.testing.assert_array_equal(part.samples, read(data).samples[:, 8000:16000])
     assert read(data, start_s=0.75, end_s=99).duration_s == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "ogg", "mp3"])
+def test_headers_tell_how_much_is_read(kind: str) -> None:
+    data = file_bytes(sine(3.0, channels=2), kind)
+    for start_s, end_s in ((0.0, None), (1.0, None), (1.0, 2.0), (2.5, 9.0), (5.0, None)):
+        declared = declared_values(data, start_s=start_s, end_s=end_s, max_rate_hz=16_000)
+        assert declared is not None
+        held = 0
+        if start_s < 3:
+            part = read(data, start_s=start_s, end_s=end_s, max_rate_hz=16_000)
+            held = part.samples.size
+        assert declared == pytest.approx(held, rel=0.01, abs=3200)
+
+
+def test_a_stream_of_unknown_length_has_none_in_its_header() -> None:
+    assert declared_values(flac_of_unknown_length(file_bytes(sine(), "flac"))) is None
 
 
 def test_a_part_that_is_not_there() -> None:

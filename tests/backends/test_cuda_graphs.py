@@ -21,10 +21,10 @@ from toccata.backends.batch_invariance import (
     agreeing_rows,
 )
 from toccata.backends.cuda_graphs import HEADROOM_BYTES, HEADROOM_SHARE, CudaGraphs
-from toccata.backends.graph_capture import CudaRecorder
+from toccata.backends.graph_capture import CudaGraphCapture
 from toccata.backends.static_attention import Size
 from toccata.devices import pick_precision
-from toccata.engine.overlapped import Ahead
+from toccata.engine.overlapped import OverlappedStepper
 from toccata.errors import GenerationError, InputError
 
 LIKE = torch.zeros(0)
@@ -57,7 +57,7 @@ def test_everything_is_on_the_device_and_nothing_looks_at_it(
         monkeypatch.setattr(f"toccata.backends.cuda_graphs.{probe}", lambda sizes, *_: list(sizes))
     decoder = fake_decoder(cross_attention=cross_attention, beats=not cross_attention).to("meta")
     backend = recorded(decoder)
-    ahead = Ahead(backend, decoder.config, slots=3, rows_per_slot=2, steps=60)
+    ahead = OverlappedStepper(backend, decoder.config, slots=3, rows_per_slot=2, steps=60)
     memory = torch.zeros(5, 32, device="meta") if cross_attention else None
     sums = [] if cross_attention else [torch.zeros(9, 32), None]
     backend.open(0, 300, [memory, None], sums)
@@ -88,7 +88,7 @@ def test_there_is_room_for_what_is_prepared_and_no_more() -> None:
     backend.open(0, 300, [None, None])
     assert backend.size_for(1, 257).rows == 2
     assert backend._cache.rows == 2
-    assert backend.spare >= 512, "rows that nobody owns write behind all that is attended to"
+    assert backend.dummy_slot >= 512, "rows that nobody owns write behind all that is attended to"
     before = backend.layout
     backend.open(4, 20, [None, None])
     assert backend._cache.rows == 8
@@ -141,7 +141,9 @@ def test_too_many_slots_are_refused_and_too_long_ones_announced(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     decoder, recorder = fake_decoder(), PlainRecorder()
-    ahead = Ahead(CudaGraphs(decoder, recorder), decoder.config, 4, rows_per_slot=2, steps=900)
+    ahead = OverlappedStepper(
+        CudaGraphs(decoder, recorder), decoder.config, 4, rows_per_slot=2, steps=900
+    )
     position = 3 * 8 * 2 * 32 * 4  # layers and one more; rows; keys and values [32]; float32
     recorder.free = memory_with_room_for(300 * position)
     with pytest.raises(InputError, match="slots: 4"):
@@ -251,7 +253,7 @@ class FakeCuda:
 
 def test_cuda_is_asked_in_the_right_order(monkeypatch: pytest.MonkeyPatch) -> None:
     cuda = FakeCuda(monkeypatch)
-    recorder = CudaRecorder(torch.device("cuda:0"))
+    recorder = CudaGraphCapture(torch.device("cuda:0"))
     replay = recorder.capture(lambda: cuda.calls.append("work"))
     warm = ["work", "work", "end stream"]
     assert cuda.calls[:3] == ["device", "Stream.wait_stream", "stream"]
@@ -277,7 +279,7 @@ def test_cuda_is_asked_in_the_right_order(monkeypatch: pytest.MonkeyPatch) -> No
 def test_recordings_are_made_again_once_tensors_have_moved() -> None:
     decoder, recorder = fake_decoder(), PlainRecorder()
     backend = CudaGraphs(decoder, recorder)
-    ahead = Ahead(backend, decoder.config, slots=4, rows_per_slot=2, steps=60)
+    ahead = OverlappedStepper(backend, decoder.config, slots=4, rows_per_slot=2, steps=60)
     with torch.inference_mode():
         ahead.warm_up(1, 200)
         assert recorder.captured == 1

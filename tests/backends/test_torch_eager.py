@@ -87,16 +87,18 @@ def test_rows_far_apart_and_of_different_lengths_share_a_step(make: Make) -> Non
 @each_backend
 def test_what_is_added_to_a_row_is_added_to_that_row_alone(make: Make) -> None:
     decoder = fake_decoder(cross_attention=False, beats=True)
-    codes, step_sums = torch.randint(0, 17, (4, 20)), torch.randn(22, 32)
+    codes, step_conditioning = torch.randint(0, 17, (4, 20)), torch.randn(22, 32)
     prefix = torch.randn(9, 32)
     backend = make(decoder)
     backend.open(6, 50, [None])  # before there is anything to add to any row
-    backend.open(2, 31, [None, None], [step_sums, None])
+    backend.open(2, 31, [None, None], [step_conditioning, None])
     embedded = torch.cat([prefix, backend.embed(codes[:, :7])])
     backend.prefill(2, 0, torch.stack([embedded, embedded]))
     logits = stepped(backend, 2, codes[:, 7:], start=16)
     beside = stepped(backend, 3, codes[:, 7:], start=16)
-    want = decoder(codes[None], prefix=prefix[None], step_sums=step_sums[None, :20])[0, :, 7:]
+    want = decoder(
+        codes[None], prefix=prefix[None], step_conditioning=step_conditioning[None, :20]
+    )[0, :, 7:]
     torch.testing.assert_close(logits, want, atol=1e-4, rtol=1e-4)
     plain = decoder(codes[None], prefix=prefix[None])[0, :, 7:]
     torch.testing.assert_close(beside, plain, atol=1e-4, rtol=1e-4)

@@ -23,7 +23,7 @@ from recipes.mini.composer.instruments import FAMILIES
 from recipes.mini.composer.render import Renderer
 from tests.mini.composer import fake_synth
 from toccata.analysis.spectrum import RATE_HZ
-from toccata.analysis.tagger import Classes, Listener
+from toccata.analysis.tagger import Classes, Tagger
 from toccata.conditioners.beats import named_beats
 from toccata.conditioners.drums import named_drums
 from toccata.finetuning.dataset.captions import read_captions
@@ -125,16 +125,16 @@ def test_the_classifier_does_not_lean_to_the_larger_side() -> None:
 
 
 def test_figures_say_what_was_heard_of_what_was_told(renderer: Renderer) -> None:
-    listener = Listener(Classes(GENRES, FAMILIES, width=4)).eval()
+    tagger = Tagger(Classes(GENRES, FAMILIES, width=4)).eval()
     sizes = Sizes(asked=2, kept=1)
     asked = Asked.choose(sizes, renderer)
-    heard = measures.embeddings([piece.audio for piece in asked.pieces], listener)
-    judge = Judge(listener, Classifier.fit(heard, -heard), {})
+    heard = measures.embeddings([piece.audio for piece in asked.pieces], tagger)
+    judge = Judge(tagger, Classifier.fit(heard, -heard), {})
     silent: Sequence[Any] = [np.zeros(RATE_HZ * 2, np.float32)] * 2
     assert measures.figures(asked.pieces, silent, judge)["unhealthy"] == 2
     found = measures.of_songs(asked.pieces, judge)
     assert found["style"] == 1.0
-    assert 0 <= found["tempo_hit"] <= 1
+    assert 0 <= found["tempo_accuracy"] <= 1
 
 
 RESULTS: dict[str, Any] = {
@@ -148,15 +148,15 @@ RESULTS: dict[str, Any] = {
     },
     "classifier": {"style": 1.0, "others": 0.98},
     "style": {
-        "without": {"style": 0.025, "tempo_hit": 0.9, "unhealthy": 0},
-        "half": {"style": 0.6, "tempo_hit": 0.92, "unhealthy": 1},
-        "full": {"style": 0.95, "tempo_hit": 0.94, "unhealthy": 0},
-        "songs": {"style": 1.0, "tempo_hit": 0.97, "unhealthy": 0},
+        "without": {"style": 0.025, "tempo_accuracy": 0.9, "unhealthy": 0},
+        "half": {"style": 0.6, "tempo_accuracy": 0.92, "unhealthy": 1},
+        "full": {"style": 0.95, "tempo_accuracy": 0.94, "unhealthy": 0},
+        "songs": {"style": 1.0, "tempo_accuracy": 0.97, "unhealthy": 0},
     },
     "kept": {
-        "without": {"style": 0.0, "tempo_hit": 0.9, "unhealthy": 0},
-        "full": {"style": 0.02, "tempo_hit": 0.88, "unhealthy": 0},
-        "songs": {"style": 0.0, "tempo_hit": 0.96, "unhealthy": 0},
+        "without": {"style": 0.0, "tempo_accuracy": 0.9, "unhealthy": 0},
+        "full": {"style": 0.02, "tempo_accuracy": 0.88, "unhealthy": 0},
+        "songs": {"style": 0.0, "tempo_accuracy": 0.96, "unhealthy": 0},
     },
 }  # fmt: skip
 

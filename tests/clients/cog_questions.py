@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import soundfile
 
-from tests.clients.conftest import PATIENCE_S
+from tests.clients.conftest import TIMEOUT_S
 
 JSON = {"Content-Type": "application/json"}
 ASYNC = {**JSON, "Prefer": "respond-async"}
@@ -95,7 +95,7 @@ def conversation(client: httpx2.Client) -> dict[str, Said]:
 
 def until(client: httpx2.Client, state: str) -> None:
     """Until its health is that."""
-    ends_s = time.monotonic() + PATIENCE_S
+    ends_s = time.monotonic() + TIMEOUT_S
     while _health(client) != state:
         assert time.monotonic() < ends_s, f"it does not become {state}"
         time.sleep(0.05)

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 
 from tests.clients.cog_questions import until
-from tests.clients.conftest import CLIENTS, PATIENCE_S, PROGRAMS
+from tests.clients.conftest import CLIENTS, PROGRAMS, TIMEOUT_S
 from tests.clients.live import free_port
 
 OLD, NEW = "0.16.12", "0.23.1"
@@ -43,7 +43,7 @@ def running(
     _fill(folder, published)
     with (
         _process(version, folder, port),
-        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=TIMEOUT_S) as client,
     ):
         until(client, "READY")
         yield client
@@ -78,4 +78,4 @@ def _process(version: str, folder: Path, port: int) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(PATIENCE_S)
+            process.wait(TIMEOUT_S)

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 CLIENTS = ROOT / ".venv" / "clients"
 PROGRAMS = Path(__file__).parent / "programs"
 TOKEN = "r8_of_these_tests"
-PATIENCE_S = 600.0  # a busy machine is slow, not wrong
+TIMEOUT_S = 600.0  # a busy machine is slow, not wrong
 
 # play(client, scenario, server, **environment) -> what the program printed, read as JSON
 Play = Callable[..., Any]
@@ -66,7 +66,7 @@ def play(tmp_path: Path) -> Play:
             env={**_environment(server, tmp_path), **environment},
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
             check=False,
         )
         assert done.returncode == 0, done.stderr

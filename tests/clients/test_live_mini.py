@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from tests.clients.conftest import PATIENCE_S, TOKEN, Play, certify, with_clients
+from tests.clients.conftest import TIMEOUT_S, TOKEN, Play, certify, with_clients
 from tests.clients.live import Live, starting
 
 STOOD_IN = "melody is not on this machine: mini stands in for it"
@@ -34,7 +34,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, L
             "https": stack.enter_context(starting(safe, TOKEN, tls)),
         }
         for server in servers.values():
-            server.until_ready(PATIENCE_S)
+            server.until_ready(TIMEOUT_S)
         yield servers
 
 
@@ -130,7 +130,7 @@ def listen(path: Path, duration_s: float) -> Samples:
 
 def fetched(url: str, folder: Path) -> Path:
     """What is at the address of an output, which needs no token."""
-    answer = httpx2.get(url, timeout=PATIENCE_S)
+    answer = httpx2.get(url, timeout=TIMEOUT_S)
     assert answer.headers["content-type"] == "audio/wav"
     path = folder / "fetched.wav"
     path.write_bytes(answer.content)

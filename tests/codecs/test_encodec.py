@@ -40,6 +40,17 @@ def test_encoding_in_blocks_gives_the_codes_of_the_whole(codec: Encodec) -> None
     assert torch.equal(codec.encode(audio), whole)
 
 
+def test_encoding_ends_between_blocks_if_asked_to(codec: Encodec) -> None:
+    blocks = iter(range(2))
+
+    def stop_at_the_third() -> None:
+        next(blocks)
+
+    audio = torch.randn(1, 2, 5 * ENCODE_BLOCK_FRAMES * 640)
+    with pytest.raises(StopIteration):
+        StereoCodec(codec).encode(audio, stop_at_the_third)
+
+
 def test_decoding_in_blocks_gives_the_audio_of_the_whole(codec: Encodec) -> None:
     codes = torch.randint(0, 32, (2, 4, 517))
     with torch.no_grad():

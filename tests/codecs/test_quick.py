@@ -38,7 +38,7 @@ def codec(request: pytest.FixtureRequest) -> Encodec:
 def quickened(codec: Encodec, half: bool) -> Encodec:
     copy = Encodec(codec.cfg).eval()
     copy.load_state_dict(codec.state_dict())
-    copy.quicken(half=half)
+    copy.compile_networks(half=half)
     assert copy.quick is not None
     return copy
 
@@ -113,7 +113,7 @@ def test_a_clip_comes_out_the_same_beside_others(codec: Encodec, half: bool) -> 
 
 def test_what_does_not_fit_is_left_to_the_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     odd = Encodec(EncodecConfig(seanet=SeanetConfig(filters=2, dimension=8)))
-    odd.quicken(half=True)
+    odd.compile_networks(half=True)
     assert odd.quick is None
     monkeypatch.setattr(compiled_seanet, "processor_has", lambda *_: False)
     assert not compiled_seanet.fits(SeanetConfig())

@@ -16,8 +16,8 @@ from toccata.conditioners.chroma import (
     cut,
     melody_rows,
     mono,
-    null_rows,
     step_rows,
+    unconditional_rows,
     wrapped,
 )
 
@@ -51,7 +51,7 @@ def test_every_note_of_the_scale_is_heard_as_itself(octave: int) -> None:
 
 def test_silence_is_what_stands_for_no_melody() -> None:
     silence = melody_rows(torch.zeros(64000), MODEL)
-    assert torch.equal(silence, null_rows(MODEL))
+    assert torch.equal(silence, unconditional_rows(MODEL))
     assert silence.shape == (235, 12)
     assert silence[:, 0].eq(1).all()
 

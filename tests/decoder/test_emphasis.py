@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from toccata.decoder.condition_scale import Emphasis, emphasized
+from toccata.decoder.condition_scale import ConditionScale, emphasized
 from toccata.decoder.decoder import Decoder, LMConfig
 from toccata.errors import CheckpointError
 
@@ -13,7 +13,7 @@ CONFIG = LMConfig(
     dim=8, layers=1, heads=2, ffn_dim=16, card=12, codebooks=2, cross_attention=False,
     delays=(0, 1), cond_dims={"drums": 2, "key": 24},
 )  # fmt: skip
-LOUD = Emphasis({"key": 3.0}, (1.5, 0.5))
+LOUD = ConditionScale({"key": 3.0}, (1.5, 0.5))
 
 
 def decoders() -> tuple[Decoder, Decoder]:
@@ -46,17 +46,17 @@ def test_a_condition_is_told_louder_with_its_bias_and_no_other() -> None:
 
 def test_nothing_is_emphasised_without_a_word() -> None:
     weight = torch.ones(2)
-    assert emphasized(Emphasis(), "heads.0.weight", weight) is weight
+    assert emphasized(ConditionScale(), "heads.0.weight", weight) is weight
 
 
 @pytest.mark.parametrize(
     ("emphasis", "said"),
     [
-        (Emphasis({"drum_kit": 2.0}), "'drum_kit', but it must be one of drums, key"),
-        (Emphasis(sharpness=(1.0,)), "1 codebooks, but the model has 2"),
+        (ConditionScale({"drum_kit": 2.0}), "'drum_kit', but it must be one of drums, key"),
+        (ConditionScale(sharpness=(1.0,)), "1 codebooks, but the model has 2"),
     ],
 )
-def test_what_is_not_of_the_model_is_an_error(emphasis: Emphasis, said: str) -> None:
+def test_what_is_not_of_the_model_is_an_error(emphasis: ConditionScale, said: str) -> None:
     with pytest.raises(CheckpointError, match=said):
         emphasis.check(CONFIG)
 
@@ -64,6 +64,6 @@ def test_what_is_not_of_the_model_is_an_error(emphasis: Emphasis, said: str) -> 
 @pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf"), "loud"])
 def test_a_factor_is_a_number_above_0(wrong: float) -> None:
     with pytest.raises(CheckpointError, match="must be a number above 0"):
-        Emphasis({"key": wrong})
+        ConditionScale({"key": wrong})
     with pytest.raises(CheckpointError, match="must be a number above 0"):
-        Emphasis(sharpness=(1.0, wrong))
+        ConditionScale(sharpness=(1.0, wrong))

@@ -29,15 +29,15 @@ def test_codes_are_those_of_the_plain_sampling(
     params: list[SamplingParams], seed: int, card: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
-    rows, halves = 0, []
+    rows, branches = 0, []
     for p in params:
         size = 1 if p.cfg == 1 else 2 if p.cfg_beta == 1 else 3
-        halves.append((rows, rows + size // 3, rows + size - 1))
+        branches.append((rows, rows + size // 3, rows + size - 1))
         rows += size
     # Rounded, so that there are ties.
     logits = (torch.randn(rows, 4, card, generator=generator) * 6).round() / 2
     uniform = torch.rand(len(params), 4, generator=generator, dtype=torch.float64)
-    cond, style, null = (list(half) for half in zip(*halves, strict=True))
+    cond, style, null = (list(half) for half in zip(*branches, strict=True))
     codes, finite = CpuSampling(params, (cond, style, null), card)(logits, uniform.numpy())
     cfg = torch.tensor([p.cfg for p in params]).view(-1, 1, 1)
     beta = torch.tensor([p.cfg_beta for p in params]).view(-1, 1, 1)

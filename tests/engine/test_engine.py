@@ -35,8 +35,10 @@ def test_greedy_codes_follow_the_uncached_forward(prefix_kind: bool, each_backen
         memory=None if conditions.text is None else conditions.text[None],
         prefix=None if conditions.prefix is None else conditions.prefix[None],
     )
-    null_prefix = conditions.null_prefix
-    null = full_forward(model, codes, prefix=None if null_prefix is None else null_prefix[None])
+    unconditional_prefix = conditions.unconditional_prefix
+    null = full_forward(
+        model, codes, prefix=None if unconditional_prefix is None else unconditional_prefix[None]
+    )
     best = (null + 3.0 * (cond - null)).argmax(-1)
     assert np.array_equal(codes[:, :5], random_codes(5))
     assert_same(codes[:, 5:], best[:, 5:], each_backend)
@@ -74,7 +76,7 @@ def styled(model: Model, frames: int, **params: float) -> Request:
     prefix, style, null = torch.randn(
         3, 5, model.lm.config.dim, generator=torch.Generator().manual_seed(4)
     )
-    conditions = Conditions(prefix=prefix, style_prefix=style, null_prefix=null)
+    conditions = Conditions(prefix=prefix, style_prefix=style, unconditional_prefix=null)
     sampling = SamplingParams(**params)  # type: ignore[arg-type]
     return Request(lambda frame: conditions, frames, sampling, 3, 30)
 
@@ -87,7 +89,7 @@ def test_text_is_told_apart_from_style_in_a_third_half(each_backend: str) -> Non
     given = wanted.conditions(0)
     cond, style, null = (
         full_forward(model, codes, prefix=None if prefix is None else prefix[None])
-        for prefix in (given.prefix, given.style_prefix, given.null_prefix)
+        for prefix in (given.prefix, given.style_prefix, given.unconditional_prefix)
     )
     best = (null + 3.0 * (style + 5.0 * (cond - style) - null)).argmax(-1)
     assert_same(codes, best, each_backend)

@@ -23,8 +23,8 @@ def engine_and_request(kind: str, suffix: str) -> tuple[Engine, Request]:
     if kind != "melody":
         return Engine(model), fixed(text=text)
     prefix = torch.cat([want[f"cond_self_wav{suffix}"][0], text])
-    null_prefix = torch.cat([want["cond_self_wav"][0], torch.zeros_like(text)])
-    return Engine(model), fixed(prefix=prefix, null_prefix=null_prefix)
+    unconditional_prefix = torch.cat([want["cond_self_wav"][0], torch.zeros_like(text)])
+    return Engine(model), fixed(prefix=prefix, unconditional_prefix=unconditional_prefix)
 
 
 @pytest.mark.parametrize(("kind", "suffix"), CASES)

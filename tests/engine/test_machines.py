@@ -37,13 +37,13 @@ def codes_fingerprint() -> str:
     """Of the codes of one fixed request, which is all that sampling decides."""
     import toccata
     from toccata.engine.engine import Engine
-    from toccata.generation.request import Brief
-    from toccata.generation.running import Song
+    from toccata.generation.request import GenerationRequest
+    from toccata.generation.running import RunningRequest
 
     model = toccata.load("mini", device="cpu", precision="int8", offline=True).model
     engine = Engine(model, 1)
-    wanted = Brief(prompt="happy rock with guitar", duration_s=2.0, seed=1)
-    song = Song(wanted.settled(model.defaults, model.segment_s), model, engine)
+    wanted = GenerationRequest(prompt="happy rock with guitar", duration_s=2.0, seed=1)
+    song = RunningRequest(wanted.resolve(model.defaults, model.segment_s), model, engine)
     while engine.step():
         pass
     return hashlib.sha256(song.sequence.codes.tobytes()).hexdigest()[:16]

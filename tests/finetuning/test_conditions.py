@@ -22,7 +22,7 @@ from toccata.conditioners.beats import Beats
 from toccata.conditioners.chroma import melody_rows, mono
 from toccata.decoder.decoder import Decoder
 from toccata.finetuning.beat_cache import BeatCache
-from toccata.finetuning.conditions import Conditioner, Told, heard_beats
+from toccata.finetuning.conditions import ActiveConditions, Conditioner, heard_beats
 from toccata.finetuning.dataset import Item, Tags
 from toccata.models.model import Model
 from toccata.models.step_conditioning import GENRE, KEY, LEAD
@@ -47,7 +47,7 @@ class Knowing(HashTextEncoder):
 
 
 def knowing_model() -> Model:
-    """Told everything that any model is told."""
+    """ActiveConditions everything that any model is told."""
     model = fake_model(melody=True, beats=True)
     known = {**model.lm.config.cond_dims, KEY: key.FEATURES, GENRE: 2, LEAD: 1}
     torch.manual_seed(0)
@@ -77,12 +77,16 @@ def test_it_is_told_what_a_request_is_told() -> None:
     told = Conditioner(model, learns=False, beats={(one.name, one.start_s): beats})
     minor: Key = (9, "minor")
     asked: Any = {"beats": beats, "key": minor}
-    assert same(told(one, Told()), model.conditions(one.caption, melody, **asked))
-    assert same(told(one, Told(melody=False)), model.conditions(one.caption, **asked))
-    assert same(told(one, Told(caption=False)), model.conditions(None, melody, beats=beats))
-    assert same(told(one, Told(beats=False)), model.conditions(one.caption, melody, key=minor))
+    assert same(told(one, ActiveConditions()), model.conditions(one.caption, melody, **asked))
+    assert same(told(one, ActiveConditions(melody=False)), model.conditions(one.caption, **asked))
+    assert same(
+        told(one, ActiveConditions(caption=False)), model.conditions(None, melody, beats=beats)
+    )
+    assert same(
+        told(one, ActiveConditions(beats=False)), model.conditions(one.caption, melody, key=minor)
+    )
     heard = replace(one, caption="calm piano", tags=Tags(None, "A minor", -14.0))
-    assert same(told(heard, Told()), model.conditions("calm piano", melody, **asked))
+    assert same(told(heard, ActiveConditions()), model.conditions("calm piano", melody, **asked))
 
 
 def test_all_that_is_told_is_learnt(tmp_path: Path) -> None:
@@ -106,7 +110,7 @@ def test_a_caption_is_read_once() -> None:
 
     told = Conditioner(replace(fake_model(), text_encoder=Counting()), learns=False, beats={})
     for _ in range(3):
-        told(item(1), Told())
+        told(item(1), ActiveConditions())
     assert asked == ["calm piano, 120 bpm"]
 
 

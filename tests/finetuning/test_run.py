@@ -17,7 +17,7 @@ from tests.cli.conftest import Result, run
 from tests.models.test_toccata import with_words
 from toccata.audio.files import write
 from toccata.audio.waveform import Waveform
-from toccata.decoder.condition_scale import Emphasis
+from toccata.decoder.condition_scale import ConditionScale
 from toccata.errors import InputError
 from toccata.finetuning.beat_cache import BeatCache
 from toccata.finetuning.dataset import Item
@@ -132,7 +132,7 @@ def test_a_model_is_trained_without_its_emphasis_and_keeps_it(
             super().__init__(model, *more)
 
     monkeypatch.setattr("toccata.finetuning.run.Trainer", Spy)
-    loud = Emphasis(sharpness=(2.0, 1.0, 1.0, 1.0))
+    loud = ConditionScale(sharpness=(2.0, 1.0, 1.0, 1.0))
     plain = load_model(base, device="cpu", precision="fp32")
     save_model(replace(plain, emphasis=loud), Path("loud"))
     assert run(*command("full", Path("loud"), "-o", "my-model")).code == 0

@@ -17,7 +17,7 @@ from tests.fakes import SAMPLE_RATE_HZ, fake_model
 from toccata.devices import pick_device
 from toccata.errors import InputError, InputErrors
 from toccata.generation.pipeline import Toccata, load
-from toccata.generation.request import Brief
+from toccata.generation.request import GenerationRequest
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,9 @@ def toccata() -> Toccata:
     return Toccata(fake_model())
 
 
-@pytest.mark.parametrize("wanted", ["piano", {"prompt": "x"}, Brief(prompt="x"), b"x", 5, None])
+@pytest.mark.parametrize(
+    "wanted", ["piano", {"prompt": "x"}, GenerationRequest(prompt="x"), b"x", 5, None]
+)
 def test_one_request_is_no_batch(toccata: Toccata, wanted: Any) -> None:
     with pytest.raises(InputError, match=r"^wanted:? .*give a list of requests"):
         toccata.generate_batch(wanted)
@@ -80,7 +82,8 @@ def test_numbers_of_numpy_are_as_good_as_pythons(toccata: Toccata) -> None:
     np.testing.assert_array_equal(clip.samples, expected.samples)
     assert clip.tags == expected.tags
     assert type(clip.seed) is int
-    drawn = toccata.generate("piano", duration_s=np.float64(0.1), seed=np.int16(-1))
+    short: Any = np.int16(-1)
+    drawn = toccata.generate("piano", duration_s=np.float64(0.1), seed=short)
     assert drawn.seed >= 0
     pieces = toccata.stream("piano", duration_s=0.4, chunk_s=np.float32(0.2))  # type: ignore[arg-type]
     assert sum(piece.samples.shape[1] for piece in pieces) == round(0.4 * SAMPLE_RATE_HZ)

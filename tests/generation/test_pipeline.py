@@ -26,7 +26,7 @@ from toccata.errors import (
 )
 from toccata.generation.clip import Clip, Progress
 from toccata.generation.pipeline import Toccata
-from toccata.generation.request import Brief
+from toccata.generation.request import GenerationRequest
 
 RAW: dict[str, Any] = {
     "normalization": "clip"
@@ -101,7 +101,7 @@ def test_a_batch_gives_what_each_gives_alone(toccata: Toccata) -> None:
     ]
     for clip, one in zip(toccata.generate_batch(wanted), wanted, strict=True):
         assert np.array_equal(clip.samples, toccata.generate(**one).samples)
-    by_prompt = toccata.generate_batch(["piano", Brief(prompt="drums", duration_s=0.2)])
+    by_prompt = toccata.generate_batch(["piano", GenerationRequest(prompt="drums", duration_s=0.2)])
     assert [clip.prompt for clip in by_prompt] == ["piano", "drums"]
 
 
@@ -203,8 +203,9 @@ def test_audio_may_be_samples_and_their_rate(toccata: Toccata) -> None:
 
 
 def test_wrong_audio_is_told_with_all_other_problems(toccata: Toccata) -> None:
+    wrong: Any = {"top_k": -1, "melody": np.zeros(5, np.float32), "continue_from": 7}
     with pytest.raises(InputErrors) as caught:
-        toccata.generate("x", top_k=-1, melody=np.zeros(5, np.float32), continue_from=7)
+        toccata.generate("x", **wrong)
     assert [problem.field for problem in caught.value.problems] == [
         "top_k",
         "melody",
@@ -267,16 +268,16 @@ def test_audio_may_be_the_name_of_a_file(toccata: Toccata, tmp_path: Path) -> No
 
 
 def test_all_problems_are_told_at_once(toccata: Toccata) -> None:
+    wrong: Any = {"top_k": 2.5, "seed": "x"}
     with pytest.raises(InputErrors) as caught:
         toccata.generate(
             "a\0",
             duration_s=float("nan"),
-            top_k=2.5,
             temperature=-1,
-            seed="x",
             normalization="loud",
             stride_s=40,
             fade_in_s=-1,
+            **wrong,
         )
     assert [problem.field for problem in caught.value.problems] == [
         "prompt",
@@ -289,7 +290,7 @@ def test_all_problems_are_told_at_once(toccata: Toccata) -> None:
         "fade_in_s",
     ]
     with pytest.raises(InputError, match="duration_s"):
-        toccata.generate("x", duration=3)
+        toccata.generate_batch([{"prompt": "x", "duration": 3}])
 
 
 def test_one_bad_brief_starts_nothing(toccata: Toccata) -> None:
@@ -309,6 +310,13 @@ def test_encode_decode_keeps_any_length(toccata: Toccata, frames: int) -> None:
     samples = frames * HOP - 5
     given_clip = Waveform(np.zeros((2, samples), np.float32), SAMPLE_RATE_HZ)
     assert toccata.encode_decode(given_clip).samples.shape == (1, samples)
+
+
+def test_encode_decode_can_be_canceled_between_blocks(toccata: Toccata) -> None:
+    looks = iter([False, False, True])
+    given_clip = Waveform(np.zeros((1, 2000 * HOP), np.float32), SAMPLE_RATE_HZ)
+    with pytest.raises(CancelledError):
+        toccata.encode_decode(given_clip, cancel=lambda: next(looks))
 
 
 def test_encode_decode_of_nothing_says_so(toccata: Toccata) -> None:

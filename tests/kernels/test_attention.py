@@ -14,7 +14,7 @@ from toccata.kernels.attention import HEAD, Cache, Places, attend_memory, attend
 from toccata.kernels.compiling import compiled
 from toccata.kernels.layers import keep_memory
 from toccata.kernels.rounding import Rounded
-from toccata.kernels.thread_team import Team
+from toccata.kernels.thread_team import ThreadTeam
 
 Floats = NDArray[np.float32]
 HEADS, WIDTH = 2, 2 * HEAD
@@ -23,14 +23,20 @@ NAN = 0x7FC0
 
 @compiled
 def attend_to_self(
-    crew: Team, qkv: Floats, rows: Places, starts: Places, steps: int, cache: Cache, into: Rounded
+    crew: ThreadTeam,
+    qkv: Floats,
+    rows: Places,
+    starts: Places,
+    steps: int,
+    cache: Cache,
+    into: Rounded,
 ) -> None:
     attend_self(crew, 0, qkv, rows, starts, steps, cache, into)
 
 
 @compiled
 def attend_to_memory(
-    crew: Team, query: Floats, rows: Places, lengths: Places, memory: Cache, into: Rounded
+    crew: ThreadTeam, query: Floats, rows: Places, lengths: Places, memory: Cache, into: Rounded
 ) -> None:
     attend_memory(crew, 0, query, rows, lengths, 1, memory, into)
 

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from toccata.kernels import thread_team
 from toccata.kernels.compiling import entry
-from toccata.kernels.thread_team import Team, shared
+from toccata.kernels.thread_team import ThreadTeam, shared
 
 LOOPS = 3
 Counts = NDArray[np.int64]
 
 
 @entry
-def count_tasks(crew: Team, done: Counts, wrong: Counts) -> None:
+def count_tasks(crew: ThreadTeam, done: Counts, wrong: Counts) -> None:
     """done [LOOPS, N]: each loop sees what the loop before it has done, all of it."""
     for loop in range(LOOPS):
         for task in shared(crew, loop, done.shape[1]):
@@ -47,7 +47,7 @@ def test_helpers_that_never_come_hold_nobody_up(monkeypatch: pytest.MonkeyPatch)
 def test_one_that_comes_late_finds_nothing_left() -> None:
     done, wrong = np.zeros((LOOPS, 50), np.int64), np.zeros(1, np.int64)
     turns = np.zeros((LOOPS, 2, thread_team.APART), np.int64)
-    crew = Team(turns.ctypes.data, 2)
+    crew = ThreadTeam(turns.ctypes.data, 2)
     count_tasks(crew, done, wrong)
     late = threading.Thread(target=count_tasks, args=(crew, done, wrong))
     late.start()

@@ -1,4 +1,4 @@
-"""What a crop of a song is told, and what is withheld."""
+"""What a crop of a song is told, and what is dropped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from recipes.mini.captions import Told, worded
 from recipes.mini.composer.compose import compose
 from recipes.mini.composer.composition import Facts
 from recipes.mini.lm.batches import (
-    MOST_OWN,
+    MAX_OWN,
     NO_CLASS,
     NOT_DRAWN,
     CropBatches,
@@ -89,12 +89,12 @@ def test_some_are_withheld_and_some_are_not(tmp_path: Path) -> None:
 
 def test_the_model_is_to_draw_up_to_half_of_what_some_crops_hear(tmp_path: Path) -> None:
     many = [batches(tmp_path, Dropout(own=0.5))(step) for step in range(8)]
-    chosen = torch.cat([batch.luck for batch in many]) != NOT_DRAWN
+    chosen = torch.cat([batch.uniforms for batch in many]) != NOT_DRAWN
     assert torch.equal(chosen.any(1), chosen.all(1)), "all codebooks of a step, or none"
     shares = chosen.float().mean((1, 2))
     assert 0.3 < float((shares > 0).float().mean()) < 0.7
-    assert 0.3 < float(shares.max()) < MOST_OWN + 0.2
-    assert (batches(tmp_path, HELD_OUT)(0).luck == NOT_DRAWN).all()
+    assert 0.3 < float(shares.max()) < MAX_OWN + 0.2
+    assert (batches(tmp_path, HELD_OUT)(0).uniforms == NOT_DRAWN).all()
 
 
 @pytest.mark.parametrize("seed", range(0, 300, 7))

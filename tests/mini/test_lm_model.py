@@ -38,9 +38,9 @@ def nowhere() -> Tensor:
     return torch.full((ROWS, 4, STEPS), NOT_DRAWN, dtype=torch.float64)
 
 
-def with_own_draws(model: Conditioned, luck: Tensor) -> Tensor:
+def with_own_draws(model: Conditioned, uniforms: Tensor) -> Tensor:
     prefix, sums = torch.zeros(ROWS, 2, 16), torch.zeros(ROWS, STEPS, 16)
-    return model.with_own_draws(heard(), luck, prefix, sums)
+    return model.with_own_draws(heard(), uniforms, prefix, sums)
 
 
 def test_the_songs_history_stays_where_there_is_no_luck(model: Conditioned) -> None:
@@ -48,14 +48,14 @@ def test_the_songs_history_stays_where_there_is_no_luck(model: Conditioned) -> N
 
 
 def test_a_draw_is_what_the_model_expects_after_the_steps_before(model: Conditioned) -> None:
-    luck = nowhere()
-    luck[1, :, 5] = torch.tensor([0.1, 0.4, 0.6, 0.9], dtype=torch.float64)
-    mixed = with_own_draws(model, luck)
+    uniforms = nowhere()
+    uniforms[1, :, 5] = torch.tensor([0.1, 0.4, 0.6, 0.9], dtype=torch.float64)
+    mixed = with_own_draws(model, uniforms)
     logits = model.lm(
-        heard()[1:2, :, :5], prefix=torch.zeros(1, 2, 16), step_sums=torch.zeros(1, 5, 16)
+        heard()[1:2, :, :5], prefix=torch.zeros(1, 2, 16), step_conditioning=torch.zeros(1, 5, 16)
     )
     plainly = SamplingBatch.of([AS_LIKELY], 16, torch.device("cpu"))
-    assert torch.equal(mixed[1:2, :, 5], sample(logits[:, :, -1], plainly, luck[1:2, :, 5]))
+    assert torch.equal(mixed[1:2, :, 5], sample(logits[:, :, -1], plainly, uniforms[1:2, :, 5]))
     same = torch.ones(STEPS, dtype=torch.bool)
     same[5] = False
     assert torch.equal(mixed[..., same], heard()[..., same])
@@ -71,8 +71,10 @@ def test_what_was_withheld_or_comes_first_is_not_drawn(model: Conditioned) -> No
 def test_drawing_takes_no_gradient_away(model: Conditioned) -> None:
     prefix, sums = torch.zeros(ROWS, 2, 16), torch.zeros(ROWS, STEPS, 16)
     with torch.autocast("cpu", torch.bfloat16):
-        luck = nowhere().fill_(0.5)
-        model.lm(model.with_own_draws(heard(), luck, prefix, sums), prefix=prefix).sum().backward()
+        uniforms = nowhere().fill_(0.5)
+        model.lm(
+            model.with_own_draws(heard(), uniforms, prefix, sums), prefix=prefix
+        ).sum().backward()
     for name, weight in (*model.lm.layers.named_parameters(), *model.lm.heads.named_parameters()):
         assert weight.grad is not None, name
     model.zero_grad()
@@ -82,13 +84,13 @@ def test_what_follows_is_expected_of_the_history_with_its_draws(model: Condition
     frames = STEPS - 3
     facts = Facts("jazz", 90, "A minor", "", ("piano",), drums=True, meter="4/4")
 
-    def logits(luck: float) -> Tensor:
+    def logits(uniforms: float) -> Tensor:
         row = Row(
             codes=torch.zeros(4, frames, dtype=torch.int64),
             pitch=torch.zeros(RUN.chroma.frames, dtype=torch.int64),
             beats=torch.zeros(STEPS, BEATS),
             heard=torch.ones(STEPS, dtype=torch.bool),
-            luck=torch.full((4, STEPS), luck, dtype=torch.float64),
+            uniforms=torch.full((4, STEPS), uniforms, dtype=torch.float64),
             words=torch.zeros(5, dtype=torch.int64), caption="", **steady_rows(facts, WORDS),
         )  # fmt: skip
         made: Tensor = model(Batch.of([row]))[0]

@@ -21,7 +21,7 @@ from recipes.mini.lm.encode_corpus import CorpusRun, read_shard, read_shards
 from toccata.audio.waveform import Waveform
 from toccata.conditioners.beats import Beats, beat_rows
 from toccata.conditioners.chroma import melody_rows
-from toccata.decoder.condition_scale import Emphasis
+from toccata.decoder.condition_scale import ConditionScale
 from toccata.decoder.decoder import Decoder
 from toccata.errors import CheckpointError, InputError
 from toccata.finetuning.config_file import load_config
@@ -217,7 +217,7 @@ def test_a_finished_model_is_a_start_as_it_was_trained(trained: Path) -> None:
     train_lm.main(lm_config(trained, "for_pack", 2))
     packed = pack.PackRun(
         out="", codec=str(trained / "codec"), lm=str(trained / "for_pack"), name="toy",
-        emphasis=Emphasis({"drums": 4.0}, (1.5, 1.25, 2.0, 0.5)),
+        emphasis=ConditionScale({"drums": 4.0}, (1.5, 1.25, 2.0, 0.5)),
     )  # fmt: skip
     native.write(pack.trained_model(packed), trained / "start_model")
     config = lm_config(trained, "from_model", 6)
@@ -253,15 +253,17 @@ def test_conditions_are_the_same_in_training_and_in_use(
     monkeypatch.setattr(parts.text, "named", lambda _: named)
     row = Row(
         codes=torch.zeros(4, 100, dtype=torch.int64), pitch=rows.argmax(-1), beats=beats,
-        heard=torch.ones(102, dtype=torch.bool), luck=torch.full((4, 102), NOT_DRAWN),
+        heard=torch.ones(102, dtype=torch.bool), uniforms=torch.full((4, 102), NOT_DRAWN),
         words=torch.zeros(5, dtype=torch.int64), caption=caption, **told,
     )  # fmt: skip
     batch = Batch.of([row])
     text = parts.text(batch.captions)
     used = model.conditions(caption, melody, beats=Beats(97), key=(2, "minor"))
-    assert used.step_sums is not None
+    assert used.step_conditioning is not None
     assert used.prefix is not None
-    torch.testing.assert_close(parts.step_sums(batch, text)[0], used.step_sums[:102])
+    torch.testing.assert_close(
+        parts.step_conditioning(batch, text)[0], used.step_conditioning[:102]
+    )
     torch.testing.assert_close(parts.prefix(batch, text)[0], used.prefix)
 
 

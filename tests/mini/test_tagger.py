@@ -1,4 +1,4 @@
-"""The listener's run at toy size: it learns, and what it writes is what is read."""
+"""The tagger's run at toy size: it learns, and what it writes is what is read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "songs": 6, "held_out": 4, "songs_per_part": 3, "song_s": 2.0, "crop_s": 1.5,
         "width": 4, "key_width": 4, "epochs": 2, "batch": 4,
     }  # fmt: skip
-    config = place / "listener.yaml"
+    config = place / "tagger.yaml"
     config.write_text(yaml.safe_dump(values))
     train_tagger.main(config)
     return place
@@ -54,11 +54,11 @@ def test_songs_are_heard_clean_and_every_other_one_coded(folder: Path) -> None:
     assert [path.stem for path in paths] == [
         "0500000000", "0500000003", "1000005000", "1000005003",
     ]  # fmt: skip
-    lessons = read_parts(paths[:2])
-    assert lessons.coded.sum() == 3
-    assert len(lessons.keys) == 9
+    dataset = read_parts(paths[:2])
+    assert dataset.coded.sum() == 3
+    assert len(dataset.keys) == 9
     genre, family, drums, key = labels(compose(500_000_000, 2.0).facts)
-    first = lessons.part(torch.tensor([0, 1]))
+    first = dataset.part(torch.tensor([0, 1]))
     assert first.genres.tolist() == [genre] * 2
     assert first.families.tolist() == [family] * 2
     assert first.drums.tolist() == [drums] * 2
@@ -67,13 +67,13 @@ def test_songs_are_heard_clean_and_every_other_one_coded(folder: Path) -> None:
 
 
 def test_the_weights_know_their_classes_and_their_figures(folder: Path) -> None:
-    listener = classifier_weights.read_listener(folder / "ears" / classifier_weights.LISTENER)
-    assert listener.classes.genres == GENRES
-    assert listener.classes.families == FAMILIES
-    heard = classifier_weights.read_accuracy(folder / "ears" / classifier_weights.LISTENER)
+    tagger = classifier_weights.read_tagger(folder / "ears" / classifier_weights.TAGGER)
+    assert tagger.classes.genres == GENRES
+    assert tagger.classes.families == FAMILIES
+    heard = classifier_weights.read_accuracy(folder / "ears" / classifier_weights.TAGGER)
     assert heard.keys() == {"genre", "lead", "drums"}
     assert all(0 <= heard[head][kind] <= 1 for head in heard for kind in ("clean", "coded"))
-    classifier_weights.read_key_network(folder / "ears" / classifier_weights.KEYS)
+    classifier_weights.read_key_classifier(folder / "ears" / classifier_weights.KEYS)
     assert classifier_weights.read_accuracy(folder / "ears" / classifier_weights.KEYS)[
         "key"
     ].keys() == {"clean", "coded"}

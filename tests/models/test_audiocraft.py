@@ -64,11 +64,11 @@ def test_a_prompt_becomes_what_is_cross_attended(kind: str) -> None:
 def test_the_prefix_is_the_melody_and_then_the_prompt(suffix: str) -> None:
     given, want = conditions("melody", suffix), expected("melody")
     assert given.prefix is not None
-    assert given.null_prefix is not None
+    assert given.unconditional_prefix is not None
     close(given.prefix[:32], want[f"cond_self_wav{suffix}"][0])
     close(given.prefix[32:], want["cond_description"][0])
-    close(given.null_prefix[:32], want["cond_self_wav"][0])
-    assert not given.null_prefix[32:].any()
+    close(given.unconditional_prefix[:32], want["cond_self_wav"][0])
+    assert not given.unconditional_prefix[32:].any()
 
 
 @torch.inference_mode()
@@ -77,9 +77,9 @@ def test_the_logits_of_both_halves(kind: str, suffix: str) -> None:
     given, want, lm = conditions(kind, suffix), expected(kind), golden_model(kind).lm
     steps = delay.apply(want["lm_codes"], lm.config.delays, lm.config.special_id)[:, :, :-1]
     blank = golden_model(kind).conditions(None)
-    halves = {"cond": (given.prefix, given.text), "null": (blank.null_prefix, None)}
+    branches = {"cond": (given.prefix, given.text), "null": (blank.unconditional_prefix, None)}
     mask = want["logits_mask"].bool()
-    for half, (prefix, text) in halves.items():
+    for half, (prefix, text) in branches.items():
         rows = [None if part is None else part[None] for part in (prefix, text)]
         logits = delay.undo_logits(lm(steps, rows[0], rows[1]), lm.config.delays)
         close(logits[mask], want[f"logits_{half}{suffix}"][mask])

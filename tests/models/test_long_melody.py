@@ -16,8 +16,8 @@ from tests.models.helpers import golden_model
 from toccata.audio.waveform import Waveform
 from toccata.conditioners.chroma import ChromaConfig, filters, melody_rows
 from toccata.engine.engine import Engine
-from toccata.generation.request import Brief
-from toccata.generation.running import Song
+from toccata.generation.request import GenerationRequest
+from toccata.generation.running import RunningRequest
 
 SEGMENT_S, STRIDE_S, RATE_HZ, FRAMES = 4.0, 2.4, 32000, 32
 NOTES_HZ = (262, 294, 330, 349, 392, 440, 494, 523, 587, 659, 698, 784)
@@ -51,11 +51,13 @@ def slow_rows(samples: np.ndarray[Any, Any], start_s: float, config: ChromaConfi
 def prefixes() -> Iterator[Conditioned]:
     """The melody's part of the prefix of each window, at the frames where they start."""
     model = golden_model("melody")
-    songs: list[Song] = []
+    songs: list[RunningRequest] = []
 
     def of(starts_s: tuple[float, ...], **options: Any) -> list[torch.Tensor]:
-        brief = Brief(seed=0, stride_s=STRIDE_S, **options).settled(model.defaults, SEGMENT_S)
-        songs.append(Song(brief, model, Engine(model, 1)))
+        brief = GenerationRequest(seed=0, stride_s=STRIDE_S, **options).resolve(
+            model.defaults, SEGMENT_S
+        )
+        songs.append(RunningRequest(brief, model, Engine(model, 1)))
         conditions = songs[-1].sequence.request.conditions
         windows = [conditions(round(start * 50)).prefix for start in starts_s]
         return [window[:FRAMES] for window in windows if window is not None]

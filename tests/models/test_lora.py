@@ -17,7 +17,7 @@ from torch import Tensor
 import toccata
 from tests.models.test_toccata import with_words
 from toccata.cli import main
-from toccata.decoder.condition_scale import Emphasis
+from toccata.decoder.condition_scale import ConditionScale
 from toccata.decoder.lora import Factors, LoraConfig, adapt, factors, updates
 from toccata.errors import CheckpointError, InputError
 from toccata.models import lora_files
@@ -72,7 +72,7 @@ def write(folder: Path, file: Path, seed: int = 0) -> Path:
 
 
 def test_what_was_learnt_is_emphasised_as_the_rest_is(tmp_path: Path) -> None:
-    loud = replace(with_words("melody"), emphasis=Emphasis({"description": 3.0}))
+    loud = replace(with_words("melody"), emphasis=ConditionScale({"description": 3.0}))
     save_model(loud, tmp_path / "loud")
     base = load(tmp_path / "loud", as_trained=True)
     config = replace(CONFIG, targets=("conditions",))
@@ -213,7 +213,7 @@ def test_a_damaged_file_is_refused(folder: Path, file: Path) -> None:
 def test_a_file_that_is_too_large_is_not_opened(
     folder: Path, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lora_files, "MOST_BYTES", file.stat().st_size - 1)
+    monkeypatch.setattr(lora_files, "MAX_BYTES", file.stat().st_size - 1)
     with pytest.raises(CheckpointError, match=r"style.*larger than"):
         load(folder, lora=file)
 

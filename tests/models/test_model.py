@@ -53,12 +53,12 @@ def test_no_prompt_is_exactly_zero(blank: str | None) -> None:
 def test_both_halves_are_equally_long_and_the_null_half_hears_nothing() -> None:
     model = golden_model("melody")
     given, blank = model.conditions("a", notes(440, 494)), model.conditions(None)
-    assert given.null_prefix is not None
-    assert blank.null_prefix is not None
-    assert given.null_prefix.shape == prefix(given).shape
-    assert torch.equal(given.null_prefix[:PREFIX], blank.null_prefix[:PREFIX])
-    assert torch.equal(prefix(blank), blank.null_prefix)
-    assert not torch.equal(prefix(given)[:PREFIX], given.null_prefix[:PREFIX])
+    assert given.unconditional_prefix is not None
+    assert blank.unconditional_prefix is not None
+    assert given.unconditional_prefix.shape == prefix(given).shape
+    assert torch.equal(given.unconditional_prefix[:PREFIX], blank.unconditional_prefix[:PREFIX])
+    assert torch.equal(prefix(blank), blank.unconditional_prefix)
+    assert not torch.equal(prefix(given)[:PREFIX], given.unconditional_prefix[:PREFIX])
 
 
 def test_the_sides_of_a_stereo_melody_are_averaged() -> None:
@@ -84,47 +84,57 @@ def test_later_windows_go_on_in_the_melody() -> None:
 
 def test_words_and_melody_are_added_to_each_step_of_the_conditioned_half() -> None:
     model, melody = fake_model(melody=True, beats=True), tone(1.0)
-    words = model.conditions("a").step_sums
+    words = model.conditions("a").step_conditioning
     assert words is not None
     assert words.eq(words[0]).all()
     both = model.conditions("a", melody, beats=Beats(97))
-    alone = model.conditions(None, melody).step_sums
-    assert both.step_sums is not None
-    assert both.null_step_sums is not None
+    alone = model.conditions(None, melody).step_conditioning
+    assert both.step_conditioning is not None
+    assert both.unconditional_step_conditioning is not None
     assert alone is not None
-    torch.testing.assert_close(both.step_sums, words + alone + both.null_step_sums)
+    torch.testing.assert_close(
+        both.step_conditioning, words + alone + both.unconditional_step_conditioning
+    )
 
 
 def test_guidance_leads_from_the_opposite_of_what_is_said_of_drums() -> None:
     model = fake_model(melody=True, beats=True)
     none, some = model.conditions("no drums"), model.conditions("drums")
-    assert none.null_step_sums is not None
-    assert some.null_step_sums is not None
-    assert not torch.allclose(none.null_step_sums, some.null_step_sums)
+    assert none.unconditional_step_conditioning is not None
+    assert some.unconditional_step_conditioning is not None
+    assert not torch.allclose(
+        none.unconditional_step_conditioning, some.unconditional_step_conditioning
+    )
     words = model.lm.projections["description_steps"]
     words.get_parameter("weight").zero_()
     words.get_parameter("bias").zero_()
-    torch.testing.assert_close(model.conditions("drums").step_sums, none.null_step_sums)
-    torch.testing.assert_close(model.conditions("no drums").step_sums, some.null_step_sums)
-    assert model.conditions("a").null_step_sums is None
+    torch.testing.assert_close(
+        model.conditions("drums").step_conditioning, none.unconditional_step_conditioning
+    )
+    torch.testing.assert_close(
+        model.conditions("no drums").step_conditioning, some.unconditional_step_conditioning
+    )
+    assert model.conditions("a").unconditional_step_conditioning is None
 
 
 def test_beats_are_added_to_both_halves() -> None:
     conditions = fake_model(melody=True, beats=True).conditions(None, beats=Beats(97))
-    assert conditions.step_sums is not None
-    assert conditions.null_step_sums is not None
-    assert torch.equal(conditions.step_sums, conditions.null_step_sums)
+    assert conditions.step_conditioning is not None
+    assert conditions.unconditional_step_conditioning is not None
+    assert torch.equal(conditions.step_conditioning, conditions.unconditional_step_conditioning)
 
 
 def test_beats_are_added_step_by_step_and_counted_on_in_later_windows() -> None:
     model = fake_model(melody=True, beats=True)
-    first, later = (model.conditions(None, None, at, Beats(97)).step_sums for at in (0.0, 0.4))
+    first, later = (
+        model.conditions(None, None, at, Beats(97)).step_conditioning for at in (0.0, 0.4)
+    )
     assert first is not None
     assert later is not None
     assert first.shape == (50 + 4, 32)
     torch.testing.assert_close(first[20:], later[:-20])
-    assert model.conditions(None).step_sums is None
-    assert fake_model(melody=True).conditions("a", beats=Beats(97)).step_sums is None
+    assert model.conditions(None).step_conditioning is None
+    assert fake_model(melody=True).conditions("a", beats=Beats(97)).step_conditioning is None
 
 
 def test_a_tempo_is_named_or_goes_with_the_words() -> None:

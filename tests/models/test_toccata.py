@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from tests.models.helpers import golden_model
 from toccata.codecs.encodec import Encodec
 from toccata.conditioners.word_encoder import WordsConfig, WordsTextEncoder
-from toccata.decoder.condition_scale import Emphasis
+from toccata.decoder.condition_scale import ConditionScale
 from toccata.decoder.quantized import COMPRESSED, compress
 from toccata.errors import CheckpointError, InputError
 from toccata.models import hub
@@ -27,7 +27,7 @@ from toccata.models.model import Model
 from toccata.models.sampling_params import SamplingParams
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-LOUD = Emphasis({"description": 2.0}, (1.0, 1.25, 1.5, 0.5))
+LOUD = ConditionScale({"description": 2.0}, (1.0, 1.25, 1.5, 0.5))
 WORDS = WordsConfig(dim=768, layers=1, heads=2, buckets=16, max_words=4)
 
 
@@ -107,7 +107,7 @@ def test_a_model_is_emphasised_when_it_loads_to_make_music(tmp_path: Path) -> No
     save_model(replace(with_words("melody"), emphasis=LOUD), tmp_path / "loud")
     used = load(tmp_path / "loud")
     plain = load_model(tmp_path / "loud", device="cpu", precision="fp32", as_trained=True)
-    assert (plain.emphasis, used.emphasis) == (LOUD, Emphasis())
+    assert (plain.emphasis, used.emphasis) == (LOUD, ConditionScale())
     for name, weight in with_words("melody").lm.state_dict().items():
         assert torch.equal(plain.lm.state_dict()[name], weight), name
         torch.testing.assert_close(used.lm.state_dict()[name], LOUD.of(name) * weight, msg=name)

@@ -172,15 +172,15 @@ def test_the_style_rows_are_those_of_the_reference(model: Model, reference: Refe
     given = model.conditions(PROMPT, audio)
     assert given.prefix is not None
     assert given.style_prefix is not None
-    assert given.null_prefix is not None
+    assert given.unconditional_prefix is not None
     rows = len(wanted)
     assert rows == 15
     torch.testing.assert_close(given.prefix[:rows], wanted, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(given.style_prefix[:rows], wanted, atol=1e-4, rtol=1e-4)
     assert given.prefix[rows:].any()
     assert not given.style_prefix[rows:].any()
-    assert given.null_prefix.shape == given.prefix.shape
-    assert not given.null_prefix.any()
+    assert given.unconditional_prefix.shape == given.prefix.shape
+    assert not given.unconditional_prefix.any()
 
 
 @torch.inference_mode()
@@ -202,7 +202,7 @@ def test_text_and_style_are_told_apart_when_sampling(model: Model, beta: float) 
     codes = run(Engine(model), Request(lambda _: given, 12, params, seed=0, stride_frames=100))
     cond, style, null = (
         full_forward(model, codes, prefix=None if rows is None else rows[None])
-        for rows in (given.prefix, given.style_prefix, given.null_prefix)
+        for rows in (given.prefix, given.style_prefix, given.unconditional_prefix)
     )
     guided = null + 3.0 * (style + beta * (cond - style) - null)
     assert np.array_equal(guided.argmax(-1).numpy(), codes)
@@ -216,7 +216,7 @@ def test_text_without_style_is_guided_as_in_any_model(model: Model) -> None:
     with torch.inference_mode():
         cond, null = (
             full_forward(model, codes, prefix=None if rows is None else rows[None])
-            for rows in (given.prefix, given.null_prefix)
+            for rows in (given.prefix, given.unconditional_prefix)
         )
     assert np.array_equal((null + 3.0 * (cond - null)).argmax(-1).numpy(), codes)
 
@@ -271,7 +271,7 @@ def test_it_is_converted_with_all_it_needs(model: Model, tmp_path: Path) -> None
     again = load_model(tmp_path / "own", device="cpu", precision="fp32", offline=True)
     assert again.defaults == model.defaults
     wanted, given = (m.conditions("a piano", music(0)) for m in (whole, again))
-    for name in ("prefix", "style_prefix", "null_prefix"):
+    for name in ("prefix", "style_prefix", "unconditional_prefix"):
         assert torch.equal(getattr(given, name), getattr(wanted, name))
 
 

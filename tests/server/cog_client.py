@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.server.conftest import PATIENCE_S, Served
+from tests.server.conftest import TIMEOUT_S, Served
 
 KEYS = {
     "input", "output", "id", "version", "created_at", "started_at", "completed_at", "logs", "error",
@@ -16,7 +16,7 @@ ASYNC = {"Prefer": "respond-async"}
 
 
 def wait_until(done: Callable[[], object]) -> None:
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + TIMEOUT_S
     while not done():
         assert time.monotonic() < ends
         time.sleep(0.02)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tests.server.puppet import Act, Play
 
 SEED_VERSION = "7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Served:
     def until(self, prediction_id: str, *statuses: str) -> dict[str, Any]:
         """Poll until it has one of `statuses`; any that is an end, if none is named."""
         wanted = statuses or ("succeeded", "failed", "canceled", "aborted")
-        ends = time.monotonic() + PATIENCE_S
+        ends = time.monotonic() + TIMEOUT_S
         while (now := self.get(prediction_id))["status"] not in wanted:
             assert time.monotonic() < ends, now
             time.sleep(0.02)
@@ -82,7 +82,7 @@ def serving(settings: ServerSettings, token: str | None = None) -> Iterator[Serv
     server = Program(app, settings, port=0)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + TIMEOUT_S
     while not server.started:
         assert time.monotonic() < ends, "the server does not start"
         time.sleep(0.01)
@@ -92,12 +92,12 @@ def serving(settings: ServerSettings, token: str | None = None) -> Iterator[Serv
     trust = ssl.create_default_context(cafile=settings.tls_cert)
     try:
         with httpx2.Client(
-            base_url=url, headers=headers, timeout=PATIENCE_S, verify=trust
+            base_url=url, headers=headers, timeout=TIMEOUT_S, verify=trust
         ) as client:
             yield Served(url, client, app, server, thread)
     finally:
         server.should_exit = True
-        thread.join(PATIENCE_S)
+        thread.join(TIMEOUT_S)
         assert not thread.is_alive(), "the server does not stop"
 
 

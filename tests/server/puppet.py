@@ -13,9 +13,9 @@ from toccata.server.config import ServerSettings
 from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.predictions.lifecycle import Predictions
 from toccata.server.predictions.quota import UploadQuota
-from toccata.server.storage.async_repository import AsyncStore
-from toccata.server.storage.blobs import AsyncStorage, Storage
-from toccata.server.storage.repository import Prediction, Store
+from toccata.server.storage.async_repository import AsyncRepository
+from toccata.server.storage.blobs import AsyncBlobStorage, BlobStorage
+from toccata.server.storage.repository import Prediction, Repository
 from toccata.server.versions import VERSIONS
 from toccata.server.views import Output
 from toccata.server.worker.protocol import Job, Message
@@ -65,9 +65,9 @@ class Stage:
     def __init__(self, folder: Path, slots: int, queue: int) -> None:
         settings = ServerSettings(machine=Settings(slots=slots), data_dir=folder, queue=queue)
         self.work = folder / "work"
-        self.store = Store(f"sqlite:///{folder / 'server.db'}")
-        self.storage = Storage(str(folder / "files"))
-        self.asynchronous = AsyncStore(self.store), AsyncStorage(self.storage)
+        self.store = Repository(f"sqlite:///{folder / 'server.db'}")
+        self.storage = BlobStorage(str(folder / "files"))
+        self.asynchronous = AsyncRepository(self.store), AsyncBlobStorage(self.storage)
         self.fetched: list[str] = []
         self.heard: list[tuple[str, str]] = []
         self.hold = asyncio.Event()
@@ -123,7 +123,7 @@ class Stage:
             self.puppet.say("started", one)
         await self.settle()
 
-    async def _fetch(self, url: str, to: Path) -> Path:
+    async def _fetch(self, url: str, to: Path, _: str) -> Path:
         self.fetched.append(url)
         await self.hold.wait()
         if self.failure is not None:

@@ -223,8 +223,17 @@ def test_metadata_has_a_limit_in_every_form(served: Served, name: str) -> None:
     files = {"content": ("x", b"1", "audio/wav")}
     answer = served.client.post("/v1/files", files=files, data=fields)
     assert answer.status_code == 400
-    assert "at most 100000 bytes" in answer.json()["detail"]
+    assert "at most 8192 bytes" in answer.json()["detail"]
     assert served.client.get("/v1/files").json()["results"] == []
+
+
+def test_metadata_has_few_values(served: Served) -> None:
+    files = {"content": ("x", b"1", "audio/wav")}
+    for count, status in ((250, 201), (260, 400)):
+        data = {"metadata": '{"a": [' + ",".join(["[]"] * count) + "]}"}
+        answer = served.client.post("/v1/files", files=files, data=data)
+        assert answer.status_code == status, answer.text
+    assert "at most 256 values" in answer.json()["detail"]
 
 
 def test_damaged_uploads_are_refused(served: Served) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.server.conftest import PATIENCE_S, Serve, Served
+from tests.server.conftest import TIMEOUT_S, Serve, Served
 from toccata.errors import InputError
 from toccata.server.api import dependencies
 from toccata.server.api.cog.cog_outputs import _inside
@@ -20,8 +20,8 @@ from toccata.server.app import check_start
 from toccata.server.config import ServerSettings, read_server
 from toccata.server.outbound import _headers
 from toccata.server.predictions.webhook_events import _as_cog
-from toccata.server.predictions.webhooks import _encoded
-from toccata.server.storage.repository import Store
+from toccata.server.predictions.webhooks import _json
+from toccata.server.storage.repository import Repository
 from toccata.server.views import without_paths
 from toccata.settings import Settings
 
@@ -49,7 +49,7 @@ def test_errors_name_no_folder_of_the_server(error: str | None, shown: str | Non
 
 def test_a_failed_prediction_names_no_folder(served: Served, tmp_path: Path) -> None:
     made = served.until(served.create()["id"])
-    store = Store(served.app.state.parts.settings.database_url)
+    store = Repository(served.app.state.parts.settings.database_url)
     known = store.get(made["id"])
     assert known is not None
     error = f"{tmp_path}/data/work/a/b/input: is of an unknown type"
@@ -118,12 +118,12 @@ def test_an_upload_address_may_be_signed() -> None:
 def test_webhooks_of_the_cog_api_come_from_a_cog_container() -> None:
     seen: list[Mapping[str, str]] = []
 
-    async def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    async def post(url: str, body: bytes, headers: Mapping[str, str], owner: str) -> int:
         seen.append(headers)
         return 200
 
     async def scenario() -> None:
-        await _as_cog(post)("https://a.b/", b"{}", {"Authorization": "Bearer x"})
+        await _as_cog(post)("https://a.b/", b"{}", {"Authorization": "Bearer x"}, "a")
 
     asyncio.run(scenario())
     assert seen == [{"Authorization": "Bearer x", "User-Agent": "cog-worker/0.16.12"}]
@@ -134,7 +134,7 @@ def test_webhooks_of_the_cog_api_come_from_a_cog_container() -> None:
 
 
 def test_a_webhook_of_an_odd_row_is_sent() -> None:
-    assert _encoded({"n": float("nan"), "a": "b\ud800", "c": [1]}) == (
+    assert _json({"n": float("nan"), "a": "b\ud800", "c": [1]}) == (
         b'{"n":null,"a":"b\xef\xbf\xbd","c":[1]}'
     )
 
@@ -152,7 +152,7 @@ def test_a_storage_that_hangs_is_waited_for_briefly(
     key = served.app.state.parts.store.blocking.get(made["id"]).key
     storage = served.app.state.parts.storage.blocking
     for name in ("read", "size"):
-        monkeypatch.setattr(storage, name, lambda _: free.wait(PATIENCE_S))
+        monkeypatch.setattr(storage, name, lambda _: free.wait(TIMEOUT_S))
     try:
         refused = served.client.get(path.format(id=made["id"], key=key))
     finally:

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from tests.server.cog_client import ready
-from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served, serving
+from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served, serving
+from toccata.server.api.cog.cog_requests import read_ask
+from toccata.server.api.cog.cog_routes import VERSION
 from toccata.server.api.replicate import model_routes
 from toccata.server.config import ServerSettings
-from toccata.server.storage.repository import Store, StoredFile, StoreError
+from toccata.server.storage.repository import Repository, RepositoryError, StoredFile
 from toccata.server.strict_json import MAX_DEPTH, JsonError, encodable, read_json
 from toccata.settings import Settings
 
@@ -104,6 +106,9 @@ def test_forms_and_addresses_hold_no_nul(served: Served) -> None:
     for path in ("/v1/files/%00", "/v1/predictions?cursor=%00", "/outputs/x/%00",
                  "/v1/predictions?%00=1"):  # fmt: skip
         assert served.client.get(path).status_code == 400, path
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    for path in ("/v1/predictions", "/predictions", "/ui/gradio_api/queue/join"):
+        assert served.client.post(path, content=b"{}", headers=form).status_code == 415, path
     odd = {"Content-Type": "multipart/form-data; boundary=x; charset=utf-7"}
     assert served.client.post("/v1/files", content=b"--x--", headers=odd).status_code == 415
     lists_answer(served)
@@ -151,7 +156,7 @@ def test_a_number_that_is_none_is_no_retry(served: Served) -> None:
 
 def test_rows_that_are_there_already_break_no_list(served: Served) -> None:
     made = served.until(served.create()["id"])
-    with_rows = Store(served.app.state.parts.settings.database_url)
+    with_rows = Repository(served.app.state.parts.settings.database_url)
     old = with_rows.get(made["id"])
     assert old is not None
     odd = {"prompt": "a\ud800", "deep": float("inf"), "input_audio": "https://a.b/\udfff"}
@@ -221,7 +226,7 @@ def test_an_accident_is_told_as_a_problem_with_an_id(
     assert "secret" not in answer.text
     request_id = answer.headers["x-request-id"]
     assert request_id in answer.json()["detail"]
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + TIMEOUT_S
     while not any(request_id in one.message and one.exc_info for one in caplog.records):
         assert time.monotonic() < ends
         time.sleep(0.01)
@@ -231,7 +236,7 @@ def test_a_database_that_is_away_is_to_be_asked_again(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> None:
-        raise StoreError("the database does not answer; try again later")
+        raise RepositoryError("the database does not answer; try again later")
 
     monkeypatch.setattr(served.app.state.parts.store, "get", away)
     answer = served.client.get("/v1/predictions/x")
@@ -359,3 +364,12 @@ def test_shutdown_is_off(served: Served) -> None:
     assert answer.status_code == 403
     assert "--shutdown-route" in answer.json()["detail"]
     assert served.client.get("/healthz").status_code == 200
+
+
+def test_a_filter_keeps_each_word_once(served: Served) -> None:
+    body = {"version": SEED_VERSION, "input": {"prompt": "slow 60"}, "webhook": "https://e.com/",
+            "webhook_events_filter": ["logs", "output"] * 10_000}  # fmt: skip
+    answer = served.client.post("/v1/predictions", json=body)
+    assert answer.json()["webhook_events_filter"] == ["logs", "output"]
+    served.client.post(f"/v1/predictions/{answer.json()['id']}/cancel")
+    assert read_ask(VERSION, body).webhook_events == ("logs", "output")

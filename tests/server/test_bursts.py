@@ -13,8 +13,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
-from toccata.server import outbound
+from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served
+from toccata.server.outbound import OutboundClient, OutboundPolicy
 
 BODY: dict[str, Any] = {
     "version": SEED_VERSION, "input": {"prompt": "slow 1", "duration": 1},
@@ -26,7 +26,7 @@ def at_once(calls: list[Any]) -> list[httpx2.Response]:
     gate = threading.Barrier(len(calls))
 
     def run(call: Any) -> httpx2.Response:
-        gate.wait(PATIENCE_S)
+        gate.wait(TIMEOUT_S)
         answer: httpx2.Response = call()
         return answer
 
@@ -35,7 +35,7 @@ def at_once(calls: list[Any]) -> list[httpx2.Response]:
 
 
 def wait_until_ready(served: Served) -> None:
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + TIMEOUT_S
     while served.client.get("/readyz").status_code != 200:
         assert time.monotonic() < ends
         time.sleep(0.02)
@@ -97,15 +97,16 @@ def test_slow_names_hold_up_no_other_threads(monkeypatch: pytest.MonkeyPatch) ->
     free = threading.Event()
 
     def slow(*_: Any, **__: Any) -> list[Any]:
-        free.wait(PATIENCE_S)
+        free.wait(TIMEOUT_S)
         return []
 
     async def act() -> None:
-        backend = outbound._CheckedBackend(allow_private=True)
+        client = OutboundClient(OutboundPolicy(allow_private=True))
         monkeypatch.setattr(socket, "getaddrinfo", slow)
-        looked_up = [asyncio.create_task(backend._checked("a.slow", 80)) for _ in range(100)]
+        posts = (client.post("http://a.slow/", b"", {}, f"owner {n}") for n in range(100))
+        looked_up = [asyncio.create_task(post) for post in posts]
         await asyncio.sleep(0.1)
-        async with asyncio.timeout(PATIENCE_S / 2):
+        async with asyncio.timeout(TIMEOUT_S / 2):
             assert await asyncio.to_thread(lambda: "free") == "free"
         free.set()
         await asyncio.gather(*looked_up, return_exceptions=True)

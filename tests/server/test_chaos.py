@@ -20,7 +20,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
+from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served
 from toccata.server.worker import supervisor
 from toccata.server.worker.supervisor import READY
 
@@ -34,7 +34,7 @@ def ask(number: int, chance: random.Random) -> dict[str, Any]:
 
 
 def until(true: Any) -> None:
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + TIMEOUT_S
     while not true():
         assert time.monotonic() < ends
         time.sleep(0.02)
@@ -139,7 +139,7 @@ class Program:
         assert self.process is not None
         children = [pid for pid, parent in processes().items() if parent == self.process.pid]
         self.process.send_signal(number)
-        self.process.wait(PATIENCE_S)
+        self.process.wait(TIMEOUT_S)
         until(lambda: processes().keys().isdisjoint(children))
 
 
@@ -159,7 +159,7 @@ def program(folder: Path) -> Iterator[Program]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    with httpx2.Client(base_url=url, timeout=PATIENCE_S) as client:
+    with httpx2.Client(base_url=url, timeout=TIMEOUT_S) as client:
         running = Program(folder, client, port)
         running.start()
         try:

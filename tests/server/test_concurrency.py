@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from contextlib import suppress
 
 import pytest
 
-from toccata.server.concurrency import ConcurrencyLimit
+from toccata.server.concurrency import ConcurrencyLimit, FairThreads, Shares
 
 
 def test_one_key_leaves_room_for_others_and_all_have_their_turn() -> None:
@@ -76,3 +78,58 @@ def test_who_is_canceled_holds_up_nobody(canceled: str, steps: int) -> None:
 async def turns(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+def test_what_becomes_free_goes_to_whoever_has_the_least() -> None:
+    limit, began = ConcurrencyLimit(total=2, per_key=2), list[str]()
+
+    async def run(key: str, done: asyncio.Event) -> None:
+        async with limit.of(key):
+            began.append(key)
+            await done.wait()
+
+    async def act() -> None:
+        first, rest = asyncio.Event(), asyncio.Event()
+        async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+            for number, key in enumerate(["a"] * 10 + ["b"]):
+                tasks.create_task(run(key, rest if number else first))
+            await turns(20)
+            assert began == ["a", "a"]
+            first.set()
+            await turns(20)
+            assert began == ["a", "a", "b"]
+            rest.set()
+
+    asyncio.run(act())
+
+
+def test_who_takes_all_it_can_leaves_something_to_others() -> None:
+    shares = Shares(8)
+
+    def taken(client: str) -> int:
+        return sum(shares.take(client) for _ in range(20))
+
+    assert [taken(client) for client in "abc"] == [4, 2, 1]
+    assert not shares.take("a")
+    assert shares.take("d")
+    assert not shares.take("e")
+    for _ in range(4):
+        shares.give_back("a")
+    assert shares.take("e")
+
+
+def test_a_call_that_hangs_counts_until_it_returns() -> None:
+    threads, hangs = FairThreads("test", total=2, per_key=1), threading.Event()
+
+    async def act() -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await threads.run("a", hangs.wait)
+        again = asyncio.create_task(threads.run("a", lambda: "again"))
+        async with asyncio.timeout(10):
+            assert await threads.run("b", lambda: "other") == "other"
+            assert not again.done()
+            hangs.set()
+            assert await again == "again"
+
+    asyncio.run(act())

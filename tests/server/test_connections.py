@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
+from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served
 from toccata.server import program
 from toccata.server.api.body_limits import FREE_BYTES, BodyLimits, client_of
 from toccata.server.api.connections import (
@@ -40,9 +40,9 @@ def hasty(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Served:
 
 
 @contextmanager
-def connected(served: Served) -> Iterator[socket.socket]:
-    port = served.client.base_url.port or 0
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
+def connected(served: Served, source: str = "127.0.0.1") -> Iterator[socket.socket]:
+    there = ("127.0.0.1", served.client.base_url.port or 0)
+    with socket.create_connection(there, TIMEOUT_S, (source, 0)) as connection:
         yield connection
 
 
@@ -79,7 +79,7 @@ def test_who_reads_nothing_is_cut_off(serve: Serve, monkeypatch: pytest.MonkeyPa
     with connected(served) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         state = served.program.server_state
-        ends = time.monotonic() + PATIENCE_S
+        ends = time.monotonic() + TIMEOUT_S
         while len(state.connections) > 1:  # the client's own stays
             assert time.monotonic() < ends
             time.sleep(0.02)
@@ -153,15 +153,19 @@ def test_a_few_trailers_are_ignored(serve: Serve) -> None:
 
 
 def test_connections_are_counted(serve: Serve) -> None:
-    served = serve(max_connections=3)
+    """One address has half of them, so that another is answered still."""
+    served = serve(max_connections=5)
     served.client.get("/healthz")  # stays open
     with connected(served), connected(served):
+        with connected(served, "127.0.0.2") as other:
+            other.sendall(GET + b"Connection: close\r\n\r\n")
+            assert b" 200 " in answered(other)
         with connected(served) as one_too_many:
             answer = answered(one_too_many)
         assert b" 503 " in answer
         assert b"retry-after" in answer
         assert served.client.get("/healthz").status_code == 200
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + TIMEOUT_S
     while True:
         with connected(served) as connection:
             connection.sendall(GET + b"Connection: close\r\n\r\n")
@@ -175,7 +179,7 @@ def test_there_are_files_left_for_everything_else() -> None:
     try:
         assert connection_limit(100) == 100
         allowed = connection_limit(None)
-        assert allowed <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_FILES
+        assert 2 * allowed <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_FILES
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -257,7 +261,30 @@ def test_a_network_of_ipv6_is_one_client() -> None:
         client_of({"client": (address, 1)}) for address in ("2001:db8::1", "2001:db8::2", "::1")
     )
     assert first == same != other
+    mapped, plain = (client_of({"client": (one, 1)}) for one in ("::ffff:10.0.0.1", "10.0.0.1"))
+    assert mapped == plain
     assert client_of({"client": ("10.0.0.1", 1)}) != client_of({"client": ("10.0.0.2", 1)})
+
+
+FORM = b"multipart/form-data; boundary=x"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "status"),
+    [
+        ("/v1/files", FORM, 200), ("/v1/v1/files", FORM, 200), ("/ui/gradio_api/upload", FORM, 200),
+        ("/v1/predictions", FORM, 503), ("/v1/models", FORM, 503), ("/predictions", FORM, 503),
+        ("/v1/files", b"multipart/x+json", 503), ("/v1/files/x", FORM, 503),
+    ],
+)  # fmt: skip
+def test_only_files_have_the_budget_of_the_disk(path: str, kind: bytes, status: int) -> None:
+    limits = BodyLimits(_reads, memory_bytes=2 * FREE_BYTES)
+    assert asyncio.run(_post(limits, 2 * FREE_BYTES, kind, path=path))[0] == status
+
+
+async def _reads(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
 class Slow:
@@ -287,6 +314,8 @@ async def _post(
     kind: bytes = b"application/json",
     client: str = "a",
     sent: int | None = None,
+    *,
+    path: str = "/v1/files",
 ) -> tuple[int, dict[bytes, bytes]]:
     """The answer to a body that says `length`; `sent`: how much of it comes."""
     heads: list[Any] = []
@@ -299,7 +328,8 @@ async def _post(
         heads.append(message)
 
     headers = [(b"content-length", str(length).encode()), (b"content-type", kind)]
-    await app({"type": "http", "headers": headers, "client": (client, 1)}, receive, send)
+    scope = {"type": "http", "path": path, "headers": headers, "client": (client, 1)}
+    await app(scope, receive, send)
     return heads[0]["status"], dict(heads[0]["headers"])
 
 

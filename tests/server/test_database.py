@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.server import fake_worker
-from tests.server.conftest import PATIENCE_S, Serve, serving
+from tests.server.conftest import TIMEOUT_S, Serve, serving
 from tests.server.postgres import Postgres
 from toccata.errors import InputError, MissingExtraError
 from toccata.server.app import check_start, create_app
 from toccata.server.config import ServerSettings
-from toccata.server.storage.repository import Store
+from toccata.server.storage.repository import Repository
 from toccata.settings import Settings
 
 SECRET = "t0psecret"
@@ -24,7 +24,7 @@ SECRET = "t0psecret"
 def refusal(url: str) -> str:
     """What is said of the setting when the server starts."""
     with pytest.raises(InputError) as caught:
-        Store(url)
+        Repository(url)
     assert caught.value.field == "database"
     assert SECRET not in str(caught.value)
     # A traceback would show what caused it.
@@ -81,7 +81,7 @@ def test_a_database_that_goes_away_for_a_while(
         assert answer.status_code == 503
         assert "database" in answer.json()["detail"]
         assert served.client.get("/healthz").status_code == 200
-        ends = time.monotonic() + PATIENCE_S
+        ends = time.monotonic() + TIMEOUT_S
         while served.predictions.counts()["waiting"]:  # for the worker to be done with the first
             assert time.monotonic() < ends
             time.sleep(0.02)
@@ -143,7 +143,7 @@ def test_an_address_that_is_none_is_not_told_either(url: str) -> None:
 def test_an_extra_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MissingExtraError, match=r"-m pip install .*\[postgres\]"):
-        Store("postgresql://127.0.0.1/name")
+        Repository("postgresql://127.0.0.1/name")
 
 
 def test_it_is_said_before_anything_starts(tmp_path: Path) -> None:

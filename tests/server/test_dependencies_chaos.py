@@ -21,7 +21,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.server.conftest import PATIENCE_S, Serve, Served
+from tests.server.conftest import TIMEOUT_S, Serve, Served
 from toccata.server.predictions import lifecycle, retries
 from toccata.server.storage import readiness
 from toccata.server.worker import supervisor
@@ -42,7 +42,7 @@ class Probe:
     wrong: list[object] = field(default_factory=list)
 
     def run(self) -> None:
-        with httpx2.Client(base_url=self.url, timeout=PATIENCE_S) as client:
+        with httpx2.Client(base_url=self.url, timeout=TIMEOUT_S) as client:
             while not self.over.wait(0.01):
                 began_s = time.perf_counter()
                 status = client.get("/healthz").status_code
@@ -82,7 +82,7 @@ class Faults:
 
     def lock(self, seconds: float) -> None:
         """Somebody else has the database."""
-        with closing(sqlite3.connect(self.database, timeout=PATIENCE_S)) as other:
+        with closing(sqlite3.connect(self.database, timeout=TIMEOUT_S)) as other:
             other.isolation_level = None
             other.execute("BEGIN IMMEDIATE")
             time.sleep(seconds)
@@ -99,7 +99,7 @@ class Faults:
         opened = files.open
 
         def late(*arguments: Any, **options: Any) -> Any:
-            free.wait(PATIENCE_S)
+            free.wait(TIMEOUT_S)
             return opened(*arguments, **options)
 
         self._storage("open", late, seconds)
@@ -131,7 +131,8 @@ def test_nothing_is_lost_whatever_goes_wrong(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module, name, value in (
-        (readiness, "LOOK_S", 0.2), (supervisor, "PAUSES_S", (0.0,)), (supervisor, "WATCH_S", 0.1),
+        (readiness, "POLL_INTERVAL_S", 0.2), (supervisor, "PAUSES_S", (0.0,)),
+        (supervisor, "WATCH_S", 0.1),
         (supervisor, "HEARTBEAT_TIMEOUT_S", 5.0), (retries, "FIRST_PAUSE_S", 0.05),
         (retries, "MAX_PAUSE_S", 0.2), (lifecycle, "BLOCKED_S", 0.2),
     ):  # fmt: skip
@@ -166,7 +167,7 @@ def accepted(served: Served, number: int, chance: random.Random) -> str:
         "version": "meta/musicgen",
         "input": {"prompt": prompt, "duration": 1, "seed": number // 2, "output_format": "wav"},
     }
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + TIMEOUT_S
     while (answer := served.client.post("/v1/predictions", json=body)).status_code != 201:
         assert answer.status_code == 503, answer.text
         assert answer.headers["retry-after"]

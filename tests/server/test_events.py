@@ -75,6 +75,17 @@ def test_data_arrives_whole_and_adds_no_field(name: str, pieces: list[str]) -> N
     assert by_splitlines(sent) == expected
 
 
+def test_readers_share_the_bytes_of_an_event() -> None:
+    """An output may be a data URI of megabytes, and readers may be many."""
+
+    async def run() -> list[bytes]:
+        log = log_of(("output", "data:audio/wav;base64," + "A" * 10_000))
+        return [await anext(log.frames()) for _ in range(2)]
+
+    first, second = asyncio.run(run())
+    assert first is second
+
+
 def test_half_a_surrogate_pair_is_sent_as_a_question_mark() -> None:
     assert by_standard(frame("output", "a\ud800b", "1:2")) == [("output", "1:2", "a?b")]
 

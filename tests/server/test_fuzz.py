@@ -126,7 +126,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         page=False, queue=10_000,
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(app, "Outside", NoOutside)
+        patched.setattr(app, "OutboundClient", NoOutside)
         with serving(fields) as served:
             yield ready(served)
 

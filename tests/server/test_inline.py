@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.server.conftest import SEED_VERSION, Serve, Served
+from tests.server.cog_client import ready
+from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served
 from tests.server.test_repository import prediction
 from toccata.errors import InputError
+from toccata.server.api import dependencies
 from toccata.server.config import ServerSettings
 from toccata.server.predictions.prediction_inputs import SLICE, _decode_into
 from toccata.server.predictions.retention import tidy
-from toccata.server.storage.blobs import Storage
-from toccata.server.storage.repository import Prediction, Store
+from toccata.server.storage.blobs import BlobStorage
+from toccata.server.storage.repository import Prediction, Repository
+from toccata.server.strict_json import read_json
 
 AUDIO = bytes(range(256)) * 4 * 2**10  # 1 MiB
 ENCODE_DECODE: dict[str, Any] = {"model_version": "encode-decode"}
@@ -159,7 +164,10 @@ def test_an_upload_that_an_open_prediction_names_outlives_the_one_it_came_with(
 
 
 def test_tidying_is_quick_whatever_the_address_is(tmp_path: Path) -> None:
-    store, storage = Store(f"sqlite:///{tmp_path / 'server.db'}"), Storage(str(tmp_path / "files"))
+    store, storage = (
+        Repository(f"sqlite:///{tmp_path / 'server.db'}"),
+        BlobStorage(str(tmp_path / "files")),
+    )
     for number in range(20):
         audio = "https://127.0.0.1/" + "/v1/files/" * 100_000 + str(number)
         ended = {"status": "succeeded", "completed_at": 1.0}
@@ -190,3 +198,24 @@ def test_escapes_across_slices_are_read(tmp_path: Path, shift: int) -> None:
     text = base64.b64encode(content).decode().replace("/", "%2f")
     _decode_into(f"data:;base64,{text}", tmp_path / "input")
     assert (tmp_path / "input").read_bytes() == content
+
+
+@pytest.mark.parametrize("path", ["/v1/predictions", "/predictions"])
+def test_long_bodies_are_read_beside_the_event_loop(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    served, free = ready(serve()), threading.Event()
+
+    def slow(text: bytes) -> Any:
+        assert free.wait(TIMEOUT_S), "the event loop waits for the body"
+        return read_json(text)
+
+    monkeypatch.setattr(dependencies, "read_json", slow)
+    given = {"input_audio": data_uri(), **ENCODE_DECODE}
+    body = {"version": SEED_VERSION, "input": given}
+    with ThreadPoolExecutor(1) as threads:
+        created = threads.submit(served.client.post, path, json=body)
+        time.sleep(0.3)
+        assert served.client.get("/healthz").status_code == 200
+        free.set()
+        assert created.result().json()["input"]["input_audio"].startswith("http")

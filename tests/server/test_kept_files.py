@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
+from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served
 from tests.server.test_inline import ENCODE_DECODE, data_uri
 from toccata.server.predictions import retries
-from toccata.server.storage.repository import StoreError
+from toccata.server.storage.repository import RepositoryError
 
 MUSIC = b"music" * 80
 
@@ -30,7 +30,7 @@ def inside(served: Served) -> Any:
 
 
 def until_nothing_is_kept(served: Served, folder: Path) -> None:
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + TIMEOUT_S
     files = folder / "data" / "files" / "files"
     while list(files.iterdir()) or served.client.get("/v1/files").json()["results"]:
         assert time.monotonic() < ends
@@ -46,7 +46,7 @@ def failing(store: Any, name: str, times: int, *, late: bool) -> None:
         if late or len(calls) > times:
             done = call(*arguments)
         if len(calls) <= times:
-            raise StoreError("the connection is gone")
+            raise RepositoryError("the connection is gone")
         return done
 
     setattr(store, name, fail)

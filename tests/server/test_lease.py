@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.server.test_repository import prediction
 from toccata.errors import InputError
 from toccata.server.storage import lease
 from toccata.server.storage.lease import SupersededError
-from toccata.server.storage.repository import FAILED, Store
+from toccata.server.storage.repository import FAILED, Repository
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -24,14 +25,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def both(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Store, Store]]:
+def both(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Repository, Repository]]:
     monkeypatch.setattr(lease, "LEASE_S", 0.3)
     monkeypatch.setattr(lease, "POLL_S", 0.02)
-    with closing(Store(url)) as one, closing(Store(url)) as other:
+    with closing(Repository(url)) as one, closing(Repository(url)) as other:
         yield one, other
 
 
-def test_the_first_server_is_alone(both: tuple[Store, Store]) -> None:
+def test_the_first_server_is_alone(both: tuple[Repository, Repository]) -> None:
     one, other = both
     assert not one.claim("a").crashed
     one.add(prediction("x"))
@@ -39,7 +40,9 @@ def test_the_first_server_is_alone(both: tuple[Store, Store]) -> None:
     assert not other.claim("b").crashed
 
 
-def test_who_does_not_renew_is_replaced_and_changes_nothing(both: tuple[Store, Store]) -> None:
+def test_who_does_not_renew_is_replaced_and_changes_nothing(
+    both: tuple[Repository, Repository],
+) -> None:
     one, other = both
     one.claim("a")
     one.add(prediction("x"))
@@ -62,7 +65,7 @@ def test_who_does_not_renew_is_replaced_and_changes_nothing(both: tuple[Store, S
 
 
 def test_who_renews_is_not_replaced(
-    both: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+    both: tuple[Repository, Repository], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = both
     one.claim("a")
@@ -73,7 +76,7 @@ def test_who_renews_is_not_replaced(
 
 
 def test_a_server_of_the_same_folder_need_not_wait(
-    both: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+    both: tuple[Repository, Repository], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = both
     one.claim("a")
@@ -83,7 +86,18 @@ def test_a_server_of_the_same_folder_need_not_wait(
         one.add(prediction("x"))
 
 
-def test_a_look_before_the_start_takes_nothing(both: tuple[Store, Store]) -> None:
+def test_nobody_takes_over_in_the_middle_of_a_write(both: tuple[Repository, Repository]) -> None:
+    one, other = both
+    one.claim("a")
+    with ThreadPoolExecutor(1) as threads:
+        with one._writing():
+            taken = threads.submit(other.claim, "a")
+            with pytest.raises(TimeoutError):
+                taken.result(0.5)
+        assert taken.result(10).crashed
+
+
+def test_a_look_before_the_start_takes_nothing(both: tuple[Repository, Repository]) -> None:
     one, other = both
     one.claim("a")
     other.check_claim("a")
@@ -92,7 +106,7 @@ def test_a_look_before_the_start_takes_nothing(both: tuple[Store, Store]) -> Non
 
 
 def test_a_look_finds_a_server_that_lives(
-    both: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
+    both: tuple[Repository, Repository], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = both
     one.claim("a")

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from tests.server.conftest import PATIENCE_S, Serve
+from tests.server.conftest import TIMEOUT_S, Serve
 
 SLOW = "slow 1"  # 20 steps, a second of silence each
 Arrived = list[tuple[dict[str, str], bytes]]
@@ -159,7 +159,7 @@ def test_webhooks_to_private_addresses_are_not_sent(
 def test_webhooks_of_a_container_carry_its_trace(serve: Serve, hooked: tuple[str, Arrived]) -> None:
     served, (url, arrived) = serve(allow_private=True), hooked
     parent = f"00-{'ab' * 16}-{'cd' * 8}-01"
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + TIMEOUT_S
     while served.client.get("/readyz").status_code != 200:
         assert time.monotonic() < ends
         time.sleep(0.02)

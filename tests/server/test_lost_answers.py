@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.server.puppet import Play, Stage
-from toccata.server.storage.repository import Store, StoreError
+from toccata.server.storage.lease import SupersededError
+from toccata.server.storage.repository import Repository, RepositoryError
 
 
 def test_the_database_does_not_answer_for_a_while(play: Play) -> None:
@@ -61,7 +63,7 @@ def test_it_was_canceled_and_the_database_could_not_say_so(play: Play, begun: bo
         one = await stage.create()
         if begun:
             await stage.begin(one)
-        with mute(stage.store), pytest.raises(StoreError):
+        with mute(stage.store), pytest.raises(RepositoryError):
             await stage.predictions.cancel(one)
         await stage.settle()
         if begun:
@@ -79,11 +81,30 @@ def test_it_was_canceled_and_the_database_could_not_say_so(play: Play, begun: bo
     play(act)
 
 
+def test_an_end_that_another_server_noted_is_not_told(play: Play, tmp_path: Path) -> None:
+    async def act(stage: Stage) -> None:
+        stage.store.claim("folder")
+        one, two = await stage.create(), await stage.create()
+        await stage.begin(one, two)
+        with closing(Repository(f"sqlite:///{tmp_path / 'server.db'}")) as other:
+            other.claim("folder")
+            for name in (one, two):
+                other.change(name, status="succeeded", completed_at=1.0)
+        told = list(stage.heard)
+        stage.finish(one)
+        await stage.settle()
+        with pytest.raises(SupersededError):
+            await stage.predictions.cancel(two)
+        assert stage.heard == told
+
+    play(act, slots=2)
+
+
 def test_an_id_that_was_refused_is_free_again(play: Play) -> None:
     async def act(stage: Stage) -> None:
-        with mute(stage.store, "add"), pytest.raises(StoreError):
+        with mute(stage.store, "add"), pytest.raises(RepositoryError):
             await stage.create(id="mine")
-        with pytest.raises(StoreError):
+        with pytest.raises(RepositoryError):
             await stage.predictions.known("mine")
         await stage.settle()
         assert await stage.predictions.known("mine") is None
@@ -95,14 +116,14 @@ def test_an_id_that_was_refused_is_free_again(play: Play) -> None:
 
 
 @contextmanager
-def mute(store: Store, name: str = "change") -> Iterator[None]:
+def mute(store: Repository, name: str = "change") -> Iterator[None]:
     """The next change is made, but its answer is lost."""
     calls: Any = store
 
     def call(*arguments: Any, **values: Any) -> None:
         delattr(calls, name)
         getattr(store, name)(*arguments, **values)
-        raise StoreError("the connection is gone")
+        raise RepositoryError("the connection is gone")
 
     setattr(calls, name, call)
     yield
@@ -122,9 +143,9 @@ def test_a_deadline_passes_while_the_database_does_not_answer(play: Play) -> Non
 
 
 @contextmanager
-def unanswered(store: Store) -> Iterator[None]:
+def unanswered(store: Repository) -> Iterator[None]:
     def fail(*_: Any, **__: Any) -> None:
-        raise StoreError("it does not answer")
+        raise RepositoryError("it does not answer")
 
     calls: Any = store
     names = ("get", "change", "add_logs", "file")

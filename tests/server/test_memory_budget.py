@@ -8,43 +8,49 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from toccata.errors import CancelledError
-from toccata.server.worker.memory_budget import MemoryBudget
+from toccata.server.worker.memory_budget import MemoryBudget, MemoryFullError
 
 
-def test_jobs_wait_for_memory_and_never_hold_more_than_there_is() -> None:
+def test_jobs_never_hold_more_than_there_is() -> None:
     budget, lock = MemoryBudget(100), threading.Lock()
-    held = most = 0
+    held = most = postponed = 0
 
-    def job(size: int) -> int:
-        nonlocal held, most
-        with budget.reserved(size, lambda: False) as mine:
+    def job(number: int) -> None:
+        nonlocal held, most, postponed
+        try:
+            with budget.reserved(f"owner {number % 3}", 10 * (number % 6)) as mine:
+                with lock:
+                    held += mine.size_bytes
+                    most = max(most, held)
+                time.sleep(0.001)
+                with lock:
+                    held -= mine.size_bytes
+        except MemoryFullError:
             with lock:
-                held += mine.size_bytes
-                most = max(most, held)
-            time.sleep(0.001)
-            with lock:
-                held -= mine.size_bytes
-        return size
+                postponed += 1
 
     with ThreadPoolExecutor(8) as threads:
-        assert sum(threads.map(job, [60, 30, 10, 100, 1, 250] * 10)) == 4510
+        list(threads.map(job, range(200)))
     assert 0 < most <= 100
+    assert postponed < 200
+    with budget.reserved("a", 50), budget.reserved("b", 50):
+        pass  # all was given back
 
 
 def test_what_is_not_needed_is_given_back_at_once() -> None:
     budget = MemoryBudget(100)
-    with budget.reserved(100, lambda: False) as mine:
+    with budget.reserved("a", 50) as mine:
         mine.shrink(30)
-        with budget.reserved(70, lambda: pytest.fail("it waits")):
+        with budget.reserved("b", 50), budget.reserved("a", 20):
             pass
 
 
-def test_a_job_that_waits_can_be_canceled() -> None:
+def test_one_owner_has_half_of_it() -> None:
     budget = MemoryBudget(100)
-    with (
-        budget.reserved(100, lambda: False),
-        pytest.raises(CancelledError),
-        budget.reserved(1, lambda: True),
-    ):
-        pass
+    with budget.reserved("a", 1000), budget.reserved("b", 40):
+        for owner, size in (("a", 1), ("b", 11), ("c", 11)):
+            with pytest.raises(MemoryFullError) as caught:
+                budget.check(owner, size)
+            assert caught.value.size_bytes == size
+        with budget.reserved("c", 10):
+            pass

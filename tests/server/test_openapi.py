@@ -39,16 +39,14 @@ class NoOutside:
 
     def __init__(self, *_: object) -> None: ...
 
-    async def fetch(self, url: str, to: Path) -> Path:
+    async def fetch(self, url: str, to: Path, _: str) -> Path:
         raise ToccataError(f"{url}: there is nothing outside of these tests")
 
     async def post(self, *_: object) -> int:
         return 200
 
-    async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def put(self, url: str, body: bytes, headers: Mapping[str, str], owner: str) -> Answer:
         return Answer(200, url)
-
-    async def close(self) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +62,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         queue=10_000,
     )
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(app, "Outside", NoOutside)
+        patched.setattr(app, "OutboundClient", NoOutside)
         with serving(fields, TOKEN) as served:
             yield ready(served)
 

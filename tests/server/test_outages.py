@@ -19,7 +19,7 @@ import httpx2
 import pytest
 
 from tests.server import fake_worker, odd_workers
-from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
+from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served
 from tests.server.postgres import Postgres
 from tests.server.puppet import Play, Stage
 from tests.server.test_chaos import Program, program
@@ -28,15 +28,15 @@ from toccata.server.predictions import retention
 from toccata.server.predictions.retention import keep_tidy
 from toccata.server.predictions.webhooks import Hook, Webhooks
 from toccata.server.storage import blobs, lease, readiness
-from toccata.server.storage.blobs import Storage
-from toccata.server.storage.repository import Store
+from toccata.server.storage.blobs import BlobStorage
+from toccata.server.storage.repository import Repository
 from toccata.server.worker import supervisor
 
 AT_ONCE_S = 2.0  # long for an answer that waits for nothing, on a busy machine
 
 
 def until(true: Callable[[], Any]) -> None:
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + TIMEOUT_S
     while not true():
         assert time.monotonic() < ends
         time.sleep(0.02)
@@ -53,7 +53,7 @@ def ready(served: Served) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readiness, "LOOK_S", 0.05)
+    monkeypatch.setattr(readiness, "POLL_INTERVAL_S", 0.05)
     monkeypatch.setattr(readiness, "RENEW_S", 0.1)
     monkeypatch.setattr(supervisor, "WATCH_S", 0.05)
     monkeypatch.setattr(supervisor, "PAUSES_S", (0.0,))
@@ -170,7 +170,10 @@ def test_a_restarted_database_still_belongs_to_its_server(
     served = serve(database=database)
     cluster.stop()
     cluster.start()
-    with closing(Store(database)) as other, pytest.raises(Exception, match="another server uses"):
+    with (
+        closing(Repository(database)) as other,
+        pytest.raises(Exception, match="another server uses"),
+    ):
         other.claim("another folder")
     assert served.until(served.create()["id"])["status"] == "succeeded"
 
@@ -182,9 +185,9 @@ def test_a_server_that_was_replaced_stops(
     running = served.create(prompt="slow 60")
     served.until(running["id"], "processing")
     monkeypatch.setattr(lease, "LEASE_S", 0.0)  # as if it had been away for long
-    with closing(Store(f"sqlite:///{tmp_path / 'data' / 'server.db'}")) as other:
+    with closing(Repository(f"sqlite:///{tmp_path / 'data' / 'server.db'}")) as other:
         other.claim("another folder")
-        served.thread.join(PATIENCE_S)
+        served.thread.join(TIMEOUT_S)
         assert not served.thread.is_alive()
         found = other.get(running["id"])
         assert found is not None
@@ -238,7 +241,7 @@ def test_the_storage_hangs(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Non
 
     def hang(call: Callable[..., Any]) -> Callable[..., Any]:
         def late(*arguments: Any, **named: Any) -> Any:
-            assert free.wait(PATIENCE_S)
+            assert free.wait(TIMEOUT_S)
             return call(*arguments, **named)
 
         return late
@@ -278,7 +281,7 @@ def test_tidying_goes_on_after_any_error(
 def test_webhooks_go_on_after_any_error(caplog: pytest.LogCaptureFixture) -> None:
     sent: list[bytes] = []
 
-    async def post(_: str, body: bytes, __: object) -> int:
+    async def post(_: str, body: bytes, __: object, ___: str) -> int:
         sent.append(body)
         if len(sent) == 1:
             raise KeyError("a library's own error")
@@ -289,7 +292,7 @@ def test_webhooks_go_on_after_any_error(caplog: pytest.LogCaptureFixture) -> Non
         hook = Hook("http://x", frozenset({"start", "completed"}))
         hooks.notify("one", hook, "start", {"n": 1})
         hooks.notify("one", hook, "completed", {"n": 2})
-        await hooks.drain(PATIENCE_S)
+        await hooks.drain(TIMEOUT_S)
 
     asyncio.run(act())
     assert sent == [b'{"n":1}', b'{"n":2}']
@@ -452,7 +455,7 @@ def wait_for(running: Program, prediction_id: str, status: str) -> None:
 
 
 def attempts(folder: Path, prediction_id: str) -> int:
-    with closing(Store(f"sqlite:///{folder / 'data' / 'server.db'}")) as store:
+    with closing(Repository(f"sqlite:///{folder / 'data' / 'server.db'}")) as store:
         found = store.get(prediction_id)
     assert found is not None
     return found.attempts
@@ -473,7 +476,7 @@ def test_a_longest_duration_can_be_set(serve: Serve) -> None:
 def test_storage_tells_what_failed_only_to_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = Storage(str(tmp_path / "files"))
+    kept = BlobStorage(str(tmp_path / "files"))
     (tmp_path / "files" / "outputs").write_bytes(b"")  # where a folder is to be
     (tmp_path / "made").write_bytes(b"music")
     with caplog.at_level(logging.ERROR), pytest.raises(blobs.StorageError) as caught:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import httpcore2
@@ -19,14 +19,14 @@ import pytest
 from toccata.server import outbound
 from toccata.server.outbound import (
     Answer,
-    Outside,
-    OutsideError,
-    OutsidePolicy,
+    OutboundClient,
+    OutboundError,
+    OutboundPolicy,
     check_url,
     is_public,
 )
 
-OPEN = OutsidePolicy(allow_private=True, max_bytes=1000, timeout_s=5.0, max_redirects=2)
+OPEN = OutboundPolicy(allow_private=True, max_bytes=1000, timeout_s=5.0, max_redirects=2)
 SONG = b"song" * 100
 
 # Of this machine.
@@ -38,7 +38,8 @@ SPELLINGS = """
 NOT_PUBLIC = """
     10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 100.100.100.200 192.0.0.192
     168.63.129.16 0.0.0.0 224.0.0.1 240.0.0.1 255.255.255.255 198.18.0.1
-    :: ::1 fe80::1 fe80::1%1 fd00:ec2::254 fec0::1 ff02::1 2001:db8::1 2001::1 4000::1
+    :: ::1 fe80::1 fe80::1%1 fd00:ec2::254 fec0::1 ff02::1 2001:db8::1 3fff::1 5f00::1 2001::1
+    4000::1
     ::ffff:10.0.0.1 2002:a00:1:: 64:ff9b::a9fe:a9fe 64:ff9b:1::808:808
 """
 PUBLIC = "8.8.8.8 2606:4700::1111 ::ffff:8.8.8.8 64:ff9b::808:808 2002:808:808::"
@@ -144,25 +145,24 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def fetch(url: str, folder: Path, policy: OutsidePolicy = OPEN) -> bytes:
+def fetch(url: str, folder: Path, policy: OutboundPolicy = OPEN) -> bytes:
     async def run() -> Path:
-        async with Outside(policy) as client:
-            return await client.fetch(url, folder / "song.wav")
+        return await OutboundClient(policy).fetch(url, folder / "song.wav")
 
     return asyncio.run(run()).read_bytes()
 
 
-def post(url: str, policy: OutsidePolicy = OPEN, timeout_s: float = 5.0) -> int:
+def post(url: str, policy: OutboundPolicy = OPEN, timeout_s: float = 5.0) -> int:
     async def run() -> int:
-        async with Outside(policy) as client:
-            return await client.post(url, b"{}", {"X-Signature": "é", "Host": "x"}, timeout_s)
+        headers = {"X-Signature": "é", "Host": "x"}
+        return await OutboundClient(policy).post(url, b"{}", headers, timeout_s=timeout_s)
 
     return asyncio.run(run())
 
 
 def refusal(call: Callable[[], object], folder: Path | None = None) -> str:
     """The message of the error that it ends with; nothing may be left behind."""
-    with pytest.raises(OutsideError) as caught:
+    with pytest.raises(OutboundError) as caught:
         call()
     assert caught.value.http_status == 422
     assert folder is None or not list(folder.iterdir())
@@ -258,8 +258,7 @@ def test_post_follows_no_redirect_and_reads_no_body(server: Server) -> None:
 
 def test_put_follows_no_redirect(server: Server) -> None:
     async def run() -> Answer:
-        async with Outside(OPEN) as client:
-            return await client.put(server.url("/redirect/1"), SONG, {})
+        return await OutboundClient(OPEN).put(server.url("/redirect/1"), SONG, {})
 
     assert asyncio.run(run()) == Answer(302, "/song")
     assert server.bodies == [SONG]
@@ -282,8 +281,8 @@ def test_no_spelling_of_this_machine_is_connected_to(
     server: Server, tmp_path: Path, host: str
 ) -> None:
     url = server.url("/song", host)
-    refusal(lambda: fetch(url, tmp_path, OutsidePolicy()), tmp_path)
-    refusal(lambda: post(url, OutsidePolicy()))
+    refusal(lambda: fetch(url, tmp_path, OutboundPolicy()), tmp_path)
+    refusal(lambda: post(url, OutboundPolicy()))
     assert server.connections == 0
 
 
@@ -292,7 +291,7 @@ def test_a_name_of_a_private_address(
 ) -> None:
     resolves(monkeypatch, {"music.example": ["127.0.0.1"]})
     url = server.url("/song", "music.example")
-    message = refusal(lambda: fetch(url, tmp_path, OutsidePolicy()))
+    message = refusal(lambda: fetch(url, tmp_path, OutboundPolicy()))
     assert "not on the public internet" in message
     assert "127.0.0.1" not in message
     assert server.connections == 0
@@ -306,7 +305,7 @@ def test_one_private_address_among_public_ones(
 
     monkeypatch.setattr(outbound, "resolve", resolve)
     url = server.url("/song", "music.example")
-    assert "public" in refusal(lambda: fetch(url, tmp_path, OutsidePolicy()))
+    assert "public" in refusal(lambda: fetch(url, tmp_path, OutboundPolicy()))
 
 
 def test_the_next_address_is_tried(
@@ -325,7 +324,7 @@ def test_a_redirect_to_a_private_address(
     resolves(monkeypatch, {"music.example": ["127.0.0.1"], "inside.example": ["127.0.0.2"]})
     monkeypatch.setattr(outbound, "is_public", lambda address: address == "127.0.0.1")
     url = server.url(f"/to?{server.url('/song', 'inside.example')}", "music.example")
-    message = refusal(lambda: fetch(url, tmp_path, OutsidePolicy()), tmp_path)
+    message = refusal(lambda: fetch(url, tmp_path, OutboundPolicy()), tmp_path)
     assert "inside.example" in message
     assert server.paths == [url.partition(str(server.server_port))[2]]
     assert server.connections == 1
@@ -337,10 +336,10 @@ def test_a_name_is_looked_up_once_per_connection(
     log = resolves(monkeypatch, {"music.example": ["127.0.0.1", "10.0.0.1"]})
     monkeypatch.setattr(outbound, "is_public", lambda address: address == "127.0.0.1")
     url = server.url("/song", "music.example")
-    assert fetch(url, tmp_path, OutsidePolicy()) == SONG
+    assert fetch(url, tmp_path, OutboundPolicy()) == SONG
     assert log == ["music.example"]
     assert server.requests[0].headers["Host"] == f"music.example:{server.server_port}"
-    refusal(lambda: post(url, OutsidePolicy()))  # by the second answer
+    refusal(lambda: post(url, OutboundPolicy()))  # by the second answer
     assert server.connections == 1
 
 
@@ -365,8 +364,14 @@ def test_tls_stays_with_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_certificates_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     used: dict[str, Any] = {}
-    monkeypatch.setattr(httpcore2, "AsyncConnectionPool", lambda **all: used.update(all))
-    Outside(OutsidePolicy())
+
+    class Pool(httpcore2.AsyncConnectionPool):
+        def __init__(self, **all_of_it: Any) -> None:
+            used.update(all_of_it)
+            super().__init__(**all_of_it)
+
+    monkeypatch.setattr(httpcore2, "AsyncConnectionPool", Pool)
+    refusal(lambda: post("https://127.0.0.1/", OutboundPolicy()))
     assert used["ssl_context"].verify_mode == ssl.CERT_REQUIRED
     assert used["ssl_context"].check_hostname
 
@@ -395,7 +400,7 @@ def test_messages_hide_queries() -> None:
 
 
 def test_the_default_policy() -> None:
-    assert OutsidePolicy() == OutsidePolicy(False, 100 * 2**20, 60.0, 5)
+    assert OutboundPolicy() == OutboundPolicy(False, 100 * 2**20, 60.0, 5)
 
 
 def test_it_opens_only_so_many_connections_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -415,8 +420,38 @@ def test_it_opens_only_so_many_connections_at_once(monkeypatch: pytest.MonkeyPat
     async def act() -> list[int]:
         server = await asyncio.start_server(answer, "127.0.0.1")
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-        async with server, Outside(OPEN) as outer:
+        outer = OutboundClient(OPEN)
+        async with server:
             return await asyncio.gather(*(outer.post(url, b"", {}) for _ in range(8)))
 
     assert asyncio.run(act()) == [204] * 8
     assert max(counts) == 2
+
+
+def test_names_of_one_owner_that_resolve_slowly_hold_up_no_other_owner(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does the time count for which an owner's own names wait for a thread."""
+    hangs, look_up = Event(), socket.getaddrinfo
+
+    def getaddrinfo(host: str, *rest: Any, **more: Any) -> list[Any]:
+        if host == "slow.example":
+            hangs.wait(20)
+        return look_up("127.0.0.1", *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    slow, quick = (server.url("/status/204", f"{name}.example") for name in ("slow", "quick"))
+
+    async def act() -> None:
+        outer = OutboundClient(OPEN)
+        many = [
+            asyncio.create_task(outer.post(slow, b"", {}, "many", 0.3))
+            for _ in range(outbound.NUM_DNS_THREADS + 1)
+        ]
+        _, waiting = await asyncio.wait(many, timeout=1)
+        assert len(waiting) == len(many) - outbound.MAX_LOOKUPS_PER_OWNER
+        assert await outer.post(quick, b"", {}, "one") == 204
+        hangs.set()
+        await asyncio.gather(*many, return_exceptions=True)
+
+    asyncio.run(act())

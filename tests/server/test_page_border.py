@@ -308,7 +308,7 @@ def test_an_upload_has_few_files(served: Served, folder: Path) -> None:
 
 
 def test_uploads_that_come_count_and_those_announced_do_not(tmp_path: Path) -> None:
-    asyncio.run(_uploads(PageFiles(tmp_path / "page", max_bytes=1000)))
+    asyncio.run(_uploads(PageFiles(tmp_path / "page", max_bytes=1800)))
 
 
 async def _uploads(files: PageFiles) -> None:
@@ -319,12 +319,37 @@ async def _uploads(files: PageFiles) -> None:
     async def receive() -> Any:
         return {"type": "http.request", "body": bytes(400), "more_body": True}
 
-    async with uploads.admitted(head, receive), uploads.admitted(head, receive) as second:
-        await second()
-        await second()
+    first, second, third = (uploads.admitted(one, head, receive) for one in "abc")
+    async with first as one, second as two, third as three:
+        for coming in (one, one, two, two):
+            await coming()
         with pytest.raises(UploadRefused, match="no room"):
-            await second()
+            await three()
     with pytest.raises(UploadRefused, match="no room") as refused:
-        async with uploads.admitted(head, receive):
+        async with uploads.admitted("d", head, receive):
             raise OSError(errno.ENOSPC, "No space left on device")
     assert refused.value.status == 507
+
+
+def test_one_visitor_uploads_half_of_what_the_page_may_hold(tmp_path: Path) -> None:
+    """Files may be tiny: they are counted too."""
+    asyncio.run(_many_uploads(PageFiles(tmp_path / "page", max_files=40)))
+
+
+async def _many_uploads(files: PageFiles) -> None:
+    files.clear()
+    uploads, part = Uploads(files), b"--xyz\r\n\r\n1\r\n"
+    head = Headers({"content-length": "9", "content-type": "multipart/form-data; boundary=xyz"})
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": 8 * part + b"--xyz--", "more_body": False}
+
+    async def upload(client: str) -> None:
+        async with uploads.admitted(client, head, receive) as counted:
+            await counted()
+
+    await upload("a")
+    await upload("a")
+    with pytest.raises(UploadRefused, match="as one visitor may"):
+        await upload("a")
+    await upload("b")

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import PATIENCE_S, SEED_VERSION
+from tests.server.conftest import SEED_VERSION, TIMEOUT_S
 from tests.server.test_chaos import Program, program, until
-from toccata.server.storage.repository import Store
+from toccata.server.storage.repository import Repository
 
 
 @dataclass
@@ -35,7 +35,7 @@ def hooked() -> Iterator[Hooked]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             hooked.heard.append((self.headers["webhook-id"], body))
-            hooked.gate.wait(PATIENCE_S)
+            hooked.gate.wait(TIMEOUT_S)
             self.send_response(200)
             self.end_headers()
 
@@ -79,16 +79,16 @@ def test_a_server_that_was_killed_before_it_could_tell_tells_it_when_it_is_back(
         assert hooked.heard[0] == hooked.heard[1]
         assert hooked.heard[1][1]["id"] == made
         assert hooked.heard[1][1]["output"].startswith("data:audio/wav;base64,")
-        with closing(Store(f"sqlite:///{tmp_path / 'data' / 'server.db'}")) as store:
-            until(lambda: store.owing() == [])
+        with closing(Repository(f"sqlite:///{tmp_path / 'data' / 'server.db'}")) as store:
+            until(lambda: store.undelivered() == [])
 
 
 def test_what_was_told_is_owed_no_more(hooked: Hooked, tmp_path: Path) -> None:
     hooked.gate.set()
     with program(tmp_path / "data") as running:
         create(running, hooked.url)
-        with closing(Store(f"sqlite:///{tmp_path / 'data' / 'server.db'}")) as store:
-            until(lambda: hooked.heard and store.owing() == [])
+        with closing(Repository(f"sqlite:///{tmp_path / 'data' / 'server.db'}")) as store:
+            until(lambda: hooked.heard and store.undelivered() == [])
         running.end()
         running.start()
         create(running, hooked.url)

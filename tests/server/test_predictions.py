@@ -193,6 +193,22 @@ def test_a_retried_creation_is_the_same_prediction(served: Served) -> None:
     assert retried["id"] == other["id"] != first["id"]
 
 
+def test_a_retry_at_another_address_is_no_retry(served: Served) -> None:
+    """Each address has a version of its own, and the body does not say which."""
+    body = {"input": {"prompt": "piano", "duration": 1, "seed": 3}}
+    first, again, other = (
+        served.client.post(f"/v1/models/{name}/predictions", json=body, headers=headers).json()
+        for name, headers in (
+            ("toccata/musicgen", {}),
+            ("toccata/musicgen", {"x-stainless-retry-count": "1"}),
+            ("meta/musicgen", {"x-stainless-retry-count": "1"}),
+        )
+    )
+    assert again["id"] == first["id"]
+    assert other["id"] != first["id"]
+    assert other["model"] == "meta/musicgen"
+
+
 def test_a_full_queue_is_said(serve: Serve) -> None:
     served = serve(slots=1, queue=1)
     running = served.create(prompt="slow 60")["id"]

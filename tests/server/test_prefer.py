@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from toccata.errors import InputError
 from toccata.server.api.replicate.prefer import parse_duration_s, read_timeout_s, wait_s
 
-MOST_S = 55.0
+MAX_S = 55.0
 
 
 @pytest.mark.parametrize(
@@ -15,18 +15,18 @@ MOST_S = 55.0
     [
         (None, None),
         ("", None),
-        ("wait", MOST_S),
-        ("Wait", MOST_S),
-        ('wait=""', MOST_S),
+        ("wait", MAX_S),
+        ("Wait", MAX_S),
+        ('wait=""', MAX_S),
         ("wait=10", 10),
         ("wait = 10", 10),
         ('wait="10"', 10),
         ("wait=0", 1),
-        ("wait=120", MOST_S),
-        ("wait=" + "9" * 5000, MOST_S),
+        ("wait=120", MAX_S),
+        ("wait=" + "9" * 5000, MAX_S),
         ("wait=10; strict", 10),
         ("respond-async, wait=10", 10),
-        (" respond-async ,\twait ", MOST_S),
+        (" respond-async ,\twait ", MAX_S),
         ('note="a, wait=3; b", wait=10', 10),
         (r'note="a\", wait=3", wait=10', 10),
         ('note="never closed, wait=10', None),
@@ -43,19 +43,19 @@ MOST_S = 55.0
     ],
 )
 def test_wait_is_found_among_the_preferences(prefer: str | None, expected_s: float | None) -> None:
-    assert wait_s(prefer, MOST_S) == expected_s
+    assert wait_s(prefer, MAX_S) == expected_s
 
 
 @given(st.text(alphabet='wait=0123456789,;" \\\t') | st.text())
 def test_any_header_gives_a_wait_within_bounds_or_none(prefer: str) -> None:
-    held_s = wait_s(prefer, MOST_S)
-    assert held_s is None or 1 <= held_s <= MOST_S
+    held_s = wait_s(prefer, MAX_S)
+    assert held_s is None or 1 <= held_s <= MAX_S
 
 
 @given(st.text(), st.integers(1, 55))
 def test_quoted_text_before_it_hides_no_wait(text: str, seconds: int) -> None:
     quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-    assert wait_s(f'note="{quoted}", wait={seconds}', MOST_S) == seconds
+    assert wait_s(f'note="{quoted}", wait={seconds}', MAX_S) == seconds
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from tests.clients.live import free_port
-from tests.server.conftest import PATIENCE_S, SEED_VERSION
+from tests.server.conftest import SEED_VERSION, TIMEOUT_S
 from tests.server.test_page import (
     CHROMIUM,
     FLAGS,
@@ -56,7 +56,7 @@ def nginx(folder: Path, listen: int, target: str, more: str) -> Iterator[str]:
     running = subprocess.Popen([str(NGINX), "-p", str(folder), "-c", str(config), "-e", errors])  # noqa: S603
     url = f"http://127.0.0.1:{listen}/music"
     try:
-        ends = time.monotonic() + PATIENCE_S
+        ends = time.monotonic() + TIMEOUT_S
         while not _answers(f"{url}/healthz"):
             assert time.monotonic() < ends, (folder / "errors").read_text()
             time.sleep(0.05)
@@ -113,7 +113,7 @@ def test_a_proxy_on_this_machine_may_name_the_prefix(
 
 def everything_works(url: str, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx2.Client(headers=headers, timeout=PATIENCE_S) as client:
+    with httpx2.Client(headers=headers, timeout=TIMEOUT_S) as client:
         body = {"version": SEED_VERSION, "input": {"prompt": "piano", "duration": 1}}
         asked = {"Prefer": "wait"}
         made = client.post(f"{url}/v1/predictions", json=body, headers=asked).json()

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import PATIENCE_S, Serve
+from tests.server.conftest import TIMEOUT_S, Serve
 from tests.server.puppet import AUDIO, Play, Stage
 from toccata.errors import AudioError
-from toccata.server.storage.blobs import Storage, StorageError
+from toccata.server.predictions import lifecycle as predictions
+from toccata.server.storage.blobs import BlobStorage, StorageError
 from toccata.server.storage.repository import StoredFile
 from toccata.server.worker.protocol import Job
 
@@ -207,13 +208,52 @@ def test_half_an_output_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.M
         kept.write(given.read(3))
         raise OSError("no space left")
 
-    storage, made = Storage(str(tmp_path / "files")), tmp_path / "made"
+    storage, made = BlobStorage(str(tmp_path / "files")), tmp_path / "made"
     made.write_bytes(b"music")
     monkeypatch.setattr("shutil.copyfileobj", half)
     with pytest.raises(StorageError, match="does not answer"):
         storage.put("outputs/x/out.wav", made)
     with pytest.raises(FileNotFoundError):
         storage.size("outputs/x/out.wav")
+
+
+def test_who_finds_no_memory_lets_others_pass(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictions, "POSTPONED_S", 0.05)
+
+    async def act(stage: Stage) -> None:
+        one = await stage.create(input={"input_audio": AUDIO})
+        await stage.begin(one)
+        other = await stage.create()
+        await stage.settle()
+        stage.puppet.say("postponed", one, memory_bytes=123)
+        await stage.settle()
+        assert stage.puppet.told == [f"run {one}", f"run {other}"]
+        await asyncio.sleep(0.1)
+        assert len(stage.puppet.told) == 2  # the only slot is taken
+        stage.finish(other)
+        await stage.settle()
+        assert stage.puppet.told[2:] == [f"run {one}"]
+        assert stage.puppet.jobs[-1].memory_bytes == 123
+        assert stage.fetched == [AUDIO]
+
+    play(act)
+
+
+def test_who_waits_for_memory_can_be_canceled(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        one, two = [await stage.create(input={"input_audio": AUDIO}) for _ in range(2)]
+        await stage.begin(one)
+        stage.puppet.say("postponed", one, memory_bytes=123)
+        await stage.settle()
+        await stage.predictions.cancel(one)
+        await stage.begin(two)
+        await stage.predictions.cancel(two)
+        stage.puppet.say("postponed", two, memory_bytes=123)  # before it heard of the cancel
+        await stage.settle()
+        assert stage.folders() == []
+        assert stage.predictions.counts() == {"waiting": 0, "active": 0}
+
+    play(act)
 
 
 def test_nothing_comes_after_an_end(play: Play) -> None:
@@ -363,7 +403,7 @@ def test_large_uploads_are_copied_beside_the_event_loop(play: Play) -> None:
         free = threading.Event()
 
         def get(name: str, to: Path) -> None:
-            assert free.wait(PATIENCE_S), "the event loop waits for the copy"
+            assert free.wait(TIMEOUT_S), "the event loop waits for the copy"
             to.write_bytes(b"audio")
 
         stage.storage.get = get  # type: ignore[method-assign]
@@ -386,7 +426,7 @@ def test_large_outputs_are_read_beside_the_event_loop(serve: Serve) -> None:
     read = storage.read
 
     def slow(name: str) -> bytes:
-        assert free.wait(PATIENCE_S), "the event loop waits for the file"
+        assert free.wait(TIMEOUT_S), "the event loop waits for the file"
         data: bytes = read(name)
         return data
 
@@ -396,7 +436,7 @@ def test_large_outputs_are_read_beside_the_event_loop(serve: Serve) -> None:
     thread.start()
     assert served.client.get("/healthz").status_code == 200
     free.set()
-    thread.join(PATIENCE_S)
+    thread.join(TIMEOUT_S)
     assert answers[0]["output"].startswith("data:audio/wav;base64,")
 
 

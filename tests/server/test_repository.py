@@ -21,9 +21,9 @@ from toccata.server.storage.repository import (
     STARTING,
     SUCCEEDED,
     Prediction,
-    Store,
+    Repository,
+    RepositoryError,
     StoredFile,
-    StoreError,
 )
 
 # Every plane of Unicode, quotes, escapes, and what looks like SQL.
@@ -39,8 +39,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = Store(url)
+def store(url: str) -> Iterator[Repository]:
+    opened = Repository(url)
     yield opened
     opened.close()
 
@@ -75,7 +75,7 @@ def file(file_id: str, **values: Any) -> StoredFile:
     return StoredFile(**{**fields, **values})
 
 
-def test_a_prediction_is_kept_as_it_is(store: Store) -> None:
+def test_a_prediction_is_kept_as_it_is(store: Repository) -> None:
     full = prediction(
         status=PROCESSING,
         started_at=1e9 + 1 / 3,
@@ -98,7 +98,7 @@ def test_a_prediction_is_kept_as_it_is(store: Store) -> None:
     assert store.by_key("key-of-one") == full
 
 
-def test_what_is_not_there(store: Store) -> None:
+def test_what_is_not_there(store: Repository) -> None:
     store.add(prediction())
     for name in ("", "ONE", "one ", "key-of-ONE", "x" * 1000, "one\0", "\ud800"):
         assert store.get(name) is None
@@ -110,14 +110,14 @@ def test_what_is_not_there(store: Store) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 2**31, 2**32 - 1, 2**53 + 1, 2**63 - 1])
-def test_seeds_are_exact(store: Store, seed: int) -> None:
+def test_seeds_are_exact(store: Repository, seed: int) -> None:
     store.add(prediction(seed=seed, input={"seed": seed}))
     found = store.get("one")
     assert found is not None
     assert (found.seed, found.input["seed"]) == (seed, seed)
 
 
-def test_no_text_breaks_a_row(store: Store) -> None:
+def test_no_text_breaks_a_row(store: Repository) -> None:
     """Nothing in a request may, since it might be one that was accepted already."""
     odd = "\0 \ud800 \udfff \x1b \uffff"
     store.add(prediction(input={"prompt": odd, odd: odd}, error=odd, logs=odd, base=odd))
@@ -133,15 +133,15 @@ def test_no_text_breaks_a_row(store: Store) -> None:
     assert changed.error == f"{found.error}!"
 
 
-def test_an_id_and_a_key_are_used_once(store: Store) -> None:
+def test_an_id_and_a_key_are_used_once(store: Repository) -> None:
     store.add(prediction())
     for other in (prediction(key="other"), prediction("two", key="key-of-one")):
-        with pytest.raises(StoreError):
+        with pytest.raises(RepositoryError):
             store.add(other)
     assert [one.id for one in store.page(10)] == ["one"]
 
 
-def test_it_changes_while_it_is_open_and_never_again(store: Store) -> None:
+def test_it_changes_while_it_is_open_and_never_again(store: Repository) -> None:
     store.add(prediction())
     begun = store.change("one", status=PROCESSING, started_at=2e9)
     assert begun == replace(prediction(), status=PROCESSING, started_at=2e9)
@@ -155,7 +155,7 @@ def test_it_changes_while_it_is_open_and_never_again(store: Store) -> None:
     assert store.get("one") == ended
 
 
-def test_open_ones_come_in_the_order_of_their_creation(store: Store) -> None:
+def test_open_ones_come_in_the_order_of_their_creation(store: Repository) -> None:
     for name, created_at in (("b", 3.0), ("c", 1.0), ("a", 3.0), ("ended", 0.0)):
         store.add(prediction(name, created_at=created_at))
     store.change("ended", status=SUCCEEDED)
@@ -163,7 +163,7 @@ def test_open_ones_come_in_the_order_of_their_creation(store: Store) -> None:
     assert [one.id for one in store.open_ones()] == ["c", "a", "b"]
 
 
-def test_pages_go_on_from_a_cursor_without_gaps(store: Store) -> None:
+def test_pages_go_on_from_a_cursor_without_gaps(store: Repository) -> None:
     """Some were created at the same time, and times differ by as little as floats can."""
     times = [1e9, 1e9, 1e9, 1e9 + 2**-23, 1e9 + 2**-22, 1e9 + 0.1, 1e9 + 0.1, 2e9]
     for number, created_at in enumerate(times):
@@ -180,7 +180,7 @@ def test_pages_go_on_from_a_cursor_without_gaps(store: Store) -> None:
     assert store.page(3, (0.0, "\0")) == []
 
 
-def test_pages_of_a_time(store: Store) -> None:
+def test_pages_of_a_time(store: Repository) -> None:
     for number in range(5):
         store.add(prediction(f"p{number}", created_at=float(number)))
     found = store.page(10, created_after=1.0, created_before=4.0)
@@ -188,7 +188,7 @@ def test_pages_of_a_time(store: Store) -> None:
     assert [one.id for one in store.page(1, created_after=1.0)] == ["p4"]
 
 
-def test_what_ended_long_ago_is_forgotten(store: Store) -> None:
+def test_what_ended_long_ago_is_forgotten(store: Repository) -> None:
     for name in ("old", "new", "open"):
         store.add(prediction(name, logs=TEXT))
     private = {
@@ -211,7 +211,7 @@ def test_what_ended_long_ago_is_forgotten(store: Store) -> None:
     assert still_open.logs == TEXT
 
 
-def test_files(store: Store) -> None:
+def test_files(store: Repository) -> None:
     first, second = file("first", expires_at=100.0), file("second", created_at=1.1e9)
     for one in (first, second, file("for ever", created_at=1.0, expires_at=None)):
         store.add_file(one)
@@ -226,17 +226,17 @@ def test_files(store: Store) -> None:
 
 
 def test_everything_is_there_after_a_restart(url: str) -> None:
-    before = Store(url)
+    before = Repository(url)
     before.add(prediction())
     made = before.own("secret", lambda: TEXT)
     before.close()
-    after = Store(url)
+    after = Repository(url)
     assert after.get("one") == prediction()
     assert after.own("secret", lambda: "another") == made == TEXT
     after.close()
 
 
-def test_an_own_value_is_made_once_even_by_many_at_once(store: Store) -> None:
+def test_an_own_value_is_made_once_even_by_many_at_once(store: Repository) -> None:
     numbers, together = count(), threading.Barrier(8)
 
     def ask(_: int) -> str:
@@ -249,7 +249,7 @@ def test_an_own_value_is_made_once_even_by_many_at_once(store: Store) -> None:
     assert store.own("secret", lambda: "another") in answers
 
 
-def test_of_many_ends_at_once_one_wins(store: Store) -> None:
+def test_of_many_ends_at_once_one_wins(store: Repository) -> None:
     for number in range(10):
         store.add(prediction(f"p{number}"))
 
@@ -265,7 +265,7 @@ def test_of_many_ends_at_once_one_wins(store: Store) -> None:
     }
 
 
-def test_no_change_is_lost_among_many_at_once(store: Store) -> None:
+def test_no_change_is_lost_among_many_at_once(store: Repository) -> None:
     store.add(prediction())
     with ThreadPoolExecutor(8) as threads:
         lines = [f"{number}\n" for number in range(100)]
@@ -275,7 +275,7 @@ def test_no_change_is_lost_among_many_at_once(store: Store) -> None:
     assert sorted(found.logs.splitlines(keepends=True)) == sorted(lines)
 
 
-def test_a_long_prediction_is_kept(store: Store) -> None:
+def test_a_long_prediction_is_kept(store: Repository) -> None:
     """A data URI may be in the input."""
     audio = "data:audio/wav;base64," + "A" * 5_000_000
     store.add(prediction(input={"input_audio": audio}))
@@ -286,23 +286,23 @@ def test_a_long_prediction_is_kept(store: Store) -> None:
 
 @pytest.mark.parametrize("column", ["more_outputs", "owed"])
 def test_a_database_of_before_gets_the_columns_it_lacks(url: str, column: str) -> None:
-    with closing(Store(url)) as before:
+    with closing(Repository(url)) as before:
         before.add(prediction())
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
         connection.execute(text(f"ALTER TABLE predictions DROP COLUMN {column}"))
     engine.dispose()
-    with closing(Store(url)) as after:
+    with closing(Repository(url)) as after:
         assert after.get("one") == prediction()
         changed = after.change("one", output="outputs/a", more_outputs=["outputs/b"], owed=True)
         assert changed is not None
         assert (changed.outputs, changed.owed) == (("outputs/a", "outputs/b"), True)
 
 
-def test_what_is_owed_is_known_until_it_is_paid(store: Store) -> None:
+def test_what_is_owed_is_known_until_it_is_paid(store: Repository) -> None:
     for name, owed in (("one", True), ("two", True), ("three", False)):
         store.add(prediction(name))
         store.change(name, status=SUCCEEDED, owed=owed)
-    assert [one.id for one in store.owing()] == ["one", "two"]
-    store.pay("one")
-    assert [one.id for one in store.owing()] == ["two"]
+    assert [one.id for one in store.undelivered()] == ["one", "two"]
+    store.mark_delivered("one")
+    assert [one.id for one in store.undelivered()] == ["two"]

@@ -11,26 +11,26 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import PATIENCE_S, Serve
+from tests.server.conftest import TIMEOUT_S, Serve
 from tests.server.test_inline import ENCODE_DECODE, data_uri
 from tests.server.test_repository import prediction
 from toccata.server.config import ServerSettings
 from toccata.server.predictions import retention
 from toccata.server.predictions.retention import tidy
-from toccata.server.storage.blobs import Storage, StorageError
-from toccata.server.storage.repository import Store, StoredFile
+from toccata.server.storage.blobs import BlobStorage, StorageError
+from toccata.server.storage.repository import Repository, StoredFile
 
 LONG_AGO = 100.0
 SETTINGS = ServerSettings(retention_s=60.0)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(Store(f"sqlite:///{tmp_path / 'server.db'}")) as opened:
+def store(tmp_path: Path) -> Iterator[Repository]:
+    with closing(Repository(f"sqlite:///{tmp_path / 'server.db'}")) as opened:
         yield opened
 
 
-class Stuck(Storage):
+class Stuck(BlobStorage):
     """Some names cannot be removed."""
 
     stuck: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ def storage(tmp_path: Path) -> Stuck:
     return Stuck(str(tmp_path / "files"))
 
 
-def put(storage: Storage, folder: Path, *names: str) -> None:
+def put(storage: BlobStorage, folder: Path, *names: str) -> None:
     (folder / "made").write_bytes(b"music")
     for name in names:
         storage.put(name, folder / "made")
@@ -58,19 +58,19 @@ def kept(folder: Path) -> set[str]:
     return {path.relative_to(files).as_posix() for path in found}
 
 
-def add_ended(store: Store, storage: Storage, folder: Path, *ids: str) -> None:
+def add_ended(store: Repository, storage: BlobStorage, folder: Path, *ids: str) -> None:
     for one in ids:
         ended = {"status": "succeeded", "completed_at": LONG_AGO, "output": f"outputs/{one}/a.wav"}
         store.add(prediction(one, **ended))
         put(storage, folder, f"outputs/{one}/a.wav")
 
 
-def wiped(store: Store, *ids: str) -> list[bool]:
+def wiped(store: Repository, *ids: str) -> list[bool]:
     return [bool(one.data_removed) for id_ in ids if (one := store.get(id_)) is not None]
 
 
 def test_an_output_that_cannot_be_removed_stops_no_other_and_is_tried_again(
-    store: Store, storage: Stuck, tmp_path: Path
+    store: Repository, storage: Stuck, tmp_path: Path
 ) -> None:
     add_ended(store, storage, tmp_path, "a", "b", "c")
     storage.stuck = ("outputs/b/a.wav",)
@@ -84,7 +84,7 @@ def test_an_output_that_cannot_be_removed_stops_no_other_and_is_tried_again(
 
 
 def test_an_upload_that_cannot_be_removed_stops_no_other(
-    store: Store, storage: Stuck, tmp_path: Path
+    store: Repository, storage: Stuck, tmp_path: Path
 ) -> None:
     for one in "abc":
         store.add_file(StoredFile(one, 0.0, LONG_AGO, "x", "audio/wav", 5, "", "", {}))
@@ -96,7 +96,7 @@ def test_an_upload_that_cannot_be_removed_stops_no_other(
 
 
 def test_nothing_more_is_removed_once_the_server_stops(
-    store: Store, storage: Stuck, tmp_path: Path
+    store: Repository, storage: Stuck, tmp_path: Path
 ) -> None:
     add_ended(store, storage, tmp_path, "a", "b")
     over = threading.Event()
@@ -112,7 +112,7 @@ def test_there_is_room_for_uploads_once_those_before_are_wiped(
     served = serve(retention_s=0.1, upload_bytes=1500)
     given: dict[str, Any] = {"input_audio": data_uri(b"x" * 1000), **ENCODE_DECODE}
     served.until(served.create(**given)["id"])
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + TIMEOUT_S
     while served.client.get("/v1/files").json()["results"]:
         assert time.monotonic() < ends
         time.sleep(0.02)

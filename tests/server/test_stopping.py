@@ -14,9 +14,9 @@ from typing import Any
 
 import httpx2
 
-from tests.server.conftest import PATIENCE_S, SEED_VERSION, Serve, Served
+from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served
 from tests.server.test_chaos import ROOT, until
-from toccata.server.storage.repository import Store
+from toccata.server.storage.repository import Repository
 
 AT_ONCE_S = 1.5
 
@@ -36,12 +36,12 @@ def stopped_while(
         served.stop()
         answer = held.result(AT_ONCE_S)
         meanwhile(made)
-    served.thread.join(PATIENCE_S)
+    served.thread.join(TIMEOUT_S)
     return answer
 
 
 def only_one(served: Served) -> str:
-    ends = time.monotonic() + PATIENCE_S
+    ends = time.monotonic() + TIMEOUT_S
     while not (found := served.client.get("/v1/predictions").json()["results"]):
         assert time.monotonic() < ends
         time.sleep(0.02)
@@ -49,7 +49,7 @@ def only_one(served: Served) -> str:
 
 
 def status_of(folder: Path, prediction_id: str) -> str:
-    store = Store(f"sqlite:///{folder / 'data' / 'server.db'}")
+    store = Repository(f"sqlite:///{folder / 'data' / 'server.db'}")
     found = store.get(prediction_id)
     store.close()
     assert found is not None
@@ -104,7 +104,7 @@ def test_there_is_one_drain_even_with_an_open_stream(serve: Serve) -> None:
         assert listening.status_code == 200
         began = time.monotonic()
         served.stop()
-        served.thread.join(PATIENCE_S)
+        served.thread.join(TIMEOUT_S)
         assert 3.0 <= time.monotonic() - began < 5.5
 
 
@@ -113,7 +113,7 @@ def test_without_anything_under_way_it_stops_at_once(serve: Serve) -> None:
     served.until(served.create()["id"])
     began = time.monotonic()
     served.stop()
-    served.thread.join(PATIENCE_S)
+    served.thread.join(TIMEOUT_S)
     assert time.monotonic() - began < 3.0
 
 
@@ -129,7 +129,7 @@ def test_ctrl_c_twice_ends_it_at_once_with_one_line(tmp_path: Path) -> None:
         while not (found := re.search(r"http://127.0.0.1:\d+", "".join(said))):
             said.append(process.stderr.readline())
             assert said[-1], said
-        with httpx2.Client(base_url=found[0], timeout=PATIENCE_S) as client:
+        with httpx2.Client(base_url=found[0], timeout=TIMEOUT_S) as client:
             until(lambda: client.get("/readyz").status_code == 200)
             made = client.post("/v1/predictions", json=ask("slow 60")).json()
             url = f"/v1/predictions/{made['id']}"
@@ -138,6 +138,6 @@ def test_ctrl_c_twice_ends_it_at_once_with_one_line(tmp_path: Path) -> None:
             until(lambda: client.get("/readyz").json()["stopping"])
             process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
-        assert process.wait(PATIENCE_S) == 130
+        assert process.wait(TIMEOUT_S) == 130
     assert "Traceback" not in rest
     assert rest.count("stopped at once") == 1

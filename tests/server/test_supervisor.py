@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.server import fake_worker, odd_workers
-from tests.server.conftest import PATIENCE_S, Serve
+from tests.server.conftest import TIMEOUT_S, Serve
 from toccata.errors import InputError
 from toccata.server.app import check_start, create_app
 from toccata.server.config import ServerSettings
@@ -32,7 +32,7 @@ class Watched(Supervisor):
         super().__init__(Settings(), self.heard.append, work)
 
     async def until(self, true: Callable[[], bool]) -> None:
-        ends = time.monotonic() + PATIENCE_S
+        ends = time.monotonic() + TIMEOUT_S
         while not true():
             assert time.monotonic() < ends, self.heard
             await asyncio.sleep(0.01)

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.fakes import SineCodec, fake_model
 from toccata.generation.clip import Clip
 from toccata.generation.pipeline import Toccata
 from toccata.generation.schema import MAX_SEED
-from toccata.server.worker.main import Worker, run
+from toccata.server.worker.main import MAX_INPUT_BYTES, Worker, run
 from toccata.server.worker.protocol import Job, Message, seeds_of
 from toccata.settings import Settings, wait_as_by_default
 
@@ -118,6 +119,22 @@ def test_the_codec_alone_is_not_heard_before_its_end(
     assert "first_audio_s" not in done["metrics"]
 
 
+def test_the_codec_alone_can_be_canceled(working: tuple[Worker, Ear], tmp_path: Path) -> None:
+    whole = str(tmp_path / "in.wav")
+    soundfile.write(whole, [0.0] * RATE_HZ, RATE_HZ)  # a warning comes once it is decoded
+    worker, _ = working
+    wanted = job(tmp_path / "one", model_version="encode-decode", input_audio=whole)
+    say = worker._say
+
+    def cancel_at_once(kind: str, prediction_id: str = "", **data: Any) -> None:
+        say(kind, prediction_id, **data)
+        if kind == "warning":
+            worker._canceled.add(prediction_id)
+
+    worker._say = cancel_at_once  # type: ignore[method-assign]
+    assert made(working, wanted).kind == "canceled"
+
+
 def test_what_is_wrong_with_audio_that_is_used_is_said(
     working: tuple[Worker, Ear], tmp_path: Path
 ) -> None:
@@ -161,6 +178,39 @@ def test_too_little_audio_fails_with_the_least_length(
     failed = made(working, wanted)
     assert failed.kind == "failed"
     assert "at least 0.1 s" in failed["error"]
+
+
+def test_audio_that_finds_no_memory_is_postponed_and_takes_what_its_header_says(
+    working: tuple[Worker, Ear], tmp_path: Path
+) -> None:
+    """However much others hold, a short clip passes; a long one waits outside the worker."""
+    worker, ear = working
+    soundfile.write(tmp_path / "short.wav", [0.1] * RATE_HZ, RATE_HZ)
+    soundfile.write(tmp_path / "long.flac", [0.1] * 60 * RATE_HZ, RATE_HZ)
+    short, long = (
+        job(tmp_path / name[:4], continuation=True, input_audio=str(tmp_path / name))
+        for name in ("short.wav", "long.flac")
+    )
+    with worker._memory.reserved("a", MAX_INPUT_BYTES), worker._memory.reserved("b", 2**27 - 2**20):
+        assert made(working, short).kind == "done"
+        postponed = made(working, long)
+        assert postponed.kind == "postponed"
+        assert 60 * RATE_HZ * 4 < postponed["memory_bytes"] < MAX_INPUT_BYTES // 10
+        before = len(ear.heard)
+        again = replace(long, memory_bytes=postponed["memory_bytes"])
+        assert made(working, again).kind == "postponed"
+        assert [one.kind for one in ear.heard[before:]] == ["postponed"]  # it has not started
+    assert made(working, again).kind == "done"
+
+
+def test_audio_longer_than_its_header_says_is_measured_again(
+    working: tuple[Worker, Ear], tmp_path: Path
+) -> None:
+    soundfile.write(tmp_path / "in.wav", [0.1] * 10 * RATE_HZ, RATE_HZ)
+    wanted = job(tmp_path / "one", continuation=True, input_audio=str(tmp_path / "in.wav"))
+    postponed = made(working, replace(wanted, memory_bytes=RATE_HZ))
+    assert (postponed.kind, postponed["memory_bytes"]) == ("postponed", MAX_INPUT_BYTES)
+    assert made(working, replace(wanted, memory_bytes=MAX_INPUT_BYTES)).kind == "done"
 
 
 def test_each_variation_is_what_its_seed_gives(working: tuple[Worker, Ear], tmp_path: Path) -> None:

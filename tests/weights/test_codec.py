@@ -67,7 +67,7 @@ def test_both_files_give_the_same_codes(find: Find, converted: Encodec) -> None:
 def test_it_decodes_to_the_precision_that_is_promised(converted: Encodec) -> None:
     """50 dB where the decoder rounds to bfloat16, and the same codes everywhere."""
     codes, exact = converted.encode(music()), converted.decode(converted.encode(music()))
-    converted.quicken(half=True)
+    converted.compile_networks(half=True)
     assert torch.equal(converted.encode(music()), codes)
     error = converted.decode(codes) - exact
     converted.quick = None

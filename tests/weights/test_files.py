@@ -8,7 +8,7 @@ from tests.weights.conftest import Find
 from tests.weights.published import audiocraft_alone
 from toccata.benchmark.shapes import MEDIUM, SHAPES
 from toccata.decoder.decoder import Decoder
-from toccata.models import KNOWN, Known
+from toccata.models import KNOWN, KnownModel
 from toccata.models.checkpoints.tensors import bare, gather
 
 CODEC = "facebook/encodec_32khz"
@@ -16,7 +16,7 @@ PUBLISHED = [known for known in KNOWN.values() if known.hub_id is not None]
 
 
 @pytest.mark.parametrize("known", PUBLISHED, ids=lambda known: known.name)
-def test_it_is_the_model_of_its_name(find: Find, known: Known) -> None:
+def test_it_is_the_model_of_its_name(find: Find, known: KnownModel) -> None:
     folder = find(str(known.hub_id), "state_dict.bin", "compression_state_dict.bin")
     find(CODEC, "config.json", "model.safetensors")  # newer releases only name their codec
     checkpoint = audiocraft_alone(folder)

@@ -13,13 +13,13 @@ from torch import Tensor
 from toccata.codecs.encodec import Encodec
 from toccata.errors import InputError
 
-MOST_ERROR = 0.3
+MAX_ERROR = 0.3
 
 
 def check_half(codec: Encodec, audio: Tensor) -> None:
     """Raises InputError if bfloat16 spoils the gradients of `codec` for audio [B, C, N]."""
     error = gradient_error(codec, audio)
-    if error > MOST_ERROR:
+    if error > MAX_ERROR:
         problem = f"makes gradients on this machine wrong by {error:.0%}"
         raise InputError("bf16", True, "set bf16: false", problem)
 

@@ -53,21 +53,23 @@ class Discriminator(nn.Module):
         return [scale(audio) for scale in self.scales]
 
 
-def discriminator_loss(judge: Discriminator, real: Tensor, made: Tensor) -> Tensor:
+def discriminator_loss(discriminator: Discriminator, real: Tensor, made: Tensor) -> Tensor:
     """Hinge loss: scores of real audio [B, N] above 1, of made audio below -1."""
     # One pass over both costs less than two.
-    scores = [score.float().chunk(2) for score, _ in judge(torch.cat([real, made]))]
+    scores = [score.float().chunk(2) for score, _ in discriminator(torch.cat([real, made]))]
     return torch.stack([F.relu(1 - r).mean() + F.relu(1 + m).mean() for r, m in scores]).mean()
 
 
-def generator_loss(judge: Discriminator, real: Tensor, made: Tensor) -> tuple[Tensor, Tensor]:
+def generator_loss(
+    discriminator: Discriminator, real: Tensor, made: Tensor
+) -> tuple[Tensor, Tensor]:
     """(adversarial hinge loss, feature matching relative to the real features' size).
 
-    Gradients reach `made` and no weight of the judge.
+    Gradients reach `made` and no weight of the discriminator.
     """
-    judge.requires_grad_(False)
-    reals, verdicts = judge(real), judge(made)
-    judge.requires_grad_(True)
+    discriminator.requires_grad_(False)
+    reals, verdicts = discriminator(real), discriminator(made)
+    discriminator.requires_grad_(True)
     adversarial = torch.stack([F.relu(1 - score.float()).mean() for score, _ in verdicts]).mean()
     matching = [
         (F.l1_loss(m, r) / r.abs().mean().clamp(min=1e-4)).float()

@@ -68,8 +68,8 @@ class CodecRun:
     commitment_weight: float = 1.0
     adversarial_weight: float = 0.05
     matching_weight: float = 0.1
-    judge_filters: int = 8
-    judge_every: int = 2  # steps of the codec for one of the discriminator
+    discriminator_filters: int = 8
+    discriminator_every: int = 2  # steps of the codec for one of the discriminator
     average: float = 0.998
     bf16: bool = False
     device: str = "cpu"
@@ -105,10 +105,12 @@ class CodecTrainer:
         self.codec.to(self.device)
         self.learner = CodebookLearner(self.codec.quantizer).to(self.device)
         self.average = MovingAverage(self.codec, run.average)
-        self.judge = Discriminator(run.judge_filters).to(self.device)
+        self.discriminator = Discriminator(run.discriminator_filters).to(self.device)
         weights = [p for p in self.codec.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(weights, run.lr, betas=(0.8, 0.99))
-        self.judge_optimizer = torch.optim.Adam(self.judge.parameters(), 3e-4, betas=(0.5, 0.9))
+        self.discriminator_optimizer = torch.optim.Adam(
+            self.discriminator.parameters(), 3e-4, betas=(0.5, 0.9)
+        )
         self.step = 0
 
     def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | MovingAverage]:
@@ -116,9 +118,9 @@ class CodecTrainer:
             "codec": self.codec,
             "learner": self.learner,
             "average": self.average,
-            "judge": self.judge,
+            "discriminator": self.discriminator,
             "optimizer": self.optimizer,
-            "judge_optimizer": self.judge_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
         }
 
     def resume(self) -> None:
@@ -222,14 +224,14 @@ class CodecTrainer:
 
     def fool(self, real: Tensor, made: Tensor) -> dict[str, Tensor]:
         """The discriminator's verdict on what was made, after a step of its own when one is due."""
-        if self.step % self.run.judge_every == 0:
+        if self.step % self.run.discriminator_every == 0:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.run.bf16):
-                loss = discriminator_loss(self.judge, real, made.detach())
-            self.judge_optimizer.zero_grad(set_to_none=True)
+                loss = discriminator_loss(self.discriminator, real, made.detach())
+            self.discriminator_optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            self.judge_optimizer.step()
+            self.discriminator_optimizer.step()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.run.bf16):
-            adversarial, matching = generator_loss(self.judge, real, made)
+            adversarial, matching = generator_loss(self.discriminator, real, made)
         return {"adversarial": adversarial, "matching": matching}
 
     def set_rate(self) -> None:

@@ -1,4 +1,4 @@
 """Endless music with exact facts, for training: every onset lies on the codec's frame grid.
 
-compose(seed) -> Song -> Renderer.render -> audio        caption(song.facts) -> text
+compose(seed) -> Composition -> Renderer.render -> audio        caption(song.facts) -> text
 """

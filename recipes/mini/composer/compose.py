@@ -1,6 +1,6 @@
 """A seed becomes a song: choose a plan from a genre, write its parts, state the facts.
 
-seed -> Plan (genre, key, tempo, instruments, patterns) -> parts on the grid -> Song
+seed -> Plan (genre, key, tempo, instruments, patterns) -> parts on the grid -> Composition
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ import math
 
 import numpy as np
 
-from recipes.mini.composer.composition import DRUMS, FRAMES_PER_SECOND, Facts, Note, Song
+from recipes.mini.composer.composition import DRUMS, FRAMES_PER_SECOND, Composition, Facts, Note
 from recipes.mini.composer.instruments import INSTRUMENTS, KITS
 from recipes.mini.composer.parts import write_parts
 from recipes.mini.composer.plan import Plan, draw_plan
 from toccata.errors import InputError
 
-__all__ = ["Facts", "Note", "Song", "compose"]
+__all__ = ["Composition", "Facts", "Note", "compose"]
 
 
-def compose(seed: int, duration_s: float) -> Song:
+def compose(seed: int, duration_s: float) -> Composition:
     """The song of a seed, cut at `duration_s`: the same seed at any length begins the same.
 
     Raises InputError for a negative seed or a duration under one frame.
@@ -30,7 +30,7 @@ def compose(seed: int, duration_s: float) -> Song:
         raise InputError("duration_s", duration_s, "give more than 0 seconds")
     plan = draw_plan(np.random.Generator(np.random.PCG64(seed)))
     notes = tuple(sorted(_cut(write_parts(plan, frames), frames), key=_order))
-    return Song(_facts(plan, notes), notes, _programs(plan, notes), frames)
+    return Composition(_facts(plan, notes), notes, _programs(plan, notes), frames)
 
 
 def _order(note: Note) -> tuple[int, int, int]:

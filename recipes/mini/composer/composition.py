@@ -46,7 +46,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Song:
+class Composition:
     """A finished piece of `frames` frames; `programs` maps a channel to its MIDI program."""
 
     facts: Facts

@@ -13,7 +13,7 @@ import numpy as np
 
 from recipes.mini.captions import Told, worded
 from recipes.mini.composer.compose import compose
-from recipes.mini.composer.composition import Song
+from recipes.mini.composer.composition import Composition
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ class Example:
     """`audio` [N] float32, mono at 32 kHz; `told`: what the caption tells."""
 
     seed: int
-    song: Song
+    song: Composition
     caption: str
     audio: NDArray[np.float32]
     told: Told

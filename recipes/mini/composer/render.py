@@ -16,8 +16,8 @@ from recipes.mini.composer.composition import (
     LEAD,
     PAD,
     SAMPLE_RATE_HZ,
+    Composition,
     Note,
-    Song,
 )
 from recipes.mini.composer.instruments import INSTRUMENT_OF_PROGRAM, KIT_OF_PROGRAM, STROKES
 from recipes.mini.effects.studio import Studio
@@ -62,7 +62,7 @@ class Renderer:
         self._synth = _load_synth()(samplerate=SAMPLE_RATE_HZ)
         self._font = self._synth.soundfonts[self._synth.sfload(str(place), max_voices=_VOICES)]
 
-    def render(self, song: Song) -> NDArray[np.float32]:
+    def render(self, song: Composition) -> NDArray[np.float32]:
         """The whole song [N], mono at 32 kHz, N = song.frames * 640, peak below 0.9."""
         self._reset(song.programs)
         audio = np.empty((song.frames * HOP, 2), np.float32)

@@ -16,7 +16,7 @@ TARGET_LUFS = -17.0
 TARGET_RMS_DB = -17.0
 _STEP_DB = 2.0  # few gains: the same drum in two songs is often the same sound
 _KNEE, _CEILING = 0.6, 0.9
-_MOST_OVER_CEILING = 2.0
+_MAX_OVER_CEILING = 2.0
 
 
 def to_rms(audio: Floats) -> Floats:
@@ -43,7 +43,7 @@ def lufs(audio: Floats) -> float:
 
 def _raised(audio: Floats, gain_db: float) -> Floats:
     """By the nearest step, or by the most that the ceiling can bear."""
-    room_db = 20 * math.log10(_MOST_OVER_CEILING / float(np.abs(audio).max()))
+    room_db = 20 * math.log10(_MAX_OVER_CEILING / float(np.abs(audio).max()))
     steps = math.floor(min(gain_db, room_db) / _STEP_DB + 0.5)
     return audio * np.float32(10 ** (steps * _STEP_DB / 20))
 

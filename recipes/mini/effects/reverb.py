@@ -17,7 +17,7 @@ _LEVELS_DB = (-6.0, 0.0, 0.0, -3.0)  # low frequencies that linger are mud
 
 
 @dataclass(frozen=True)
-class Room:
+class Reverb:
     """`decays_s`: the times in which each band falls by 60 dB, from the lowest up."""
 
     seed: int
@@ -28,18 +28,18 @@ class Room:
     early_db: float  # their energy, relative to the tail's
 
 
-ROOMS: Mapping[str, Room] = MappingProxyType(
+ROOMS: Mapping[str, Reverb] = MappingProxyType(
     {
-        "room": Room(1, (0.35, 0.35, 0.28, 0.2), 0.004, 0.025, 8, 2.0),
-        "plate": Room(2, (0.6, 0.8, 0.8, 0.6), 0.001, 0.004, 4, -12.0),
-        "hall": Room(3, (1.6, 1.5, 1.2, 0.7), 0.02, 0.08, 10, -4.0),
+        "room": Reverb(1, (0.35, 0.35, 0.28, 0.2), 0.004, 0.025, 8, 2.0),
+        "plate": Reverb(2, (0.6, 0.8, 0.8, 0.6), 0.001, 0.004, 4, -12.0),
+        "hall": Reverb(3, (1.6, 1.5, 1.2, 0.7), 0.02, 0.08, 10, -4.0),
     }
 )
 
 Floats = NDArray[np.float32]
 
 
-def answer(room: Room) -> Floats:
+def answer(room: Reverb) -> Floats:
     """What comes back from a click, without the click: [N] with an energy of 1."""
     rng = np.random.Generator(np.random.PCG64(room.seed))
     size = int((room.delay_s + max(room.decays_s)) * SAMPLE_RATE_HZ)
@@ -52,7 +52,7 @@ def _unit(samples: Floats) -> Floats:
     return np.asarray(samples / np.sqrt(np.square(samples).sum()))
 
 
-def _early(rng: np.random.Generator, room: Room, size: int) -> Floats:
+def _early(rng: np.random.Generator, room: Reverb, size: int) -> Floats:
     """Reflections at random, the later the softer."""
     times_s = rng.uniform(room.delay_s, room.early_s, room.reflections)
     signs = rng.choice((-1.0, 1.0), room.reflections)
@@ -61,7 +61,7 @@ def _early(rng: np.random.Generator, room: Room, size: int) -> Floats:
     return early
 
 
-def _tail(rng: np.random.Generator, room: Room, size: int) -> Floats:
+def _tail(rng: np.random.Generator, room: Reverb, size: int) -> Floats:
     spectrum = np.fft.rfft(rng.standard_normal(size))
     hz = np.fft.rfftfreq(size, 1 / SAMPLE_RATE_HZ)
     time_s = np.arange(size) / SAMPLE_RATE_HZ - room.delay_s

@@ -41,15 +41,15 @@ def _genre(told: Told, heard: Heard) -> bool:
 
 # By figure: what a caption has to tell, and whether it is heard.
 QUESTIONS: Mapping[str, tuple[str, Right]] = {
-    "tempo_hit": ("bpm", _tempo),
-    "key_hit": ("key", _key),
-    "key_scale_hit": ("key", _scale),
-    "drums_hit": ("drums", _drums),
-    "instrument_hit": ("lead", _lead),
-    "genre_hit": ("genre", _genre),
+    "tempo_accuracy": ("bpm", _tempo),
+    "key_accuracy": ("key", _key),
+    "key_scale_accuracy": ("key", _scale),
+    "drums_accuracy": ("drums", _drums),
+    "instrument_accuracy": ("lead", _lead),
+    "genre_accuracy": ("genre", _genre),
 }
 # One figure for all that is told: a scale is no question of its own.
-_COUNTED = tuple(name for name in QUESTIONS if name != "key_scale_hit")
+_COUNTED = tuple(name for name in QUESTIONS if name != "key_scale_accuracy")
 _SILENT = (None, "")
 
 

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from toccata.analysis.key import Key, estimate_key
 from toccata.analysis.spectrum import RATE_HZ, Samples
-from toccata.analysis.tagger import Listener
+from toccata.analysis.tagger import Tagger
 from toccata.analysis.tempo import estimate_bpm
 
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """Of one clip; `family` is that of the leading instrument, `embedding` [64] the listener's."""
+    """Of one clip; `family` is that of the leading instrument, `embedding` [64] the tagger's."""
 
     bpm: float
     key: Key
@@ -25,9 +25,9 @@ class Heard:
     embedding: Tensor
 
 
-def hear(samples: Samples, listener: Listener) -> Heard:
+def hear(samples: Samples, tagger: Tagger) -> Heard:
     """Samples [N] or [C, N] at RATE_HZ."""
-    impression = listener.listen(samples, RATE_HZ)
+    impression = tagger.listen(samples, RATE_HZ)
     return Heard(
         bpm=estimate_bpm(samples, RATE_HZ),
         key=estimate_key(samples, RATE_HZ),
@@ -38,5 +38,5 @@ def hear(samples: Samples, listener: Listener) -> Heard:
     )
 
 
-def hear_all(clips: Iterable[Samples], listener: Listener) -> list[Heard]:
-    return [hear(samples, listener) for samples in clips]
+def hear_all(clips: Iterable[Samples], tagger: Tagger) -> list[Heard]:
+    return [hear(samples, tagger) for samples in clips]

@@ -16,7 +16,7 @@ from toccata.decoder import delay
 from toccata.models.model import Model
 
 _MEL_SCALE = (1024, 256, 80)
-_MOST_LOSSES = 64  # songs: the mean stands still after a few
+_MAX_LOSSES = 64  # songs: the mean stands still after a few
 
 
 @torch.inference_mode()
@@ -48,7 +48,7 @@ def _mel_distance(made: Tensor, real: Tensor) -> Tensor:
 
 def losses(model: Model, songs: Sequence[Example]) -> tuple[float, ...]:
     """Cross-entropy in nats by codebook, given each caption, of the first 64 songs at most."""
-    by_song = [_loss(model, song) for song in songs[:_MOST_LOSSES]]
+    by_song = [_loss(model, song) for song in songs[:_MAX_LOSSES]]
     return tuple(round(loss, 4) for loss in torch.stack(by_song).mean(0).tolist())
 
 
@@ -61,7 +61,11 @@ def _loss(model: Model, song: Example) -> Tensor:
     given = model.conditions(song.caption, beats=named_beats(song.caption))
     prefix = None if given.prefix is None else given.prefix[None]
     memory = None if given.text is None else given.text[None]
-    sums = None if given.step_sums is None else given.step_sums[None, : steps.shape[2] - 1]
-    logits = model.lm(steps[..., :-1], prefix=prefix, memory=memory, step_sums=sums)
+    sums = (
+        None
+        if given.step_conditioning is None
+        else given.step_conditioning[None, : steps.shape[2] - 1]
+    )
+    logits = model.lm(steps[..., :-1], prefix=prefix, memory=memory, step_conditioning=sums)
     by_frame = delay.undo_logits(logits, config.delays).float().log_softmax(-1)
     return -by_frame.gather(-1, codes[..., None]).mean((0, 2, 3)).cpu()

@@ -26,9 +26,9 @@ def kept(parts: Sequence[Samples], songs: Sequence[Example]) -> dict[str, float]
     tempi = [estimate_bpm(samples, RATE_HZ) for samples in parts]
     pairs = list(zip(keys, heard, strict=True))
     return {
-        "continuation_key_hit": share([key == other for key, other in pairs]),
-        "continuation_key_scale_hit": share([same_scale(*pair) for pair in pairs]),
-        "continuation_tempo_hit": share(
+        "continuation_key_accuracy": share([key == other for key, other in pairs]),
+        "continuation_key_scale_accuracy": share([same_scale(*pair) for pair in pairs]),
+        "continuation_tempo_accuracy": share(
             [tempo_agrees(song.song.facts.bpm, bpm) for song, bpm in zip(songs, tempi, strict=True)]
         ),
     }

@@ -1,4 +1,4 @@
-"""Is a clip music at all: not silent, not clipped, not stuck on one sound."""
+"""Is a clip music at all: not silent, not clipped, not looping on one sound."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Health:
     """What is wrong with a clip.
 
     silent: half of it or more is below -50 dBFS. clipped: one sample in a thousand is at full
-    scale. stuck: nearly every quarter of a second sounds like the one before it, or one pitch class
-    is the loudest nearly all the time and no drums excuse it.
+    scale. looping: nearly every quarter of a second sounds like the one before it, or one pitch
+    class is the loudest nearly all the time and no drums excuse it.
     """
 
     silent: bool
     clipped: bool
-    stuck: bool
+    looping: bool
 
     @property
     def well(self) -> bool:
@@ -50,7 +50,7 @@ def examine(samples: Samples, sample_rate_hz: int) -> Health:
     return Health(
         silent=bool((rms < SILENCE_RMS).float().mean() >= SILENT_SHARE),
         clipped=bool(at_full_scale.mean() >= CLIPPED_SHARE),
-        stuck=_is_one_sound(audio) or _is_one_note(samples, sample_rate_hz),
+        looping=_is_one_sound(audio) or _is_one_note(samples, sample_rate_hz),
     )
 
 

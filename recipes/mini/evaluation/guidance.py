@@ -13,13 +13,13 @@ from toccata.analysis.spectrum import RATE_HZ, Samples
 
 # Beside that of all other questions.
 TRIED = (1.0, 6.0)
-MOST_UNHEALTHY = 0.05
+MAX_UNHEALTHY = 0.05
 
 
 @dataclass(frozen=True)
 class Guided:
     """Of clips made at one guidance. adherence: the share of all facts told that are heard, and by
-    question in `rates`; unhealthy: the share of clips that are silent, clipped or stuck.
+    question in `rates`; unhealthy: the share of clips that are silent, clipped or looping.
     """
 
     adherence: float
@@ -28,8 +28,8 @@ class Guided:
 
 
 def guided(clips: Sequence[Samples], heard: Sequence[Heard], songs: Sequence[Example]) -> Guided:
-    unwell = [not examine(samples, RATE_HZ).well for samples in clips]
-    return Guided(adherence(heard, songs), share(unwell), rates(heard, songs))
+    degenerate = [not examine(samples, RATE_HZ).well for samples in clips]
+    return Guided(adherence(heard, songs), share(degenerate), rates(heard, songs))
 
 
 def serves(by_guidance: Mapping[str, Guided]) -> bool:
@@ -39,4 +39,4 @@ def serves(by_guidance: Mapping[str, Guided]) -> bool:
     """
     least, most = (by_guidance[of(by_guidance, key=float)] for of in (min, max))
     best = max(one.adherence for one in by_guidance.values())
-    return best > least.adherence and most.unhealthy <= MOST_UNHEALTHY
+    return best > least.adherence and most.unhealthy <= MAX_UNHEALTHY

@@ -1,6 +1,6 @@
-"""Does a minute stay music: no hole in it, no sound it is stuck on, as loud at the end as at first.
+"""Does a minute stay music: no hole in it, no loop, as loud at the end as at the beginning.
 
-What stuck means, songs say: a clip is stuck if it changes less, or repeats itself at shorter
+What looping means, songs say: a clip is looping if it changes less, or repeats itself at shorter
 distances, than 99 of 100 songs ever do.
 """
 
@@ -21,8 +21,8 @@ from toccata.audio.waveform import Waveform
 
 SILENCE_RMS = 3.2e-3  # -50 dBFS
 SILENT_S, STUCK_S = 1.0, 10.0
-MOST_DRIFT_LU = 2.0
-_PASSING = 0.995  # of songs, at each of the two measures of being stuck
+MAX_DRIFT_LU = 2.0
+_PASSING = 0.995  # of songs, at each of the two measures of being looping
 _BANDS, _BLOCK_FRAMES = 64, 5
 _BLOCKS_PER_SECOND = FRAMES_PER_SECOND / _BLOCK_FRAMES
 _STRIDE_S = 1.0
@@ -45,12 +45,12 @@ class Steadiness:
     """Of one clip. drift_lu: by how much its last third is louder than its first."""
 
     silent: bool
-    stuck: bool
+    looping: bool
     drift_lu: float
 
     @property
     def steady(self) -> bool:
-        return not (self.silent or self.stuck) and abs(self.drift_lu) <= MOST_DRIFT_LU
+        return not (self.silent or self.looping) and abs(self.drift_lu) <= MAX_DRIFT_LU
 
 
 def likeness(samples: Samples) -> Likeness:
@@ -70,8 +70,8 @@ def steadiness(samples: Samples, most: Likeness) -> Steadiness:
     own = likeness(samples)
     first, last = thirds_lufs(samples)
     drift_lu = last - first if np.isfinite([first, last]).all() else np.inf
-    stuck = own.still > most.still or own.looped > most.looped
-    return Steadiness(falls_silent(samples), stuck, round(float(drift_lu), 3))
+    looping = own.still > most.still or own.looped > most.looped
+    return Steadiness(falls_silent(samples), looping, round(float(drift_lu), 3))
 
 
 def faults(clips: Sequence[Steadiness]) -> dict[str, float]:
@@ -79,8 +79,8 @@ def faults(clips: Sequence[Steadiness]) -> dict[str, float]:
     drifts = [abs(clip.drift_lu) for clip in clips]
     return {
         "silent": round(float(np.mean([clip.silent for clip in clips])), 4),
-        "stuck": round(float(np.mean([clip.stuck for clip in clips])), 4),
-        "drifting": round(float(np.mean([drift > MOST_DRIFT_LU for drift in drifts])), 4),
+        "looping": round(float(np.mean([clip.looping for clip in clips])), 4),
+        "drifting": round(float(np.mean([drift > MAX_DRIFT_LU for drift in drifts])), 4),
         "median_drift_lu": round(float(np.median(drifts)), 3),
     }
 

@@ -16,11 +16,11 @@ from recipes.mini.evaluation.reference_songs import Material
 from recipes.mini.evaluation.seam import Seam
 from recipes.mini.evaluation.tagger_frechet import distances
 from toccata.analysis.spectrum import RATE_HZ, Samples
-from toccata.analysis.tagger import Listener
+from toccata.analysis.tagger import Tagger
 
 
 @dataclass(frozen=True)
-class Impressions:
+class TagLogits:
     """What was heard in clips that were asked for, in their songs, and in these after the codec."""
 
     made: Sequence[Heard]
@@ -28,7 +28,7 @@ class Impressions:
     coded: Sequence[Heard]
 
 
-def frechet_figures(heard: Impressions) -> dict[str, Any]:
+def frechet_figures(heard: TagLogits) -> dict[str, Any]:
     real = [one.embedding for one in heard.songs]
     made = distances([one.embedding for one in heard.made], real)
     coded = distances([one.embedding for one in heard.coded], real)
@@ -50,23 +50,25 @@ def seam_figures(joined: Seam, uncut: Seam) -> dict[str, Any]:
 
 
 def by_guidance(
-    songs: Material, made: Made, heard: Sequence[Heard], ears: Listener
+    songs: Material, made: Made, heard: Sequence[Heard], tagger: Tagger
 ) -> dict[str, Guided]:
     """From the least guidance to the most; `heard` in the clips that were asked for."""
     first = songs.asked[: songs.guided]
-    found = {cfg: guided(clips, hear_all(clips, ears), first) for cfg, clips in made.guided.items()}
+    found = {
+        cfg: guided(clips, hear_all(clips, tagger), first) for cfg, clips in made.guided.items()
+    }
     found[GUIDANCE] = guided(made.asked[: songs.guided], heard[: songs.guided], first)
     return {f"{cfg:g}": found[cfg] for cfg in sorted(found)}
 
 
-def ceiling(heard: Impressions, songs: Material, most: Likeness) -> dict[str, float]:
+def ceiling(heard: TagLogits, songs: Material, most: Likeness) -> dict[str, float]:
     """The same measures on the songs themselves."""
     rest = continuation.new_parts([song.audio for song in songs.continued])
     minutes = [steadiness(song.audio, most).steady for song in songs.long]
     return {
         **adherence.rates(heard.songs, songs.asked),
         **continuation.kept(rest, songs.continued),
-        "steady_hit": adherence.share(minutes),
+        "steady_accuracy": adherence.share(minutes),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from recipes.mini.evaluation import charts
-from recipes.mini.evaluation.long_clips import MOST_DRIFT_LU
+from recipes.mini.evaluation.long_clips import MAX_DRIFT_LU
 from recipes.mini.evaluation.points import Points
 from recipes.mini.evaluation.report import Report
 from recipes.mini.evaluation.svg import Axis
@@ -66,7 +66,7 @@ def chroma(_: Report, points: Points) -> str:
 def loudness(_: Report, points: Points) -> str:
     x, y = Axis("first third, LUFS", *_LUFS), Axis("last third, LUFS", *_LUFS)
     low, high = _LUFS
-    drifts = (-MOST_DRIFT_LU, MOST_DRIFT_LU)
+    drifts = (-MAX_DRIFT_LU, MAX_DRIFT_LU)
     lines = {f"{by:+g} LU": [(low, low + by), (high, high + by)] for by in drifts}
     return charts.scatter(x, y, {"minutes": points.thirds}, lines)
 
@@ -79,7 +79,7 @@ def guidance(report: Report, _: Points) -> str:
         "all facts": [(cfg, one.adherence) for cfg, one in by_cfg.items()],
         "unhealthy": [(cfg, one.unhealthy) for cfg, one in by_cfg.items()],
     }
-    for name in ("tempo_hit", "genre_hit", "instrument_hit"):
+    for name in ("tempo_accuracy", "genre_accuracy", "instrument_accuracy"):
         curves[name.removesuffix("_hit")] = [
             (cfg, one.rates[name]) for cfg, one in by_cfg.items() if name in one.rates
         ]

@@ -14,7 +14,7 @@ from recipes.mini.composer.render import Renderer
 
 CLIP_S, LONG_S = 8.0, 60.0
 GIVEN_S, NEW_S = 4.0, 6.0
-# Songs of the shard that watches over the training, and those that judge the listener, end here.
+# Songs of the shard that watches over the training, and those that judge the tagger, end here.
 FIRST_SEED = VALIDATION_SEED + 10_000
 # Long songs that no clip is asked for: what steady music is, they say.
 STEADY_SEED = FIRST_SEED + 1_000_000

@@ -18,7 +18,7 @@ from recipes.mini.evaluation.guidance import TRIED
 from recipes.mini.evaluation.long_clips import faults, limits, steadiness
 from recipes.mini.evaluation.melody import followed
 from recipes.mini.evaluation.metrics import (
-    Impressions,
+    TagLogits,
     by_guidance,
     ceiling,
     counts,
@@ -31,7 +31,7 @@ from recipes.mini.evaluation.reference_songs import Material
 from recipes.mini.evaluation.report import Report
 from recipes.mini.evaluation.seam import seams
 from toccata.analysis import classifier_weights
-from toccata.analysis.tagger import Listener
+from toccata.analysis.tagger import Tagger
 from toccata.generation.pipeline import Toccata
 
 
@@ -47,28 +47,30 @@ def evaluate(
     model: Toccata,
     clips: int = 200,
     on_stage: OnStage | None = None,
-    listener: Listener | None = None,
+    tagger: Tagger | None = None,
 ) -> Evaluation:
     """Measure `model` with `clips` clips per question, at guidance 3; clip i is made with seed i.
 
-    listener: whose word is taken; None: that of the package. Raises CheckpointError if there is
+    tagger: whose word is taken; None: that of the package. Raises CheckpointError if there is
     none, InputError without the soundfont that held-out songs are played with.
     """
     say = on_stage or (lambda _: None)
-    ears = listener or classifier_weights.listener()
+    tagger = tagger or classifier_weights.tagger()
     say("playing the held-out songs")
     songs = Material.choose(clips, Renderer())
     say(f"{songs.seconds(len(TRIED)):.0f} s of audio are to be made")
     made = make_all(Maker(model, say), songs)
     say("listening to what was made")
-    return judge(model, songs, made, ears, say)
+    return evaluate_clips(model, songs, made, tagger, say)
 
 
-def judge(model: Toccata, songs: Material, made: Made, ears: Listener, say: OnStage) -> Evaluation:
+def evaluate_clips(
+    model: Toccata, songs: Material, made: Made, tagger: Tagger, say: OnStage
+) -> Evaluation:
     """All figures of what was made."""
     real = [song.audio for song in songs.asked]
     coded = through_codec(model.model, songs.asked)
-    heard = Impressions(*(hear_all(clips, ears) for clips in (made.asked, real, coded)))
+    heard = TagLogits(*(hear_all(clips, tagger) for clips in (made.asked, real, coded)))
     say("melodies and continuations")
     sung = followed(made.melodic, [song.audio for song in songs.melodic])
     carried = continuation.new_parts(made.continued)
@@ -91,8 +93,8 @@ def judge(model: Toccata, songs: Material, made: Made, ears: Listener, say: OnSt
         chroma_right=sung.mean_right,
         chroma_wrong=sung.mean_wrong,
         seam=seam_figures(joined, uncut),
-        guidance=by_guidance(songs, made, heard.made, ears),
-        steady_hit=adherence.share([one.steady for one in steady]),
+        guidance=by_guidance(songs, made, heard.made, tagger),
+        steady_accuracy=adherence.share([one.steady for one in steady]),
         steady=faults(steady),
         codec_si_sdr_db=si_sdr_db,
         codec_mel_l1=mel_l1,
@@ -101,7 +103,7 @@ def judge(model: Toccata, songs: Material, made: Made, ears: Listener, say: OnSt
         clips=counts(songs),
         seeds={"songs_from": reference_songs.FIRST_SEED, "clips_from": 0},
         seconds_made=songs.seconds(len(TRIED)),
-        listener=classifier_weights.accuracies(),
+        tagger=classifier_weights.accuracies(),
         ceiling=ceiling(heard, songs, most),
         by_chance=adherence.chances(heard.made, songs.asked),
     )

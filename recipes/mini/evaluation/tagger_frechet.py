@@ -1,4 +1,4 @@
-"""How far apart two sets of clips are in the listener's embedding."""
+"""How far apart two sets of clips are in the tagger's embedding."""
 
 from __future__ import annotations
 

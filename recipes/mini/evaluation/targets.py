@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from recipes.mini.evaluation.guidance import MOST_UNHEALTHY, serves
+from recipes.mini.evaluation.guidance import MAX_UNHEALTHY, serves
 from recipes.mini.evaluation.report import Report
 
 _CHROMA_TIMES = 3.0
@@ -32,17 +32,19 @@ class _Least:
 
 
 _BARS = (
-    _Least("tempo_hit", "a named tempo is heard, within 4 %, octaves forgiven", 0.85),
-    _Least("key_hit", "a named key is heard, tonic and mode", 0.70),
-    _Least("drums_hit", "drums, or no drums, as asked", 0.95),
-    _Least("instrument_hit", "the family of the leading instrument is heard", 0.80),
-    _Least("genre_hit", "the genre is heard", 0.60),
+    _Least("tempo_accuracy", "a named tempo is heard, within 4 %, octaves forgiven", 0.85),
+    _Least("key_accuracy", "a named key is heard, tonic and mode", 0.70),
+    _Least("drums_accuracy", "drums, or no drums, as asked", 0.95),
+    _Least("instrument_accuracy", "the family of the leading instrument is heard", 0.80),
+    _Least("genre_accuracy", "the genre is heard", 0.60),
     _Least("chroma_right", "agreement with the melody given", 0.60),
-    _Least("continuation_key_hit", "a continuation keeps the key, tonic and mode", 0.80),
-    _Least("continuation_tempo_hit", "a continuation keeps the tempo", 0.80),
-    _Least("steady_hit", "a minute has no hole, no loop and keeps its level within 2 LU", 0.95),
+    _Least("continuation_key_accuracy", "a continuation keeps the key, tonic and mode", 0.80),
+    _Least("continuation_tempo_accuracy", "a continuation keeps the tempo", 0.80),
+    _Least(
+        "steady_accuracy", "a minute has no hole, no loop and keeps its level within 2 LU", 0.95
+    ),
 )
-_MOST_FRECHET_RATIO = 2.5
+_MAX_FRECHET_RATIO = 2.5
 
 
 def verdicts(report: Report) -> list[Verdict]:
@@ -81,9 +83,9 @@ def _others(report: Report) -> Iterator[Verdict]:
     yield Verdict(
         "Fréchet distance to held-out songs, over that between their halves",
         f"{report.frechet_ratio:.2f}",
-        f"at most {_MOST_FRECHET_RATIO:g}",
+        f"at most {_MAX_FRECHET_RATIO:g}",
         f"1 ({report.frechet_codec_ratio:.2f} after the codec)",
-        report.frechet_ratio <= _MOST_FRECHET_RATIO,
+        report.frechet_ratio <= _MAX_FRECHET_RATIO,
     )
     yield _of_seam(report)
     yield _of_guidance(report)
@@ -105,7 +107,7 @@ def _of_guidance(report: Report) -> Verdict:
     return Verdict(
         f"facts heard at guidance {', '.join(name for name, _ in lines)}",
         ", ".join(_percent(one.adherence) for _, one in lines),
-        f"it rises, and at most {_percent(MOST_UNHEALTHY)} collapse",
+        f"it rises, and at most {_percent(MAX_UNHEALTHY)} collapse",
         "",
         serves(report.guidance),
     )

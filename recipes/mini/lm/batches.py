@@ -24,14 +24,14 @@ from toccata.errors import InputError
 
 NO_CLASS = -100  # what torch's cross-entropy leaves out
 NOT_DRAWN = -1.0
-MOST_OWN = 0.5
+MAX_OWN = 0.5
 
 
 @dataclass(frozen=True)
 class Dropout:
-    """How often a condition is withheld, so that guidance has a null half to learn.
+    """How often a condition is dropped, so that guidance has a null half to learn.
 
-    history: in how many crops a random share of the codes so far is withheld. What they tell and
+    history: in how many crops a random share of the codes so far is dropped. What they tell and
     the conditions tell too is else learned from them alone (Bowman et al. 2016, section 3.2).
     own: in how many crops a random share of them, half at most, is not the song's but what the
     model would have drawn itself, as all of it is when music is made (Mihaylova and Martins 2019,
@@ -52,10 +52,10 @@ class Dropout:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """What one crop is trained on; a condition that is withheld is all zeros, or "".
+    """What one crop is trained on; a condition that is dropped is all zeros, or "".
 
     codes [K, T]; pitch [P], 0 being the null melody too; beats [S, FEATURES]; drums, key, genre,
-    lead: rows that are told at every step. heard [S]: which steps' codes are not withheld. luck
+    lead: rows that are told at every step. heard [S]: which steps' codes are not dropped. uniforms
     [K, S] float64: in [0, 1) where the model is to draw the codes, NOT_DRAWN where the song's stay.
     words: classes that the text encoder is to know of the caption, NO_CLASS where none is due.
     """
@@ -68,7 +68,7 @@ class Row:
     genre: Tensor
     lead: Tensor
     heard: Tensor
-    luck: Tensor
+    uniforms: Tensor
     words: Tensor
     caption: str
 
@@ -89,7 +89,7 @@ class Batch:
     genre: Tensor
     lead: Tensor
     heard: Tensor
-    luck: Tensor
+    uniforms: Tensor
     words: Tensor
     captions: list[str]
     more_captions: list[str] = field(default_factory=list)
@@ -170,21 +170,23 @@ class CropBatches:
             **steady_rows(shard.facts[song], self.words),
             beats=beat_rows(Beats(shard.facts[song].bpm), start, self.steps, FRAMES_PER_SECOND),
             heard=torch.from_numpy(self._heard(rng)),
-            luck=torch.from_numpy(self._luck(rng, len(codes))),
+            uniforms=torch.from_numpy(self._uniforms(rng, len(codes))),
             words=word_classes(shard.facts[song], said.told, self.words),
             caption=said.text,
         )
         return self._withhold(row, rng)
 
     def _heard(self, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        withheld = rng.random() if rng.random() < self.dropout.history else 0.0
-        return rng.random(self.steps) >= withheld
+        dropped = rng.random() if rng.random() < self.dropout.history else 0.0
+        return rng.random(self.steps) >= dropped
 
-    def _luck(self, rng: np.random.Generator, books: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-        share = rng.random() * MOST_OWN if rng.random() < self.dropout.own else 0.0
+    def _uniforms(
+        self, rng: np.random.Generator, books: int
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
+        share = rng.random() * MAX_OWN if rng.random() < self.dropout.own else 0.0
         drawn = rng.random((1, self.steps)) < share
-        luck = rng.random((books, self.steps))
-        return np.where(drawn, luck, NOT_DRAWN)
+        uniforms = rng.random((books, self.steps))
+        return np.where(drawn, uniforms, NOT_DRAWN)
 
     def _withhold(self, row: Row, rng: np.random.Generator) -> Row:
         dropout = self.dropout

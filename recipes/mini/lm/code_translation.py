@@ -75,8 +75,8 @@ def _codes_of_songs(old: Encodec, new: Encodec) -> tuple[Tensor, Tensor]:
     renderer = Renderer()
     seeds = range(_FIRST_SEED, _FIRST_SEED + _SONGS)
     songs = [torch.from_numpy(renderer.render(compose(seed, _SONG_S))) for seed in seeds]
-    old.quicken(half=False)
-    new.quicken(half=False)
+    old.compile_networks(half=False)
+    new.compile_networks(half=False)
     return _codes(old, songs), _codes(new, songs)
 
 

@@ -82,7 +82,7 @@ def shard_path(run: CorpusRun, index: int) -> Path:
 def add_shard(run: CorpusRun, index: int, soundfont: Path | None = None) -> Path:
     """Make one shard of the run and write it."""
     codec, renderer = load_codec(Path(run.codec)), Renderer(soundfont)
-    codec.quicken(half=False)
+    codec.compile_networks(half=False)
     path = shard_path(run, index)
     write_shard(path, make_shard(shard_seeds(run, index), run.song_s, codec, renderer))
     return path

@@ -51,28 +51,28 @@ class Conditioned(nn.Module):
         config = self.lm.config
         steps = delay.apply(batch.codes, config.delays, config.special_id)
         heard = steps[..., :-1].masked_fill(~batch.heard[:, None], config.special_id)
-        prefix, step_sums = self.prefix(batch, text), self.step_sums(batch, text)
-        heard = self.with_own_draws(heard, batch.luck, prefix, step_sums)
-        logits = self.lm(heard, prefix=prefix, step_sums=step_sums)
+        prefix, step_conditioning = self.prefix(batch, text), self.step_conditioning(batch, text)
+        heard = self.with_own_draws(heard, batch.uniforms, prefix, step_conditioning)
+        logits = self.lm(heard, prefix=prefix, step_conditioning=step_conditioning)
         return logits, steps[..., 1:], self.words_loss(batch, text)
 
     @torch.no_grad()
     def with_own_draws(
-        self, heard: Tensor, luck: Tensor, prefix: Tensor, step_sums: Tensor
+        self, heard: Tensor, uniforms: Tensor, prefix: Tensor, step_conditioning: Tensor
     ) -> Tensor:
-        """`heard` [B, K, S] with the model's own draws where `luck` [B, K, S] is not NOT_DRAWN."""
-        rows = (luck != NOT_DRAWN).flatten(1).any(1)
+        """`heard` [B, K, S] with the model's draws where `uniforms` [B, K, S] is not NOT_DRAWN."""
+        rows = (uniforms != NOT_DRAWN).flatten(1).any(1)
         if not rows.any():
             return heard
         before = heard[rows]
-        logits = self.lm(before, prefix=prefix[rows], step_sums=step_sums[rows])
+        logits = self.lm(before, prefix=prefix[rows], step_conditioning=step_conditioning[rows])
         # Where autocast keeps these casts of the weights, no gradient would come through them.
         torch.clear_autocast_cache()
-        luck, card = luck[rows], self.lm.config.card
+        uniforms, card = uniforms[rows], self.lm.config.card
         own = before.clone()  # nothing tells of the first step
         as_likely = SamplingBatch.of([AS_LIKELY], card, logits.device)
-        own[..., 1:] = sample(logits[..., :-1, :], as_likely, luck[..., 1:])
-        stays = (luck == NOT_DRAWN) | (before == self.lm.config.special_id)
+        own[..., 1:] = sample(logits[..., :-1, :], as_likely, uniforms[..., 1:])
+        stays = (uniforms == NOT_DRAWN) | (before == self.lm.config.special_id)
         mixed = heard.clone()
         mixed[rows] = torch.where(stays, before, own)
         return mixed
@@ -95,12 +95,12 @@ class Conditioned(nn.Module):
         return torch.stack(losses).sum() if losses else text.new_zeros(())
 
     def prefix(self, batch: Batch, text: Tensor) -> Tensor:
-        """Melody rows, then text rows; a withheld text is zeros, as when sampling."""
+        """Melody rows, then text rows; a dropped text is zeros, as when sampling."""
         words = self.lm.projections[TEXT](text) * _said(batch)
         return torch.cat([self.lm.projections[MELODY](self.melody(batch)), words], 1)
 
-    def step_sums(self, batch: Batch, text: Tensor) -> Tensor:
-        """What is added to each step [B, S, D]; nothing for what is withheld."""
+    def step_conditioning(self, batch: Batch, text: Tensor) -> Tensor:
+        """What is added to each step [B, S, D]; nothing for what is dropped."""
         steps = batch.beats.shape[1]
         followed = batch.pitch.any(1)[:, None, None]
         near = step_rows(self.melody(batch), self.chroma, steps, FRAMES_PER_SECOND)
@@ -126,7 +126,7 @@ class Conditioned(nn.Module):
 
 
 def _said(batch: Batch) -> Tensor:
-    """Which captions are not withheld [B, 1, 1]."""
+    """Which captions are not dropped [B, 1, 1]."""
     said = [bool(text) for text in batch.captions]
     return torch.tensor(said, device=batch.codes.device)[:, None, None]
 

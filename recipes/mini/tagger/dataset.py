@@ -1,4 +1,4 @@
-"""What the listener learns from: songs as it hears them, clean and after the codec, with labels.
+"""What the tagger learns from: songs as it hears them, clean and after the codec, with labels.
 
 A part is one .npz of plain arrays. Parts that exist are kept.
 """
@@ -37,7 +37,7 @@ UNKNOWN = -1  # the label of what a song does not have
 GENRES = tuple(genre.name for genre in all_genres())
 
 
-class Lessons(NamedTuple):
+class TaggerDataset(NamedTuple):
     """M clips: images [M, bands, T], registers [M, R, 12, U], labels [M] and whether it is coded
     [M]. Images and registers are float16.
     """
@@ -50,9 +50,9 @@ class Lessons(NamedTuple):
     keys: Tensor
     coded: Tensor
 
-    def part(self, chosen: Tensor) -> Lessons:
+    def part(self, chosen: Tensor) -> TaggerDataset:
         """Those at `chosen`, indices or a mask."""
-        return Lessons(*(column[chosen] for column in self))
+        return TaggerDataset(*(column[chosen] for column in self))
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def labels(facts: Facts) -> tuple[int, int, int, int]:
     )
 
 
-def make_part(lot: Lot, codec: Encodec, renderer: Renderer) -> Lessons:
+def make_part(lot: Lot, codec: Encodec, renderer: Renderer) -> TaggerDataset:
     """The clips of one lot, the coded ones next to their originals."""
     images, registers, rows = [], [], []
     for seed in lot.seeds:
@@ -98,7 +98,7 @@ def make_part(lot: Lot, codec: Encodec, renderer: Renderer) -> Lessons:
             registers.append(pitch_registers(samples, RATE_HZ).half())
             rows.append((*labels(song.facts), is_coded))
     genres, families, drums, keys, coded_too = torch.tensor(rows).unbind(1)
-    return Lessons(
+    return TaggerDataset(
         images=torch.stack(images),
         registers=torch.stack(registers),
         genres=genres,
@@ -138,7 +138,7 @@ def parts(
 
 def _add_part(lot: Lot, path: Path, codec: Path, soundfont: Path | None) -> Path:
     quick = load_codec(codec)
-    quick.quicken(half=True)
+    quick.compile_networks(half=True)
     made = make_part(lot, quick, Renderer(soundfont))
     aside = path.with_suffix(".partial")
     with aside.open("wb") as file:
@@ -148,11 +148,11 @@ def _add_part(lot: Lot, path: Path, codec: Path, soundfont: Path | None) -> Path
     return path
 
 
-def read_parts(paths: Sequence[Path]) -> Lessons:
+def read_parts(paths: Sequence[Path]) -> TaggerDataset:
     """All of them as one."""
-    return Lessons(*(torch.cat(columns) for columns in zip(*map(_read, paths), strict=True)))
+    return TaggerDataset(*(torch.cat(columns) for columns in zip(*map(_read, paths), strict=True)))
 
 
-def _read(path: Path) -> Lessons:
+def _read(path: Path) -> TaggerDataset:
     with np.load(path, allow_pickle=False) as arrays:
-        return Lessons(*(torch.from_numpy(arrays[name]) for name in Lessons._fields))
+        return TaggerDataset(*(torch.from_numpy(arrays[name]) for name in TaggerDataset._fields))

@@ -1,4 +1,4 @@
-"""One lesson of the listener and of the key network: a batch made harder, and the loss on it."""
+"""One lesson of the tagger and of the key network: a batch made harder, and the loss on it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recipes.mini.tagger.dataset import UNKNOWN, Lessons
-from toccata.analysis.key_classifier import KeyNetwork
-from toccata.analysis.tagger import LISTENER_FRAMES_PER_SECOND, Listener
+from recipes.mini.tagger.dataset import UNKNOWN, TaggerDataset
+from toccata.analysis.key_classifier import KeyClassifier
+from toccata.analysis.tagger import TAGGER_FRAMES_PER_SECOND, Tagger
 
 log = logging.getLogger(__name__)
 _SMOOTHING = 0.05
@@ -30,31 +30,33 @@ class Crops:
     registers: int
 
     @classmethod
-    def of(cls, crop_s: float, song_s: float, lessons: Lessons) -> Crops:
-        registers = round(lessons.registers.shape[-1] * crop_s / song_s)
-        return cls(round(crop_s * LISTENER_FRAMES_PER_SECOND), registers)
+    def of(cls, crop_s: float, song_s: float, dataset: TaggerDataset) -> Crops:
+        registers = round(dataset.registers.shape[-1] * crop_s / song_s)
+        return cls(round(crop_s * TAGGER_FRAMES_PER_SECOND), registers)
 
 
 def listening_loss(
-    listener: Listener, lessons: Lessons, crops: Crops, rng: torch.Generator
+    tagger: Tagger, dataset: TaggerDataset, crops: Crops, rng: torch.Generator
 ) -> Tensor:
     """How wrong the three heads are about [B] clips, in nats."""
-    images = harder(cropped(lessons.images.float(), crops.image, rng), rng)
-    made = listener(images)
-    drums = F.binary_cross_entropy_with_logits(made.drums, lessons.drums.float())
-    genres = F.cross_entropy(made.genres, lessons.genres, label_smoothing=_SMOOTHING)
+    images = harder(cropped(dataset.images.float(), crops.image, rng), rng)
+    made = tagger(images)
+    drums = F.binary_cross_entropy_with_logits(made.drums, dataset.drums.float())
+    genres = F.cross_entropy(made.genres, dataset.genres, label_smoothing=_SMOOTHING)
     families = F.cross_entropy(
-        made.families, lessons.families, ignore_index=UNKNOWN, label_smoothing=_SMOOTHING
+        made.families, dataset.families, ignore_index=UNKNOWN, label_smoothing=_SMOOTHING
     )
     return genres + families + drums
 
 
-def key_loss(network: KeyNetwork, lessons: Lessons, crops: Crops, rng: torch.Generator) -> Tensor:
+def key_loss(
+    network: KeyClassifier, dataset: TaggerDataset, crops: Crops, rng: torch.Generator
+) -> Tensor:
     """How wrong the network is about the keys of [B] clips, in nats."""
     shortest = round(crops.registers * _SHORTEST_OF_CROP)
     length = int(torch.randint(shortest, crops.registers + 1, (), generator=rng))
-    scores = network(cropped(lessons.registers.float(), length, rng))
-    return F.nll_loss(scores, lessons.keys, ignore_index=UNKNOWN)
+    scores = network(cropped(dataset.registers.float(), length, rng))
+    return F.nll_loss(scores, dataset.keys, ignore_index=UNKNOWN)
 
 
 def cropped(rows: Tensor, length: int, rng: torch.Generator) -> Tensor:
@@ -95,7 +97,7 @@ def batches(count: int, size: int, epochs: int, rng: torch.Generator) -> list[Te
     return [batch for order in orders for batch in torch.split(order, size)]
 
 
-def teach(
+def train(
     network: nn.Module, loss_of: Callable[[Tensor], Tensor], steps: Sequence[Tensor], lr: float
 ) -> None:
     """Train on the clips of each step by AdamW, up to `lr` and down again along a cosine (Smith and

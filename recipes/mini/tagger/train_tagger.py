@@ -1,6 +1,6 @@
 """The tagger run: a tagger and a key classifier, for evaluation and continuation.
 
-songs -> clean and coded clips -> listener (genre, lead, drums) and key network -> what they get
+songs -> clean and coded clips -> tagger (genre, lead, drums) and key network -> what they get
 right on held-out songs -> two files of weights that say so
 """
 
@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from recipes.mini.composer.examples import VALIDATION_SEED
 from recipes.mini.composer.instruments import FAMILIES
 from recipes.mini.composer.seeds import CANDIDATES
-from recipes.mini.tagger.dataset import GENRES, UNKNOWN, Lessons, Lot, parts, read_parts
-from recipes.mini.tagger.losses import Crops, batches, key_loss, listening_loss, teach
+from recipes.mini.tagger.dataset import GENRES, UNKNOWN, Lot, TaggerDataset, parts, read_parts
+from recipes.mini.tagger.losses import Crops, batches, key_loss, listening_loss, train
 from toccata.analysis import classifier_weights
-from toccata.analysis.key_classifier import KeyNetwork
-from toccata.analysis.tagger import Classes, Impressions, Listener
+from toccata.analysis.key_classifier import KeyClassifier
+from toccata.analysis.tagger import Classes, Tagger, TagLogits
 from toccata.finetuning.config_file import load_config
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class ListenerRun:
+class TaggerRun:
     """`songs` songs to learn from, `held_out` to be judged by; of these and those,
     every `coded_every`-th is heard through the codec too.
 
@@ -62,26 +62,26 @@ class ListenerRun:
 
 def main(config: Path, soundfont: Path | None = None) -> Path:
     """Make the songs, train both networks and write their weights; returns the folder."""
-    run = load_config(config, ListenerRun)
-    learned = _lessons(run, _learned_lots(run), soundfont)
-    held_out = _lessons(run, _lots(run, HELD_OUT_SEED, run.held_out), soundfont)
+    run = load_config(config, TaggerRun)
+    learned = _dataset(run, _learned_lots(run), soundfont)
+    held_out = _dataset(run, _lots(run, HELD_OUT_SEED, run.held_out), soundfont)
     crops = Crops.of(run.crop_s, run.song_s, learned)
     torch.manual_seed(run.seed)
-    listener = Listener(Classes(GENRES, FAMILIES, run.width))
-    _teach(run, listener, learned, partial(listening_loss, listener, crops=crops))
-    heard = listener_accuracy(listener, held_out, crops)
-    log.info("listener, held out: %s", heard)
-    classifier_weights.write_listener(Path(run.out) / classifier_weights.LISTENER, listener, heard)
-    network = KeyNetwork(run.key_width)
+    tagger = Tagger(Classes(GENRES, FAMILIES, run.width))
+    _train(run, tagger, learned, partial(listening_loss, tagger, crops=crops))
+    heard = tagger_accuracy(tagger, held_out, crops)
+    log.info("tagger, held out: %s", heard)
+    classifier_weights.write_tagger(Path(run.out) / classifier_weights.TAGGER, tagger, heard)
+    network = KeyClassifier(run.key_width)
     tonal = learned.part(learned.keys != UNKNOWN)
-    _teach(run, network, tonal, partial(key_loss, network, crops=crops))
+    _train(run, network, tonal, partial(key_loss, network, crops=crops))
     heard = key_accuracy(network, held_out, crops)
     log.info("keys, held out: %s", heard)
-    classifier_weights.write_key_network(Path(run.out) / classifier_weights.KEYS, network, heard)
+    classifier_weights.write_key_classifier(Path(run.out) / classifier_weights.KEYS, network, heard)
     return Path(run.out)
 
 
-def _learned_lots(run: ListenerRun) -> list[Lot]:
+def _learned_lots(run: TaggerRun) -> list[Lot]:
     lots = _lots(run, run.seed, run.songs)
     if run.per_lead is None:
         return lots
@@ -91,7 +91,7 @@ def _learned_lots(run: ListenerRun) -> list[Lot]:
     ]
 
 
-def _lots(run: ListenerRun, seed: int, songs: int) -> list[Lot]:
+def _lots(run: TaggerRun, seed: int, songs: int) -> list[Lot]:
     step = run.songs_per_part
     return [
         Lot(first, min(step, seed + songs - first), run.song_s, run.coded_every)
@@ -99,45 +99,45 @@ def _lots(run: ListenerRun, seed: int, songs: int) -> list[Lot]:
     ]
 
 
-def _lessons(run: ListenerRun, lots: Sequence[Lot], soundfont: Path | None) -> Lessons:
+def _dataset(run: TaggerRun, lots: Sequence[Lot], soundfont: Path | None) -> TaggerDataset:
     return read_parts(parts(Path(run.data), lots, Path(run.codec), run.processes, soundfont))
 
 
-def _teach(
-    run: ListenerRun, network: nn.Module, lessons: Lessons, loss_of: Callable[..., Tensor]
+def _train(
+    run: TaggerRun, network: nn.Module, dataset: TaggerDataset, loss_of: Callable[..., Tensor]
 ) -> None:
     rng = torch.Generator().manual_seed(run.seed)
-    steps = batches(len(lessons.keys), run.batch, run.epochs, rng)
+    steps = batches(len(dataset.keys), run.batch, run.epochs, rng)
 
     def loss_of_step(chosen: Tensor) -> Tensor:
-        return loss_of(lessons=lessons.part(chosen), rng=rng)
+        return loss_of(dataset=dataset.part(chosen), rng=rng)
 
-    teach(network, loss_of_step, steps, run.lr)
+    train(network, loss_of_step, steps, run.lr)
 
 
 @torch.inference_mode()
-def listener_accuracy(
-    listener: Listener, lessons: Lessons, crops: Crops
+def tagger_accuracy(
+    tagger: Tagger, dataset: TaggerDataset, crops: Crops
 ) -> classifier_weights.Accuracy:
     """By head, of clean and of coded clips, from the beginning of each."""
-    images = lessons.images[..., : crops.image].float()
-    heard = Impressions(
-        *map(torch.cat, zip(*map(listener, torch.split(images, _AT_ONCE)), strict=True))
+    images = dataset.images[..., : crops.image].float()
+    heard = TagLogits(
+        *map(torch.cat, zip(*map(tagger, torch.split(images, _AT_ONCE)), strict=True))
     )
     return {
-        "genre": _shares(heard.genres.argmax(-1), lessons.genres, lessons.coded),
-        "lead": _shares(heard.families.argmax(-1), lessons.families, lessons.coded),
-        "drums": _shares((heard.drums > 0).long(), lessons.drums, lessons.coded),
+        "genre": _shares(heard.genres.argmax(-1), dataset.genres, dataset.coded),
+        "lead": _shares(heard.families.argmax(-1), dataset.families, dataset.coded),
+        "drums": _shares((heard.drums > 0).long(), dataset.drums, dataset.coded),
     }
 
 
 @torch.inference_mode()
 def key_accuracy(
-    network: KeyNetwork, lessons: Lessons, crops: Crops
+    network: KeyClassifier, dataset: TaggerDataset, crops: Crops
 ) -> classifier_weights.Accuracy:
-    registers = lessons.registers[..., : crops.registers].float()
+    registers = dataset.registers[..., : crops.registers].float()
     heard = torch.cat([network(part) for part in torch.split(registers, _AT_ONCE)]).argmax(-1)
-    return {"key": _shares(heard, lessons.keys, lessons.coded)}
+    return {"key": _shares(heard, dataset.keys, dataset.coded)}
 
 
 def _shares(heard: Tensor, meant: Tensor, coded: Tensor) -> dict[str, float]:

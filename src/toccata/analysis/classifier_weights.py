@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from toccata.analysis.key_classifier import KeyNetwork
-from toccata.analysis.tagger import Classes, Listener
+from toccata.analysis.key_classifier import KeyClassifier
+from toccata.analysis.tagger import Classes, Tagger
 from toccata.errors import CheckpointError
 
 FOLDER = Path(__file__).parent
-LISTENER, KEYS = "tagger.safetensors", "keys.safetensors"
+TAGGER, KEYS = "tagger.safetensors", "keys.safetensors"
 _CURE = "run `python -m recipes.mini tagger`, or install toccata again"
 
 N = TypeVar("N", bound=nn.Module)
@@ -28,26 +28,26 @@ Accuracy = dict[str, dict[str, float]]
 """By head, the share it gets right: of `clean` songs, and of those that are `coded`."""
 
 
-def write_listener(path: Path, listener: Listener, accuracy: Accuracy) -> None:
-    _write(path, listener, {"classes": asdict(listener.classes), "accuracy": accuracy})
+def write_tagger(path: Path, tagger: Tagger, accuracy: Accuracy) -> None:
+    _write(path, tagger, {"classes": asdict(tagger.classes), "accuracy": accuracy})
 
 
-def write_key_network(path: Path, network: KeyNetwork, accuracy: Accuracy) -> None:
+def write_key_classifier(path: Path, network: KeyClassifier, accuracy: Accuracy) -> None:
     _write(path, network, {"classes": {"width": network.width}, "accuracy": accuracy})
 
 
-def read_listener(path: Path) -> Listener:
+def read_tagger(path: Path) -> Tagger:
     """Raises CheckpointError for a file that is missing or of another network."""
     values = _facts(path, "classes")
     if not values.get("genres") or not values.get("families"):
-        raise CheckpointError(f"{path}: these weights are of no listener; {_CURE}")
+        raise CheckpointError(f"{path}: these weights are of no tagger; {_CURE}")
     genres, families = tuple(values["genres"]), tuple(values["families"])
-    return _filled(Listener(Classes(genres, families, int(values["width"]))), path)
+    return _filled(Tagger(Classes(genres, families, int(values["width"]))), path)
 
 
-def read_key_network(path: Path) -> KeyNetwork:
+def read_key_classifier(path: Path) -> KeyClassifier:
     """Raises CheckpointError for a file that is missing or of another network."""
-    return _filled(KeyNetwork(int(_facts(path, "classes")["width"])), path)
+    return _filled(KeyClassifier(int(_facts(path, "classes")["width"])), path)
 
 
 def read_accuracy(path: Path) -> Accuracy:
@@ -56,22 +56,22 @@ def read_accuracy(path: Path) -> Accuracy:
 
 
 @cache
-def listener() -> Listener:
+def tagger() -> Tagger:
     """The one in the package. Raises CheckpointError if there is none."""
-    return read_listener(FOLDER / LISTENER)
+    return read_tagger(FOLDER / TAGGER)
 
 
 @cache
-def key_network() -> KeyNetwork:
+def key_classifier() -> KeyClassifier:
     """The one in the package. Raises CheckpointError if there is none."""
-    return read_key_network(FOLDER / KEYS)
+    return read_key_classifier(FOLDER / KEYS)
 
 
 def accuracies() -> Accuracy:
     """What the weights in the package reached on held-out songs; nothing of those that are not
     there.
     """
-    paths = [FOLDER / name for name in (LISTENER, KEYS) if (FOLDER / name).is_file()]
+    paths = [FOLDER / name for name in (TAGGER, KEYS) if (FOLDER / name).is_file()]
     return {head: shares for path in paths for head, shares in read_accuracy(path).items()}
 
 

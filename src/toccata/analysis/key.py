@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from toccata.analysis.classifier_weights import key_network
+from toccata.analysis.classifier_weights import key_classifier
 from toccata.analysis.pitch_registers import pitch_registers
 from toccata.analysis.spectrum import Samples
 from toccata.errors import InputError
@@ -26,7 +26,7 @@ _TONICS = {
 
 def estimate_key(samples: Samples, sample_rate_hz: int) -> Key:
     """The most likely key of samples [N] or [C, N], as the trained ear of the package hears it."""
-    scores = key_network()(pitch_registers(samples, sample_rate_hz)[None])
+    scores = key_classifier()(pitch_registers(samples, sample_rate_hz)[None])
     return KEYS[int(scores.argmax())]
 
 

@@ -36,7 +36,7 @@ class Turning(nn.Module):
         return made
 
 
-class KeyNetwork(nn.Module):
+class KeyClassifier(nn.Module):
     """Registers [B, REGISTERS, 12, T] to log probabilities [B, 24], in the order of KEYS."""
 
     def __init__(self, width: int = 32) -> None:

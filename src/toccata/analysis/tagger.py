@@ -1,4 +1,4 @@
-"""The listener: which genre it is, who leads and whether there are drums; a small network's word.
+"""The tagger: which genre it is, who leads and whether there are drums; a small network's word.
 
 Its embedding is also the space in which sets of clips are compared. It was trained on songs that
 toccata composes and renders (`python -m recipes.mini tagger`), half of them after the codec.
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from toccata.analysis.spectrum import RATE_HZ, Samples, heard, magnitudes, mel_bank
 
-BANDS, LISTENER_FRAMES_PER_SECOND = 64, 50
-_N_FFT, _HOP = 2_048, RATE_HZ // LISTENER_FRAMES_PER_SECOND
+BANDS, TAGGER_FRAMES_PER_SECOND = 64, 50
+_N_FFT, _HOP = 2_048, RATE_HZ // TAGGER_FRAMES_PER_SECOND
 _LEVEL_RMS, _FLOOR = 0.1, 3e-4
 _HALVINGS = 4  # of bands and of time
 _EMBEDDED = 64
@@ -24,14 +24,14 @@ _EMBEDDED = 64
 
 @dataclass(frozen=True)
 class Classes:
-    """What the listener tells apart, and how wide its first layer is."""
+    """What the tagger tells apart, and how wide its first layer is."""
 
     genres: tuple[str, ...]
     families: tuple[str, ...]
     width: int = 24
 
 
-class Impressions(NamedTuple):
+class TagLogits(NamedTuple):
     """Of B clips: the embedding [B, 64], and the scores of genres, families and drums [B]."""
 
     embedding: Tensor
@@ -41,8 +41,8 @@ class Impressions(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Impression:
-    """What the listener makes of one clip; `embedding` is [64]."""
+class TagPrediction:
+    """What the tagger makes of one clip; `embedding` is [64]."""
 
     embedding: Tensor
     genre: str
@@ -58,8 +58,8 @@ def mel_image(samples: Samples, sample_rate_hz: int) -> Tensor:
     return (bank.T @ magnitudes(audio[None], _N_FFT, _HOP)[0]).clamp(min=_FLOOR).log10()
 
 
-class Listener(nn.Module):
-    """Mel images [B, BANDS, T] to `Impressions`."""
+class Tagger(nn.Module):
+    """Mel images [B, BANDS, T] to `TagLogits`."""
 
     def __init__(self, classes: Classes) -> None:
         super().__init__()
@@ -75,19 +75,19 @@ class Listener(nn.Module):
         self.families = nn.Linear(_EMBEDDED, len(classes.families))
         self.drums = nn.Linear(_EMBEDDED, 1)
 
-    def forward(self, mel: Tensor) -> Impressions:
+    def forward(self, mel: Tensor) -> TagLogits:
         x = self.layers(mel[:, None] + 2)
         over_time = torch.cat([x.mean(-1), x.amax(-1)], 1).flatten(1)
         embedding = self.embed(self.dropout(over_time))
         hints = nn.functional.gelu(embedding)
         drums = self.drums(hints)[:, 0]
-        return Impressions(embedding, self.genres(hints), self.families(hints), drums)
+        return TagLogits(embedding, self.genres(hints), self.families(hints), drums)
 
     @torch.inference_mode()
-    def listen(self, samples: Samples, sample_rate_hz: int) -> Impression:
+    def listen(self, samples: Samples, sample_rate_hz: int) -> TagPrediction:
         """One clip, samples [N] or [C, N]. About 8 s is what it knows best."""
         made = self(mel_image(samples, sample_rate_hz)[None])
-        return Impression(
+        return TagPrediction(
             embedding=made.embedding[0],
             genre=self.classes.genres[int(made.genres.argmax())],
             family=self.classes.families[int(made.families.argmax())],

@@ -15,7 +15,7 @@ from toccata.analysis.spectrum import FRAMES_PER_SECOND, Samples, heard, mel_fra
 
 Envelope = NDArray[np.float64]
 
-# What a listener may tap just as well.
+# What a tagger may tap just as well.
 OCTAVES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 _SLOWEST_BPM, _OCTAVES_SEARCHED, _STEPS_PER_OCTAVE = 50.0, 2, 288  # 0.24 % apart

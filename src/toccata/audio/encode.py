@@ -19,7 +19,7 @@ _BLOCK_FRAMES = 2**16  # libsndfile's Vorbis encoder overflows the stack on minu
 _VORBIS_QUALITY = 0.6  # about 190 kbit/s in stereo at 44.1 kHz
 # What Vorbis takes in stereo at the qualities 0, 0.1, ... 1, by its own documentation.
 _VORBIS_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
-_MOST_KBPS = 500
+_MAX_KBPS = 500
 _MP3_BITRATES_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 
 
@@ -72,13 +72,13 @@ def check_options(name: str, bit_depth: int = 16, bitrate_kbps: int | None = Non
         allowed = f"use one of {', '.join(map(str, _MP3_BITRATES_KBPS))}"
         raise InputError("bitrate_kbps", bitrate_kbps, allowed)
     if bitrate_kbps is not None and not _is_bitrate(bitrate_kbps):
-        raise InputError("bitrate_kbps", bitrate_kbps, f"use 1 to {_MOST_KBPS}")
+        raise InputError("bitrate_kbps", bitrate_kbps, f"use 1 to {_MAX_KBPS}")
 
 
 def _is_bitrate(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return 1 <= value <= _MOST_KBPS
+    return 1 <= value <= _MAX_KBPS
 
 
 def _check(waveform: Waveform, name: str) -> None:

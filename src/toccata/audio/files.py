@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -45,6 +46,10 @@ class PartError(AudioError):
     def __init__(self, message: str, duration_s: float) -> None:
         super().__init__(message)
         self.duration_s = duration_s
+
+
+class TooMuchError(AudioError):
+    """A part of more samples than the caller allows."""
 
 
 def read(
@@ -100,6 +105,37 @@ def read(
         raise AudioError(f"{called}: does not fit into memory; cut it first") from error
 
 
+def declared_values(
+    source: Source,
+    *,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    max_rate_hz: int | None = None,
+) -> int | None:
+    """How many samples, over all channels, `read` gives if the headers are right.
+
+    Args:
+        source: A path, bytes or a file object.
+        start_s: Where the part starts.
+        end_s: Where it ends; None: the end.
+        max_rate_hz: As of `read`.
+
+    Returns:
+        The number of samples; None if no header tells the length.
+
+    Raises:
+        AudioError: For what cannot be opened as audio.
+    """
+    data = load(source, MAX_BYTES)
+    kind, start = find_audio(data, name_of(source))
+    with decoding(data[start:] if start else data, kind) as opened:
+        if opened.declared_s is None:
+            return None
+        rate = min(opened.sample_rate_hz, max_rate_hz or opened.sample_rate_hz)
+        used_s = min(opened.declared_s, math.inf if end_s is None else end_s) - start_s
+        return math.ceil(max(0.0, used_s) * rate) * opened.channels
+
+
 def blocks(
     source: Source,
     *,
@@ -135,6 +171,8 @@ def blocks(
                 yield Waveform(samples, opened.sample_rate_hz)
     except PartError as error:
         raise PartError(f"{name}: {error}", error.duration_s) from error
+    except TooMuchError as error:
+        raise TooMuchError(f"{name}: {error}") from error
     except AudioError as error:
         raise AudioError(f"{name}: {error}") from error
 
@@ -176,7 +214,7 @@ def _check_limits(end: int, start: int, limit: int, longest: int, rate: int) -> 
     if end - start > longest:
         most = f"{longest / rate:.6g} s"
         found = f"holds {(end - start) / rate:.0f} s or more"
-        raise AudioError(f"{found}, and at most {most} can be used; choose a part of it")
+        raise TooMuchError(f"{found}, and at most {most} can be used; choose a part of it")
 
 
 def _check_form(opened: Decoding) -> None:

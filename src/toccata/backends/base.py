@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from toccata.backends.graph_capture import Recorder
+    from toccata.backends.graph_capture import GraphCapture
     from toccata.backends.static_attention import Size
 
 
@@ -37,13 +37,14 @@ class Backend(ABC):
         row: int,
         positions: int,
         memories: Sequence[Tensor | None],
-        step_sums: Sequence[Tensor | None] = (),
+        step_conditioning: Sequence[Tensor | None] = (),
     ) -> None:
         """Empty the rows `row`, `row + 1`, ... one per entry of `memories`.
 
         positions: the largest number the row will hold. A memory [L, D] is what the row
-        cross-attends to, its keys and values computed here, once; None adds nothing. step_sums
-        [S, D], S <= positions, one per row or none at all, are added to its last S positions.
+        cross-attends to, its keys and values computed here, once; None adds nothing.
+        step_conditioning [S, D], S <= positions, one per row or none at all, are added to its last
+        S positions.
         """
 
     def reserve(self, rows: int, positions: int) -> None:  # noqa: B027 - doing nothing is right
@@ -75,7 +76,7 @@ class Backend(ABC):
         return {}
 
 
-class Recordable(Backend):
+class GraphCapturable(Backend):
     """A backend whose step can be recorded with all its inputs on the device.
 
     The engine then samples on the device too, and runs a step ahead of what it knows. Order of
@@ -84,7 +85,7 @@ class Recordable(Backend):
     """
 
     device: torch.device
-    recorder: Recorder
+    recorder: GraphCapture
 
     @abstractmethod
     def prepare(self, rows: Sequence[int], batch: int) -> None:
@@ -104,7 +105,7 @@ class Recordable(Backend):
 
     @property
     @abstractmethod
-    def spare(self) -> int:
+    def dummy_slot(self) -> int:
         """The position where rows write that are not to be stepped. Fixed for a `layout`."""
 
     @property

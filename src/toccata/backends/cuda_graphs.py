@@ -12,9 +12,9 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor
 
-from toccata.backends.base import Recordable
+from toccata.backends.base import GraphCapturable
 from toccata.backends.batch_invariance import agreeing_lengths, agreeing_products, agreeing_rows
-from toccata.backends.graph_capture import CudaRecorder, Recorder
+from toccata.backends.graph_capture import CudaGraphCapture, GraphCapture
 from toccata.backends.static_attention import Size, StaticAttention, mask_beyond, pad_rows
 from toccata.backends.torch_eager import TorchEager, norm
 from toccata.decoder.decoder import Decoder
@@ -30,19 +30,19 @@ ROWS_ALONE = 16
 """Rows of a step outside a recording, which is for tests and for trying things."""
 
 
-class CudaGraphs(TorchEager, Recordable):
+class CudaGraphs(TorchEager, GraphCapturable):
     """`recorder` None: that of the decoder's own device, which must be a CUDA one.
 
     Raises InputError for a decoder that is elsewhere.
     """
 
-    def __init__(self, decoder: Decoder, recorder: Recorder | None = None) -> None:
+    def __init__(self, decoder: Decoder, recorder: GraphCapture | None = None) -> None:
         device = decoder.embed[0].get_parameter("weight").device
         if recorder is None and device.type != "cuda":
             raise InputError("backend", "cuda_graphs", f"it needs a CUDA device, not {device.type}")
         super().__init__(decoder)
         self.device = device
-        self.recorder = recorder or CudaRecorder(device)
+        self.recorder = recorder or CudaGraphCapture(device)
         self._numbers = torch.arange(0, device=device)
         self._memory_mask = self._like.new_zeros(0, 1, 1, 0)
         self._lengths: list[int] = []
@@ -71,7 +71,7 @@ class CudaGraphs(TorchEager, Recordable):
         if [longest] != self._lengths[-1:]:
             lengths = range(LENGTH_STEP, longest + 1, LENGTH_STEP)
             self._lengths = agreeing_lengths(lengths, *self._heads_and_width, self._like)
-        self._inputs.step_sums.reserve(self._cache.rows, self._cache.positions)
+        self._inputs.step_conditioning.reserve(self._cache.rows, self._cache.positions)
         self._inputs.know(self._cache.positions)
         if len(self._numbers) < max(self._cache.positions, self._cache.rows):
             most = max(self._cache.positions, self._cache.rows)
@@ -120,7 +120,7 @@ class CudaGraphs(TorchEager, Recordable):
         row: int,
         positions: int,
         memories: Sequence[Tensor | None],
-        step_sums: Sequence[Tensor | None] = (),
+        step_conditioning: Sequence[Tensor | None] = (),
     ) -> None:
         rows = len(memories)
         self.reserve(row + rows, positions)
@@ -129,18 +129,18 @@ class CudaGraphs(TorchEager, Recordable):
         if self._config.cross_attention:
             self._reserve_memory(max((len(one) for one in memories if one is not None), default=1))
             self._memory.open(row, rows, self._memory.positions)
-        super().open(row, positions, memories, step_sums)
+        super().open(row, positions, memories, step_conditioning)
         if self._config.cross_attention:
             self._memory_mask[row : row + rows] = 0
             self._memory_mask[row : row + rows, ..., self._memory_lengths[row] :] = -torch.inf
 
     @property
-    def spare(self) -> int:
+    def dummy_slot(self) -> int:
         return self._cache.positions - 1
 
     @property
     def layout(self) -> Hashable:
-        return (self._cache.moves, self._memory.moves, self._inputs.step_sums.shape)
+        return (self._cache.moves, self._memory.moves, self._inputs.step_conditioning.shape)
 
     def size_for(self, rows: int, positions: int) -> Size:
         count, batch = self._size_of(rows)
@@ -176,7 +176,7 @@ class CudaGraphs(TorchEager, Recordable):
     def step(self, rows: Sequence[int], positions: Sequence[int], codes: Tensor) -> Tensor:
         size = self.size_for(rows[-1] + 1, max(positions) + 1)
         index = torch.tensor(rows, device=self._device)
-        all_positions = torch.full((size.rows,), self.spare, device=self._device)
+        all_positions = torch.full((size.rows,), self.dummy_slot, device=self._device)
         all_positions[index] = torch.tensor(positions, device=self._device)
         all_codes = all_positions.new_zeros(size.rows, self._config.codebooks)
         all_codes[index] = codes.to(self._device)

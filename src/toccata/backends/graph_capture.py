@@ -20,7 +20,7 @@ WARM_UPS = 2
 """Kernels are loaded, and libraries make their choice, the first time; that cannot be recorded."""
 
 
-class Recorder(ABC):
+class GraphCapture(ABC):
     """Everything happens in the order of the calls, those of torch included; only `Fetched` waits.
 
     One recording's scratch memory is the next one's too: they may follow, but not overlap.
@@ -47,7 +47,7 @@ class Recorder(ABC):
         """Wait until all is done: recordings may be dropped now, and their memory is free then."""
 
 
-class CudaRecorder(Recorder):
+class CudaGraphCapture(GraphCapture):
     """CUDA graphs in one pool of memory, replayed in the stream that is current."""
 
     def __init__(self, device: torch.device) -> None:

@@ -29,8 +29,8 @@ from toccata.kernels.layers import (
     LOOP_PARTS,
     MEMORY_LOOPS,
     Heads,
-    Room,
     Sizes,
+    Workspace,
     keep_memory,
     run_layers,
 )
@@ -66,7 +66,7 @@ class PackedCpu(Backend):
         self._lengths: Places = np.zeros(0, np.int64)
         self._filled = 0  # positions of which any row may hold something
         self._table = np.zeros((config.layers, tables.COLUMNS), np.int64)
-        self._rooms = _Rooms(config.dim, config.ffn_dim)
+        self._rooms = _Workspaces(config.dim, config.ffn_dim)
         self._parts_s: dict[str, float] | None = None
 
     def parts_s(self) -> Mapping[str, float]:
@@ -80,7 +80,7 @@ class PackedCpu(Backend):
         row: int,
         positions: int,
         memories: Sequence[Tensor | None],
-        step_sums: Sequence[Tensor | None] = (),
+        step_conditioning: Sequence[Tensor | None] = (),
     ) -> None:
         rows = row + len(memories)
         longest = max((len(memory) for memory in memories if memory is not None), default=0)
@@ -88,7 +88,7 @@ class PackedCpu(Backend):
         _grow(self._memories, rows, longest, self._memories[0].positions)
         self._lengths = np.pad(self._lengths, (0, len(self._memories[0].keys) - len(self._lengths)))
         self._tabulate()
-        self._inputs.open(row, len(memories), positions, step_sums)
+        self._inputs.open(row, len(memories), positions, step_conditioning)
         for index, memory in enumerate(memories, start=row):
             self._remember(index, memory)
 
@@ -143,13 +143,13 @@ class PackedCpu(Backend):
     def _run(self, x: Tensor, rows: Places, starts: Places, steps: int, logits: Floats) -> None:
         """All layers over x [R * steps, D], and the heads over that unless `logits` is empty."""
         self._filled = max(self._filled, int(starts.max()) + steps)
-        room = self._rooms.of(len(x))
-        room.x[: len(x)] = x.numpy()
+        workspace = self._rooms.of(len(x))
+        workspace.x[: len(x)] = x.numpy()
         loops, threads = LAYER_LOOPS * len(self._table) + HEADS_LOOPS, torch.get_num_threads()
         start = time.perf_counter()
         turns = thread_team.run(
             run_layers, loops, threads, self._table, self._like, self._sizes(), rows, starts,
-            steps, self._lengths, room, self._heads, logits,
+            steps, self._lengths, workspace, self._heads, logits,
         )  # fmt: skip
         if self._parts_s is not None:
             _count(thread_team.ends(turns), time.perf_counter() - start, self._parts_s)
@@ -160,19 +160,19 @@ class PackedCpu(Backend):
         return Sizes(rows, heads, cache.positions, len(memory.keys), memory.positions)
 
 
-class _Rooms:
+class _Workspaces:
     """One block of memory for the largest batch yet, and views of it for smaller ones."""
 
     def __init__(self, dim: int, ffn_dim: int) -> None:
         self._dim, self._ffn_dim = dim, ffn_dim
         self._largest = 0
-        self._views: dict[int, Room] = {}
+        self._views: dict[int, Workspace] = {}
 
-    def of(self, rows: int) -> Room:
+    def of(self, rows: int) -> Workspace:
         padded = padded_rows(rows)
         if padded > self._largest:
             self._largest = padded
-            self._views = {padded: Room.empty(padded, self._dim, self._ffn_dim)}
+            self._views = {padded: Workspace.empty(padded, self._dim, self._ffn_dim)}
         if padded not in self._views:
             self._views[padded] = self._views[self._largest].first(padded)
         return self._views[padded]

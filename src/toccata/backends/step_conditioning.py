@@ -8,17 +8,19 @@ import torch
 from torch import Tensor
 
 
-class StepSums:
+class StepConditioningBuffer:
     """[rows, positions, D] float32; takes no memory until a first request follows beats."""
 
     def __init__(self, dim: int, device: torch.device) -> None:
         self._table = torch.zeros(0, 0, dim, device=device)
         self._rows = self._positions = 0
 
-    def open(self, row: int, rows: int, positions: int, step_sums: Sequence[Tensor | None]) -> None:
-        """Set the last positions of each row to its `step_sums` [S, D], all else to nothing."""
+    def open(
+        self, row: int, rows: int, positions: int, step_conditioning: Sequence[Tensor | None]
+    ) -> None:
+        """Set the last positions of each row to its conditioning [S, D], all others to zeros."""
         self.reserve(row + rows, positions)
-        given = {row + n: sums for n, sums in enumerate(step_sums) if sums is not None}
+        given = {row + n: sums for n, sums in enumerate(step_conditioning) if sums is not None}
         if not given and not len(self._table):
             return
         self._grow()

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toccata.backends.step_conditioning import StepSums
+from toccata.backends.step_conditioning import StepConditioningBuffer
 from toccata.decoder.decoder import Decoder
 from toccata.decoder.layers import sinusoidal_positions
 
@@ -23,11 +23,13 @@ class StepInputs:
         self._dim, self._device = config.dim, self._embed.device
         self._offsets = torch.arange(config.codebooks, device=self._device) * (config.card + 1)
         self._sinusoids = torch.zeros(0, config.dim, device=self._device)
-        self.step_sums = StepSums(config.dim, self._device)
+        self.step_conditioning = StepConditioningBuffer(config.dim, self._device)
 
-    def open(self, row: int, rows: int, positions: int, step_sums: Sequence[Tensor | None]) -> None:
+    def open(
+        self, row: int, rows: int, positions: int, step_conditioning: Sequence[Tensor | None]
+    ) -> None:
         """Rows row .. row + rows - 1 will hold `positions`; see `Backend.open`."""
-        self.step_sums.open(row, rows, positions, step_sums)
+        self.step_conditioning.open(row, rows, positions, step_conditioning)
         self.know(positions)
 
     def know(self, positions: int) -> None:
@@ -44,11 +46,11 @@ class StepInputs:
     def chunk(self, row: int, start: int, embedded: Tensor) -> Tensor:
         """embedded [R, S, D], positions `start` on of rows row .. row + R - 1."""
         x = embedded + self._sinusoids[start : start + embedded.shape[1]]
-        self.step_sums.add_chunk(x, row, start)
+        self.step_conditioning.add_chunk(x, row, start)
         return x
 
     def step(self, rows: Tensor, positions: Tensor, codes: Tensor) -> Tensor:
         """codes [R, K] at one position of each of `rows` -> [R, D]."""
         x = self.embed(codes) + self._sinusoids[positions]
-        self.step_sums.add_step(x, rows, positions)
+        self.step_conditioning.add_step(x, rows, positions)
         return x

@@ -87,10 +87,10 @@ class TorchEager(Backend):
         row: int,
         positions: int,
         memories: Sequence[Tensor | None],
-        step_sums: Sequence[Tensor | None] = (),
+        step_conditioning: Sequence[Tensor | None] = (),
     ) -> None:
         self._cache.open(row, len(memories), positions)
-        self._inputs.open(row, len(memories), positions, step_sums)
+        self._inputs.open(row, len(memories), positions, step_conditioning)
         if self._config.cross_attention:
             self._remember(row, memories)
 

@@ -114,7 +114,7 @@ def _codec(shape: Shape, draw: Callable[[Callable[[], Encodec]], Encodec], preci
     config = EncodecConfig(codebooks=shape.codebooks, card=shape.card, seanet=seanet)
     mono = draw(lambda: Encodec(config))
     if next(mono.parameters()).device.type == "cpu":
-        mono.quicken(half=precision != "fp32")
+        mono.compile_networks(half=precision != "fp32")
     return StereoCodec(mono) if shape.channels == 2 else mono
 
 

@@ -18,7 +18,7 @@ OURS = "toccata"
 MEASURE = "toccata.benchmark.ours:measure"
 PROFILE = "toccata.benchmark.profiling:measure"
 BANDWIDTH = "toccata.benchmark.machine:bandwidth"
-MOST_SECONDS = 600.0
+MAX_TOTAL_SECONDS = 600.0
 
 OnRun = Callable[[str, int, int], None]
 """Called before each process with what it does, how many are done, and of how many."""
@@ -70,8 +70,8 @@ class Plan:
             raise InputError("shape", self.shape, "give either a shape or a model", problem)
         if self.shape is not None:
             shape_of(self.shape)
-        if not 0.5 <= self.seconds <= MOST_SECONDS:
-            raise InputError("seconds", self.seconds, f"use 0.5 to {MOST_SECONDS:g}")
+        if not 0.5 <= self.seconds <= MAX_TOTAL_SECONDS:
+            raise InputError("seconds", self.seconds, f"use 0.5 to {MAX_TOTAL_SECONDS:g}")
         if self.runs < 1:
             raise InputError("runs", self.runs, "use 1 or more")
         if self.peers:

@@ -22,13 +22,13 @@ Examples:
 
   toccata generate --help
 
-Exit codes: 0 done, 2 a value is wrong, 3 an audio file, 4 a model file, 5 a part that is not
-installed, 6 the music could not be made, 130 stopped by Ctrl-C, 1 anything else.
+Exit codes: 0 success, 2 wrong value, 3 audio file, 4 model file, 5 missing optional dependency,
+6 generation failed, 130 stopped by Ctrl-C, 1 other errors.
 """
 
 # Plain help: rich would take as long to import as all the rest.
 app = typer.Typer(
-    help="Music from a description, with audio to carry on or a melody to follow.",
+    help="Generate music from a description, from audio to continue, or along a melody.",
     epilog=_EPILOG,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -46,10 +46,13 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Anywhere on the line: show where errors come from.")
+        bool,
+        typer.Option(
+            "--debug", help="Show the traceback of errors. Can stand anywhere on the line."
+        ),
     ] = False,
 ) -> None:
     """Options of the program itself; `main` acts on --debug before this is called."""

@@ -16,41 +16,49 @@ from toccata.generation.schema import EXTENDED, Field, default_of
 Device = Annotated[
     str | None,
     typer.Option(
-        help="cpu, cuda, cuda:N or mps. Default: the best there is.",
+        help="Device: cpu, cuda, cuda:N or mps. Default: the fastest one available.",
         autocompletion=completion.devices,
     ),
 ]
 Precision = Annotated[
     str | None,
     typer.Option(
-        help="fp32, bf16, fp16, on CPUs int8 or int4 (experimental). Default (auto): by machine.",
+        help="Precision of the weights: fp32, bf16 or fp16; on CPUs also int8 or int4 "
+        "(experimental). Default: auto, the fastest for the device.",
         autocompletion=completion.precisions,
     ),
 ]
 Lora = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="FILE[:SCALE]", help="Add what `toccata train lora` has learnt; repeatable."
+        metavar="FILE[:SCALE]",
+        help="LoRA file to add to the model, with its scale. Can be repeated.",
     ),
 ]
 Full = Annotated[
     str,
     typer.Option(
         "--precision",
-        help="fp32, bf16 or fp16.",
+        help="Precision of the weights: fp32, bf16 or fp16.",
         autocompletion=completion.of(("fp32", "bf16", "fp16")),
     ),
 ]
 Offline = Annotated[
-    bool | None, typer.Option("--offline/--online", help="Never ask the hub for weights.")
+    bool | None,
+    typer.Option("--offline/--online", help="Use only weights that are on this machine."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object per result on stdout.")]
+Json = Annotated[bool, typer.Option("--json", help="Write one JSON object per result to stdout.")]
 Text = Annotated[
     str | None,
-    typer.Argument(metavar="PROMPT", help="The same as --prompt; - reads it from stdin."),
+    typer.Argument(
+        metavar="PROMPT", help="Description of the music, as --prompt. - reads it from stdin."
+    ),
 ]
 Count = Annotated[
-    int, typer.Option("--count", "-n", min=1, max=1000, help="Variations: seed, seed + 1, ...")
+    int,
+    typer.Option(
+        "--count", "-n", min=1, max=1000, help="Number of clips, with the seeds SEED, SEED + 1, ..."
+    ),
 ]
 Output = Annotated[
     str | None,
@@ -58,9 +66,9 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="PATTERN",
-        help="A file, with {seed}, {n}, {model} and {format} filled in, whose suffix is the "
-        "format; or a folder, or - for stdout. Default: {model}-{seed}.{format}; that and names in "
-        "a folder are numbered if they exist already.",
+        help="Output file, whose suffix sets the format; {seed}, {n}, {model} and {format} are "
+        "filled in. A folder gets files of the default name; - is stdout. Default: "
+        "{model}-{seed}.{format}. Default names are numbered if the file exists.",
     ),
 ]
 CodedOutput = Annotated[
@@ -69,64 +77,65 @@ CodedOutput = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="A file, whose suffix is the format; or a folder, or - for stdout. Default: named "
-        "after the source, as song-mini-encode-decode.wav.",
+        help="Output file, whose suffix sets the format; a folder; or - for stdout. Default: named "
+        "after the input, for example song-mini-encode-decode.wav.",
     ),
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist already.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
 Play = Annotated[
     bool,
-    typer.Option("--play", help="Play the result, by ffplay, afplay, paplay or aplay."),
+    typer.Option("--play", help="Play the result with ffplay, afplay, paplay or aplay."),
 ]
 Prompts = Annotated[
     str | None,
     typer.Option(
         metavar="FILE.csv|.jsonl",
-        help="Many requests, one a line; the columns are inputs, as prompt, duration and seed. "
-        "Flags are for the rows that leave them out.",
+        help="File with one request per row; its columns are inputs, for example prompt, duration "
+        "and seed. Options of the command line apply where a row has no value.",
     ),
 ]
 Stream = Annotated[
     str | None,
     typer.Option(
         metavar="-",
-        help="Write 16-bit wav to stdout while it is made. Its level follows what is known so "
-        "far, and ends within about 1 dB of the file's.",
+        help="Write 16-bit wav to stdout while it is generated. Its level adapts to the audio so "
+        "far, and ends within about 1 dB of that of the file.",
         autocompletion=completion.of(("-",)),
     ),
 ]
 Headerless = Annotated[
-    bool, typer.Option("--raw", help="With --stream: samples only, without a wav header.")
+    bool, typer.Option("--raw", help="With --stream: write samples without a wav header.")
 ]
 Bitrate = Annotated[
     int | None,
     typer.Option(
         min=8,
         max=500,
-        help="Of mp3 and (about) of ogg, in kbit/s. Default: mp3 192 in mono and 320 in stereo; "
-        "ogg about 100 in mono and 190 in stereo.",
+        help="Bit rate of mp3, and approximately of ogg, in kbit/s. Default: mp3 192 in mono and "
+        "320 in stereo; ogg about 100 in mono and 190 in stereo.",
     ),
 ]
 BitDepth = Annotated[
     int | None,
     typer.Option(
-        help="Of wav and flac: 16, 24, or 32 for a wav of floats. Default: 16.",
+        help="Bits per sample of wav and flac: 16 or 24; 32 is a wav of floats. Default: 16.",
         autocompletion=completion.of(("16", "24", "32")),
     ),
 ]
-FadeIn = Annotated[float, typer.Option(help="Seconds, from 0 to 600.")]
-FadeOut = Annotated[float, typer.Option(help="Seconds, from 0 to 600.")]
+FadeIn = Annotated[float, typer.Option(help="Seconds of fade-in, from 0 to 600.")]
+FadeOut = Annotated[float, typer.Option(help="Seconds of fade-out, from 0 to 600.")]
 CfgBeta = Annotated[
     float | None,
     typer.Option(
-        help="Of style: how much more the prompt counts than the audio, from 0 to 100. Default: 5."
+        help="For the model style: weight of the prompt against the audio, from 0 to 100. "
+        "Default: 5."
     ),
 ]
 Stride = Annotated[
     float | None,
     typer.Option(
-        help="For clips longer than the model's window: seconds by which the window moves on. "
-        "Default: 0.6 of it, which is 18 of 30 s."
+        help="For clips longer than the window of the model: seconds by which the window moves. "
+        "Default: 0.6 of the window, 18 of 30 s."
     ),
 ]
 

@@ -10,7 +10,7 @@ import typer
 
 from toccata.cli import flags
 from toccata.cli.report import show, show_json
-from toccata.cli.results import Several
+from toccata.cli.results import CombinedError
 from toccata.cli.sources import STDIN_NAME, is_stdin, open_audio
 from toccata.cli.tag_values import value_of
 from toccata.errors import ToccataError
@@ -38,7 +38,7 @@ def info(
         except ToccataError as error:
             problems.append(error)
     if problems:
-        raise problems[0] if len(problems) == 1 else Several(problems)
+        raise problems[0] if len(problems) == 1 else CombinedError(problems)
 
 
 def _show(file: str, *, json: bool) -> None:

@@ -58,7 +58,7 @@ class Finish:
 
 
 @dataclass(frozen=True)
-class Untold:
+class UnreportedResult:
     """A result that is written, and why stdout could not say where."""
 
     path: Path
@@ -86,7 +86,7 @@ Made = tuple[Task, Clip | ToccataError]
 """A task with its clip, or with the error in its place."""
 
 
-class Several(ToccataError):
+class CombinedError(ToccataError):
     """Problems of several results; a stop by the user decides how the program ends."""
 
     def __init__(self, problems: Sequence[ToccataError]) -> None:
@@ -104,10 +104,10 @@ def deliver(made: Iterable[Made], *, json: bool, player: Player | None = None) -
     Raises:
         ToccataError: At the end, if a clip could not be made, written where it was to go, or
             played (the message says where it is instead), or if stdout or stderr took no word of
-            it. `Several`, if there are several such problems.
+            it. `CombinedError`, if there are several such problems.
     """
     problems: list[ToccataError] = []
-    untold: list[Untold] = []
+    untold: list[UnreportedResult] = []
     unsaid = ""
     try:
         with terminable(), interruptible("writing"):
@@ -130,10 +130,10 @@ def deliver(made: Iterable[Made], *, json: bool, player: Player | None = None) -
     problems += [ToccataError(_untold_sentence(untold))] if untold else []
     problems += [ToccataError(unsaid)] if unsaid else []
     if problems:
-        raise problems[0] if len(problems) == 1 else Several(problems)
+        raise problems[0] if len(problems) == 1 else CombinedError(problems)
 
 
-def _told(task: Task, clip: Clip, path: Path, *, json: bool) -> list[Untold]:
+def _told(task: Task, clip: Clip, path: Path, *, json: bool) -> list[UnreportedResult]:
     """Say on stdout where a clip is; if that fails, return what could not be said."""
     try:
         if json:
@@ -141,11 +141,11 @@ def _told(task: Task, clip: Clip, path: Path, *, json: bool) -> list[Untold]:
         elif task.place.path != STDOUT:
             show(str(path))
     except OSError as error:
-        return [Untold(path, error.strerror or str(error))]
+        return [UnreportedResult(path, error.strerror or str(error))]
     return []
 
 
-def _untold_sentence(untold: Sequence[Untold]) -> str:
+def _untold_sentence(untold: Sequence[UnreportedResult]) -> str:
     paths = ", ".join(str(one.path) for one in untold)
     return f"stdout: cannot be written ({untold[0].reason}); the results are saved in {paths}"
 

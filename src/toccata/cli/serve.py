@@ -33,99 +33,124 @@ Text = str | None
 Model = Annotated[
     Text,
     typer.Option(
-        "--model", "-m", help="Loaded at start. Default: mini.", autocompletion=completion.models
+        "--model",
+        "-m",
+        help="Model to load at start. Default: mini.",
+        autocompletion=completion.models,
     ),
 ]
 Models = Annotated[
     Text,
     typer.Option(
         metavar="NAME,NAME",
-        help="More to be loaded at start. Default: when asked.",
+        help="Further models to load at start. Default: on their first request.",
         autocompletion=completion.lists_of(completion.MODELS),
     ),
 ]
 Slots = Annotated[
-    int | None, typer.Option(min=1, help="How many pieces are made at once. Default: 8.")
+    int | None,
+    typer.Option(min=1, help="Number of clips that are generated at the same time. Default: 8."),
 ]
-Host = Annotated[Text, typer.Option(help="Default: 127.0.0.1, reached from this machine only.")]
-Port = Annotated[int | None, typer.Option(help="Default: 5000.")]
+Host = Annotated[
+    Text, typer.Option(help="Address to listen on. Default: 127.0.0.1, this machine only.")
+]
+Port = Annotated[int | None, typer.Option(help="Port to listen on. Default: 5000.")]
 DataDir = Annotated[
-    Text, typer.Option(help="Where results, uploads and the database are. Default: toccata-data.")
+    Text, typer.Option(help="Folder for results, uploads and the database. Default: toccata-data.")
 ]
 PublicUrl = Annotated[
-    Text, typer.Option(help="How clients reach the server. Default: as each request says.")
+    Text, typer.Option(help="URL at which clients reach the server. Default: that of each request.")
 ]
-Token = Annotated[list[str] | None, typer.Option(help="Who has it may use the API; repeatable.")]
-TokenFile = Annotated[Text, typer.Option(help="A token a line.")]
-NoAuth = Annotated[bool | None, typer.Option("--no-auth", help="Anybody may use the API.")]
+Token = Annotated[
+    list[str] | None, typer.Option(help="Bearer token that clients must send. Can be repeated.")
+]
+TokenFile = Annotated[Text, typer.Option(help="File with one bearer token per line.")]
+NoAuth = Annotated[bool | None, typer.Option("--no-auth", help="Accept requests without a token.")]
 StandIn = Annotated[
     Text,
     typer.Option(
-        help="A model to serve in place of those whose weights are not here.",
+        help="Model that serves requests for models whose weights are not on this machine.",
         autocompletion=completion.models,
     ),
 ]
-Queue = Annotated[int | None, typer.Option(help="How many predictions may wait. Default: 1000.")]
-DatabaseUrl = Annotated[Text, typer.Option(help="An SQLAlchemy URL. Default: SQLite in data-dir.")]
-StorageUrl = Annotated[Text, typer.Option(help="An fsspec URL. Default: a folder in data-dir.")]
+Queue = Annotated[
+    int | None, typer.Option(help="Maximum number of queued predictions. Default: 1000.")
+]
+DatabaseUrl = Annotated[
+    Text, typer.Option(help="SQLAlchemy URL of the database. Default: SQLite in --data-dir.")
+]
+StorageUrl = Annotated[
+    Text, typer.Option(help="fsspec URL of the storage. Default: a folder in --data-dir.")
+]
 OutputUrls = Annotated[
     Text,
     typer.Option(
         metavar="auto|url|data",
-        help="Outputs as addresses or data URIs. auto: data URIs where clients take nothing else.",
+        help="Give outputs as URLs or data URIs. auto: data URIs to clients that need them.",
         autocompletion=completion.of(("auto", "url", "data")),
     ),
 ]
 AllowPrivate = Annotated[
     bool | None,
-    typer.Option("--allow-private", help="input_audio and webhooks may name private addresses."),
+    typer.Option("--allow-private", help="Allow private addresses in input_audio and webhooks."),
 ]
 AnyVersion = Annotated[
     bool | None,
-    typer.Option("--accept-any-version", help="Take unknown version ids for the latest one."),
+    typer.Option("--accept-any-version", help="Serve unknown version ids by the latest version."),
 ]
 Retention = Annotated[
     float | None,
-    typer.Option("--retention-s", help="Wipe predictions so long after their end. Default: never."),
+    typer.Option(
+        "--retention-s", help="Seconds after which ended predictions are deleted. Default: never."
+    ),
 ]
 Drain = Annotated[
     float | None,
-    typer.Option("--drain-s", help="How long a stop waits for what is being made. Default: 30."),
+    typer.Option(
+        "--drain-s", help="Seconds that a stop waits for running predictions. Default: 30."
+    ),
 ]
 MaxDuration = Annotated[
     float | None,
-    typer.Option("--max-duration-s", help="The longest duration that a request may ask for."),
+    typer.Option("--max-duration-s", help="Maximum duration of a request, in seconds."),
 ]
-TlsCert = Annotated[Text, typer.Option(help="A certificate in PEM form, for https.")]
-TlsKey = Annotated[Text, typer.Option(help="Its key.")]
+TlsCert = Annotated[Text, typer.Option(help="TLS certificate (PEM) for https.")]
+TlsKey = Annotated[Text, typer.Option(help="Private key (PEM) of the certificate.")]
 UploadUrl = Annotated[
-    Text, typer.Option(help="Outputs of the Cog API are put here. Default: data URIs.")
+    Text,
+    typer.Option(
+        help="URL to which outputs of the Cog API are uploaded. Default: they are data URIs."
+    ),
 ]
-Page = Annotated[bool | None, typer.Option("--page/--no-page", help="The page for browsers.")]
+Page = Annotated[bool | None, typer.Option("--page/--no-page", help="Serve the web page at /ui.")]
 
 AllowHost = Annotated[
     Text,
     typer.Option(
         metavar="NAME,NAME",
-        help="Further host names that requests may name. Needed only without tokens.",
+        help="Further host names to accept in requests. Needed only without tokens.",
     ),
 ]
 ShutdownRoute = Annotated[
     bool | None,
     typer.Option(
-        "--shutdown-route", help="POST /shutdown stops the server, as Cog's directors do."
+        "--shutdown-route",
+        help="Enable POST /shutdown, which stops the server, as in a Cog container.",
     ),
 ]
 UploadBytes = Annotated[
     int | None,
-    typer.Option(help="How many bytes of uploads are kept at a time. Default: 10000000000."),
+    typer.Option(help="Maximum bytes of stored uploads. Default: 10000000000."),
 ]
 UploadBytesPerToken = Annotated[
-    int | None, typer.Option(help="How many bytes of uploads each token may have. Default: all.")
+    int | None,
+    typer.Option(help="Maximum bytes of stored uploads for each token. Default: no limit."),
 ]
 MaxConnections = Annotated[
     int | None,
-    typer.Option(min=1, help="How many connections may be open. Default: as the system allows."),
+    typer.Option(
+        min=1, help="Maximum number of open connections. Default: what the system allows."
+    ),
 ]
 
 
@@ -164,7 +189,7 @@ def serve(
     precision: flags.Precision = None,
     lora: flags.Lora = None,
 ) -> None:
-    """Serve the models over HTTP, for the official Replicate clients and for anybody else."""
+    """Serve models over HTTP, with the APIs of Replicate and of a Cog container."""
     given = locals().copy()  # all flags by name
     if find_spec("fastapi") is None:
         raise missing_extra("the server", "server")
@@ -195,7 +220,7 @@ def _greet(config: ServerSettings) -> None:
     if config.stand_in:
         say(f"{config.stand_in} stands in for all others")
     if not config.tokens:
-        say("no token: anybody who reaches this address may use it")
+        say("no token is set: every client that reaches this address may use the API")
 
 
 def _run(config: ServerSettings) -> None:

@@ -19,7 +19,7 @@ from toccata.cli.sources import open_audio, short_name
 from toccata.errors import CancelledError, CheckpointError, InputError, InputErrors, ToccataError
 from toccata.generation.clip import Clip, Progress
 from toccata.generation.inputs import Inputs
-from toccata.generation.request import MOST_BETA, brief_options, is_number
+from toccata.generation.request import MAX_BETA, is_number, request_options
 from toccata.generation.schema import ENCODE_DECODE
 from toccata.settings import Settings
 
@@ -103,8 +103,8 @@ class Extras:
         if self.stride_s is not None and not 0 < self.stride_s < inf:
             allowed = "it must be more than 0 and at most the model's segment"
             problems.append(InputError("stride_s", self.stride_s, allowed))
-        if self.cfg_beta is not None and not is_number(self.cfg_beta, MOST_BETA):
-            problems.append(InputError("cfg_beta", self.cfg_beta, f"use 0 to {MOST_BETA}"))
+        if self.cfg_beta is not None and not is_number(self.cfg_beta, MAX_BETA):
+            problems.append(InputError("cfg_beta", self.cfg_beta, f"use 0 to {MAX_BETA}"))
         for name in ("fade_in_s", "fade_out_s"):
             if not is_number(value := getattr(self, name), MAX_FADE_S):
                 problems.append(InputError(name, value, f"use 0 to {MAX_FADE_S} seconds"))
@@ -255,8 +255,8 @@ def _input_part(inputs: Inputs, sources: dict[str, Source]) -> Waveform | None:
 
 
 def _request(inputs: Inputs, part: Waveform | None, extras: Extras) -> dict[str, Any]:
-    """The fields of a `Brief`, for `inputs`."""
-    return {**brief_options(inputs, part), **asdict(extras)}
+    """The fields of a `GenerationRequest`, for `inputs`."""
+    return {**request_options(inputs, part), **asdict(extras)}
 
 
 def _sourced(clip: Clip, inputs: Inputs, part: Waveform | None) -> Clip:

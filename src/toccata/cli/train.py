@@ -16,7 +16,7 @@ from toccata.cli.report import say, show, show_json, working
 from toccata.errors import InputError
 
 if TYPE_CHECKING:
-    from toccata.finetuning.run import Outcome, Trial, Wanted
+    from toccata.finetuning.run import Outcome, RunConfig, Trial
 
 train = typer.Typer(no_args_is_help=True, help="Fine-tune a model on a folder of music.")
 
@@ -199,18 +199,18 @@ def _start(kind: str, given: dict[str, Any]) -> None:
         _tell(outcome, json=given["json"])
 
 
-def _wanted(kind: str, given: dict[str, Any]) -> Wanted:
+def _wanted(kind: str, given: dict[str, Any]) -> RunConfig:
     from toccata.finetuning.config_file import load_config
     from toccata.finetuning.dataset import FolderOptions
     from toccata.finetuning.options import FinetuneOptions
-    from toccata.finetuning.run import Wanted
+    from toccata.finetuning.run import RunConfig
 
     machine = settings.read(device=given["device"], offline=given["offline"])
     config = given["config"]
     options = FinetuneOptions() if config is None else load_config(config, FinetuneOptions)
     named = {name: given[name] for name in _TRAINING if given[name] is not None}
     options = replace(options, kind=kind, lora=_lora(options.lora, given), **named)
-    return Wanted(
+    return RunConfig(
         data=given["data"],
         base=given["base"],
         output=given["output"],

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from toccata.cli.results import Several
+from toccata.cli.results import CombinedError
 from toccata.errors import InputError, InputErrors, ToccataError
 
 # Fields of the library whose flags are called otherwise; a command has one of these at most.
@@ -65,7 +65,7 @@ class Flags:
 
 def _single(error: ToccataError) -> Iterator[ToccataError]:
     """The problems that `error` holds, or itself."""
-    if isinstance(error, InputErrors | Several):
+    if isinstance(error, InputErrors | CombinedError):
         for problem in error.problems:
             yield from _single(problem)
     else:

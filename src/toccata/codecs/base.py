@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Protocol
 
 from torch import Tensor
+
+OnBlock = Callable[[], None]
 
 
 class StreamDecoder(Protocol):
@@ -35,8 +38,11 @@ class Codec(ABC):
         return self.sample_rate_hz / self.hop
 
     @abstractmethod
-    def encode(self, audio: Tensor) -> Tensor:
-        """Audio [B, C, N] at the codec's rate to codes [B, K, T] int64, T = ceil(N / hop)."""
+    def encode(self, audio: Tensor, on_block: OnBlock | None = None) -> Tensor:
+        """Audio [B, C, N] at the codec's rate to codes [B, K, T] int64, T = ceil(N / hop).
+
+        `on_block` is called before each block of a long clip; what it raises ends the work.
+        """
 
     @abstractmethod
     def stream(self) -> StreamDecoder:

@@ -47,7 +47,7 @@ def each(one: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return torch.stack([one(clip) for clip in x])
 
 
-class QuickLstm:
+class CompiledLstm:
     """`SkipLstm` in bfloat16. The state of a batch is a list of each clip's."""
 
     def __init__(self, lstm: SkipLstm) -> None:
@@ -95,7 +95,7 @@ class _Chain:
         return made
 
     def _known(self, product: Product) -> Product:
-        """Room behind a signal for what tiles read and write past its end."""
+        """Workspace behind a signal for what tiles read and write past its end."""
         most = ROWS * max(product.step, len(product.bias)) + 2 * product.inputs
         self._room = max(self._room, most)
         return product
@@ -125,13 +125,13 @@ class _Chain:
         return out
 
 
-class QuickDecoder(_Chain):
+class CompiledDecoder(_Chain):
     """Latents [B, dimension, T] to audio, as `seanet.Decoder`."""
 
     def __init__(self, decoder: Decoder, cfg: SeanetConfig, half: bool) -> None:
         super().__init__(cfg, half)
         layers = decoder.layers
-        self.lstm = QuickLstm(decoder.lstm) if half else decoder.lstm
+        self.lstm = CompiledLstm(decoder.lstm) if half else decoder.lstm
         self._enter = self._conv(layers[0])
         ups = [at for at, layer in enumerate(layers) if isinstance(layer, UpConv)]
         self._stages = [(self._up(layers[at]), self._block(layers[at + 1])) for at in ups]
@@ -164,7 +164,7 @@ class QuickDecoder(_Chain):
         return self._residual(block, raw.part(first, count), elu.part(first, count), before)
 
 
-class QuickEncoder(_Chain):
+class CompiledEncoder(_Chain):
     """Audio [B, C, N] to latents, as `seanet.Encoder`: in float32, whatever the decoder is in.
 
     Codes are decisions, and rounding anything, the LSTM alone too, changes some of them.
@@ -210,7 +210,7 @@ class QuickEncoder(_Chain):
         return raw, elu
 
     def _pair(self, count: int, width: int) -> tuple[Rows, Rows]:
-        """Room for a signal and its ELU."""
+        """Workspace for a signal and its ELU."""
         return self._empty(0, count, width, np.float32), self._empty(1, count, width)
 
 
@@ -230,9 +230,9 @@ class Networks:
         self._half = half and processor_has("avx512bf16")
 
     @cached_property
-    def encoder(self) -> QuickEncoder:
-        return QuickEncoder(self._modules[0], self._cfg)
+    def encoder(self) -> CompiledEncoder:
+        return CompiledEncoder(self._modules[0], self._cfg)
 
     @cached_property
-    def decoder(self) -> QuickDecoder:
-        return QuickDecoder(self._modules[1], self._cfg, self._half)
+    def decoder(self) -> CompiledDecoder:
+        return CompiledDecoder(self._modules[1], self._cfg, self._half)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from toccata.codecs.base import Codec
+from toccata.codecs.base import Codec, OnBlock
 from toccata.codecs.quantizer import ResidualQuantizer
 from toccata.codecs.seanet import Decoder, Encoder, SeanetConfig
 from toccata.codecs.streaming import Windowed, blocks
 
 if TYPE_CHECKING:
-    from toccata.codecs.compiled_seanet import Networks, QuickEncoder
+    from toccata.codecs.compiled_seanet import CompiledEncoder, Networks
 
 ENCODE_BLOCK_FRAMES = 250
 DECODE_BLOCK_FRAMES = 250
@@ -48,7 +48,7 @@ class Encodec(Codec, nn.Module):
         self.quantizer = ResidualQuantizer(cfg.codebooks, cfg.card, cfg.seanet.dimension)
         self.quick: Networks | None = None
 
-    def quicken(self, *, half: bool) -> None:
+    def compile_networks(self, *, half: bool) -> None:
         """Compute on the CPU by compiled kernels where they fit; weights must not change any more.
 
         half: may the decoder round to bfloat16? Of music that trained weights decode its error is
@@ -60,9 +60,9 @@ class Encodec(Codec, nn.Module):
         self.quick = Networks.of(self.encoder, self.decoder, self.cfg.seanet, half)
 
     @torch.inference_mode()
-    def encode(self, audio: Tensor) -> Tensor:
+    def encode(self, audio: Tensor, on_block: OnBlock | None = None) -> Tensor:
         encoder = self.encoder if self.quick is None else self.quick.encoder
-        return self.quantizer.encode(encoder.summarize(self._analyze(encoder, audio)))
+        return self.quantizer.encode(encoder.summarize(self._analyze(encoder, audio, on_block)))
 
     @torch.inference_mode()
     def decode(self, codes: Tensor) -> Tensor:
@@ -75,11 +75,15 @@ class Encodec(Codec, nn.Module):
     def stream(self) -> EncodecStream:
         return EncodecStream(self)
 
-    def _analyze(self, encoder: Encoder | QuickEncoder, audio: Tensor) -> Tensor:
+    def _analyze(
+        self, encoder: Encoder | CompiledEncoder, audio: Tensor, on_block: OnBlock | None
+    ) -> Tensor:
         context = ANALYSIS_CONTEXT_FRAMES
         frames = -(-audio.shape[-1] // self.hop)
         pieces = []
         for part in blocks(frames, ENCODE_BLOCK_FRAMES):
+            if on_block is not None:
+                on_block()
             first = max(part.start - context, 0)
             window = audio[..., first * self.hop : (part.stop + context) * self.hop]
             pieces.append(encoder.analyze(window)[..., part.start - first : part.stop - first])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from toccata.codecs.base import Codec, StreamDecoder
+from toccata.codecs.base import Codec, OnBlock, StreamDecoder
 
 
 class StereoCodec(Codec, nn.Module):
@@ -21,9 +21,9 @@ class StereoCodec(Codec, nn.Module):
         self.card = mono.card
         self.hop = mono.hop
 
-    def encode(self, audio: Tensor) -> Tensor:
-        left, right = self.mono.encode(audio[:, :1]), self.mono.encode(audio[:, 1:])
-        return torch.stack([left, right], 2).flatten(1, 2)
+    def encode(self, audio: Tensor, on_block: OnBlock | None = None) -> Tensor:
+        sides = [self.mono.encode(side, on_block) for side in (audio[:, :1], audio[:, 1:])]
+        return torch.stack(sides, 2).flatten(1, 2)
 
     def decode(self, codes: Tensor) -> Tensor:
         return torch.cat([self.mono.decode(codes[:, side::2]) for side in (0, 1)], 1)

@@ -21,7 +21,7 @@ class TextEncoder(Protocol):
 
 
 @runtime_checkable
-class KnowsMusic(Protocol):
+class MusicTextEncoder(Protocol):
     """A text encoder that knows what goes with words."""
 
     def likely_bpm(self, prompt: str, uniform: float) -> float | None:
@@ -42,26 +42,28 @@ class KnowsMusic(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Conditions:
-    """One request's conditions in the LM's width; rows are unbatched.
+    """The conditions of one request in the width of the language model; rows are unbatched.
 
-    text [L, D]: cross-attended by the conditioned half; zeros for a missing prompt. The null half
-        attends to zeros, which adds nothing: its cross block is skipped. None in the prefix kind.
-    prefix [P, D]: chroma rows, then text rows, before the conditioned half's codes. None in the
-        cross-attention kind.
-    null_prefix [P, D]: what stands there, as long, in the null half.
-    style_prefix [P, D]: the same with the style alone, for guidance that tells text and style
-        apart. None unless there are both.
-    step_sums [S, D]: added to the codes of the conditioned half, step by step. None if the model
-        adds no condition, or there is none to add.
-    null_step_sums [S, D]: added in the null half; None adds nothing.
+    Attributes:
+        text: What the conditional branch cross-attends to [L, D]; zeros for a missing prompt. The
+            unconditional branch attends to zeros, which adds nothing: its cross-attention is
+            skipped. None for models that take conditions as a prefix.
+        prefix: Chroma rows, then text rows, before the codes of the conditional branch [P, D].
+            None for models that cross-attend.
+        unconditional_prefix: The rows in its place in the unconditional branch [P, D].
+        style_prefix: The rows of the style branch [P, D], with the style alone. None unless the
+            request has both text and style.
+        step_conditioning: Added to the embedded codes of the conditional branch, step by step
+            [S, D]. None if the model adds no condition, or there is none to add.
+        unconditional_step_conditioning: The same for the unconditional branch; None adds nothing.
     """
 
     text: Tensor | None = None
     prefix: Tensor | None = None
-    null_prefix: Tensor | None = None
+    unconditional_prefix: Tensor | None = None
     style_prefix: Tensor | None = None
-    step_sums: Tensor | None = None
-    null_step_sums: Tensor | None = None
+    step_conditioning: Tensor | None = None
+    unconditional_step_conditioning: Tensor | None = None
 
 
 def is_blank(prompt: str | None) -> bool:

@@ -68,7 +68,7 @@ def step_rows(rows: Tensor, config: ChromaConfig, steps: int, rate_hz: float) ->
     return torch.cat([torch.ones_like(near[0][..., :1]), *near], dim=-1)
 
 
-def null_rows(config: ChromaConfig) -> Tensor:
+def unconditional_rows(config: ChromaConfig) -> Tensor:
     """No melody [P, bins]: C in every frame, which is where silence has its maximum."""
     return _one_hot(torch.zeros(config.frames, dtype=torch.int64), config.bins)
 

@@ -17,7 +17,7 @@ from toccata.errors import CheckpointError
 
 
 @dataclass(frozen=True)
-class Emphasis:
+class ConditionScale:
     """conditions: how many times as loud each is told, by its name; 1 if it is not here.
     sharpness: what the logits of each codebook are multiplied by; none leaves them as they are.
 
@@ -53,7 +53,7 @@ class Emphasis:
         return self.sharpness[int(which)] if part == "heads" and self.sharpness else 1.0
 
 
-def emphasized(emphasis: Emphasis, name: str, weight: Tensor) -> Tensor:
+def emphasized(emphasis: ConditionScale, name: str, weight: Tensor) -> Tensor:
     """A decoder's tensor of that name as it makes music; itself where nothing is emphasised."""
     times = emphasis.of(name)
     return weight if times == 1 else weight.detach().float() * times

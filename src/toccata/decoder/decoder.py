@@ -80,17 +80,18 @@ class Decoder(nn.Module):
         prefix: Tensor | None = None,
         memory: Tensor | None = None,
         memory_mask: Tensor | None = None,
-        step_sums: Tensor | None = None,
+        step_conditioning: Tensor | None = None,
     ) -> Tensor:
         """Delayed codes [B, K, S] -> logits [B, K, S, card] float32; step s predicts step s + 1.
 
         prefix [B, P, D] goes before the codes, and positions run through it (prefix kind).
         memory [B, L, D] is cross-attended where memory_mask [B, L] is True; a row masked
-        everywhere gets nothing from it (cross kind). step_sums [B, S, D] is added to the codes.
+        everywhere gets nothing from it (cross kind). step_conditioning [B, S, D] is added to the
+        embedded codes.
         """
         x = self.embed_codes(codes)
-        if step_sums is not None:
-            x = x + step_sums.float()
+        if step_conditioning is not None:
+            x = x + step_conditioning.float()
         if prefix is not None:
             x = torch.cat([prefix.float(), x], dim=1)
         positions = torch.arange(x.shape[1], device=x.device)

@@ -18,15 +18,15 @@ class Batch:
         self, members: list[Sequence], rows_per_slot: int, card: int, device: torch.device
     ) -> None:
         self.members = members
-        self.rows = [rows_per_slot * m.slot + half for m in members for half in range(m.halves)]
-        self._owners = [n for n, m in enumerate(members) for _ in range(m.halves)]
-        ends = np.cumsum([m.halves for m in members])
-        self._guided = any(m.halves > 1 for m in members)
-        self._styled = any(m.halves == 3 for m in members)
+        self.rows = [rows_per_slot * m.slot + half for m in members for half in range(m.branches)]
+        self._owners = [n for n, m in enumerate(members) for _ in range(m.branches)]
+        ends = np.cumsum([m.branches for m in members])
+        self._guided = any(m.branches > 1 for m in members)
+        self._styled = any(m.branches == 3 for m in members)
         self._null = torch.tensor(ends - 1, device=device)
-        self._cond = torch.tensor(ends - [m.halves for m in members], device=device)
+        self._cond = torch.tensor(ends - [m.branches for m in members], device=device)
         # Where there is no style half, the conditioned one stands for it.
-        from_end = np.array([2 if m.halves == 3 else m.halves for m in members])
+        from_end = np.array([2 if m.branches == 3 else m.branches for m in members])
         self._style = torch.tensor(ends - from_end, device=device)
         params = [m.request.params for m in members]
         self._cfg = torch.tensor([p.cfg for p in params], device=device).view(-1, 1, 1)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from toccata.engine.sampling import k_of, p_of
 from toccata.kernels import thread_team
-from toccata.kernels.sampling import CHOOSE_LOOPS, Halves, Limits, choose
+from toccata.kernels.sampling import CHOOSE_LOOPS, Branches, Limits, choose
 from toccata.models.sampling_params import SamplingParams
 
 TASKS_PER_THREAD = 8
@@ -30,7 +30,7 @@ class CpuSampling:
     ) -> None:
         """rows: those of the logits that are each request's cond, style and null half."""
         cond, style, null = (np.array(half, np.int64) for half in rows)
-        self._halves = Halves(
+        self._halves = Branches(
             cond,
             style,
             null,

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from toccata.backends import best, create
-from toccata.backends.base import Recordable
+from toccata.backends.base import GraphCapturable
 from toccata.decoder.delay import steps_of
-from toccata.engine.overlapped import Ahead
+from toccata.engine.overlapped import OverlappedStepper
 from toccata.engine.scheduler import Scheduler
 from toccata.engine.sequence import Request, Sequence
-from toccata.engine.stepper import InTurn, Stepper
+from toccata.engine.stepper import Stepper, SynchronousStepper
 from toccata.engine.windows import Window
 from toccata.errors import GenerationError, ToccataError
 
@@ -62,13 +62,13 @@ class Engine:
         return self._backend
 
     def _new_stepper(self, device: torch.device) -> Stepper:
-        if isinstance(self._backend, Recordable):
-            return Ahead(
+        if isinstance(self._backend, GraphCapturable):
+            return OverlappedStepper(
                 self._backend, self._config, self._slots, self._rows_per_slot, self._longest
             )
         # Sampling is in float64, which Apple's GPUs have not.
         sampling = torch.device("cpu") if device.type == "mps" else device
-        return InTurn(self._backend, self._rows_per_slot, self._config.card, sampling)
+        return SynchronousStepper(self._backend, self._rows_per_slot, self._config.card, sampling)
 
     @property
     def _longest(self) -> int:
@@ -131,14 +131,19 @@ class Engine:
             self._end(sequence, "failed", error)
 
     def _open(self, sequence: Sequence, window: Window, conditions: Conditions) -> None:
-        sequence.choose_halves(conditions)
+        sequence.choose_branches(conditions)
         embedded = self._embed_known(sequence, conditions)
         sequence.prefix = embedded.shape[1] - sequence.step + 1
         steps = steps_of(window.frames, self._config.delays)
-        memories = [conditions.text, *[None] * (sequence.halves - 1)]
-        sums = [conditions.step_sums, *[conditions.null_step_sums] * (sequence.halves - 1)]
-        step_sums = [None if half is None else half[:steps] for half in sums]
-        self._backend.open(self._row(sequence), sequence.prefix + steps, memories, step_sums)
+        memories = [conditions.text, *[None] * (sequence.branches - 1)]
+        sums = [
+            conditions.step_conditioning,
+            *[conditions.unconditional_step_conditioning] * (sequence.branches - 1),
+        ]
+        step_conditioning = [None if half is None else half[:steps] for half in sums]
+        self._backend.open(
+            self._row(sequence), sequence.prefix + steps, memories, step_conditioning
+        )
         if embedded.shape[1] == 0:
             self._scheduler.run(sequence)
         else:
@@ -147,17 +152,17 @@ class Engine:
             self._scheduler.prefill(sequence)
 
     def _embed_known(self, sequence: Sequence, conditions: Conditions) -> Tensor:
-        """All that comes before the first step, [halves, S, D]."""
+        """All that comes before the first step, [branches, S, D]."""
         known = self._backend.embed(torch.from_numpy(sequence.known_steps))
         prefixes = {
             1: [conditions.prefix],
-            2: [conditions.prefix, conditions.null_prefix],
-            3: [conditions.prefix, conditions.style_prefix, conditions.null_prefix],
-        }[sequence.halves]
-        halves = [
+            2: [conditions.prefix, conditions.unconditional_prefix],
+            3: [conditions.prefix, conditions.style_prefix, conditions.unconditional_prefix],
+        }[sequence.branches]
+        branches = [
             known if prefix is None else torch.cat([prefix.to(known), known]) for prefix in prefixes
         ]
-        return torch.stack(halves)
+        return torch.stack(branches)
 
     def _row(self, sequence: Sequence) -> int:
         """The first of its rows in the cache."""

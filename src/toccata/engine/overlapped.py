@@ -16,12 +16,12 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from toccata.backends.base import Recordable
+from toccata.backends.base import GraphCapturable
 from toccata.backends.graph_capture import Fetched, Work
 from toccata.backends.static_attention import Size
 from toccata.decoder.decoder import LMConfig
 from toccata.engine.sequence import Sequence
-from toccata.engine.slot_table import StepTable
+from toccata.engine.slot_table import SlotTable
 from toccata.engine.stepper import Outcome, Stepper
 from toccata.engine.windows import Window
 from toccata.errors import InputError
@@ -33,7 +33,7 @@ SLOTS_ALIKE = 8
 
 
 @dataclass(eq=False)
-class _Seat:
+class _LoadedSlot:
     """Who is stepped in a slot, and how far its window was launched."""
 
     sequence: Sequence
@@ -56,7 +56,7 @@ class _Launch:
         return [(one, codes[one.slot, :-1], bool(codes[one.slot, -1])) for one in here]
 
 
-class Ahead(Stepper):
+class OverlappedStepper(Stepper):
     """For backends whose step can be recorded.
 
     steps: of the longest window. A recording is made for each size of step when it is first
@@ -64,27 +64,27 @@ class Ahead(Stepper):
     """
 
     def __init__(
-        self, backend: Recordable, config: LMConfig, slots: int, rows_per_slot: int, steps: int
+        self, backend: GraphCapturable, config: LMConfig, slots: int, rows_per_slot: int, steps: int
     ) -> None:
         self._backend, self._recorder = backend, backend.recorder
         self._rows_per_slot = rows_per_slot
         together = max(slots, SLOTS_ALIKE)
         counts = sorted({*(min(2**n, slots) for n in range(slots.bit_length() + 1))})
         backend.prepare([rows_per_slot * n for n in counts], rows_per_slot * together)
-        self._table = StepTable(backend, config, together, rows_per_slot, steps)
+        self._table = SlotTable(backend, config, together, rows_per_slot, steps)
         self._recorded: dict[tuple[Size, bool], Work] = {}
         self._layout: Hashable = None
-        self._seats: dict[int, _Seat] = {}
+        self._loaded: dict[int, _LoadedSlot] = {}
         self._active: list[int] = []
         self._launched: _Launch | None = None
 
     def step(self, running: list[Sequence]) -> Iterable[Outcome]:
         before = self._launched
-        self._launched = self._launch([self._seat(sequence) for sequence in running])
+        self._launched = self._launch([self._load(sequence) for sequence in running])
         return () if before is None else before.outcomes()
 
     def forget(self) -> None:
-        self._seats.clear()
+        self._loaded.clear()
         self._launched = None
 
     def warm_up(self, slots: int, positions: int) -> None:
@@ -104,40 +104,51 @@ class Ahead(Stepper):
         for size in self._backend.sizes:
             self._recording(size, nucleus=False)
 
-    def _seat(self, sequence: Sequence) -> _Seat:
-        seat = self._seats.get(sequence.slot)
-        if seat is None or seat.sequence is not sequence or seat.window is not sequence.window:
+    def _load(self, sequence: Sequence) -> _LoadedSlot:
+        loaded_slot = self._loaded.get(sequence.slot)
+        if (
+            loaded_slot is None
+            or loaded_slot.sequence is not sequence
+            or loaded_slot.window is not sequence.window
+        ):
             position = sequence.prefix + sequence.step - 1
             left = sequence.steps - sequence.step
-            seat = self._seats[sequence.slot] = _Seat(sequence, sequence.window, position, left)
-            self._table.seat(sequence)
-        return seat
+            loaded_slot = self._loaded[sequence.slot] = _LoadedSlot(
+                sequence, sequence.window, position, left
+            )
+            self._table.load_slot(sequence)
+        return loaded_slot
 
-    def _launch(self, seats: list[_Seat]) -> _Launch | None:
-        seats = [seat for seat in seats if seat.left]
-        if not seats:
+    def _launch(self, loaded_slots: list[_LoadedSlot]) -> _Launch | None:
+        loaded_slots = [loaded_slot for loaded_slot in loaded_slots if loaded_slot.left]
+        if not loaded_slots:
             return None
-        slots = [seat.sequence.slot for seat in seats]
+        slots = [loaded_slot.sequence.slot for loaded_slot in loaded_slots]
         # First: a new recording is warmed up, which is harmless only while nobody is active.
-        recording = self._recording(self._size(seats), self._nucleus(seats))
+        recording = self._recording(self._size(loaded_slots), self._nucleus(loaded_slots))
         self._activate(slots)
         recording()
-        for seat in seats:
-            seat.position, seat.left = seat.position + 1, seat.left - 1
-        return _Launch([seat.sequence for seat in seats], self._recorder.fetch(self._table.codes))
+        for loaded_slot in loaded_slots:
+            loaded_slot.position, loaded_slot.left = loaded_slot.position + 1, loaded_slot.left - 1
+        return _Launch(
+            [loaded_slot.sequence for loaded_slot in loaded_slots],
+            self._recorder.fetch(self._table.codes),
+        )
 
     def _activate(self, slots: list[int]) -> None:
         if slots != self._active:
             self._table.activate(slots)
             self._active = slots
 
-    def _size(self, seats: list[_Seat]) -> Size:
-        rows = self._rows_per_slot * (seats[-1].sequence.slot + 1)
-        return self._backend.size_for(rows, max(seat.position for seat in seats) + 1)
+    def _size(self, loaded_slots: list[_LoadedSlot]) -> Size:
+        rows = self._rows_per_slot * (loaded_slots[-1].sequence.slot + 1)
+        return self._backend.size_for(
+            rows, max(loaded_slot.position for loaded_slot in loaded_slots) + 1
+        )
 
-    def _nucleus(self, seats: list[_Seat]) -> bool:
+    def _nucleus(self, loaded_slots: list[_LoadedSlot]) -> bool:
         """Whether anybody samples with top_p: it takes a sort, which others are spared."""
-        return any(seat.sequence.request.params.top_p > 0 for seat in seats)
+        return any(loaded_slot.sequence.request.params.top_p > 0 for loaded_slot in loaded_slots)
 
     def _recording(self, size: Size, nucleus: bool) -> Work:
         if self._backend.layout != self._layout:

@@ -73,7 +73,7 @@ def k_of(params: SamplingParams, card: int) -> int:
 
 
 def guide(cond: Tensor, null: Tensor, cfg: Tensor) -> Tensor:
-    """Logits [N, K, card] of both halves, cfg [N, 1, 1] float32 -> null + cfg * (cond - null)."""
+    """Logits [N, K, card] of both branches, cfg [N, 1, 1] float32 -> null + cfg * (cond - null)."""
     return null + cfg * (cond - null)
 
 

@@ -49,7 +49,7 @@ class Sequence:
     def __init__(self, request: Request, config: LMConfig, segment_frames: int) -> None:
         self.request = request
         self.slot = -1
-        self.halves = 1  # rows of the cache, known once its conditions are
+        self.branches = 1  # rows of the cache, known once its conditions are
         self.prefix = 0  # positions before the first step, of the window's conditions
         self.finish_reason: str | None = None  # "done", "cancelled" or "failed"
         self.error: ToccataError | None = None
@@ -74,15 +74,15 @@ class Sequence:
         )
         return request.prompt[:, request.prompt.shape[1] - count :]
 
-    def choose_halves(self, conditions: Conditions) -> None:
+    def choose_branches(self, conditions: Conditions) -> None:
         """How many rows of the cache it needs: guidance runs a conditioned and a null half, and
         between them one with the style alone where text and style are told apart.
         """
         params = self.request.params
         if conditions.style_prefix is not None and params.cfg_beta != 1:
-            self.halves = 3
+            self.branches = 3
         else:
-            self.halves = 1 if params.cfg == 1 else 2
+            self.branches = 1 if params.cfg == 1 else 2
 
     @property
     def finished(self) -> bool:

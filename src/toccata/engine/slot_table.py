@@ -1,6 +1,6 @@
 """All that a step reads and writes, by slot, in tensors that stay where they are on the device.
 
-`StepTable.step` is what is recorded: it looks up the inputs, runs the model, guides, samples, and
+`SlotTable.step` is what is recorded: it looks up the inputs, runs the model, guides, samples, and
 moves the slots that are active on by a step.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from toccata.backends.base import Recordable
+from toccata.backends.base import GraphCapturable
 from toccata.backends.static_attention import Size
 from toccata.decoder.decoder import LMConfig
 from toccata.engine.sampling import SamplingBatch, guide, sample
@@ -22,7 +22,7 @@ from toccata.models.sampling_params import SamplingParams
 CPU = torch.device("cpu")
 
 
-class StepTable:
+class SlotTable:
     """slots: sampled together, always all of them, so that it is the same for each.
 
     steps: of the longest window. `codes` [slots, K + 1] int64 is what a step leaves: codes, and 1
@@ -30,7 +30,7 @@ class StepTable:
     """
 
     def __init__(
-        self, backend: Recordable, config: LMConfig, slots: int, rows_per_slot: int, steps: int
+        self, backend: GraphCapturable, config: LMConfig, slots: int, rows_per_slot: int, steps: int
     ) -> None:
         self._backend, self._recorder = backend, backend.recorder
         self._rows_per_slot, self._card = rows_per_slot, config.card
@@ -52,13 +52,13 @@ class StepTable:
         self._logits = numbers(slots * rows_per_slot, books, config.card, dtype=torch.float32)
         self.codes = numbers(slots, books + 1)
 
-    def seat(self, sequence: Sequence) -> None:
+    def load_slot(self, sequence: Sequence) -> None:
         """Put the window that `sequence` begins into its slot."""
         slot, params = sequence.slot, sequence.request.params
         known, uniform = (torch.from_numpy(part) for part in sequence.planned)
         self._send(known, self._known[slot, : len(known)])
         self._send(uniform, self._uniform[slot, : len(uniform)])
-        last = sequence.halves - 1
+        last = sequence.branches - 1
         for place, value in (
             (self._step, sequence.step - 1),
             (self._prefix, sequence.prefix),
@@ -106,7 +106,7 @@ class StepTable:
         return torch.where(known < 0, self.codes[:, :-1], known)
 
     def _positions(self) -> Tensor:
-        return torch.where(self._active, self._prefix + self._step, self._backend.spare)
+        return torch.where(self._active, self._prefix + self._step, self._backend.dummy_slot)
 
     def _next_step(self) -> Tensor:
         # Whoever is through stands at the last step until it leaves.

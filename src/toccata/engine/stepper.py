@@ -33,7 +33,7 @@ class Stepper(ABC):
         """Prepare now what would be prepared on the way, for `slots` requests of that length."""
 
 
-class InTurn(Stepper):
+class SynchronousStepper(Stepper):
     """Computes a step and waits for its codes. For any backend."""
 
     def __init__(

@@ -17,7 +17,7 @@ from toccata.evaluation.windows import mono, windows
 # Trained on music; near the checkpoint that MusicGen's authors score with.
 HUB_ID = "laion/larger_clap_music"
 HOP_S = 1.0
-MOST_TOKENS = 77
+MAX_TOKENS = 77
 BATCH = 8
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Clap:
     def embed_words(self, texts: Sequence[str]) -> Tensor:
         """[len(texts), D], of length 1; what is past 77 tokens is not read."""
         inputs = self._tokenizer(
-            list(texts), padding=True, truncation=True, max_length=MOST_TOKENS, return_tensors="pt"
+            list(texts), padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
         )
         return _vectors(self._model.get_text_features(**inputs.to(self._device)))
 

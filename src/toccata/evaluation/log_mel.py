@@ -18,14 +18,14 @@ LOG_OFFSET = 0.01
 WINDOW_FRAMES = 96
 # A window is the beginning of a slice of a second; slices are half a second apart.
 SLICE, STEP = RATE_HZ, RATE_HZ // 2
-MOST_GAIN = 10.0
+MAX_GAIN = 10.0
 
 
 def slices(audio: Tensor) -> Tensor:
     """Mono [N] at 16 kHz to what FAD's reference code cuts out of it [W, SLICE], W at least 1."""
     audio = F.pad(audio, (0, max(0, SLICE - len(audio))))
     # By the highest sample, not the farthest from 0, as the published figures were made.
-    return windows(audio / max(float(audio.max()), 1 / MOST_GAIN), SLICE, STEP)
+    return windows(audio / max(float(audio.max()), 1 / MAX_GAIN), SLICE, STEP)
 
 
 def examples(heard: Tensor) -> Tensor:

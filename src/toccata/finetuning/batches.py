@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from toccata.errors import InputError
-from toccata.finetuning.conditions import Told
+from toccata.finetuning.conditions import ActiveConditions
 from toccata.finetuning.dataset import Item
 from toccata.finetuning.options import FinetuneOptions
 
 # More would take longer to measure than they would tell.
-MOST_HELD = 64
+MAX_HELD = 64
 
-Example = tuple[Item, Told]
+Example = tuple[Item, ActiveConditions]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,20 +56,20 @@ class Sampler:
         order = np.random.default_rng([self._options.seed, epoch]).permutation(len(self._items))
         return self._items[order[place]], self._told(number)
 
-    def _told(self, number: int) -> Told:
+    def _told(self, number: int) -> ActiveConditions:
         options = self._options
         draws = np.random.default_rng([options.seed, 1, number]).random(3)
         dropped = draws < (options.drop_caption, options.drop_melody, options.drop_beats)
-        return Told(*(not one for one in dropped.tolist()))
+        return ActiveConditions(*(not one for one in dropped.tolist()))
 
 
 def held_out(items: Sequence[Item], rank: int = 0, world: int = 1) -> list[Example]:
-    """This process's part of what validation asks, at most `MOST_HELD` of all held-out items;
+    """This process's part of what validation asks, at most `MAX_HELD` of all held-out items;
     every other item without its melody.
     """
     every = [item for item in items if item.held_out]
-    own = every[:: -(-len(every) // MOST_HELD) or 1]
-    examples = [(item, Told(melody=place % 2 == 0)) for place, item in enumerate(own)]
+    own = every[:: -(-len(every) // MAX_HELD) or 1]
+    examples = [(item, ActiveConditions(melody=place % 2 == 0)) for place, item in enumerate(own)]
     return examples[rank::world]
 
 

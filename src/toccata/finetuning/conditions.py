@@ -15,7 +15,7 @@ from torch import Tensor
 
 from toccata.analysis.key import Key, parse_key
 from toccata.audio.waveform import Waveform
-from toccata.conditioners.base import Conditions, KnowsMusic, TextEncoder
+from toccata.conditioners.base import Conditions, MusicTextEncoder, TextEncoder
 from toccata.conditioners.beats import Beats, named_beats
 from toccata.conditioners.chroma import ChromaConfig
 from toccata.conditioners.key import named_key
@@ -26,7 +26,7 @@ from toccata.models.model import Model
 
 log = logging.getLogger(__name__)
 # By the item's name and start.
-HeardBeats = Mapping[tuple[str, float], Beats]
+BeatTracker = Mapping[tuple[str, float], Beats]
 _ENOUGH_S = 6.0  # of a chunk, to tell its phrase by
 _SAID_EVERY = 100
 
@@ -35,7 +35,7 @@ _CONDITIONS: Callable[..., Conditions] = inspect.unwrap(Model.conditions)
 
 
 @dataclass(frozen=True)
-class Told:
+class ActiveConditions:
     """Which of an item's conditions the model is told."""
 
     caption: bool = True
@@ -46,14 +46,14 @@ class Told:
 class Conditioner:
     """Items to `Conditions`, as the model gets them when it makes music."""
 
-    def __init__(self, model: Model, learns: bool, beats: HeardBeats) -> None:
+    def __init__(self, model: Model, learns: bool, beats: BeatTracker) -> None:
         """`learns`: the projections of conditions are trained too."""
         self._learns, self._beats = learns, beats
         own = {field.name: getattr(model, field.name) for field in fields(model)}
         own["text_encoder"] = _remembering(model.text_encoder)
         self._model = _FromRows(**own)
 
-    def __call__(self, item: Item, told: Told) -> Conditions:
+    def __call__(self, item: Item, told: ActiveConditions) -> Conditions:
         beats = self._beats.get(_place(item)) if told.beats else None
         melody = None
         if told.melody and item.melody is not None:
@@ -71,7 +71,7 @@ class Conditioner:
         return named_key(item.caption) or heard
 
 
-def heard_beats(model: Model, items: Sequence[Item], cache: BeatCache) -> HeardBeats:
+def heard_beats(model: Model, items: Sequence[Item], cache: BeatCache) -> BeatTracker:
     """The beats of all items whose caption names a tempo, or in which one was heard.
 
     Those that were found before are read from `cache`, which is saved.
@@ -132,8 +132,8 @@ def _remembering(encoder: TextEncoder) -> TextEncoder:
         return encoder.encode(prompt).clone()
 
     vars(twin)["encode"] = encode
-    if isinstance(encoder, KnowsMusic):
-        knowing: KnowsMusic = encoder
+    if isinstance(encoder, MusicTextEncoder):
+        knowing: MusicTextEncoder = encoder
 
         @cache
         def named(prompt: str) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 56, 96, 24, 44
 # Readable on light and on dark pages.
 INK, GRID = "#808080", "#80808040"
 COLOURS = {"training": "#2f7ed8", "held out": "#d9730d"}
-MOST_POINTS = 100
+MAX_POINTS = 100
 LINES = 5
 
 
@@ -30,8 +30,8 @@ def losses_svg(rows: Sequence[Row]) -> str:
 
 
 def _thinned(points: Points) -> list[tuple[float, float]]:
-    """At most `MOST_POINTS`, each the mean of those it stands for."""
-    size = -(-len(points) // MOST_POINTS)
+    """At most `MAX_POINTS`, each the mean of those it stands for."""
+    size = -(-len(points) // MAX_POINTS)
     groups = [points[i : i + size] for i in range(0, len(points), max(size, 1))]
     return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]
 

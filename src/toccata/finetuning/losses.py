@@ -39,7 +39,7 @@ def book_sums(decoder: Decoder, pairs: Sequence[Pair]) -> Tensor:
         prefix=_prefix(given),
         memory=memory,
         memory_mask=mask,
-        step_sums=_step_sums(given, steps.shape[2] - 1, config.dim),
+        step_conditioning=_step_sums(given, steps.shape[2] - 1, config.dim),
     )
     # Unbound, not sliced: a slice fills a gradient of the whole for each codebook.
     return torch.stack(
@@ -78,9 +78,13 @@ def _memory(given: Sequence[Conditions]) -> tuple[Tensor | None, Tensor | None]:
 
 def _step_sums(given: Sequence[Conditions], steps: int, dim: int) -> Tensor | None:
     """[B, steps, D]; zeros for who has none."""
-    known = next((one.step_sums for one in given if one.step_sums is not None), None)
+    known = next(
+        (one.step_conditioning for one in given if one.step_conditioning is not None), None
+    )
     if known is None:
         return None
     nothing = known.new_zeros(steps, dim)
-    rows = [nothing if one.step_sums is None else one.step_sums[:steps] for one in given]
+    rows = [
+        nothing if one.step_conditioning is None else one.step_conditioning[:steps] for one in given
+    ]
     return torch.stack(rows)

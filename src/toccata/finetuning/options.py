@@ -26,7 +26,7 @@ class FinetuneOptions:
     steps, minutes: the run's length, whichever is reached first; 0 is no limit, and without any
         limit it is `DEFAULT_STEPS`. The learning rate falls to `lr_end` of itself by then.
     batch: items at once, on each device; accumulate: batches to one step. lr 0: by kind.
-    drop_caption, drop_melody, drop_beats: how often each is withheld, so that guidance has
+    drop_caption, drop_melody, drop_beats: how often each is dropped, so that guidance has
         something to lead away from. clip: the gradient's greatest norm.
     ema: decay of the moving average that is measured and kept; 0 keeps the weights themselves.
     validate_every: steps between two looks at the held-out items. patience: how many of them may

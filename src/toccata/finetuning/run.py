@@ -35,7 +35,7 @@ TRIAL_STEPS = 2
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RunConfig:
     """One run: music in `data`, a model to start from, and what to write.
 
     output: a file ending in .safetensors for a LoRA, a new folder otherwise. folder: how the music
@@ -78,7 +78,7 @@ class Trial:
     summary: str
 
 
-def finetune(wanted: Wanted, on_progress: OnProgress) -> Outcome:
+def finetune(wanted: RunConfig, on_progress: OnProgress) -> Outcome:
     """Train, or go on training, and write the best there was.
 
     Raises InputErrors for options, a folder or an output that cannot be used, and what loading the
@@ -110,7 +110,7 @@ def finetune(wanted: Wanted, on_progress: OnProgress) -> Outcome:
     )
 
 
-def trial(wanted: Wanted, on_progress: OnProgress) -> Trial:
+def trial(wanted: RunConfig, on_progress: OnProgress) -> Trial:
     """Two steps, of which nothing is kept but the codes of the music and its beats."""
     options = replace(wanted.options.settled(), keep=0)
     with _trainer(wanted, options, on_progress, resumes=False) as (trainer, items, _):
@@ -129,7 +129,7 @@ def trial(wanted: Wanted, on_progress: OnProgress) -> Trial:
 
 @contextmanager
 def _trainer(
-    wanted: Wanted, options: FinetuneOptions, on_progress: OnProgress, resumes: bool = True
+    wanted: RunConfig, options: FinetuneOptions, on_progress: OnProgress, resumes: bool = True
 ) -> Iterator[tuple[Trainer, list[Item], Ranks]]:
     device = pick_device(local_device(wanted.device))
     options = replace(options, precision=options.precision or precision_of(device))
@@ -160,7 +160,7 @@ def precision_of(device: torch.device) -> str:
 
 
 def _items(
-    wanted: Wanted,
+    wanted: RunConfig,
     options: FinetuneOptions,
     model: Model,
     ranks: Ranks,
@@ -186,7 +186,7 @@ def _called(trigger: str, caption: str) -> str:
     return ", ".join(part for part in (trigger.strip(), caption) if part)
 
 
-def _checked(wanted: Wanted) -> FinetuneOptions:
+def _checked(wanted: RunConfig) -> FinetuneOptions:
     """The options, settled; the precision is that of the run so far, where none is named.
 
     Raises InputErrors for wrong ones, and for an output that is no run's and would be lost, or of
@@ -207,7 +207,7 @@ def _checked(wanted: Wanted) -> FinetuneOptions:
 
 
 def _info(
-    wanted: Wanted, model: Model, options: FinetuneOptions, items: Sequence[Item]
+    wanted: RunConfig, model: Model, options: FinetuneOptions, items: Sequence[Item]
 ) -> lora_files.LoraInfo:
     config = model.lm.config
     [(caption, _)] = Counter(item.caption for item in items).most_common(1)

@@ -31,11 +31,12 @@ log = logging.getLogger(__name__)
 SAVE_S = 120.0
 BETAS = (0.9, 0.99)
 # Less than this is no progress.
-LEAST_GAIN = 1e-4
+MIN_GAIN = 1e-4
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
-# Told the share that is done and the latest losses; and weights that are better than all before.
+# Called with the share that is done and the latest losses.
 OnStep = Callable[[float, str], None]
+# Called with weights that are better than all before, and their step.
 OnBetter = Callable[[Tensors, int], None]
 
 
@@ -188,7 +189,7 @@ class Trainer:
             self._note(held_out=losses)
             if self._ranks.first:
                 log.info("step %d: held out %.4f nats", record.step, loss)
-            if record.best is not None and loss > record.best - LEAST_GAIN:
+            if record.best is not None and loss > record.best - MIN_GAIN:
                 record.misses += 1
                 return
             record.best, record.misses = loss, 0

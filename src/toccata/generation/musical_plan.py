@@ -21,7 +21,7 @@ from toccata.conditioners.key import named_key
 from toccata.decoder import delay
 from toccata.engine.sequence import Codes
 from toccata.models.model import Model
-from toccata.models.step_conditioning import StepConditions
+from toccata.models.step_conditioning import StepConditioning
 
 BAR_BEATS, PHRASE_BEATS = 4, 16
 
@@ -79,13 +79,16 @@ def _likeliest(model: Model, prompt: str | None, codes: Codes, choices: Sequence
     given = torch.from_numpy(codes).to(model.device)[None].expand(size, -1, -1)
     steps = delay.apply(given, config.delays, config.special_id)[..., :-1]
     said = model.conditions(prompt)
-    step_sums = torch.zeros(size, steps.shape[2], config.dim, device=model.device)
+    step_conditioning = torch.zeros(size, steps.shape[2], config.dim, device=model.device)
     for row, beats in enumerate(choices):
-        for sums in (said.step_sums, model.step_sums(StepConditions(beats=beats))):
+        for sums in (
+            said.step_conditioning,
+            model.step_conditioning(StepConditioning(beats=beats)),
+        ):
             if sums is not None:
-                step_sums[row] += sums[: steps.shape[2]]
+                step_conditioning[row] += sums[: steps.shape[2]]
     rows = None if said.prefix is None else said.prefix.expand(size, -1, -1)
-    logits = model.lm(steps, prefix=rows, step_sums=step_sums)
+    logits = model.lm(steps, prefix=rows, step_conditioning=step_conditioning)
     by_frame = delay.undo_logits(logits, config.delays).log_softmax(-1)
     likelihoods = by_frame.gather(-1, given[..., None]).sum((1, 2, 3))
     return choices[int(likelihoods.argmax())]

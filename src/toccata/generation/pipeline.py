@@ -6,11 +6,11 @@ check -> conditions -> engine -> codec decode -> continuation join -> level -> f
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, aclosing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from toccata.audio.audio_input import AudioInput
 from toccata.audio.loudness import level
 from toccata.audio.transforms import fade, resample, to_model_channels
 from toccata.audio.waveform import Waveform
+from toccata.codecs.base import Codec
 from toccata.engine.engine import Engine
 from toccata.errors import (
     CancelledError,
@@ -28,9 +29,11 @@ from toccata.errors import (
     InputErrors,
     ToccataError,
 )
+from toccata.generation.asynchronous import Cancellation, in_thread, iterate_in_thread
 from toccata.generation.clip import Clip, Progress
 from toccata.generation.request import (
-    Brief,
+    GenerationRequest,
+    RequestOptions,
     check_callbacks,
     check_item,
     check_name,
@@ -38,7 +41,7 @@ from toccata.generation.request import (
     checked_slots,
     listed,
 )
-from toccata.generation.running import Song
+from toccata.generation.running import RunningRequest
 from toccata.generation.source_audio import read_audio
 from toccata.models.model import Model
 
@@ -141,38 +144,102 @@ class Toccata:
         self,
         prompt: str | None = None,
         *,
+        duration_s: float = 8.0,
+        seed: int | None = None,
+        melody: AudioInput | None = None,
+        continue_from: AudioInput | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        temperature: float | None = None,
+        cfg: float | None = None,
+        cfg_beta: float | None = None,
+        normalization: str = "loudness",
+        stride_s: float | None = None,
+        fade_in_s: float = 0.0,
+        fade_out_s: float = 0.0,
         on_progress: OnProgress | None = None,
         on_audio: OnAudio | None = None,
         cancel: Cancel | None = None,
-        **options: Any,
     ) -> Clip:
-        """Make one clip; `options` are the fields of `Brief`: duration_s, seed, melody, ...
+        """Generate one clip.
 
-        With continue_from the clip is that audio and then duration_s of new audio. The samples are
-        [C, N] float32 at the model's rate. `on_progress` is called after every step, and `on_audio`
-        with each second as it becomes known, as `stream` would give it; the work ends with
-        CancelledError once `cancel` returns True. Raises InputErrors, GenerationError.
+        Args:
+            prompt: A description of the music. This and the arguments up to fade_out_s are the
+                attributes of `GenerationRequest`, which describes them.
+            on_progress: Called after every step.
+            on_audio: Called with each second of audio as it becomes known, as `stream` yields it.
+            cancel: Asked after every step whether to stop.
+
+        Returns:
+            The clip, [C, N] float32 at the rate of the model. With continue_from it is that audio,
+            followed by duration_s of new audio.
+
+        Raises:
+            InputErrors: With every problem of the request.
+            AudioError: Audio cannot be read.
+            GenerationError: The request failed while it ran.
+            CancelledError: `cancel` returned True.
         """
         check_callbacks(on_progress=on_progress, on_audio=on_audio, cancel=cancel)
-        brief = self._settled({"prompt": prompt, **options})
-        songs: list[Song] = []
-        tick = _ticker(songs, on_progress, cancel)
+        request = GenerationRequest(
+            prompt=prompt, duration_s=duration_s, seed=seed, melody=melody,
+            continue_from=continue_from, top_k=top_k, top_p=top_p, temperature=temperature,
+            cfg=cfg, cfg_beta=cfg_beta, normalization=normalization, stride_s=stride_s,
+            fade_in_s=fade_in_s, fade_out_s=fade_out_s,
+        )  # fmt: skip
+        return self._generate(self._resolved(request), on_progress, on_audio, cancel)
+
+    def _generate(
+        self,
+        request: GenerationRequest,
+        on_progress: OnProgress | None,
+        on_audio: OnAudio | None,
+        cancel: Cancel | None,
+    ) -> Clip:
+        running: list[RunningRequest] = []
+        tick = _ticker(running, on_progress, cancel)
         with ExitStack() as ending:
-            songs.append(Song(brief, self.model, self._engine))
-            ending.callback(songs[0].end)
-            return self._clip(songs[0], tick, on_audio)
+            running.append(RunningRequest(request, self.model, self._engine))
+            ending.callback(running[0].end)
+            return self._clip(running[0], tick, on_audio)
+
+    async def agenerate(
+        self,
+        prompt: str | None = None,
+        *,
+        on_progress: OnProgress | None = None,
+        on_audio: OnAudio | None = None,
+        cancel: Cancel | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> Clip:
+        """Generate one clip without blocking the event loop; otherwise as `generate`.
+
+        Calls under way at the same time run in one batch. Cancelling the task ends the request
+        after the step under way. The callbacks are called in another thread.
+        """
+        with Cancellation(cancel) as cancellation:
+            return await in_thread(
+                partial(
+                    self.generate,
+                    prompt,
+                    on_progress=on_progress,
+                    on_audio=on_audio,
+                    cancel=cancellation,
+                    **options,
+                )
+            )
 
     def generate_batch(
         self,
-        wanted: Sequence[Brief | str | Mapping[str, Any]],
+        wanted: Sequence[GenerationRequest | str | Mapping[str, Any]],
         *,
         on_progress: OnProgress | None = None,
         cancel: Cancel | None = None,
     ) -> list[Clip]:
         """Make clips of different prompts, lengths and parameters together, in order.
 
-        Each is a prompt, the keyword arguments of `generate`, or a Brief, and comes out as it would
-        alone. Progress is of all together. If one fails, all end with its error.
+        Each is a prompt, the keyword arguments of `generate`, or a GenerationRequest, and comes out
+        as it would alone. Progress is of all together. If one fails, all end with its error.
 
         Raises:
             InputError: `wanted` is no list.
@@ -189,7 +256,7 @@ class Toccata:
 
     def generate_each(
         self,
-        wanted: Sequence[Brief | str | Mapping[str, Any]],
+        wanted: Sequence[GenerationRequest | str | Mapping[str, Any]],
         *,
         on_progress: OnProgress | None = None,
         cancel: Cancel | None = None,
@@ -206,71 +273,127 @@ class Toccata:
 
     def _each(
         self,
-        wanted: Sequence[Brief | str | Mapping[str, Any]],
+        wanted: Sequence[GenerationRequest | str | Mapping[str, Any]],
         on_progress: OnProgress | None,
         cancel: Cancel | None,
         *,
         fail_at_once: bool,
     ) -> Generator[Clip | ToccataError, None, None]:
-        begun: list[Song | ToccataError] = []
-        songs: list[Song] = []
-        tick = _ticker(songs, on_progress, cancel)
+        begun: list[RunningRequest | ToccataError] = []
+        running: list[RunningRequest] = []
+        tick = _ticker(running, on_progress, cancel)
         with ExitStack() as ending:
-            for index, brief in enumerate(self._settled_all(wanted)):
-                song = _result(partial(Song, brief, self.model, self._engine))
-                begun.append(song)
-                if isinstance(song, Song):
-                    songs.append(song)
-                    ending.callback(song.end)
+            for index, request in enumerate(self._resolved_all(wanted)):
+                one = _result(partial(RunningRequest, request, self.model, self._engine))
+                begun.append(one)
+                if isinstance(one, RunningRequest):
+                    running.append(one)
+                    ending.callback(one.end)
                 elif fail_at_once:
                     with _of_item(index):
-                        raise song
+                        raise one
             stop: BaseException | None = None
-            for song in begun:
+            for one in begun:
                 try:
-                    made = self._made(song, tick) if stop is None else self._known(song)
+                    made = self._made(one, tick) if stop is None else self._known(one)
                 except (KeyboardInterrupt, CancelledError) as error:
                     if fail_at_once or stop is not None or self._parts is None:
                         raise
-                    stop, made = error, self._known(song)
+                    stop, made = error, self._known(one)
                 yield made
             if stop is not None:
                 raise stop
 
-    def _made(self, song: Song | ToccataError, tick: Callable[[], None]) -> Clip | ToccataError:
-        return _result(partial(self._clip, song, tick)) if isinstance(song, Song) else song
+    def _made(
+        self, one: RunningRequest | ToccataError, tick: Callable[[], None]
+    ) -> Clip | ToccataError:
+        return _result(partial(self._clip, one, tick)) if isinstance(one, RunningRequest) else one
 
-    def _known(self, song: Song | ToccataError) -> Clip | ToccataError:
+    def _known(self, one: RunningRequest | ToccataError) -> Clip | ToccataError:
         """What was finished when the work was stopped is not lost."""
-        if isinstance(song, Song) and not song.is_known:
+        if isinstance(one, RunningRequest) and not one.is_known:
             return CancelledError("stopped before it was made")
-        return self._made(song, _nothing)
+        return self._made(one, _nothing)
 
     def stream(
-        self, prompt: str | None = None, *, chunk_s: float = 1.0, **options: Any
+        self,
+        prompt: str | None = None,
+        *,
+        chunk_s: float = 1.0,
+        duration_s: float = 8.0,
+        seed: int | None = None,
+        melody: AudioInput | None = None,
+        continue_from: AudioInput | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        temperature: float | None = None,
+        cfg: float | None = None,
+        cfg_beta: float | None = None,
+        normalization: str = "loudness",
+        stride_s: float | None = None,
+        fade_in_s: float = 0.0,
+        fade_out_s: float = 0.0,
     ) -> Generator[Waveform, None, None]:
-        """Make one clip and yield it as it becomes known, about `chunk_s` at a time.
+        """Generate one clip and yield it as it becomes known.
 
-        The chunks joined are what `generate` makes before its level and fades, which need the
-        whole clip and are left out here. Closing the iterator ends the request. Raises InputErrors,
-        InputError for a `chunk_s` that is not above 0, GenerationError.
+        The chunks together are what `generate` makes before its normalization and fades, which
+        need the whole clip and are left out here. Closing the iterator ends the request.
+
+        Args:
+            prompt: A description of the music. This and all arguments after chunk_s are the
+                attributes of `GenerationRequest`, which describes them.
+            chunk_s: Seconds of audio in each chunk, about.
+
+        Raises:
+            InputErrors: With every problem of the request.
+            InputError: chunk_s is not above 0.
+            AudioError: Audio cannot be read.
+            GenerationError: The request failed while it ran.
         """
         chunk_s = checked_chunk_s(chunk_s)
-        brief = self._settled({"prompt": prompt, **options})
+        request = GenerationRequest(
+            prompt=prompt, duration_s=duration_s, seed=seed, melody=melody,
+            continue_from=continue_from, top_k=top_k, top_p=top_p, temperature=temperature,
+            cfg=cfg, cfg_beta=cfg_beta, normalization=normalization, stride_s=stride_s,
+            fade_in_s=fade_in_s, fade_out_s=fade_out_s,
+        )  # fmt: skip
         chunk_frames = max(1, round(chunk_s * self.model.codec.frame_rate_hz))
-        return self._stream(brief, chunk_frames)
+        return self._stream(self._resolved(request), chunk_frames)
 
-    def encode_decode(self, audio: AudioInput, *, normalization: str = "clip") -> Clip:
+    async def astream(
+        self,
+        prompt: str | None = None,
+        *,
+        chunk_s: float = 1.0,
+        **options: Unpack[RequestOptions],
+    ) -> AsyncGenerator[Waveform, None]:
+        """Generate one clip and yield it as it becomes known, without blocking the event loop.
+
+        Otherwise as `stream`. Cancelling the task, or closing the iterator, ends the request.
+        """
+        async with aclosing(
+            iterate_in_thread(self.stream(prompt, chunk_s=chunk_s, **options))
+        ) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    def encode_decode(
+        self, audio: AudioInput, *, normalization: str = "clip", cancel: Cancel | None = None
+    ) -> Clip:
         """What the codec makes of `audio`, of any length, at the model's rate and channels.
 
         Args:
-            audio: As melody and continue_from may be: see `Brief`.
+            audio: As melody and continue_from may be: see `GenerationRequest`.
             normalization: loudness, peak, rms or clip.
+            cancel: Ends the work, within a few seconds of audio, once it returns True.
 
         Raises:
             InputError: `audio` is nothing that can be read, or without samples.
             AudioError: It cannot be read as audio.
+            CancelledError: `cancel` returned True.
         """
+        check_callbacks(cancel=cancel)
+        tick = _ticker((), None, cancel)
         codec = self.model.codec
         given = to_model_channels(
             resample(read_audio(audio, "audio"), codec.sample_rate_hz), codec.channels
@@ -278,68 +401,83 @@ class Toccata:
         length = given.samples.shape[1]
         if length == 0:
             raise InputError("audio", None, "give audio that is not empty", "holds no samples")
-        codes = codec.encode(torch.from_numpy(given.samples)[None].to(self.model.device))
-        decoded = codec.decode(codes)[0, :, :length].cpu().numpy()
+        codes = codec.encode(torch.from_numpy(given.samples)[None].to(self.model.device), tick)
+        decoded = _decoded(codec, codes[0], tick)[:, :length].cpu().numpy()
         parameters = {"normalization": normalization}
         clip = Clip(decoded, codec.sample_rate_hz, model=self.model.name, parameters=parameters)
         return level(clip, normalization)
 
-    def _settled(self, wanted: Brief | str | Mapping[str, Any]) -> Brief:
-        return Brief.of(wanted).settled(self.model.defaults, self.model.segment_s)
+    def _resolved(self, wanted: GenerationRequest | str | Mapping[str, Any]) -> GenerationRequest:
+        return GenerationRequest.of(wanted).resolve(self.model.defaults, self.model.segment_s)
 
-    def _settled_all(self, wanted: Sequence[Brief | str | Mapping[str, Any]]) -> list[Brief]:
-        briefs: list[Brief] = []
+    def _resolved_all(
+        self, wanted: Sequence[GenerationRequest | str | Mapping[str, Any]]
+    ) -> list[GenerationRequest]:
+        requests: list[GenerationRequest] = []
         problems: list[InputError] = []
         for index, one in enumerate(listed(wanted)):
             try:
                 check_item(index, one)
                 with _of_item(index):
-                    briefs.append(self._settled(one))
+                    requests.append(self._resolved(one))
             except InputErrors as error:
                 problems += error.problems
             except InputError as error:
                 problems.append(error)
         if problems:
             raise InputErrors(problems)
-        return briefs
+        return requests
 
-    def _clip(self, song: Song, tick: Callable[[], None], on_audio: OnAudio | None = None) -> Clip:
-        brief, rate = song.brief, self.model.codec.sample_rate_hz
+    def _clip(
+        self, one: RunningRequest, tick: Callable[[], None], on_audio: OnAudio | None = None
+    ) -> Clip:
+        request, rate = one.request, self.model.codec.sample_rate_hz
         pieces = []
-        for piece in song.audio(DECODE_FRAMES if on_audio is None else LISTENER_FRAMES, tick):
+        for piece in one.audio(DECODE_FRAMES if on_audio is None else LISTENER_FRAMES, tick):
             pieces.append(piece)
             if on_audio is not None and piece.shape[1]:
                 on_audio(Waveform(piece, rate))
         clip = Clip(
             np.concatenate(pieces, axis=1),
             rate,
-            seed=brief.seed or 0,
+            seed=request.seed or 0,
             model=self.model.name,
-            prompt=brief.prompt or "",
-            parameters={**brief.parameters(), **self._tags},
+            prompt=request.prompt or "",
+            parameters={**request.parameters(), **self._tags},
         )
-        clip = level(clip, brief.normalization)
-        return fade(clip, brief.fade_in_s, brief.fade_out_s)
+        clip = level(clip, request.normalization)
+        return fade(clip, request.fade_in_s, request.fade_out_s)
 
-    def _stream(self, brief: Brief, chunk_frames: int) -> Generator[Waveform, None, None]:
-        song = Song(brief, self.model, self._engine)
+    def _stream(
+        self, request: GenerationRequest, chunk_frames: int
+    ) -> Generator[Waveform, None, None]:
+        one = RunningRequest(request, self.model, self._engine)
         try:
-            for samples in song.audio(chunk_frames, _nothing):
+            for samples in one.audio(chunk_frames, _nothing):
                 if samples.shape[1]:
                     yield Waveform(samples, self.model.codec.sample_rate_hz)
         finally:
-            song.end()
+            one.end()
+
+
+def _decoded(codec: Codec, codes: torch.Tensor, tick: Callable[[], None]) -> torch.Tensor:
+    """Codes [K, T] as audio [C, N], with a `tick` before every block."""
+    stream, pieces = codec.stream(), []
+    for start in range(0, codes.shape[1], DECODE_FRAMES):
+        tick()
+        pieces.append(stream.push(codes[:, start : start + DECODE_FRAMES]))
+    return torch.cat([*pieces, stream.finish()], -1)
 
 
 def _ticker(
-    songs: Sequence[Song], on_progress: OnProgress | None, cancel: Cancel | None
+    running: Sequence[RunningRequest], on_progress: OnProgress | None, cancel: Cancel | None
 ) -> Callable[[], None]:
     def tick() -> None:
         if cancel is not None and cancel():
             raise CancelledError("stopped on request")
         if on_progress is not None:
-            done = sum(song.sequence.ready for song in songs)
-            on_progress(Progress(done, sum(song.sequence.request.frames for song in songs)))
+            done = sum(one.sequence.ready for one in running)
+            on_progress(Progress(done, sum(one.sequence.request.frames for one in running)))
 
     return tick
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypedDict, TypeGuard
 
 from toccata.audio.waveform import Waveform
 from toccata.errors import InputError, InputErrors, check_path
@@ -19,9 +19,9 @@ if TYPE_CHECKING:  # the command line imports this, and waits for no numpy
     from toccata.audio.audio_input import AudioInput
 
 STRIDE_OF_SEGMENT = 0.6
-MOST_BETA = 100
-MOST_FADE_S = 10**6
-MOST_CHUNK_S = 10**9
+MAX_BETA = 100
+MAX_FADE_S = 10**6
+MAX_CHUNK_S = 10**9
 
 # What they may be is kept in one table, under the names of the 14 inputs.
 _INPUTS = {
@@ -37,20 +37,50 @@ _INPUTS = {
 _NUMBERS = ("duration_s", "top_k", "top_p", "temperature", "cfg", "cfg_beta", "stride_s")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Brief:
-    """One piece of music to make.
+class RequestOptions(TypedDict, total=False):
+    """The fields of a `GenerationRequest` beside its prompt, as keyword arguments."""
 
-    prompt: what it should be, in words. melody: audio whose melody to follow. continue_from: audio
-    to carry on. Audio is a Waveform or Clip, a file's name, its bytes, a binary file object, or a
-    pair (samples, sample_rate_hz) of numpy or torch. Without any of the three the music is
-    unconditional: what the model makes of itself.
-    duration_s: of new audio. seed: 0 to 2^63 - 1; None or -1 draws one.
-    top_k, top_p, temperature, cfg, cfg_beta: None takes the model's own default (see
-    SamplingParams).
-    normalization: loudness, peak, rms or clip. stride_s: by how much the model's window moves on in
-    clips longer than its segment; None takes 0.6 of the segment (18 s of 30).
-    fade_in_s and fade_out_s: of the finished clip.
+    duration_s: float
+    seed: int | None
+    melody: AudioInput | None
+    continue_from: AudioInput | None
+    top_k: int | None
+    top_p: float | None
+    temperature: float | None
+    cfg: float | None
+    cfg_beta: float | None
+    normalization: str
+    stride_s: float | None
+    fade_in_s: float
+    fade_out_s: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GenerationRequest:
+    """One piece of music to generate.
+
+    Audio is a Waveform or Clip, the name of a file, its bytes, a binary file object, or a pair
+    (samples [C, N] or [N], sample_rate_hz) of numpy or torch. Without prompt, melody and
+    continue_from the music is unconditional. None for a sampling parameter or the stride is the
+    default of the model.
+
+    Attributes:
+        prompt: A description of the music; at most 4000 characters.
+        duration_s: Seconds of new audio.
+        seed: 0 to 2^63 - 1; None or -1 draws one. The same seed gives the same music.
+        melody: Audio whose melody the music follows; its style, with a style model.
+        continue_from: Audio to continue; the clip begins with it.
+        top_k: Sample from the k likeliest codes; 0 is no limit.
+        top_p: Sample from the likeliest codes that have this probability together (nucleus
+            sampling); above 0 it replaces top_k.
+        temperature: Divides the logits; 0 takes the likeliest code.
+        cfg: The coefficient of classifier-free guidance; 1 switches it off.
+        cfg_beta: The weight of the text against the style, where a request has both.
+        normalization: How the clip is leveled: loudness, peak, rms or clip.
+        stride_s: Seconds by which the window moves on in clips longer than the segment of the
+            model; by default 0.6 of the segment.
+        fade_in_s: Seconds of fade at the beginning of the finished clip.
+        fade_out_s: Seconds of fade at its end.
     """
 
     prompt: str | None = None
@@ -69,9 +99,13 @@ class Brief:
     fade_out_s: float = 0.0
 
     @classmethod
-    def of(cls, wanted: Brief | str | Mapping[str, Any]) -> Brief:
-        """A brief as it is, a bare prompt, or keyword arguments. InputError for unknown ones."""
-        if isinstance(wanted, Brief):
+    def of(cls, wanted: GenerationRequest | str | Mapping[str, Any]) -> GenerationRequest:
+        """Convert a prompt or keyword arguments; a request stays as it is.
+
+        Raises:
+            InputError: There is no such option.
+        """
+        if isinstance(wanted, GenerationRequest):
             return wanted
         options = {"prompt": wanted} if isinstance(wanted, str) else wanted
         names = [field.name for field in fields(cls)]
@@ -80,23 +114,33 @@ class Brief:
                 raise InputError(name, value, "there is no such option; use " + ", ".join(names))
         return cls(**options)
 
-    def settled(self, defaults: SamplingParams, segment_s: float) -> Brief:
-        """Checked, with the model's defaults and a seed filled in. Audio that is no file with a
-        name, and could be read but once, is read.
+    def resolve(self, defaults: SamplingParams, segment_s: float) -> GenerationRequest:
+        """Check the request and fill in the defaults of the model and a seed.
 
-        Raises InputErrors with every problem there is, AudioError for audio that cannot be read.
+        Audio that is not the name of a file is read: it might be readable only once.
+
+        Args:
+            defaults: The sampling parameters of the model.
+            segment_s: The seconds that the model generates in one window.
+
+        Raises:
+            InputErrors: With every problem of the request.
+            AudioError: Audio cannot be read.
         """
         own = {**vars(defaults), "stride_s": STRIDE_OF_SEGMENT * segment_s}
         given = {name: plain(value) for name, value in vars(self).items()}
         missing = {name: value for name, value in own.items() if given[name] is None}
-        brief = Brief(**{**given, **missing})
-        problems = list(brief._problems(segment_s))
+        request = GenerationRequest(**{**given, **missing})
+        problems = list(request._problems(segment_s))
         if problems:
             raise InputErrors(problems)
-        drawn = brief.seed is None or brief.seed == RANDOM_SEED
-        seed = draw_seed() if drawn else brief.seed
+        drawn = request.seed is None or request.seed == RANDOM_SEED
+        seed = draw_seed() if drawn else request.seed
         return replace(
-            brief, seed=seed, melody=self._read("melody"), continue_from=self._read("continue_from")
+            request,
+            seed=seed,
+            melody=self._read("melody"),
+            continue_from=self._read("continue_from"),
         )
 
     def _read(self, name: str) -> Waveform | Path | None:
@@ -111,11 +155,11 @@ class Brief:
 
     @property
     def sampling(self) -> SamplingParams:
-        """Of a settled brief."""
+        """The sampling parameters of a resolved request."""
         return SamplingParams(**{f.name: getattr(self, f.name) for f in fields(SamplingParams)})
 
     def parameters(self) -> dict[str, str]:
-        """The numbers that shaped a settled brief's clip, as text for its tags."""
+        """The numbers of a resolved request, as text for the tags of its clip."""
         numbers = {name: f"{getattr(self, name):g}" for name in _NUMBERS}
         return {**numbers, "normalization": self.normalization}
 
@@ -128,12 +172,12 @@ class Brief:
         if not is_number(self.stride_s, high=segment_s) or self.stride_s == 0:
             allowed = f"it must be more than 0 and at most {segment_s:g}, the model's segment"
             yield InputError("stride_s", self.stride_s, allowed)
-        if not is_number(self.cfg_beta, high=MOST_BETA):
-            yield InputError("cfg_beta", self.cfg_beta, f"use a number from 0 to {MOST_BETA}")
+        if not is_number(self.cfg_beta, high=MAX_BETA):
+            yield InputError("cfg_beta", self.cfg_beta, f"use a number from 0 to {MAX_BETA}")
         yield from self._problems_of_audio()
         for name in ("fade_in_s", "fade_out_s"):
-            if not is_number(value := getattr(self, name), high=MOST_FADE_S):
-                yield InputError(name, value, f"use 0 to {MOST_FADE_S} seconds")
+            if not is_number(value := getattr(self, name), high=MAX_FADE_S):
+                yield InputError(name, value, f"use 0 to {MAX_FADE_S} seconds")
 
     def _problems_of_audio(self) -> Iterator[InputError]:
         for name in ("melody", "continue_from"):
@@ -146,8 +190,13 @@ class Brief:
                     yield problem
 
 
-def brief_options(inputs: Inputs, part: Waveform | None) -> dict[str, Any]:
-    """The fields of a `Brief` for checked inputs; `part` is what they use of their audio."""
+def request_options(inputs: Inputs, part: Waveform | None) -> dict[str, Any]:
+    """The fields of a `GenerationRequest` for checked inputs.
+
+    Args:
+        inputs: The checked inputs.
+        part: The part of their audio that the request uses; None without audio.
+    """
     return {
         "prompt": inputs.prompt,
         "duration_s": inputs.duration,
@@ -165,15 +214,15 @@ def brief_options(inputs: Inputs, part: Waveform | None) -> dict[str, Any]:
 def listed(wanted: object) -> Iterable[Any]:
     """`wanted`, unless it is one request in the place of a list of them: InputError."""
     if isinstance(wanted, str | bytes | Mapping) or not isinstance(wanted, Iterable):
-        cure = "give a list of requests: prompts, keyword arguments of generate, or Briefs"
+        cure = "give a list of prompts, keyword arguments of generate, or GenerationRequests"
         raise _not_valid("wanted", wanted, cure)
     return wanted
 
 
 def check_item(index: int, one: object) -> None:
     """Raises InputError for what cannot be the request at `index` of a list."""
-    if not isinstance(one, Brief | str | Mapping):
-        cure = "use a prompt, the keyword arguments of generate, or a Brief"
+    if not isinstance(one, GenerationRequest | str | Mapping):
+        cure = "use a prompt, the keyword arguments of generate, or a GenerationRequest"
         raise _not_valid(f"wanted[{index}]", one, cure)
 
 
@@ -203,7 +252,7 @@ def checked_slots(slots: object) -> int:
 def checked_chunk_s(chunk_s: object) -> float:
     """How long the pieces of a stream are. Raises InputError."""
     number = plain(chunk_s)
-    if not is_number(number, high=MOST_CHUNK_S) or number == 0:
+    if not is_number(number, high=MAX_CHUNK_S) or number == 0:
         raise _not_valid("chunk_s", chunk_s, "use more than 0 seconds")
     return number
 

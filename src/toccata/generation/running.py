@@ -1,4 +1,4 @@
-"""One brief under way: its conditions, its place in the engine, its audio as it becomes known."""
+"""One request under way: its conditions, its place in the engine, its audio as it becomes known."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from toccata.engine.windows import usable_prompt
 from toccata.errors import CancelledError
 from toccata.generation.continuation import Given, join, prepare
 from toccata.generation.musical_plan import match_beats, match_key
-from toccata.generation.request import Brief
+from toccata.generation.request import GenerationRequest
 from toccata.generation.source_audio import read_prompt
 from toccata.models.model import Model
 
 Tick = Callable[[], None]
 
 
-class Song:
+class RunningRequest:
     """Begins when it is made; must be ended with `end`, done or not."""
 
-    def __init__(self, brief: Brief, model: Model, engine: Engine) -> None:
-        """`brief` is settled. Raises InputError, AudioError for audio that cannot be used."""
-        self.brief = brief
+    def __init__(self, request: GenerationRequest, model: Model, engine: Engine) -> None:
+        """`request` is settled. Raises InputError, AudioError for audio that cannot be used."""
+        self.request = request
         self._model = model
         self._engine = engine
         rate = model.codec.frame_rate_hz
-        self._frames = _frames(brief.duration_s, rate)
+        self._frames = _frames(request.duration_s, rate)
         self._segment_frames = int(model.segment_s * rate)
-        self._stride_frames = max(1, int((brief.stride_s or 0.0) * rate))
+        self._stride_frames = max(1, int((request.stride_s or 0.0) * rate))
         self._given = self._prepared()
         self.sequence = engine.submit(self._request())
 
@@ -59,7 +59,7 @@ class Song:
         """
         codec = self._model.codec
         decoded = self._decoded(chunk_frames, tick)
-        length = round(self.brief.duration_s * codec.sample_rate_hz)
+        length = round(self.request.duration_s * codec.sample_rate_hz)
         if self._given is None:
             return _take(decoded, length)
         copied = self.sequence.prompt_frames * codec.hop
@@ -67,9 +67,9 @@ class Song:
         return _take(joined, self._given.samples.shape[1] + length)
 
     def _prepared(self) -> Given | None:
-        if self.brief.continue_from is None:
+        if self.request.continue_from is None:
             return None
-        clip, model = read_prompt(self.brief.continue_from, "continue_from"), self._model
+        clip, model = read_prompt(self.request.continue_from, "continue_from"), self._model
         segment = self._segment_frames
         most = usable_prompt(segment, self._frames, segment, self._stride_frames)
         return prepare(clip, model.codec, model.segment_s, most, model.device)
@@ -83,52 +83,52 @@ class Song:
         return Request(
             conditions=self._conditions(),
             frames=self._frames,
-            params=self.brief.sampling,
-            seed=self.brief.seed or 0,
+            params=self.request.sampling,
+            seed=self.request.seed or 0,
             stride_frames=self._stride_frames,
             prompt=None if self._given is None else self._given.codes,
         )
 
     def _conditions(self) -> Callable[[int], Conditions]:
         """The conditions of the window that starts at a frame."""
-        brief, model = self.brief, self._model
+        request, model = self.request, self._model
         melody = self._melody()
         beats, key = self._time_and_tune()
         one_window = self._known_frames + self._frames <= self._segment_frames
         start = None if one_window else 0.0
-        first = model.conditions(brief.prompt, melody, start, beats, key)
+        first = model.conditions(request.prompt, melody, start, beats, key)
 
         def of_window(frame: int) -> Conditions:
             if frame == 0 or (beats is None and not (melody and model.chroma)):
                 return first
             start_s = frame / model.codec.frame_rate_hz
-            return model.conditions(brief.prompt, melody, start_s, beats, key)
+            return model.conditions(request.prompt, melody, start_s, beats, key)
 
         return of_window
 
     def _melody(self) -> Waveform | None:
         """Of a file, what the windows of the clip reach; a style is that of its middle."""
-        brief, chroma = self.brief, self._model.chroma
-        if brief.melody is None:
+        request, chroma = self.request, self._model.chroma
+        if request.melody is None:
             return None
         reach_s = None
         if chroma is not None:
-            reach_s = brief.duration_s + chroma.samples_needed / chroma.sample_rate_hz
-        return read_prompt(brief.melody, "melody", end_s=reach_s)
+            reach_s = request.duration_s + chroma.samples_needed / chroma.sample_rate_hz
+        return read_prompt(request.melody, "melody", end_s=reach_s)
 
     def _time_and_tune(self) -> tuple[Beats | None, Key | None]:
         """Those of the clip to carry on, those the prompt names, or some that go with its words."""
-        brief, model, given = self.brief, self._model, self._given
+        request, model, given = self.request, self._model, self._given
         if given is not None:
             clip = Waveform(given.context, model.codec.sample_rate_hz)
-            beats = match_beats(model, brief.prompt, clip, given.codes)
-            return beats, match_key(model, brief.prompt, clip)
-        if brief.melody is not None:  # what would be drawn is not the melody's
-            return named_beats(brief.prompt), named_key(brief.prompt)
-        seed = brief.seed or 0
+            beats = match_beats(model, request.prompt, clip, given.codes)
+            return beats, match_key(model, request.prompt, clip)
+        if request.melody is not None:  # what would be drawn is not the melody's
+            return named_beats(request.prompt), named_key(request.prompt)
+        seed = request.seed or 0
         return (
-            model.beats(brief.prompt, tempo_uniform(seed)),
-            model.key(brief.prompt, key_uniform(seed)),
+            model.beats(request.prompt, tempo_uniform(seed)),
+            model.key(request.prompt, key_uniform(seed)),
         )
 
     def _decoded(self, chunk_frames: int, tick: Tick) -> Iterator[Samples]:

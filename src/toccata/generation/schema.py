@@ -95,29 +95,29 @@ HOSTED = Schema(
             "model_version",
             "string",
             "melody",
-            "The model to use. encode-decode makes no music: it only passes input_audio through "
+            "Name of the model. encode-decode generates nothing: it passes input_audio through "
             "the codec.",
             choices=("melody", "large", ENCODE_DECODE),
         ),
-        Field("prompt", "string", None, "What the music should be, in words."),
+        Field("prompt", "string", None, "Description of the music."),
         Field(
             "input_audio",
             "audio",
             None,
-            "Audio to start from: its melody is followed, or with continuation it is carried on.",
+            "Audio whose melody the music follows; with continuation, audio to continue.",
         ),
-        Field("duration", "integer", 8, "Seconds of new music.", maximum=30, floor=1),
+        Field("duration", "integer", 8, "Seconds of audio to generate.", maximum=30, floor=1),
         Field(
             "continuation",
             "boolean",
             False,
-            "Carry input_audio on, rather than follow its melody.",
+            "Continue input_audio instead of following its melody.",
         ),
         Field(
             "continuation_start",
             "integer",
             0,
-            "Where the part of input_audio to use starts, in seconds.",
+            "Start of the part of input_audio to use, in seconds.",
             minimum=0,
             ceiling=MAX_AUDIO_S,
         ),
@@ -125,7 +125,7 @@ HOSTED = Schema(
             "continuation_end",
             "integer",
             None,
-            "Where that part ends, in seconds. Nothing or -1: the end of the clip.",
+            "End of that part, in seconds. No value or -1 is the end of the audio.",
             minimum=0,
             ceiling=MAX_AUDIO_S,
         ),
@@ -133,15 +133,15 @@ HOSTED = Schema(
             "normalization_strategy",
             "string",
             "loudness",
-            "How the level is set: to a loudness of -14 LUFS, to a peak of -1 dBFS, to an rms of "
-            "-18 dBFS, or only cut off at -0.5 dBFS (clip).",
+            "How the level is set: loudness to -14 LUFS, peak to -1 dBFS, rms to -18 dBFS; clip "
+            "leaves the level and limits peaks to -0.5 dBFS.",
             choices=("loudness", "clip", "peak", "rms"),
         ),
         Field(
             "top_k",
             "integer",
             250,
-            "Draw from this many of the likeliest codes. 0: from all of them.",
+            "Sample from this many of the likeliest codes. 0 samples from all.",
             floor=0,
             ceiling=65536,
         ),
@@ -149,7 +149,8 @@ HOSTED = Schema(
             "top_p",
             "number",
             0.0,
-            "Draw from the likeliest codes that together have this probability. 0: top_k decides.",
+            "Nucleus sampling: sample from the likeliest codes that have this probability "
+            "together. 0 switches it off, and top_k applies.",
             floor=0,
             ceiling=1,
         ),
@@ -157,7 +158,8 @@ HOSTED = Schema(
             "temperature",
             "number",
             1.0,
-            "Above 1 bolder, below 1 safer. 0: always the likeliest code.",
+            "Sampling temperature: higher is more varied, lower more predictable. 0 takes the "
+            "likeliest code.",
             floor=0,
             ceiling=100,
         ),
@@ -165,17 +167,20 @@ HOSTED = Schema(
             "classifier_free_guidance",
             "integer",
             3,
-            "How strongly prompt and melody are followed. 1: no guidance, and twice as fast.",
+            "How strongly the music follows prompt and melody. 1 switches guidance off, which "
+            "is twice as fast.",
             floor=0,
             ceiling=100,
         ),
-        Field("output_format", "string", "wav", "The kind of file.", choices=("wav", "mp3")),
+        Field(
+            "output_format", "string", "wav", "Format of the audio file.", choices=("wav", "mp3")
+        ),
         Field(
             "seed",
             "integer",
             None,
-            "The same seed makes the same music on machines of one kind, in the same precision. "
-            "Nothing or -1: one is drawn, and reported.",
+            "Seed of the random numbers: the same seed gives the same music on machines of one "
+            "kind, in the same precision. No value or -1 draws a seed, which is reported.",
             floor=RANDOM_SEED,
             ceiling=MAX_SEED,
         ),
@@ -189,8 +194,8 @@ EXTENDED = HOSTED.changed(
         "choices": (*MELODY_MODELS, *STYLE_MODELS, *TEXT_MODELS, ENCODE_DECODE),
     },
     input_audio={
-        "description": "Audio to start from: its melody is followed (by style, its style), or with "
-        "continuation it is carried on."
+        "description": "Audio whose melody (with the model style, whose style) the music follows; "
+        "with continuation, audio to continue."
     },
     duration={"kind": "number", "default": 8.0, "maximum": 3600, "floor": 0.1},
     continuation_start={"kind": "number", "default": 0.0},

@@ -69,6 +69,7 @@ def input_part(
     *,
     source: Source | None = None,
     name: str | None = None,
+    max_values: int = MAX_VALUES,
 ) -> Waveform | None:
     """What a checked request uses of its `input_audio`; None where it has none.
 
@@ -78,29 +79,50 @@ def input_part(
         warn: Takes a sentence about a file that was read although its header is wrong.
         source: What is read; None: the path.
         name: What messages call it; None: its path.
+        max_values: How many samples it may have, over all channels.
 
     Raises:
-        AudioError: For a file that cannot be read.
+        AudioError: For a file that cannot be read; TooMuchError for more than `max_values`.
         InputError: For a part that starts behind the end, and for too little audio.
     """
     from toccata.audio.files import PartError
 
     if inputs.input_audio is None:
         return None
-    start_s, end_s = inputs.continuation_start, inputs.continuation_end
-    is_melody = not inputs.continuation and inputs.model_version != ENCODE_DECODE
-    if is_melody and model in MELODY_MODELS:
-        reach_s = start_s + inputs.duration + MELODY_WINDOW_S
-        end_s = reach_s if end_s is None else min(end_s, reach_s)
+    start_s, end_s = _span(inputs, model)
     try:
         given = Path(inputs.input_audio) if source is None else source
-        part = _read(given, start_s, end_s, warn, name)
+        part = _read(given, start_s, end_s, warn, name, max_values=max_values)
     except PartError as error:
         detail = f"input_audio lasts {error.duration_s:.2f} s: start before its end"
         raise InputError("continuation_start", start_s, detail) from error
     if inputs.model_version != ENCODE_DECODE:
         check_long_enough(part, "input_audio")
     return part
+
+
+def declared_input_values(inputs: Inputs, model: str) -> int | None:
+    """How many samples `input_part` gives if the file's headers are right; None: they do not tell.
+
+    Raises AudioError for what cannot be opened as audio.
+    """
+    from toccata.audio.files import declared_values
+
+    if inputs.input_audio is None:
+        return 0
+    start_s, end_s = _span(inputs, model)
+    path = Path(inputs.input_audio)
+    return declared_values(path, start_s=start_s, end_s=end_s, max_rate_hz=MAX_RATE_HZ)
+
+
+def _span(inputs: Inputs, model: str) -> tuple[float, float | None]:
+    """From where to where, in seconds, the audio is used; None: to its end."""
+    start_s, end_s = inputs.continuation_start, inputs.continuation_end
+    is_melody = not inputs.continuation and inputs.model_version != ENCODE_DECODE
+    if is_melody and model in MELODY_MODELS:
+        reach_s = start_s + inputs.duration + MELODY_WINDOW_S
+        end_s = reach_s if end_s is None else min(end_s, reach_s)
+    return start_s, end_s
 
 
 def check_long_enough(audio: Waveform, field: str) -> None:
@@ -116,7 +138,13 @@ def is_silent(audio: Waveform) -> bool:
 
 
 def _read(
-    source: Source, start_s: float, end_s: float | None, warn: Warn, name: str | None = None
+    source: Source,
+    start_s: float,
+    end_s: float | None,
+    warn: Warn,
+    name: str | None = None,
+    *,
+    max_values: int = MAX_VALUES,
 ) -> Waveform:
     from toccata.audio.files import read
 
@@ -124,7 +152,7 @@ def _read(
         source,
         start_s=start_s,
         end_s=end_s,
-        max_values=MAX_VALUES,
+        max_values=max_values,
         max_rate_hz=MAX_RATE_HZ,
         warn=warn,
         name=name,

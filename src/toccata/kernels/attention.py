@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from toccata.kernels.compiling import compiled, instruction
 from toccata.kernels.elementary import exp
 from toccata.kernels.rounding import Rounded, round_group
-from toccata.kernels.thread_team import Team, shared
+from toccata.kernels.thread_team import ThreadTeam, shared
 from toccata.kernels.vectors import (
     FLOATS,
     I16,
@@ -57,7 +57,7 @@ class Cache(NamedTuple):
 
     @classmethod
     def empty(cls, rows: int, heads: int, positions: int) -> Cache:
-        """Room for `positions`, rounded up to whole blocks."""
+        """Workspace for `positions`, rounded up to whole blocks."""
         blocks = -(-positions // BLOCK)
         return cls(
             _lazy_zeros(rows, heads, blocks, HEAD, BLOCK),
@@ -186,7 +186,7 @@ def _self_head(
 
 @compiled
 def attend_self(
-    team: Team,
+    team: ThreadTeam,
     loop: int,
     qkv: Floats,
     rows: Places,
@@ -219,7 +219,7 @@ def _memory_head(
 
 @compiled
 def attend_memory(
-    team: Team,
+    team: ThreadTeam,
     loop: int,
     query: Floats,
     rows: Places,

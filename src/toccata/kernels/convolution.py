@@ -17,7 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from toccata.kernels.compiling import compiled, entry
-from toccata.kernels.thread_team import Team, shared
+from toccata.kernels.thread_team import ThreadTeam, shared
 from toccata.kernels.tiles import add_rows, bent, multiply_add, put_rows, repeated
 from toccata.kernels.vectors import LANES
 
@@ -62,8 +62,9 @@ LOOPS = 1
 
 @entry
 def multiply(
-    team: Team, x: Numbers, start: int, step: int, weight: Numbers, inputs: int, bias: Numbers,
-    rows: int, skip: Numbers, skip_start: int, raw: Numbers, elu: Numbers, elu_start: int,
+    team: ThreadTeam, x: Numbers, start: int, step: int, weight: Numbers, inputs: int,
+    bias: Numbers, rows: int, skip: Numbers, skip_start: int, raw: Numbers, elu: Numbers,
+    elu_start: int,
 ) -> None:  # fmt: skip
     """`rows` rows of output, plus `skip`, to `raw` and after an ELU to `elu`, where not empty."""
     outputs = bias.size

@@ -1,4 +1,4 @@
-"""What Python calls: the layers of a step, the heads, one product. All take a `Team` first.
+"""What Python calls: the layers of a step, the heads, one product. All take a `ThreadTeam` first.
 
 M rows are R rows of the cache times `steps` positions of each; M' is padded, see `rounding`.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from toccata.kernels.attention import Cache, Places, attend_memory, attend_self, remember_head
 from toccata.kernels.compiling import compiled, entry
-from toccata.kernels.matmul import Floats, Int8Matrix, Matrix, multiply, multiply_and_bend
+from toccata.kernels.matmul import Floats, Int8Matrix, Matrix, matmul_gelu, multiply
 from toccata.kernels.rounding import Rounded, normalise, padded_rows, round_rows
 from toccata.kernels.tables import (
     CACHE,
@@ -30,7 +30,7 @@ from toccata.kernels.tables import (
     floats_at,
     matrix_at,
 )
-from toccata.kernels.thread_team import Team, shared
+from toccata.kernels.thread_team import ThreadTeam, shared
 
 LAYER_LOOPS, HEADS_LOOPS = 12, 2
 LOOP_PARTS = (
@@ -41,8 +41,8 @@ LOOP_PARTS = (
 """What each loop of a layer belongs to."""
 
 
-class Room(NamedTuple):
-    """Room for M rows: x, queries [M', D], their rounded rows, products [M', 3 D] and [M', F]."""
+class Workspace(NamedTuple):
+    """Buffers for M rows: x, queries [M', D], rounded rows, products [M', 3 D] and [M', F]."""
 
     x: Floats
     queries: Floats
@@ -52,7 +52,7 @@ class Room(NamedTuple):
     inner: Floats
 
     @classmethod
-    def empty(cls, rows: int, dim: int, ffn_dim: int) -> Room:
+    def empty(cls, rows: int, dim: int, ffn_dim: int) -> Workspace:
         rows = padded_rows(rows)
         x, queries, triple, inner = (
             np.zeros((rows, width), np.float32) for width in (dim, dim, 3 * dim, ffn_dim)
@@ -60,9 +60,9 @@ class Room(NamedTuple):
         narrow, wide = Rounded.empty(rows, dim), Rounded.empty(rows, ffn_dim)
         return cls(x, queries, narrow, wide, triple, inner)
 
-    def first(self, rows: int) -> Room:
+    def first(self, rows: int) -> Workspace:
         """The same memory for fewer rows, a whole multiple of the padding."""
-        return Room(
+        return Workspace(
             self.x[:rows],
             self.queries[:rows],
             self.narrow.first(rows),
@@ -92,10 +92,10 @@ class Heads(NamedTuple):
 
 @entry
 def run_layers(
-    team: Team, table: Table, like: Matrix, sizes: Sizes, rows: Places, starts: Places, steps: int,
-    lengths: Places, room: Room, heads: Heads, logits: Floats,
+    team: ThreadTeam, table: Table, like: Matrix, sizes: Sizes, rows: Places, starts: Places,
+    steps: int, lengths: Places, workspace: Workspace, heads: Heads, logits: Floats,
 ) -> None:  # fmt: skip
-    """All layers over room.x: `steps` positions from starts[i] on of each rows[i].
+    """All layers over workspace.x: `steps` positions from starts[i] on of each rows[i].
 
     like: any matrix of theirs. lengths: of the memory of each row there is. logits [M', K * card],
     or nothing if none are wanted.
@@ -103,42 +103,46 @@ def run_layers(
     count = len(rows) * steps
     for number in range(len(table)):
         layer, loop = table[number], number * LAYER_LOOPS
-        _add_self_attention(team, loop, layer, like, sizes, rows, starts, steps, room)
+        _add_self_attention(team, loop, layer, like, sizes, rows, starts, steps, workspace)
         if layer[QUERY]:
-            _add_cross_attention(team, loop + 4, layer, like, sizes, rows, lengths, steps, room)
-        _add_feed_forward(team, loop + 8, layer, like, count, room)
+            _add_cross_attention(
+                team, loop + 4, layer, like, sizes, rows, lengths, steps, workspace
+            )
+        _add_feed_forward(team, loop + 8, layer, like, count, workspace)
     if len(logits) > 0:
         loop = len(table) * LAYER_LOOPS
-        normalise(team, loop, room.x, heads.norm, heads.bias, count, room.narrow)
-        multiply(team, loop + 1, room.narrow, heads.matrix, count, logits, False)
+        normalise(team, loop, workspace.x, heads.norm, heads.bias, count, workspace.narrow)
+        multiply(team, loop + 1, workspace.narrow, heads.matrix, count, logits, False)
 
 
 @compiled
-def _normalise(team: Team, loop: int, layer: Places, at: int, count: int, room: Room) -> None:
-    dim = room.x.shape[1]
+def _normalise(
+    team: ThreadTeam, loop: int, layer: Places, at: int, count: int, workspace: Workspace
+) -> None:
+    dim = workspace.x.shape[1]
     weight, bias = floats_at(layer[at], dim), floats_at(layer[at + 1], dim)
-    normalise(team, loop, room.x, weight, bias, count, room.narrow)
+    normalise(team, loop, workspace.x, weight, bias, count, workspace.narrow)
 
 
 @compiled
 def _add_self_attention(
-    team: Team, loop: int, layer: Places, like: Matrix, sizes: Sizes, rows: Places,
-    starts: Places, steps: int, room: Room,
+    team: ThreadTeam, loop: int, layer: Places, like: Matrix, sizes: Sizes, rows: Places,
+    starts: Places, steps: int, workspace: Workspace,
 ) -> None:  # fmt: skip
     count = len(rows) * steps
     cache = cache_at(layer[CACHE], layer[CACHE + 1], sizes.rows, sizes.heads, sizes.positions)
     qkv = matrix_at(like, layer[QKV], layer[QKV + 1])
     out = matrix_at(like, layer[OUT], layer[OUT + 1])
-    _normalise(team, loop, layer, NORM_SELF, count, room)
-    multiply(team, loop + 1, room.narrow, qkv, count, room.triple, False)
-    attend_self(team, loop + 2, room.triple, rows, starts, steps, cache, room.narrow)
-    multiply(team, loop + 3, room.narrow, out, count, room.x, True)
+    _normalise(team, loop, layer, NORM_SELF, count, workspace)
+    multiply(team, loop + 1, workspace.narrow, qkv, count, workspace.triple, False)
+    attend_self(team, loop + 2, workspace.triple, rows, starts, steps, cache, workspace.narrow)
+    multiply(team, loop + 3, workspace.narrow, out, count, workspace.x, True)
 
 
 @compiled
 def _add_cross_attention(
-    team: Team, loop: int, layer: Places, like: Matrix, sizes: Sizes, rows: Places,
-    lengths: Places, steps: int, room: Room,
+    team: ThreadTeam, loop: int, layer: Places, like: Matrix, sizes: Sizes, rows: Places,
+    lengths: Places, steps: int, workspace: Workspace,
 ) -> None:  # fmt: skip
     count = len(rows) * steps
     memory = cache_at(
@@ -146,21 +150,21 @@ def _add_cross_attention(
     )
     query = matrix_at(like, layer[QUERY], layer[QUERY + 1])
     out = matrix_at(like, layer[CROSS_OUT], layer[CROSS_OUT + 1])
-    _normalise(team, loop, layer, NORM_CROSS, count, room)
-    multiply(team, loop + 1, room.narrow, query, count, room.queries, False)
-    attend_memory(team, loop + 2, room.queries, rows, lengths, steps, memory, room.narrow)
-    multiply(team, loop + 3, room.narrow, out, count, room.x, True)
+    _normalise(team, loop, layer, NORM_CROSS, count, workspace)
+    multiply(team, loop + 1, workspace.narrow, query, count, workspace.queries, False)
+    attend_memory(team, loop + 2, workspace.queries, rows, lengths, steps, memory, workspace.narrow)
+    multiply(team, loop + 3, workspace.narrow, out, count, workspace.x, True)
 
 
 @compiled
 def _add_feed_forward(
-    team: Team, loop: int, layer: Places, like: Matrix, count: int, room: Room
+    team: ThreadTeam, loop: int, layer: Places, like: Matrix, count: int, workspace: Workspace
 ) -> None:
     into = matrix_at(like, layer[INTO], layer[INTO + 1])
     out = matrix_at(like, layer[FROM], layer[FROM + 1])
-    _normalise(team, loop, layer, NORM_FFN, count, room)
-    multiply_and_bend(team, loop + 1, room.narrow, into, count, room.inner, room.wide)
-    multiply(team, loop + 2, room.wide, out, count, room.x, True)
+    _normalise(team, loop, layer, NORM_FFN, count, workspace)
+    matmul_gelu(team, loop + 1, workspace.narrow, into, count, workspace.inner, workspace.wide)
+    multiply(team, loop + 2, workspace.wide, out, count, workspace.x, True)
 
 
 PRODUCT_LOOPS = 2
@@ -168,7 +172,7 @@ PRODUCT_LOOPS = 2
 
 @entry
 def product(
-    team: Team, x: Floats, matrix: Matrix, rows: int, rounded: Rounded, out: Floats
+    team: ThreadTeam, x: Floats, matrix: Matrix, rows: int, rounded: Rounded, out: Floats
 ) -> None:
     """matrix times the first `rows` of x [M', D] -> out [M', N]."""
     round_rows(team, 0, x, rows, rounded)
@@ -179,7 +183,7 @@ MEMORY_LOOPS = 1
 
 
 @entry
-def keep_memory(team: Team, both: Floats, row: int, length: int, memory: Cache) -> None:
+def keep_memory(team: ThreadTeam, both: Floats, row: int, length: int, memory: Cache) -> None:
     """both [L', 2 D]: keys and values of what `row` cross-attends to."""
     for head in shared(team, 0, memory.keys.shape[1]):
         remember_head(both, row, length, memory, head)

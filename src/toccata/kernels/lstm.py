@@ -16,7 +16,7 @@ from typing import Any
 from toccata.kernels.activations import sigmoid, store_rounded, tanh
 from toccata.kernels.compiling import compiled, entry
 from toccata.kernels.convolution import COLUMNS, ROWS, WIDTH, Numbers, multiply_tile
-from toccata.kernels.thread_team import Team, shared
+from toccata.kernels.thread_team import ThreadTeam, shared
 from toccata.kernels.tiles import multiply_add, no_tile, pick, put_rows
 from toccata.kernels.vectors import LANES, load, store
 
@@ -88,7 +88,7 @@ def loops(layers: int, frames: int) -> int:
 
 @entry
 def advance(
-    team: Team, entering: Numbers, returning: Numbers, bias: Numbers, hidden: Numbers,
+    team: ThreadTeam, entering: Numbers, returning: Numbers, bias: Numbers, hidden: Numbers,
     cell: Numbers, gates: Numbers, out: Numbers,
 ) -> None:  # fmt: skip
     """hidden and cell are as after the last frame then; out [T, H] is what the last layer says."""

@@ -33,7 +33,7 @@ from toccata.kernels.dot_products import (
 )
 from toccata.kernels.elementary import gelu
 from toccata.kernels.rounding import GROUP, Rounded, round_group
-from toccata.kernels.thread_team import Team, shared
+from toccata.kernels.thread_team import ThreadTeam, shared
 from toccata.kernels.vectors import load, load_bytes, prefetch
 
 BLOCK = 16
@@ -141,7 +141,7 @@ def _typed(x: Any, matrix: Any, block: Any, rows: Any, out: Any, add: Any) -> An
 
 @compiled
 def multiply(
-    team: Team, loop: int, x: Rounded, matrix: Matrix, rows: int, out: Floats, add: bool
+    team: ThreadTeam, loop: int, x: Rounded, matrix: Matrix, rows: int, out: Floats, add: bool
 ) -> None:
     """`rows` of x, written to (or added to) out [M', N]; what lies beyond them there is spoilt."""
     for block in shared(team, loop, out.shape[1] // BLOCK):
@@ -163,8 +163,8 @@ def _bend_group(
 
 
 @compiled
-def multiply_and_bend(
-    team: Team, loop: int, x: Rounded, matrix: Matrix, rows: int, out: Floats, into: Rounded
+def matmul_gelu(
+    team: ThreadTeam, loop: int, x: Rounded, matrix: Matrix, rows: int, out: Floats, into: Rounded
 ) -> None:
     """GELU of the product, rounded; out [M', N] is room for the product."""
     for group in shared(team, loop, out.shape[1] // GROUP):

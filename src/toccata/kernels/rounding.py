@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toccata.kernels.compiling import compiled
-from toccata.kernels.thread_team import Team, shared
+from toccata.kernels.thread_team import ThreadTeam, shared
 from toccata.kernels.vectors import (
     load,
     nearest,
@@ -94,7 +94,9 @@ def _round_row(x: NDArray[np.float32], into: Rounded, row: int) -> None:
 
 
 @compiled
-def round_rows(team: Team, loop: int, x: NDArray[np.float32], rows: int, into: Rounded) -> None:
+def round_rows(
+    team: ThreadTeam, loop: int, x: NDArray[np.float32], rows: int, into: Rounded
+) -> None:
     """The first `rows` of x [M', D] as they are."""
     for row in shared(team, loop, rows):
         _round_row(x, into, row)
@@ -128,7 +130,7 @@ def _normalise_row(
 
 @compiled
 def normalise(
-    team: Team, loop: int, x: NDArray[np.float32], weight: NDArray[np.float32],
+    team: ThreadTeam, loop: int, x: NDArray[np.float32], weight: NDArray[np.float32],
     bias: NDArray[np.float32], rows: int, into: Rounded,
 ) -> None:  # fmt: skip
     """The layer norm of the first `rows` of x [M', D], rounded."""

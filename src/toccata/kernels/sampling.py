@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toccata.kernels.compiling import compiled, entry
-from toccata.kernels.thread_team import Team, shared
+from toccata.kernels.thread_team import ThreadTeam, shared
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -18,7 +18,7 @@ Values = Floats | Doubles
 Heap = NDArray[np.int32]
 
 
-class Halves(NamedTuple):
+class Branches(NamedTuple):
     """Which rows of the logits are a request's [N], and how they are put together [N].
 
     Without guidance all three are the same row; without a style half, style is cond.
@@ -42,13 +42,13 @@ class Limits(NamedTuple):
 
 
 @compiled
-def _guided(logits: Floats, halves: Halves, request: int, book: int, into: Floats) -> bool:
+def _guided(logits: Floats, branches: Branches, request: int, book: int, into: Floats) -> bool:
     """null + cfg * (cond - null), cond = style + beta * (cond - style); whether all are finite."""
-    cond, null = logits[halves.cond[request], book], logits[halves.null[request], book]
-    style = logits[halves.style[request], book]
-    cfg, beta = halves.cfg[request], halves.beta[request]
-    alone = halves.cond[request] == halves.null[request]
-    styled = halves.cond[request] != halves.style[request]
+    cond, null = logits[branches.cond[request], book], logits[branches.null[request], book]
+    style = logits[branches.style[request], book]
+    cfg, beta = branches.cfg[request], branches.beta[request]
+    alone = branches.cond[request] == branches.null[request]
+    styled = branches.cond[request] != branches.style[request]
     finite = True
     for code in range(len(into)):
         value = cond[code]
@@ -144,14 +144,14 @@ def _draw(weights: Doubles, uniform: float) -> int:
 
 @compiled
 def _choose_one(
-    logits: Floats, halves: Halves, limits: Limits, uniform: Doubles, task: int,
+    logits: Floats, branches: Branches, limits: Limits, uniform: Doubles, task: int,
     codes: Numbers, finite: NDArray[np.bool_], guided: Floats, weights: Doubles, heaps: Heap,
 ) -> None:  # fmt: skip
     books, card = logits.shape[1:]
     request, book = task // books, task % books
     room = task % len(guided)
     mine, chances, heap = guided[room], weights[room], heaps[room]
-    finite[request, book] = _guided(logits, halves, request, book, mine)
+    finite[request, book] = _guided(logits, branches, request, book, mine)
     temperature, top_k = limits.temperature[request], limits.top_k[request]
     if temperature == 0:
         codes[request, book] = np.argmax(mine)
@@ -168,7 +168,7 @@ CHOOSE_LOOPS = 1
 
 @entry
 def choose(
-    team: Team, logits: Floats, halves: Halves, limits: Limits, uniform: Doubles,
+    team: ThreadTeam, logits: Floats, branches: Branches, limits: Limits, uniform: Doubles,
     codes: Numbers, finite: NDArray[np.bool_], guided: Floats, weights: Doubles, heaps: Heap,
 ) -> None:  # fmt: skip
     """logits [rows, K, card] and uniform [N, K] in [0, 1) -> codes [N, K], finite [N, K].
@@ -177,4 +177,4 @@ def choose(
     in its caches, else N * K. A code whose logits are not finite means nothing.
     """
     for task in shared(team, 0, codes.size):
-        _choose_one(logits, halves, limits, uniform, task, codes, finite, guided, weights, heaps)
+        _choose_one(logits, branches, limits, uniform, task, codes, finite, guided, weights, heaps)

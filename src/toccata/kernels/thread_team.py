@@ -35,7 +35,7 @@ PARTS = 4
 """Claims per thread and loop: few enough to read memory in long runs, enough to end together."""
 
 
-class Team(NamedTuple):
+class ThreadTeam(NamedTuple):
     """turns: where the [loops, 2, APART] numbers lie that say how far each loop is: how many tasks
     are taken, and on a line of its own how many are done, and by the processor's clock when the
     last one was. An address, because numba never lets go of an array that a generator was given.
@@ -82,7 +82,7 @@ if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's
 def run(kernel: Kernel, loops: int, threads: int, *args: Any) -> Turns:
     """kernel(team, *args), with `threads` in all; it has at most `loops` shared loops."""
     turns = np.zeros((loops, 2, APART), np.int64)
-    team = Team(turns.ctypes.data, threads)
+    team = ThreadTeam(turns.ctypes.data, threads)
     if threads > 1:
         _helpers(threads - 1).ask(kernel, (team, *args), turns)
     kernel(team, *args)
@@ -145,7 +145,7 @@ def _pause(_: Any) -> Any:
 
 
 @compiled
-def shared(team: Team, loop: int, count: int) -> Iterator[int]:
+def shared(team: ThreadTeam, loop: int, count: int) -> Iterator[int]:
     """Tasks 0 .. count - 1 of a kernel's loop of that number, some of them for this thread."""
     taken, done = loop * 2 * APART, (loop * 2 + 1) * APART
     part = max(1, count // (team.threads * PARTS))

@@ -1,5 +1,5 @@
 """Models by name: what is known of them, and how their files become a Model."""
 
-from toccata.models.registry import KNOWN, Known, resolve
+from toccata.models.registry import KNOWN, KnownModel, resolve
 
-__all__ = ["KNOWN", "Known", "resolve"]
+__all__ = ["KNOWN", "KnownModel", "resolve"]

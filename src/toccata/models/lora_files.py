@@ -26,7 +26,7 @@ from toccata.models.lora_names import existing, parse
 FORMAT, VERSION = "toccata-lora", "1"
 INFO = "lora"
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-MOST_BYTES = 4 * 2**30
+MAX_BYTES = 4 * 2**30
 CURE = "it is damaged or no LoRA of toccata: give one that `toccata train lora` has written"
 
 
@@ -132,8 +132,8 @@ def merged(loras: Sequence[Lora], name: str, weight: Tensor) -> Tensor:
 def _opened(path: Path) -> Any:
     from safetensors import SafetensorError, safe_open
 
-    if existing(path).stat().st_size > MOST_BYTES:
-        most = f"{MOST_BYTES / 2**30:.0f} GiB"
+    if existing(path).stat().st_size > MAX_BYTES:
+        most = f"{MAX_BYTES / 2**30:.0f} GiB"
         raise CheckpointError(f"{path}: is larger than {most}, which no LoRA is; {CURE}")
     try:
         return safe_open(path, "pt")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toccata.errors import CheckpointError, InputError, check_path
 
-MOST_SCALE = 100.0
+MAX_SCALE = 100.0
 _CURE = "use the path of a LoRA, or a list of such paths"
 _SCALED = re.compile(r"(?P<path>.+):(?P<scale>[+-]?[\d.]+(?:e[+-]?\d+)?)", re.IGNORECASE)
 
@@ -43,8 +43,8 @@ def parse(name: str | Path) -> tuple[Path, float]:
         scale = float(match["scale"])
     except ValueError:
         scale = math.inf
-    if abs(scale) > MOST_SCALE:
-        allowed = f"the scale after the colon must be from {-MOST_SCALE:g} to {MOST_SCALE:g}"
+    if abs(scale) > MAX_SCALE:
+        allowed = f"the scale after the colon must be from {-MAX_SCALE:g} to {MAX_SCALE:g}"
         raise InputError("lora", str(name), allowed)
     return Path(match["path"]), scale
 

@@ -13,27 +13,27 @@ from toccata.analysis.key import Key
 from toccata.audio.transforms import resample
 from toccata.audio.waveform import Waveform
 from toccata.codecs.base import Codec
-from toccata.conditioners.base import Conditions, KnowsMusic, TextEncoder, is_blank
+from toccata.conditioners.base import Conditions, MusicTextEncoder, TextEncoder, is_blank
 from toccata.conditioners.beats import Beats, named_beats
 from toccata.conditioners.chroma import (
     ChromaConfig,
     cut,
     melody_rows,
     mono,
-    null_rows,
+    unconditional_rows,
     wrapped,
 )
 from toccata.conditioners.drums import named_drums
 from toccata.conditioners.key import named_key
 from toccata.conditioners.stems import MelodyStems
 from toccata.conditioners.style import StyleEncoder
-from toccata.decoder.condition_scale import Emphasis
+from toccata.decoder.condition_scale import ConditionScale
 from toccata.decoder.decoder import Decoder
 from toccata.decoder.delay import steps_of
 from toccata.decoder.layers import wide_dtype, widened
 from toccata.errors import CheckpointError, InputError
 from toccata.models.sampling_params import SamplingParams
-from toccata.models.step_conditioning import BEATS, DRUMS, GENRE, KEY, LEAD, StepConditions
+from toccata.models.step_conditioning import BEATS, DRUMS, GENRE, KEY, LEAD, StepConditioning
 
 TEXT, MELODY = "description", "self_wav"
 
@@ -60,7 +60,7 @@ class Model:
     licence: str
     stems: MelodyStems = field(default_factory=MelodyStems)
     style: StyleEncoder | None = None
-    emphasis: Emphasis = field(default_factory=Emphasis)
+    emphasis: ConditionScale = field(default_factory=ConditionScale)
 
     @torch.inference_mode()
     def conditions(
@@ -90,18 +90,18 @@ class Model:
             return self._styled(self.style, text, melody)
         if self.chroma is None:
             self._refuse(melody)
-            return Conditions(prefix=text, null_prefix=null_text)
-        nothing, named = null_rows(self.chroma), self._named(prompt)
+            return Conditions(prefix=text, unconditional_prefix=null_text)
+        nothing, named = unconditional_rows(self.chroma), self._named(prompt)
         rows = None if melody is None else self._melody(self.chroma, melody, start_s)
-        told = StepConditions(
+        told = StepConditioning(
             beats=beats, start_s=start_s or 0.0, drums=_drums(prompt, named), key=key, melody=rows,
             words=states, named={kind: named[kind] for kind in (GENRE, LEAD) if kind in named},
         )  # fmt: skip
         return Conditions(
             prefix=torch.cat([self._project(MELODY, nothing if rows is None else rows), text]),
-            null_prefix=torch.cat([self._project(MELODY, nothing), null_text]),
-            step_sums=self.step_sums(told),
-            null_step_sums=self.step_sums(told.withheld()),
+            unconditional_prefix=torch.cat([self._project(MELODY, nothing), null_text]),
+            step_conditioning=self.step_conditioning(told),
+            unconditional_step_conditioning=self.step_conditioning(told.dropped()),
         )
 
     def _styled(self, style: StyleEncoder, text: Tensor, audio: Waveform | None) -> Conditions:
@@ -114,12 +114,12 @@ class Model:
         """
         if audio is None:
             prefix = torch.cat([text.new_zeros(1, text.shape[1]), text])
-            return Conditions(prefix=prefix, null_prefix=torch.zeros_like(prefix))
+            return Conditions(prefix=prefix, unconditional_prefix=torch.zeros_like(prefix))
         rows = self._project(MELODY, style.encode(_not_empty(audio), self.codec.sample_rate_hz))
         alone = torch.cat([rows, torch.zeros_like(text)])
         return Conditions(
             prefix=torch.cat([rows, text]),
-            null_prefix=torch.zeros_like(alone),
+            unconditional_prefix=torch.zeros_like(alone),
             style_prefix=alone if text.any() else None,
         )
 
@@ -135,7 +135,7 @@ class Model:
         if prompt is None or is_blank(prompt) or not self.follows_beats:
             return None
         named = named_beats(prompt)
-        if named is not None or not isinstance(self.text_encoder, KnowsMusic):
+        if named is not None or not isinstance(self.text_encoder, MusicTextEncoder):
             return named
         bpm = self.text_encoder.likely_bpm(prompt, uniform)
         return None if bpm is None else Beats(bpm)
@@ -152,12 +152,16 @@ class Model:
         if prompt is None or is_blank(prompt) or not self.follows_key:
             return None
         named = named_key(prompt)
-        if named is not None or not isinstance(self.text_encoder, KnowsMusic):
+        if named is not None or not isinstance(self.text_encoder, MusicTextEncoder):
             return named
         return self.text_encoder.likely_key(prompt, uniform)
 
     def _named(self, prompt: str | None) -> Mapping[str, Tensor]:
-        if prompt is None or is_blank(prompt) or not isinstance(self.text_encoder, KnowsMusic):
+        if (
+            prompt is None
+            or is_blank(prompt)
+            or not isinstance(self.text_encoder, MusicTextEncoder)
+        ):
             return {}
         return self.text_encoder.named(prompt)
 
@@ -168,7 +172,7 @@ class Model:
             return torch.zeros(rows, device=self.device, dtype=self.dtype)
         return self._project(TEXT, states)
 
-    def step_sums(self, told: StepConditions) -> Tensor | None:
+    def step_conditioning(self, told: StepConditioning) -> Tensor | None:
         """What is added to each step of a segment [S, D]; a step predicts the frame of its number.
 
         None if the model takes nothing of what is told.

@@ -16,7 +16,7 @@ HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownModel:
     """hub_id: None for the model that is in the package. follows: what shapes its music."""
 
     name: str
@@ -25,15 +25,15 @@ class Known:
     channels: int
 
 
-def _row(name: str, follows: str, channels: int) -> Known:
-    return Known(name, PUBLISHED + name, follows, channels)
+def _row(name: str, follows: str, channels: int) -> KnownModel:
+    return KnownModel(name, PUBLISHED + name, follows, channels)
 
 
 TEXT, MELODY, STYLE = "text", "text and melody", "text and style"
 KNOWN = {
     row.name: row
     for row in (
-        Known(MINI, None, MELODY, 1),
+        KnownModel(MINI, None, MELODY, 1),
         _row("small", TEXT, 1),
         _row("medium", TEXT, 1),
         _row("large", TEXT, 1),
@@ -49,7 +49,7 @@ KNOWN = {
 }
 
 
-def resolve(name: str) -> Known:
+def resolve(name: str) -> KnownModel:
     """What is known under a short name or a hub id; any other hub id is taken as it is.
 
     Raises UnknownModelError, which lists the names.
@@ -58,7 +58,7 @@ def resolve(name: str) -> Known:
     if short in KNOWN:
         return KNOWN[short]
     if HUB_ID.fullmatch(name) and not name.startswith(PUBLISHED):
-        return Known(name, name, "what its configuration says", 0)
+        return KnownModel(name, name, "what its configuration says", 0)
     near = difflib.get_close_matches(short, KNOWN, 1)
     guess = f"did you mean {near[0]}? " if near else ""
     raise UnknownModelError(

@@ -25,7 +25,7 @@ TEXT_STEPS, MELODY_STEPS = "description_steps", "self_wav_steps"
 
 
 @dataclass(frozen=True, eq=False)
-class StepConditions:
+class StepConditioning:
     """None, and kinds that are missing: nothing is told.
 
     words [L, W]: states of a text encoder. melody [P, bins]: its chroma rows. named: by kind, how
@@ -40,14 +40,14 @@ class StepConditions:
     words: Tensor | None = None
     named: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def withheld(self) -> StepConditions:
+    def dropped(self) -> StepConditioning:
         """What the null half of guidance is told.
 
         Guidance is to raise what words and melody ask for, not that there is a beat; and it leads
         away from drums where there are to be none.
         """
         opposite = None if self.drums is None else not self.drums
-        return StepConditions(beats=self.beats, start_s=self.start_s, drums=opposite)
+        return StepConditioning(beats=self.beats, start_s=self.start_s, drums=opposite)
 
     def rows(self, steps: int, rate_hz: float, chroma: ChromaConfig | None) -> dict[str, Tensor]:
         """A row [steps, width] for each step of what is told."""

@@ -24,30 +24,30 @@ from toccata.server.api.body_limits import BodyLimits
 from toccata.server.api.cog import cog_routes
 from toccata.server.api.cog.cog_outputs import CogOutputs
 from toccata.server.api.cog.cog_requests import CogRefusal
-from toccata.server.api.dependencies import Parts, ProblemError
+from toccata.server.api.dependencies import AppState, ProblemError
 from toccata.server.api.docs_page import docs_html
 from toccata.server.api.middleware import RateLimits, RequestLog
 from toccata.server.api.openapi import describe
 from toccata.server.api.path_prefix import PathPrefix, PublicHost
 from toccata.server.api.replicate import file_routes, model_routes, prediction_routes
 from toccata.server.api.replicate.validation import InvalidRequest
-from toccata.server.api.request_guard import Guard
+from toccata.server.api.request_guard import RequestGuard
 from toccata.server.background import beside
 from toccata.server.config import ServerSettings
-from toccata.server.outbound import Outside, OutsidePolicy
+from toccata.server.outbound import OutboundClient, OutboundPolicy
 from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.predictions.lifecycle import Predictions
 from toccata.server.predictions.metrics import Metrics
-from toccata.server.predictions.pending_webhooks import tell_all
+from toccata.server.predictions.pending_webhooks import publish_pending
 from toccata.server.predictions.quota import UploadQuota
 from toccata.server.predictions.retention import keep_tidy
-from toccata.server.predictions.webhook_events import Announcer
+from toccata.server.predictions.webhook_events import WebhookPublisher
 from toccata.server.predictions.webhooks import new_secret
-from toccata.server.storage.async_repository import AsyncStore
-from toccata.server.storage.blobs import AsyncStorage, Storage
+from toccata.server.storage.async_repository import AsyncRepository
+from toccata.server.storage.blobs import AsyncBlobStorage, BlobStorage
 from toccata.server.storage.instance_lock import only_server
 from toccata.server.storage.readiness import Health
-from toccata.server.storage.repository import Prediction, Store, StoreError
+from toccata.server.storage.repository import Prediction, Repository, RepositoryError
 from toccata.server.strict_json import JSONResponse
 from toccata.server.ui.page_files import PageFiles
 from toccata.server.ui.page_files import keep_tidy as tidy_page
@@ -87,7 +87,7 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
     app.add_middleware(BodyLimits)
     app.add_middleware(RateLimits)
     app.add_middleware(PublicHost, settings=settings)
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(RequestGuard, settings=settings)
     app.add_middleware(PathPrefix, settings=settings)
     app.add_middleware(RequestLog)
     app.state.stop = lambda: None  # the program that serves it knows how
@@ -101,7 +101,10 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
         from toccata.server.ui.page import mount
 
         mount(
-            app, lambda: cast(Parts, app.state.parts), _page_files(settings), bool(settings.tokens)
+            app,
+            lambda: cast(AppState, app.state.parts),
+            _page_files(settings),
+            bool(settings.tokens),
         )
     return app
 
@@ -116,10 +119,13 @@ def check_start(settings: ServerSettings) -> None:
         find_folder(name, offline=True)
     for lora in settings.machine.lora:
         existing(parse(lora)[0])
-    with only_server(settings.data_dir) as name, closing(Store(settings.database_url)) as store:
+    with (
+        only_server(settings.data_dir) as name,
+        closing(Repository(settings.database_url)) as store,
+    ):
         store.check_claim(name)
         store.page(1)
-        Storage(settings.storage_url)
+        BlobStorage(settings.storage_url)
 
 
 def _lifespan(settings: ServerSettings, work: Work | None):  # type: ignore[no-untyped-def]
@@ -139,20 +145,20 @@ async def running(
     app: FastAPI, settings: ServerSettings, work: Work | None, name: str
 ) -> AsyncIterator[None]:
     """Everything behind the routes, from start to stop. name: of the data folder."""
-    blocking = Store(settings.database_url)
+    blocking = Repository(settings.database_url)
     try:
         claim = blocking.claim(name)
     except ToccataError:
         blocking.close()
         raise
-    store = AsyncStore(blocking)
-    storage = AsyncStorage(Storage(settings.storage_url))
-    outside = Outside(OutsidePolicy(allow_private=settings.allow_private))
-    trusted = Outside(OutsidePolicy(allow_private=True))
+    store = AsyncRepository(blocking)
+    storage = AsyncBlobStorage(BlobStorage(settings.storage_url))
+    outside = OutboundClient(OutboundPolicy(allow_private=settings.allow_private))
+    trusted = OutboundClient(OutboundPolicy(allow_private=True))
     secret = blocking.own("webhook_secret", new_secret)
     quota = _counted(settings, blocking)
     uploads = KeptFiles(store, storage, quota)
-    announcer = Announcer(settings, outside.post, secret, store)
+    announcer = WebhookPublisher(settings, outside.post, secret, store)
     metrics = Metrics(CollectorRegistry())
 
     def on_change(prediction: Prediction, event: str, data: Output | None) -> None:
@@ -177,12 +183,14 @@ async def running(
 
     health = Health(store, storage, settings.data_dir, on_superseded)
     tokens = Tokens(settings.tokens)
-    app.state.parts = Parts(settings, store, storage, predictions, health, tokens, secret, uploads)
+    app.state.parts = AppState(
+        settings, store, storage, predictions, health, tokens, secret, uploads
+    )
     app.state.registry = metrics.registry
-    owing = blocking.owing()  # before anything else ends
+    undelivered = blocking.undelivered()  # before anything else ends
     await predictions.start(claim.crashed)
     tidying = beside(keep_tidy(settings, blocking, storage.blocking, quota))
-    telling = tell_all(owing, storage, announcer.tell)
+    telling = publish_pending(undelivered, storage, announcer.tell)
     try:
         async with tidying, beside(health.watch()), beside(telling):
             yield
@@ -190,25 +198,23 @@ async def running(
         await predictions.stop(settings.drain_s)
         await announcer.drain()
         await uploads.end()
-        await outside.close()
-        await trusted.close()
         await asyncio.to_thread(_release, blocking)
         store.close()
         storage.close()
 
 
-def _counted(settings: ServerSettings, store: Store) -> UploadQuota:
-    """The quota, with what is kept already. Raises StoreError."""
+def _counted(settings: ServerSettings, store: Repository) -> UploadQuota:
+    """The quota, with what is kept already. Raises RepositoryError."""
     quota = UploadQuota(settings.upload_bytes, settings.upload_bytes_per_token)
     quota.load(store.files(MAX_COUNTED))
     return quota
 
 
-def _release(store: Store) -> None:
+def _release(store: Repository) -> None:
     """Let the next server start at once; without it, that one waits until the lease has run out."""
     try:
         store.release()
-    except StoreError as error:
+    except RepositoryError as error:
         log.error("the claim of the database was not released: %s", error)
 
 

@@ -5,6 +5,9 @@ once per connection, all that it resolves to must be public, and the connection 
 those very addresses: a second answer of the name server cannot swap it. Host header, TLS name and
 certificate check stay with the name. Below is the bare pool: it has no cookies, proxies, redirects
 or decoders that would have to be turned off.
+
+Connections and look-ups of names are shared between the owners of predictions. The time that an
+exchange waits for its turn does not count towards its time limit.
 """
 
 from __future__ import annotations
@@ -14,18 +17,18 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpcore2
 import httpx2
 
 from toccata.errors import ToccataError
+from toccata.server.concurrency import ConcurrencyLimit, FairThreads
 
 REDIRECTS = (301, 302, 303, 307, 308)
 MAX_SHOWN_CHARS = 200
@@ -33,7 +36,10 @@ MAX_URL_CHARACTERS = 8192
 MAX_PORT = 65535
 # So many that a few slow servers keep no other waiting, and so few that files remain to open.
 MAX_CONNECTIONS = 256
+MAX_CONNECTIONS_PER_OWNER = 64
+# A name server that does not answer holds a thread for as long as the system's resolver waits.
 NUM_DNS_THREADS = 32
+MAX_LOOKUPS_PER_OWNER = 4
 # A name with thousands of addresses must not become thousands of connections.
 MAX_TRIED_ADDRESSES = 4
 # IPv6 addresses whose last 32 bits are an IPv4 address, which is where packets end up.
@@ -45,6 +51,8 @@ NOT_PUBLIC = (
     ipaddress.ip_network("192.0.0.0/24"),  # protocols; what Oracle tells its machines
     ipaddress.ip_network("192.88.99.0/24"),  # relays into 2002::/16
     ipaddress.ip_network("fec0::/10"),  # private once
+    ipaddress.ip_network("3fff::/20"),  # documentation
+    ipaddress.ip_network("5f00::/16"),  # segments of a provider's routes
 )
 EXCHANGE_ERRORS = (
     httpcore2.NetworkError,
@@ -54,7 +62,7 @@ EXCHANGE_ERRORS = (
 )
 
 
-class OutsideError(ToccataError):
+class OutboundError(ToccataError):
     """An address given by the user cannot be used; the message names it without its secrets."""
 
     http_status = 422
@@ -76,7 +84,7 @@ class _RefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class OutsidePolicy:
+class OutboundPolicy:
     """What the operator lets users reach. `timeout_s` is for a whole fetch with its redirects."""
 
     allow_private: bool = False  # loopback, local networks and the like
@@ -86,25 +94,25 @@ class OutsidePolicy:
 
 
 def check_url(url: str) -> None:
-    """Raises OutsideError unless it is http or https with a host and no password in it.
+    """Raises OutboundError unless it is http or https with a host and no password in it.
 
     Looks at the text only; the host is resolved and checked when it is connected to.
     """
     if len(url) > MAX_URL_CHARACTERS:
-        raise OutsideError(url[:MAX_SHOWN_CHARS], "is too long; give a shorter address")
+        raise OutboundError(url[:MAX_SHOWN_CHARS], "is too long; give a shorter address")
     parsed = _parsed(url)
     if parsed is None:
-        raise OutsideError(url, "is not a valid address; give one like https://host/path")
+        raise OutboundError(url, "is not a valid address; give one like https://host/path")
     if parsed.scheme not in ("http", "https"):
-        raise OutsideError(url, "is neither http nor https; give an address that is")
+        raise OutboundError(url, "is neither http nor https; give an address that is")
     if not parsed.host:
-        raise OutsideError(url, "has no host; give one like https://host/path")
+        raise OutboundError(url, "has no host; give one like https://host/path")
     if parsed.userinfo:
-        raise OutsideError(url, "holds a user or password; leave them out")
+        raise OutboundError(url, "holds a user or password; leave them out")
 
 
 def check_webhook(url: str, *, allow_private: bool) -> None:
-    """Raises OutsideError as `check_url` does, and for a host that is plainly a private one.
+    """Raises OutboundError as `check_url` does, and for a host that is plainly a private one.
 
     What its name resolves to is checked when it is connected to; that may change until then.
     """
@@ -112,7 +120,7 @@ def check_webhook(url: str, *, allow_private: bool) -> None:
     parsed = _parsed(url)
     host = "" if parsed is None else parsed.host.rstrip(".").lower()
     if not allow_private and not _may_be_public(host):
-        raise OutsideError(url, "its host is not on the public internet; give one that is")
+        raise OutboundError(url, "its host is not on the public internet; give one that is")
 
 
 def _may_be_public(host: str) -> bool:
@@ -135,74 +143,106 @@ def is_public(address: str) -> bool:
     return ip.is_global and not special and not any(ip in network for network in NOT_PUBLIC)
 
 
-async def resolve(host: str, port: int, threads: Executor | None = None) -> list[str]:
+# Runs a call that may block, and awaits its result.
+RunBlocking = Callable[[Callable[[], list[Any]]], Awaitable[list[Any]]]
+
+
+async def resolve(host: str, port: int, run: RunBlocking) -> list[str]:
     """The IP addresses of a host, each once, the best first. Raises OSError, UnicodeError.
 
-    threads: where it waits for name servers, which may be slow.
+    run: waits for name servers, which may be slow.
     """
-    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    found = await asyncio.get_running_loop().run_in_executor(threads, look_up)
+    found = await run(partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM))
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
-class Outside:
-    """Speaks to addresses given by users. Use it as an async context manager, or `close` it."""
+@dataclass(frozen=True)
+class _Turn:
+    """Whose exchange it is, and when it has to be over."""
 
-    def __init__(self, policy: OutsidePolicy) -> None:
+    owner: str
+    timeout_s: float
+    deadline: asyncio.Timeout
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """The time that the block takes does not count."""
+        loop, ends_s = asyncio.get_running_loop(), self.deadline.when() or 0.0
+        left_s = ends_s - loop.time()
+        self.deadline.reschedule(None)
+        try:
+            yield
+        finally:
+            self.deadline.reschedule(loop.time() + left_s)
+
+
+class OutboundClient:
+    """Speaks to addresses given by users.
+
+    owner: of the prediction that an exchange is for.
+    """
+
+    def __init__(self, policy: OutboundPolicy) -> None:
         self._policy = policy
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=httpcore2.default_ssl_context(),
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=0,  # each request goes to an address checked for it
-            network_backend=_CheckedBackend(policy.allow_private),
-        )
+        self._ssl = httpcore2.default_ssl_context()
+        self._connections = ConcurrencyLimit(MAX_CONNECTIONS, MAX_CONNECTIONS_PER_OWNER)
+        self._lookups = FairThreads("dns", NUM_DNS_THREADS, MAX_LOOKUPS_PER_OWNER)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        await self._pool.aclose()
-
-    async def fetch(self, url: str, to: Path) -> Path:
-        """Download into the file `to`; on failure none is left behind. Raises OutsideError."""
+    async def fetch(self, url: str, to: Path, owner: str = "") -> Path:
+        """Download into the file `to`; on failure none is left behind. Raises OutboundError."""
         beside = to.with_name(f"{to.name}.partial")
         try:
-            async with _deadline(url, self._policy.timeout_s):
-                await self._download(url, beside)
+            async with self._turn(url, owner, self._policy.timeout_s) as turn:
+                await self._download(url, beside, turn)
             return beside.replace(to)
         finally:
             beside.unlink(missing_ok=True)
 
     async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float = 5.0
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        owner: str = "",
+        timeout_s: float = 5.0,
     ) -> int:
-        """The status of the answer, whatever it is; its body is not read. Raises OutsideError."""
+        """The status of the answer, whatever it is; its body is not read. Raises OutboundError."""
         async with (
-            _deadline(url, timeout_s),
-            self._exchange("POST", url, timeout_s, headers, body) as response,
+            self._turn(url, owner, timeout_s) as turn,
+            self._exchange("POST", url, turn, headers, body) as response,
         ):
             return response.status
 
-    async def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """The head of the answer, whatever it is; no redirect is followed. Raises OutsideError."""
-        timeout_s = self._policy.timeout_s
+    async def put(
+        self, url: str, body: bytes, headers: Mapping[str, str], owner: str = ""
+    ) -> Answer:
+        """The head of the answer, whatever it is; no redirect is followed. Raises OutboundError."""
         async with (
-            _deadline(url, timeout_s),
-            self._exchange("PUT", url, timeout_s, headers, body) as response,
+            self._turn(url, owner, self._policy.timeout_s) as turn,
+            self._exchange("PUT", url, turn, headers, body) as response,
         ):
             return Answer(response.status, _header(response, "location"))
 
-    async def _download(self, url: str, beside: Path) -> None:
+    @asynccontextmanager
+    async def _turn(self, url: str, owner: str, timeout_s: float) -> AsyncIterator[_Turn]:
+        """Wait for one of the owner's connections. Raises OutboundError if the time is over."""
+        async with self._connections.of(owner), _deadline(url, timeout_s) as deadline:
+            yield _Turn(owner, timeout_s, deadline)
+
+    async def _look_up(self, turn: _Turn, host: str, port: int) -> list[str]:
+        """As `resolve`."""
+        return await resolve(
+            host, port, lambda call: self._lookups.run(turn.owner, call, turn.paused())
+        )
+
+    async def _download(self, url: str, beside: Path, turn: _Turn) -> None:
         hop = url
         for _ in range(self._policy.max_redirects + 1):
-            async with self._exchange("GET", hop, self._policy.timeout_s) as response:
+            async with self._exchange("GET", hop, turn) as response:
                 if response.status not in REDIRECTS:
                     return await self._save(hop, response, beside)
                 hop = _redirected(hop, response)
-        raise OutsideError(
+        raise OutboundError(
             url,
             f"redirects more than {self._policy.max_redirects} times; give the address "
             "that it ends at",
@@ -221,7 +261,7 @@ class Outside:
     def _check_size(self, url: str, size_bytes: int) -> None:
         allowed = self._policy.max_bytes
         if size_bytes > allowed:
-            raise OutsideError(
+            raise OutboundError(
                 url, f"has more than the {allowed} bytes allowed; give a shorter one"
             )
 
@@ -230,7 +270,7 @@ class Outside:
         self,
         method: str,
         url: str,
-        timeout_s: float,
+        turn: _Turn,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> AsyncIterator[httpcore2.Response]:
@@ -238,22 +278,25 @@ class Outside:
         parsed = httpx2.URL(url)
         sockets: list[httpcore2.AsyncNetworkStream] = []
         try:
-            async with self._pool.stream(
-                method,
-                _target(parsed),
-                headers=_headers(parsed, headers or {}),
-                content=body,
-                extensions={
-                    "timeout": {"connect": timeout_s},
-                    "trace": partial(_note_socket, sockets),
-                },
-            ) as response:
+            async with (
+                self._pool(turn) as pool,
+                pool.stream(
+                    method,
+                    _target(parsed),
+                    headers=_headers(parsed, headers or {}),
+                    content=body,
+                    extensions={
+                        "timeout": {"connect": turn.timeout_s},
+                        "trace": partial(_note_socket, sockets),
+                    },
+                ) as response,
+            ):
                 yield response
         except _RefusedError as error:
-            raise OutsideError(url, str(error)) from error
+            raise OutboundError(url, str(error)) from error
         except EXCHANGE_ERRORS as error:
             reason = str(error)[:MAX_SHOWN_CHARS] or type(error).__name__
-            raise OutsideError(
+            raise OutboundError(
                 url, f"did not answer properly ({reason}); check it, then try again"
             ) from error
         finally:
@@ -261,14 +304,24 @@ class Outside:
             for stream in sockets:
                 await stream.aclose()
 
+    def _pool(self, turn: _Turn) -> httpcore2.AsyncConnectionPool:
+        """For one request: each goes to an address that was checked for it."""
+        look_up = partial(self._look_up, turn)
+        return httpcore2.AsyncConnectionPool(
+            ssl_context=self._ssl,
+            max_connections=1,
+            max_keepalive_connections=0,
+            network_backend=_CheckedBackend(self._policy.allow_private, look_up),
+        )
+
 
 class _CheckedBackend(httpcore2.AsyncNetworkBackend):
     """Opens connections to checked addresses only."""
 
-    def __init__(self, allow_private: bool) -> None:
-        self._allow_private = allow_private
-        # Of its own: names that resolve slowly must not hold up what else runs in threads.
-        self._threads = ThreadPoolExecutor(NUM_DNS_THREADS, "dns")
+    def __init__(
+        self, allow_private: bool, look_up: Callable[[str, int], Awaitable[list[str]]]
+    ) -> None:
+        self._allow_private, self._look_up = allow_private, look_up
         self._sockets = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
@@ -292,7 +345,7 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
 
     async def _checked(self, host: str, port: int) -> list[str]:
         try:
-            addresses = await resolve(host, port, self._threads)
+            addresses = await self._look_up(host, port)
         except (OSError, UnicodeError) as error:
             raise _RefusedError("its host is not known; check the spelling") from error
         if addresses and (self._allow_private or all(is_public(one) for one in addresses)):
@@ -302,12 +355,12 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
 
 
 @asynccontextmanager
-async def _deadline(url: str, timeout_s: float) -> AsyncIterator[None]:
+async def _deadline(url: str, timeout_s: float) -> AsyncIterator[asyncio.Timeout]:
     try:
-        async with asyncio.timeout(timeout_s):
-            yield
+        async with asyncio.timeout(timeout_s) as deadline:
+            yield deadline
     except TimeoutError as error:
-        raise OutsideError(
+        raise OutboundError(
             url, f"took longer than {timeout_s:g} s; give one that answers sooner"
         ) from error
 
@@ -340,13 +393,13 @@ def _header(response: httpcore2.Response, name: str) -> str:
 
 def _check_head(url: str, response: httpcore2.Response) -> None:
     if not 200 <= response.status < 300:
-        raise OutsideError(
+        raise OutboundError(
             url, f"answered with status {response.status}; give one that answers with a file"
         )
     # Nobody may compress for us: a few kB can unfold to gigabytes.
     encoding = _header(response, "content-encoding").strip().lower()[:MAX_SHOWN_CHARS]
     if encoding not in ("", "identity"):
-        raise OutsideError(
+        raise OutboundError(
             url, f"answered in Content-Encoding {encoding!r}; give one that sends files as they are"
         )
 
@@ -356,7 +409,7 @@ def _redirected(url: str, response: httpcore2.Response) -> str:
     location = _header(response, "location")
     base, target = _parsed(url), _parsed(location)
     if not location or base is None or target is None:
-        raise OutsideError(url, "redirects to no valid address; give the one it should end at")
+        raise OutboundError(url, "redirects to no valid address; give the one it should end at")
     return str(base.join(target))
 
 

@@ -73,6 +73,11 @@ def read_json(text: bytes | str) -> Any:
     return _put_back(value, aside) if aside else value
 
 
+def count_values(value: object) -> int:
+    """How many values are in one that `read_json` gave, objects and lists included."""
+    return 1 + sum(count_values(each) for each in _children(value))
+
+
 def text_problem(text: str) -> str | None:
     """Why a text cannot be stored and sent again; None if it can."""
     if "\0" in text:
@@ -141,7 +146,7 @@ def _set_aside(text: bytes) -> tuple[bytes, dict[str, str]]:
 
 def _plain(uri: bytes) -> str:
     """A data URI without escapes; empty if it holds what none holds."""
-    for escape, plain in _ESCAPES:
+    for escape, plain in _ESCAPES if b"\\" in uri else ():
         uri = uri.replace(escape, plain)
     return uri.decode("ascii") if uri.isascii() and b"\\" not in uri and b"\0" not in uri else ""
 

@@ -39,7 +39,7 @@ _MULTI_BAND_DIFFUSION = Field(
 )
 
 
-MOST_VARIATIONS = 8
+MAX_VARIATIONS = 8
 COUNT = Field(
     "count",
     "integer",
@@ -47,7 +47,7 @@ COUNT = Field(
     "How many variations to make at once, with the seeds that follow each other from `seed` on. "
     "More than 1: the output is a list.",
     minimum=1,
-    maximum=MOST_VARIATIONS,
+    maximum=MAX_VARIATIONS,
 )
 
 

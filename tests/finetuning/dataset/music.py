@@ -14,6 +14,7 @@ from torch import Tensor
 from tests.fakes import SineCodec, fake_model
 from toccata.audio.files import write
 from toccata.audio.waveform import Waveform
+from toccata.codecs.base import OnBlock
 from toccata.finetuning.dataset import FolderOptions, Item, prepare
 from toccata.models.model import Model
 
@@ -57,9 +58,9 @@ class CountingCodec(SineCodec):
 
     encoded = 0
 
-    def encode(self, audio: Tensor) -> Tensor:
+    def encode(self, audio: Tensor, on_block: OnBlock | None = None) -> Tensor:
         self.encoded += audio.shape[0]
-        return super().encode(audio)
+        return super().encode(audio, on_block)
 
 
 def counting_model() -> tuple[Model, CountingCodec]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tests.fakes import SineCodec, fake_model
 from tests.finetuning.dataset.music import OPTIONS, caption, counting_model, prepared, song
+from toccata.codecs.base import OnBlock
 from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.codecs.seanet import SeanetConfig
 from toccata.finetuning.dataset import Item
@@ -97,11 +98,11 @@ def test_a_broken_file_is_made_anew(data: Path, damage: bytes | None) -> None:
 
 def test_an_interrupted_preparation_goes_on(data: Path) -> None:
     class Interrupted(SineCodec):
-        def encode(self, audio: Tensor) -> Tensor:
+        def encode(self, audio: Tensor, on_block: OnBlock | None = None) -> Tensor:
             self.left -= 1
             if self.left < 0:
                 raise KeyboardInterrupt
-            return super().encode(audio)
+            return super().encode(audio, on_block)
 
         left = 3
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes.mini.composer.compose import compose
-from recipes.mini.composer.composition import BASS, DRUMS, LEAD, Grid, Note, Song
+from recipes.mini.composer.composition import BASS, DRUMS, LEAD, Composition, Grid, Note
 from recipes.mini.composer.genres import Genre, all_genres
 from recipes.mini.composer.harmony import MAJOR, MINOR, VOICINGS, Key
 from recipes.mini.composer.instruments import FAMILIES, INSTRUMENTS, KITS, STROKES
@@ -91,11 +91,11 @@ def test_pitches_belong_to_the_key(seed: int) -> None:
     assert {n.pitch % 12 for n in song.notes if n.channel != DRUMS} <= allowed
 
 
-def _until(song: Song, frame: int) -> tuple[Note, ...]:
+def _until(song: Composition, frame: int) -> tuple[Note, ...]:
     return tuple(note for note in song.notes if note.start_frame < frame)
 
 
-def _bar_frames(song: Song) -> int:
+def _bar_frames(song: Composition) -> int:
     return Grid(song.facts.bpm, _genre(song).beats_per_bar, "straight").frame(1, 0)
 
 
@@ -105,7 +105,7 @@ def _pitch_classes(name: str) -> set[int]:
     return {(key.tonic + s) % 12 for s in (MINOR if key.minor else MAJOR) + others}
 
 
-def _genre(song: Song) -> Genre:
+def _genre(song: Composition) -> Genre:
     return next(genre for genre in all_genres() if genre.name == song.facts.genre)
 
 
@@ -151,7 +151,7 @@ def test_leads_stay_near_their_register() -> None:
             assert note.channel != LEAD or abs(note.pitch - centre) <= 16
 
 
-def _last_start(song: Song) -> int:
+def _last_start(song: Composition) -> int:
     return max(n.start_frame for n in song.notes if n.channel not in (LEAD, DRUMS))
 
 

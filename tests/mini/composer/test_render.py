@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recipes.mini.composer.compose import compose
-from recipes.mini.composer.composition import HOP, LEAD, Facts, Note, Song
+from recipes.mini.composer.composition import HOP, LEAD, Composition, Facts, Note
 from recipes.mini.composer.examples import VALIDATION_SEED, examples
 from recipes.mini.composer.render import Renderer
 from tests.mini.composer import fake_synth
@@ -28,9 +28,9 @@ def renderer(soundfont: Path, monkeypatch: pytest.MonkeyPatch) -> Renderer:
     return Renderer(soundfont)
 
 
-def _song(*notes: Note) -> Song:
+def _song(*notes: Note) -> Composition:
     facts = Facts("folk", 100, "C major", "warm", ("piano",), drums=False, meter="4/4")
-    return Song(facts, notes, {LEAD: 0}, frames=100)
+    return Composition(facts, notes, {LEAD: 0}, frames=100)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -72,7 +72,7 @@ def test_a_kept_key_and_tempo_are_counted(monkeypatch: pytest.MonkeyPatch) -> No
     parts = [strikes(120, 6), strikes(97, 6), strikes(130, 6)]
     songs = [song_of(120, "C major"), song_of(97, "A minor"), song_of(100, "B major")]
     assert continuation.kept(parts, songs) == {
-        "continuation_key_hit": pytest.approx(1 / 3, abs=1e-4),
-        "continuation_key_scale_hit": pytest.approx(2 / 3, abs=1e-4),
-        "continuation_tempo_hit": pytest.approx(2 / 3, abs=1e-4),
+        "continuation_key_accuracy": pytest.approx(1 / 3, abs=1e-4),
+        "continuation_key_scale_accuracy": pytest.approx(2 / 3, abs=1e-4),
+        "continuation_tempo_accuracy": pytest.approx(2 / 3, abs=1e-4),
     }

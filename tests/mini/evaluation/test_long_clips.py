@@ -49,13 +49,13 @@ def test_a_hole_of_a_second_is_silence(music: Audio) -> None:
 def test_a_sound_that_stays_is_stuck(music: Audio, most: Likeness) -> None:
     held = music.copy()
     held[8 * RATE_HZ : 20 * RATE_HZ] = chord(60, 64, 67, duration_s=12)
-    assert steadiness(held, most).stuck
+    assert steadiness(held, most).looping
 
 
 def test_a_second_over_and_over_is_stuck(music: Audio, most: Likeness) -> None:
     looped = music.copy()
     looped[8 * RATE_HZ : 20 * RATE_HZ] = np.tile(music[8 * RATE_HZ : 9 * RATE_HZ], 12)
-    assert steadiness(looped, most).stuck
+    assert steadiness(looped, most).looping
 
 
 def test_what_grows_louder_drifts(music: Audio, most: Likeness) -> None:
@@ -76,5 +76,5 @@ def test_silence_is_nothing_steady(most: Likeness) -> None:
 def test_faults_are_counted() -> None:
     clips = [Steadiness(False, False, 0.5), Steadiness(True, False, -3.0)]
     assert faults(clips) == {
-        "silent": 0.5, "stuck": 0.0, "drifting": 0.5, "median_drift_lu": 1.75,
+        "silent": 0.5, "looping": 0.0, "drifting": 0.5, "median_drift_lu": 1.75,
     }  # fmt: skip

@@ -29,7 +29,7 @@ def test_the_key_of_a_cadence_is_heard() -> None:
 def test_the_likeliest_key_is_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     heard = torch.zeros(1, 24)
     heard[0, 21] = 1.0  # the minor keys stand behind the twelve major ones
-    monkeypatch.setattr("toccata.analysis.key.key_network", lambda: lambda _: heard)
+    monkeypatch.setattr("toccata.analysis.key.key_classifier", lambda: lambda _: heard)
     assert estimate_key(chord(60, 64, 67), RATE_HZ) == (9, "minor")
 
 
@@ -64,15 +64,15 @@ def test_what_is_no_music_is_told_apart() -> None:
     assert examine(music, RATE_HZ).well
     assert examine(np.zeros(2 * RATE_HZ, np.float32), RATE_HZ).silent
     assert examine(np.sign(music), RATE_HZ).clipped
-    assert examine(chord(60, duration_s=4), RATE_HZ).stuck
+    assert examine(chord(60, duration_s=4), RATE_HZ).looping
 
 
 def test_a_clip_that_stays_where_it_began_is_stuck() -> None:
     begins = np.concatenate([chord(60, duration_s=0.5), chord(67, duration_s=0.5)])
-    assert examine(np.concatenate([begins, chord(64, 67, duration_s=7.0)]), RATE_HZ).stuck
+    assert examine(np.concatenate([begins, chord(64, 67, duration_s=7.0)]), RATE_HZ).looping
 
 
 def test_one_note_struck_again_and_again_is_stuck() -> None:
     fall = np.exp(-4 * np.linspace(0, 1, RATE_HZ // 2))
     again = np.tile(chord(69, duration_s=0.5) * fall, 16).astype(np.float32)
-    assert examine(again, RATE_HZ).stuck
+    assert examine(again, RATE_HZ).looping

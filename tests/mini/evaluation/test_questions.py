@@ -40,21 +40,21 @@ def test_each_fact_told_is_looked_for() -> None:
 def test_half_of_the_tempo_and_a_relative_key_are_close() -> None:
     told = asked(bpm=100, key="C major")
     found = adherence.rates([heard(bpm=51.0, key=(9, "minor"))], [told])
-    assert found == {"tempo_hit": 1.0, "key_hit": 0.0, "key_scale_hit": 1.0}
+    assert found == {"tempo_accuracy": 1.0, "key_accuracy": 0.0, "key_scale_accuracy": 1.0}
 
 
 def test_what_a_caption_does_not_tell_does_not_count() -> None:
     songs = [asked(drums=False), asked(genre="jazz"), asked()]
     found = adherence.rates([heard(), heard(), heard()], songs)
-    assert found == {"drums_hit": 0.0, "genre_hit": 0.0}
-    assert adherence.counts(songs)["drums_hit"] == 1
+    assert found == {"drums_accuracy": 0.0, "genre_accuracy": 0.0}
+    assert adherence.counts(songs)["drums_accuracy"] == 1
     assert adherence.adherence([heard(drums=False), heard(), heard()], songs) == 0.5
 
 
 def test_chance_is_how_often_others_were_asked_for_the_same() -> None:
     songs = [asked(drums=True), asked(drums=True), asked(drums=False)]
     found = adherence.chances([heard(drums=song.told.drums or False) for song in songs], songs)
-    assert found == {"drums_hit": pytest.approx(1 / 3, abs=1e-4)}
+    assert found == {"drums_accuracy": pytest.approx(1 / 3, abs=1e-4)}
 
 
 def test_guidance_serves_if_more_is_heard_and_nothing_collapses() -> None:
@@ -62,11 +62,11 @@ def test_guidance_serves_if_more_is_heard_and_nothing_collapses() -> None:
     songs = [asked(drums=False)]
     none = guidance.guided(clips, [heard()], songs)
     some = guidance.guided(clips, [heard(drums=False)], songs)
-    stuck = guidance.guided([np.zeros(RATE_HZ, np.float32)], [heard(drums=False)], songs)
-    assert (none.adherence, some.adherence, stuck.unhealthy) == (0.0, 1.0, 1.0)
+    looping = guidance.guided([np.zeros(RATE_HZ, np.float32)], [heard(drums=False)], songs)
+    assert (none.adherence, some.adherence, looping.unhealthy) == (0.0, 1.0, 1.0)
     assert guidance.serves({"1": none, "3": some, "6": some})
     assert not guidance.serves({"1": some, "3": some, "6": some})
-    assert not guidance.serves({"1": none, "3": some, "10": stuck})
+    assert not guidance.serves({"1": none, "3": some, "10": looping})
 
 
 def test_songs_are_held_out_and_answer_every_question_often_enough() -> None:

@@ -18,7 +18,7 @@ from recipes.mini.evaluation.generation import GUIDANCE
 from recipes.mini.evaluation.reference_songs import CLIP_S, GIVEN_S, LONG_S, NEW_S, Material
 from recipes.mini.evaluation.suite import Evaluation
 from tests.fakes import fake_model
-from toccata.analysis.tagger import Classes, Listener
+from toccata.analysis.tagger import Classes, Tagger
 from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.codecs.seanet import SeanetConfig
 from toccata.generation.clip import Clip
@@ -26,10 +26,18 @@ from toccata.generation.pipeline import Toccata
 
 CLIPS = 4
 PROMISED = (
-    "tempo_hit", "key_hit", "drums_hit", "instrument_hit", "genre_hit", "chroma_right",
-    "chroma_wrong", "continuation_key_hit", "continuation_tempo_hit", "frechet_ratio",
-    "steady_hit",
-)  # fmt: skip
+    "tempo_accuracy",
+    "key_accuracy",
+    "drums_accuracy",
+    "instrument_accuracy",
+    "genre_accuracy",
+    "chroma_right",
+    "chroma_wrong",
+    "continuation_key_accuracy",
+    "continuation_tempo_accuracy",
+    "frechet_ratio",
+    "steady_accuracy",
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +46,10 @@ def songs() -> Material:
 
 
 @pytest.fixture(scope="module")
-def listener() -> Listener:
+def tagger() -> Tagger:
     torch.manual_seed(0)
     genres = tuple(genre.name for genre in all_genres())
-    return Listener(Classes(genres, FAMILIES, width=4)).eval().requires_grad_(False)
+    return Tagger(Classes(genres, FAMILIES, width=4)).eval().requires_grad_(False)
 
 
 class Echo:
@@ -76,17 +84,17 @@ def echo(songs: Material) -> Echo:
 
 
 @pytest.fixture(scope="module")
-def found(songs: Material, echo: Echo, listener: Listener) -> Evaluation:
+def found(songs: Material, echo: Echo, tagger: Tagger) -> Evaluation:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Material, "choose", lambda *_: songs)
-        return suite.evaluate(cast(Toccata, echo), CLIPS, listener=listener)
+        return suite.evaluate(cast(Toccata, echo), CLIPS, tagger=tagger)
 
 
 def test_every_figure_that_is_promised_is_there(found: Evaluation) -> None:
     figures = found.report.to_json()
     assert all(isinstance(figures[name], float) for name in PROMISED)
     assert set(figures["guidance"]) == {"1", "3", "6"}
-    assert figures["clips"]["tempo_hit"] >= CLIPS
+    assert figures["clips"]["tempo_accuracy"] >= CLIPS
     assert len(figures["lm_loss_by_codebook"]) == 4
 
 
@@ -97,7 +105,7 @@ def test_the_songs_reach_their_ceiling(found: Evaluation) -> None:
     assert report.frechet_ratio == 1.0
     assert report.chroma_right == 1.0
     assert report.chroma_wrong < 0.5
-    assert report.tempo_hit >= 0.5
+    assert report.tempo_accuracy >= 0.5
     assert not report.seam["detectable"]
     assert report.seam["rank"] == report.seam["songs_rank"]
 
@@ -121,19 +129,19 @@ def test_the_model_is_asked_for_what_the_report_says(found: Evaluation, echo: Ec
 
 def test_points_are_those_of_the_clips(found: Evaluation, songs: Material) -> None:
     points, clips = found.points, found.report.clips
-    assert len(points.tempi) == clips["tempo_hit"]
-    assert len(points.families) == clips["instrument_hit"]
+    assert len(points.tempi) == clips["tempo_accuracy"]
+    assert len(points.families) == clips["instrument_accuracy"]
     assert points.chroma[0] == (1.0,) * clips["melodic"]
     assert len(points.thirds) == len(songs.long)
     assert np.allclose(*points.flux)
 
 
-def test_silence_hits_nothing(songs: Material, listener: Listener) -> None:
+def test_silence_hits_nothing(songs: Material, tagger: Tagger) -> None:
     from recipes.mini.evaluation import adherence, continuation
     from recipes.mini.evaluation.clip_analysis import hear_all
 
     silence = [np.zeros(8 * 32_000, np.float32) for _ in songs.asked]
-    rates = adherence.rates(hear_all(silence, listener), songs.asked)
-    assert rates["tempo_hit"] == 0.0
+    rates = adherence.rates(hear_all(silence, tagger), songs.asked)
+    assert rates["tempo_accuracy"] == 0.0
     kept = continuation.kept(silence[: len(songs.continued)], songs.continued)
-    assert kept["continuation_tempo_hit"] == 0.0
+    assert kept["continuation_tempo_accuracy"] == 0.0

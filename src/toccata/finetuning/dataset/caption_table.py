@@ -14,14 +14,14 @@ from toccata.finetuning.dataset.text_files import read_text
 
 COLUMNS = ("file", "caption")
 _HEADER = ",".join(COLUMNS)
-_MOST_BYTES = 64 * 2**20
+_MAX_BYTES = 64 * 2**20
 
 
 def read_table(table: Path, names: Collection[str]) -> dict[str, str]:
     """Captions by song name; songs need no row. Raises InputErrors for all wrong rows."""
     if not table.is_file():
         raise InputError("captions", str(table), f"name a CSV with the columns {_HEADER}")
-    reader = csv.reader(io.StringIO(read_text(table, _MOST_BYTES), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(read_text(table, _MAX_BYTES), newline=""), strict=True)
     problems, captions = Problems(), dict[str, str]()
     try:
         header = _header(table, next(reader, []))

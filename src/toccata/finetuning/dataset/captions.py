@@ -10,20 +10,20 @@ from pathlib import Path
 from toccata.errors import InputError
 from toccata.finetuning.dataset.caption_json import worded
 from toccata.finetuning.dataset.caption_table import read_table
-from toccata.finetuning.dataset.listing import Song, visible_files
+from toccata.finetuning.dataset.listing import Track, visible_files
 from toccata.finetuning.dataset.problems import Problems
 from toccata.finetuning.dataset.text_files import read_text
 from toccata.generation.schema import MAX_PROMPT_CHARACTERS
 
 _SUFFIXES = (".txt", ".json")
-_MOST_BYTES = 2**16
+_MAX_BYTES = 2**16
 _Given = dict[str, str | None]  # by song name; None: there is one, but it is wrong
 
 log = logging.getLogger(__name__)
 
 
 def read_captions(
-    songs: Sequence[Song], data: Path, table: Path | None, *, needed: bool
+    songs: Sequence[Track], data: Path, table: Path | None, *, needed: bool
 ) -> dict[str, str]:
     """The captions by song name, from the files beside the songs or from `table`.
 
@@ -41,7 +41,7 @@ def read_captions(
     return {name: caption for name, caption in given.items() if caption is not None}
 
 
-def _beside(songs: Sequence[Song], data: Path, problems: Problems) -> _Given:
+def _beside(songs: Sequence[Track], data: Path, problems: Problems) -> _Given:
     files = _caption_files(data)
     given: _Given = {}
     for song in songs:
@@ -64,7 +64,7 @@ def _caption_files(data: Path) -> dict[Path, list[Path]]:
     return files
 
 
-def _tabled(songs: Sequence[Song], table: Path, problems: Problems) -> _Given:
+def _tabled(songs: Sequence[Track], table: Path, problems: Problems) -> _Given:
     rows: dict[str, str] = {}
     with problems.noted():
         rows = read_table(table, {song.name for song in songs})
@@ -79,7 +79,7 @@ def _read_one(name: str, paths: Sequence[Path]) -> str:
     if len(paths) > 1:
         both = " and ".join(path.name for path in paths)
         raise InputError(name, both, "keep one of the files", f"has two captions, {both}")
-    text = read_text(paths[0], _MOST_BYTES)
+    text = read_text(paths[0], _MAX_BYTES)
     return worded(name, text) if paths[0].suffix.lower() == ".json" else text
 
 

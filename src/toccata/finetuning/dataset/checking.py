@@ -5,15 +5,15 @@ from __future__ import annotations
 from toccata.audio.files import blocks
 from toccata.audio.transforms import peak
 from toccata.errors import AudioError, InputError
-from toccata.finetuning.dataset.encoding import MOST_BYTES, SILENCE
-from toccata.finetuning.dataset.listing import Song
+from toccata.finetuning.dataset.encoding import MAX_BYTES, SILENCE
+from toccata.finetuning.dataset.listing import Track
 
 
-def check_audio(song: Song, shortest_s: float) -> None:
+def check_audio(song: Track, shortest_s: float) -> None:
     """Decode all of it, which takes little beside encoding it. Raises InputError with the cure."""
     duration_s, loudest = 0.0, 0.0
     try:
-        for block in blocks(song.path, max_bytes=MOST_BYTES, max_seconds=None):
+        for block in blocks(song.path, max_bytes=MAX_BYTES, max_seconds=None):
             duration_s += block.duration_s
             loudest = max(loudest, peak(block.samples))
     except AudioError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toccata.errors import InputError, InputErrors
 
-_MOST_HELD_OUT = 0.5
+_MAX_HELD_OUT = 0.5
 _LONGEST_HOP_S = 3600.0
 
 
@@ -45,8 +45,8 @@ def check_options(options: FolderOptions, longest_s: float) -> None:
         for name, value, most in limits
         if not 0 < value <= most
     ]
-    if not 0 <= options.held_out_share <= _MOST_HELD_OUT:
-        cure = f"use a share from 0 to {_MOST_HELD_OUT}"
+    if not 0 <= options.held_out_share <= _MAX_HELD_OUT:
+        cure = f"use a share from 0 to {_MAX_HELD_OUT}"
         problems.append(InputError("held_out_share", options.held_out_share, cure))
     if problems:
         raise InputErrors(problems)

@@ -23,7 +23,7 @@ from toccata.finetuning.dataset.vocals import without_vocals
 from toccata.models.model import Model
 
 SILENCE = 1e-3  # -60 dBFS: chunks whose RMS is below it are left out
-MOST_BYTES = 2**31  # of a file: an hour of studio quality
+MAX_BYTES = 2**31  # of a file: an hour of studio quality
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Encoded:
     pitch: NDArray[np.uint8] | None
 
 
-class SongEncoder:
+class TrackEncoder:
     """Encodes with the codec of `model`, on its device. separator: takes the vocals out."""
 
     def __init__(self, model: Model, options: FolderOptions, separator: Separator | None) -> None:
@@ -51,7 +51,7 @@ class SongEncoder:
 
     def __call__(self, path: Path) -> list[Encoded]:
         """All chunks that are not silent. Memory grows with the codes alone. Raises AudioError."""
-        song = blocks(path, max_bytes=MOST_BYTES, max_seconds=None)
+        song = blocks(path, max_bytes=MAX_BYTES, max_seconds=None)
         pieces = in_form(song, self._rate_hz, self._channels)
         encoded = (self._encode(start, samples) for start, samples in chunks(pieces, self._cut))
         return [chunk for chunk in encoded if chunk is not None]

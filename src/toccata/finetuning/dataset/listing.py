@@ -19,14 +19,14 @@ _SOUND_SUFFIXES = frozenset({
 
 
 @dataclass(frozen=True)
-class Song:
+class Track:
     """One audio file; `name` is its path within the folder, the same on every system."""
 
     name: str
     path: Path
 
 
-def songs_of(data: Path) -> list[Song]:
+def songs_of(data: Path) -> list[Track]:
     """All audio in `data` and the folders in it, by name. Hidden files are passed over.
 
     Raises InputError for what is no folder, or holds no audio.
@@ -36,7 +36,7 @@ def songs_of(data: Path) -> list[Song]:
     found = [path for path in visible_files(data) if path.suffix.lower() in _SOUND_SUFFIXES]
     if not found:
         raise InputError("data", str(data), f"there is no audio in it; put {READABLE} files there")
-    return [Song(plain_name(path.relative_to(data).as_posix()), path) for path in found]
+    return [Track(plain_name(path.relative_to(data).as_posix()), path) for path in found]
 
 
 def plain_name(name: str) -> str:

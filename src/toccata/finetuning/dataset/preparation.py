@@ -15,10 +15,10 @@ from toccata.finetuning.dataset.caption_tags import add_tags
 from toccata.finetuning.dataset.captions import read_captions
 from toccata.finetuning.dataset.checking import check_audio
 from toccata.finetuning.dataset.dataset_options import FolderOptions, check_options
-from toccata.finetuning.dataset.encoding import Encoded, SongEncoder
+from toccata.finetuning.dataset.encoding import Encoded, TrackEncoder
 from toccata.finetuning.dataset.fingerprint import identity
 from toccata.finetuning.dataset.items import Item
-from toccata.finetuning.dataset.listing import Song, songs_of
+from toccata.finetuning.dataset.listing import Track, songs_of
 from toccata.finetuning.dataset.problems import Problems
 from toccata.finetuning.dataset.split import held_out
 from toccata.models.model import Model
@@ -50,7 +50,7 @@ def prepare(
     codes = CodeCache(cache, identity(model, options))
     captions, digests = _checked(songs, data, options, codes, tell)
     held = held_out(digests, options)
-    encoder: SongEncoder | None = None
+    encoder: TrackEncoder | None = None
     items: list[Item] = []
     for done, song in enumerate(songs, start=1):
         chunks, what = codes.load(digests[song.name]), "found"
@@ -70,7 +70,7 @@ def prepare(
 
 
 def _checked(
-    songs: Sequence[Song], data: Path, options: FolderOptions, codes: CodeCache, tell: OnProgress
+    songs: Sequence[Track], data: Path, options: FolderOptions, codes: CodeCache, tell: OnProgress
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The captions, and the digests of all songs, by name. Raises InputErrors."""
     problems, captions, digests = Problems(), dict[str, str](), dict[str, str]()
@@ -87,13 +87,13 @@ def _checked(
     return captions, digests
 
 
-def _encoder(model: Model, options: FolderOptions, separator: Separator | None) -> SongEncoder:
+def _encoder(model: Model, options: FolderOptions, separator: Separator | None) -> TrackEncoder:
     if options.devocalise:
-        return SongEncoder(model, options, separator or Demucs())
-    return SongEncoder(model, options, None)
+        return TrackEncoder(model, options, separator or Demucs())
+    return TrackEncoder(model, options, None)
 
 
-def _item(song: Song, chunk: Encoded, caption: str, held: bool, model: Model) -> Item:
+def _item(song: Track, chunk: Encoded, caption: str, held: bool, model: Model) -> Item:
     melody = None
     if chunk.pitch is not None and model.chroma is not None:
         melody = np.eye(model.chroma.bins, dtype=np.float32)[chunk.pitch]

@@ -10,7 +10,7 @@ from toccata.finetuning.dataset.caption_tags import names_key, names_tempo
 from toccata.finetuning.dataset.items import Item
 
 _BPM_STEP = 20
-_MOST_TOLD = 8
+_MAX_TOLD = 8
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,6 @@ def _counted(counts: Mapping[str, int]) -> str:
     """The first few."""
     if not counts:
         return "none heard"
-    told = [f"{name} ({count})" for name, count in [*counts.items()][:_MOST_TOLD]]
-    more = len(counts) - _MOST_TOLD
+    told = [f"{name} ({count})" for name, count in [*counts.items()][:_MAX_TOLD]]
+    more = len(counts) - _MAX_TOLD
     return ", ".join(told) + (f" and {more} more" if more > 0 else "")

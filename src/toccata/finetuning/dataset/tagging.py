@@ -16,7 +16,7 @@ _SAME_TEMPO = 0.03
 def listen(waveform: Waveform, *, tempo_and_key: bool) -> Tags:
     """Without `tempo_and_key`, the loudness alone.
 
-    A wrong tag teaches what is not so: one counts where both halves agree with the whole. In 100
+    A wrong tag teaches what is not so: one counts where both branches agree with the whole. In 100
     songs of the corpus of 10 and 15 s that is so of 58 tempi, of which 50 are right and the rest
     twice or half as fast, and of 67 keys, of which 63 are right; of all 100, 62 and 84 are. The
     key counts anyway where there is no tempo: a chunk without words is to have some tag.
@@ -25,24 +25,24 @@ def listen(waveform: Waveform, *, tempo_and_key: bool) -> Tags:
     if not tempo_and_key:
         return Tags(None, None, loudness)
     middle = waveform.samples.shape[1] // 2
-    halves = (waveform.samples[:, :middle], waveform.samples[:, middle:])
-    bpm = _bpm(waveform, halves)
-    return Tags(bpm, _key(waveform, halves, surely=bpm is not None), loudness)
+    branches = (waveform.samples[:, :middle], waveform.samples[:, middle:])
+    bpm = _bpm(waveform, branches)
+    return Tags(bpm, _key(waveform, branches, surely=bpm is not None), loudness)
 
 
-def _bpm(whole: Waveform, halves: tuple[Samples, Samples]) -> float | None:
+def _bpm(whole: Waveform, branches: tuple[Samples, Samples]) -> float | None:
     if whole.duration_s < _TEMPO_NEEDS_S:
         return None
     rate = whole.sample_rate_hz
     bpm = estimate_bpm(whole.samples, rate)
-    told = [estimate_bpm(half, rate) for half in halves]
+    told = [estimate_bpm(half, rate) for half in branches]
     agreed = all(abs(other - bpm) <= _SAME_TEMPO * bpm for other in told)
     return bpm if bpm > 0 and agreed else None
 
 
-def _key(whole: Waveform, halves: tuple[Samples, Samples], *, surely: bool) -> str | None:
+def _key(whole: Waveform, branches: tuple[Samples, Samples], *, surely: bool) -> str | None:
     rate = whole.sample_rate_hz
     key = estimate_key(whole.samples, rate)
-    if surely and any(estimate_key(half, rate) != key for half in halves):
+    if surely and any(estimate_key(half, rate) != key for half in branches):
         return None
     return key_name(key)

@@ -17,7 +17,7 @@ from toccata.conditioners.base import TextEncoder
 from toccata.conditioners.chroma import ChromaConfig
 from toccata.conditioners.stems import MelodyStems
 from toccata.conditioners.style import StyleEncoder
-from toccata.decoder.condition_scale import Emphasis, emphasized
+from toccata.decoder.condition_scale import ConditionScale, emphasized
 from toccata.decoder.decoder import Decoder, LMConfig
 from toccata.decoder.quantized import COMPRESSED, compress_one
 from toccata.devices import Precision
@@ -55,7 +55,7 @@ class Checkpoint:
     segment_s: float = 30.0
     defaults: SamplingParams = field(default_factory=SamplingParams)
     licence: str = WEIGHTS_LICENCE
-    emphasis: Emphasis = field(default_factory=Emphasis)
+    emphasis: ConditionScale = field(default_factory=ConditionScale)
 
     def __post_init__(self) -> None:
         lm = (self.lm_config.codebooks, self.lm_config.card)
@@ -84,7 +84,7 @@ def assemble(
     """
     codec = load_codec(checkpoint.codec_config, checkpoint.codec, device)
     if device.type == "cpu":
-        codec.quicken(half=precision.name != "fp32")
+        codec.compile_networks(half=precision.name != "fp32")
     return Model(
         name=checkpoint.name,
         lm=load_lm(checkpoint, device, precision, lora, as_trained=as_trained),
@@ -96,7 +96,7 @@ def assemble(
         device=device,
         dtype=precision.dtype,
         licence=checkpoint.licence,
-        emphasis=checkpoint.emphasis if as_trained else Emphasis(),
+        emphasis=checkpoint.emphasis if as_trained else ConditionScale(),
         stems=MelodyStems(offline=offline),
         style=None if checkpoint.load_style is None else checkpoint.load_style(device),
     )
@@ -114,7 +114,7 @@ def load_lm(
     kind = COMPRESSED.get(precision.name)
     replace = None if kind is None else partial(compress_one, kind)
     make, dtype = partial(Decoder, checkpoint.lm_config), precision.dtype
-    emphasis = Emphasis() if as_trained else checkpoint.emphasis
+    emphasis = ConditionScale() if as_trained else checkpoint.emphasis
 
     def change(name: str, weight: Tensor) -> Tensor:
         return emphasized(emphasis, name, merged(lora, name, weight))

@@ -20,7 +20,7 @@ from toccata.conditioners.chroma import ChromaConfig
 from toccata.conditioners.style import StyleConfig, StyleEncoder
 from toccata.conditioners.t5 import T5Shape, T5TextEncoder
 from toccata.conditioners.word_encoder import WordsConfig, WordsTextEncoder
-from toccata.decoder.condition_scale import Emphasis
+from toccata.decoder.condition_scale import ConditionScale
 from toccata.decoder.decoder import LMConfig
 from toccata.decoder.quantized import is_compressed
 from toccata.errors import CheckpointError, InputError
@@ -73,10 +73,10 @@ def read(folder: Path) -> Checkpoint:
     )
 
 
-def _emphasis(cfg: Fields, lm: LMConfig) -> Emphasis:
+def _emphasis(cfg: Fields, lm: LMConfig) -> ConditionScale:
     if EMPHASIS not in cfg.values:
-        return Emphasis()
-    emphasis = cfg.section(EMPHASIS).record(Emphasis)
+        return ConditionScale()
+    emphasis = cfg.section(EMPHASIS).record(ConditionScale)
     cfg.make(emphasis.check, config=lm)
     return emphasis
 

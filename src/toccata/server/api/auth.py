@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 MISSING = "You did not pass an authentication token"
 WRONG = "You did not pass a valid authentication token"
+# In the scope of a request: the owner that its token stands for, once the token was checked.
+OWNER = "toccata.owner"
 
 
 class Tokens:
@@ -33,6 +35,11 @@ def token_of(authorization: str | None) -> str | None:
     """The token of an Authorization header, whatever its scheme and spaces; None: there is none."""
     scheme, _, token = (authorization or "").strip().partition(" ")
     return token.strip() or None if scheme.lower() in ("bearer", "token") else None
+
+
+def owner_named(name: str) -> str:
+    """The owner of what is made with a token, or from an address where there are no tokens."""
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 def _hash(token: str) -> bytes:

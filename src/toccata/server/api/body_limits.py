@@ -8,12 +8,15 @@ at most. Files go to the disk and have a budget of their own; JSON is held in me
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from toccata.server.api.path_prefix import route_path
 from toccata.server.strict_json import JSONResponse
 
 MAX_BODY_BYTES = 101 * 2**20
@@ -23,6 +26,9 @@ DISK_BYTES = 2 * 2**30
 # many as there may be connections are 160 MB.
 FREE_BYTES = 16 * 2**10
 RETRY_S = "5"
+MULTIPART = "multipart/form-data"
+# The routes that write a form to the disk as it comes; everywhere else a body is held in memory.
+_FILES = re.compile(r"(/v1){1,2}/files/?|/ui/gradio_api/upload")
 
 
 class BodyRefused(Exception):
@@ -129,12 +135,16 @@ class BodyLimits:
             share.give_back()
 
     def _share(self, scope: Scope) -> _Share:
-        headers = dict(scope["headers"])
-        length = headers.get(b"content-length", b"0")
-        is_file = headers.get(b"content-type", b"").lower().startswith(b"multipart/")
-        budget = self._disk if is_file else self._memory
-        declared = int(length) if length.isdigit() else 0
+        length = Headers(scope=scope).get("content-length", "")
+        budget = self._disk if is_file(scope) else self._memory
+        declared = int(length) if length.isdecimal() else 0
         return _Share(budget, client_of(scope), declared, self._max_bytes)
+
+
+def is_file(scope: Scope) -> bool:
+    """Whether the body of a request goes to a route that takes files, in the form for them."""
+    kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+    return kind == MULTIPART and _FILES.fullmatch(route_path(scope)) is not None
 
 
 def client_of(scope: Scope) -> str:
@@ -142,9 +152,10 @@ def client_of(scope: Scope) -> str:
     client: Any = scope.get("client")
     address = str(client[0]) if client else ""
     try:
-        return str(ipaddress.IPv6Network((address, 64), strict=False))
+        ip = ipaddress.IPv6Address(address)
     except ValueError:
         return address
+    return str(ip.ipv4_mapped or ipaddress.IPv6Network((ip, 64), strict=False))
 
 
 def too_large(max_bytes: int) -> BodyRefused:

@@ -17,10 +17,15 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from toccata.server.api.body_limits import client_of
+from toccata.server.concurrency import Shares
+
 log = logging.getLogger(__name__)
 
-# Open files that are no connections: the database, audio, the worker, downloads, webhooks.
+# Open files that belong to no connection: the database, the worker, downloads, webhooks.
 RESERVED_FILES = 256
+# The socket, and a file that is sent or received: live audio, an output, an upload.
+FILES_PER_CONNECTION = 2
 WANTED_FILES = 65_536
 MAX_CONNECTIONS = 10_000
 QUIET_S = 60.0
@@ -37,7 +42,7 @@ _PAUSED_ACCEPT = "socket.accept() out of system resource"
 
 @dataclass(frozen=True)
 class Limits:
-    """What one client may do. connections: of all clients together.
+    """What one client may do. connections: of all clients together; of one address, half of them.
 
     head_s: from the first byte of a request, or from the connection on, to the end of its headers.
     head_bytes and headers: of the headers, and of trailers behind a body in chunks.
@@ -65,7 +70,7 @@ def connection_limit(wanted: int | None) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
         soft = most
     files = WANTED_FILES if soft == resource.RLIM_INFINITY else soft
-    allowed = max(16, files - RESERVED_FILES)
+    allowed = max(16, (files - RESERVED_FILES) // FILES_PER_CONNECTION)
     return min(allowed, MAX_CONNECTIONS if wanted is None else wanted)
 
 
@@ -104,7 +109,8 @@ class Complaints:
 class LimitedProtocol(HttpToolsProtocol):
     """One connection, within `limits`; `build` makes the class for a server."""
 
-    limits = Limits()
+    limits: Limits
+    shares: Shares
 
     def __init__(
         self,
@@ -121,11 +127,12 @@ class LimitedProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         self._loose_bytes = self._trailers = 0
         self._body_from_s = self._progress_s = 0.0
-        self._refused = False
+        self._refused = self._is_counted = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.limits.connections:
+        self._is_counted = self.shares.take(self._address)
+        if not self._is_counted:
             log_busy()
             self._refuse(BUSY, "There are too many connections", b"retry-after: 5\r\n")
             return
@@ -135,7 +142,14 @@ class LimitedProtocol(HttpToolsProtocol):
         self._stop_timer()
         if self._stalled is not None:
             self._stalled.cancel()
+        if self._is_counted:
+            self.shares.give_back(self._address)
         super().connection_lost(exc)
+
+    @property
+    def _address(self) -> str:
+        """Of who is connected, which may be a proxy for many: no header says for whom yet."""
+        return client_of({"client": self.client})
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -266,7 +280,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
 def build(limits: Limits) -> type[LimitedProtocol]:
     """The class of connections of a server with these limits."""
-    return type("ServerProtocol", (LimitedProtocol,), {"limits": limits})
+    own = {"limits": limits, "shares": Shares(limits.connections)}
+    return type("ServerProtocol", (LimitedProtocol,), own)
 
 
 _BUSY = "there are too many connections: new ones are refused (--max-connections)"

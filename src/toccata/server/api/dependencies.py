@@ -3,50 +3,66 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
 from starlette.responses import Response, StreamingResponse
 
-from toccata.server.api.auth import MISSING, Tokens, token_of
+from toccata.server.api.auth import MISSING, OWNER, Tokens, owner_named, token_of
+from toccata.server.api.body_limits import client_of
 from toccata.server.api.byte_ranges import Validators, disposition, span_of
 from toccata.server.api.path_prefix import PREFIX
+from toccata.server.concurrency import ConcurrencyLimit
 from toccata.server.config import ServerSettings
 from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.predictions.lifecycle import Predictions
 from toccata.server.predictions.outputs import output_data
-from toccata.server.storage.async_repository import AsyncStore
-from toccata.server.storage.blobs import AsyncStorage, StorageError
+from toccata.server.storage.async_repository import AsyncRepository
+from toccata.server.storage.blobs import AsyncBlobStorage, StorageError
 from toccata.server.storage.readiness import Health
 from toccata.server.storage.repository import Prediction
 from toccata.server.strict_json import JsonError, JSONResponse, read_json
-from toccata.server.views import Address, Output, content_type, prediction_json, problem
+from toccata.server.views import Address, Output, content_type, problem
 
 # For what is read before an answer begins: who waits longer has given up, or will.
 READ_S = 10.0
+LONG_BODY_BYTES = 2**18
+# Answers with outputs as data URIs that are on their way; each is MAX_DATA_BYTES long or so.
+MAX_LARGE_ANSWERS = 32
+MAX_LARGE_ANSWERS_PER_OWNER = 8
+# Pages of lists that are on their way.
+MAX_PAGES = 32
+MAX_PAGES_PER_OWNER = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
-    """What the server is made of; routes find it with `parts(request)`."""
+class AppState:
+    """What the server is made of; routes find it with `app_state(request)`."""
 
     settings: ServerSettings
-    store: AsyncStore
-    storage: AsyncStorage
+    store: AsyncRepository
+    storage: AsyncBlobStorage
     predictions: Predictions
     health: Health
     tokens: Tokens
     webhook_secret: str
     uploads: KeptFiles
+    large_answers: ConcurrencyLimit = field(
+        default_factory=lambda: ConcurrencyLimit(MAX_LARGE_ANSWERS, MAX_LARGE_ANSWERS_PER_OWNER)
+    )
+    # One at a time: each step of encoding megabytes keeps all other threads waiting.
+    encoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    pages: ConcurrencyLimit = field(
+        default_factory=lambda: ConcurrencyLimit(MAX_PAGES, MAX_PAGES_PER_OWNER)
+    )
 
 
-def parts(request: Request) -> Parts:
-    return cast(Parts, request.app.state.parts)
+def app_state(request: Request) -> AppState:
+    return cast(AppState, request.app.state.parts)
 
 
 class ProblemError(Exception):
@@ -67,16 +83,20 @@ def refuse(status: int, detail: str, title: str | None = None) -> ProblemError:
 
 
 async def authorize(request: Request) -> None:
-    """Raises ProblemError for a request without a good token."""
-    refusal = parts(request).tokens.refusal(request.headers.get("authorization"))
+    """Note the owner of a request. Raises ProblemError for one without a good token."""
+    authorization = request.headers.get("authorization")
+    refusal = app_state(request).tokens.refusal(authorization)
     if refusal is not None:
         title = "Unauthenticated" if refusal == MISSING else None
         raise refuse(401, refusal, title)
+    token = token_of(authorization)
+    if app_state(request).settings.tokens and token is not None:
+        request.scope[OWNER] = owner_named(token)
 
 
 def address(request: Request) -> Address:
     """The public one if it is set, otherwise as this client wrote it."""
-    return address_at(request, parts(request).settings)
+    return address_at(request, app_state(request).settings)
 
 
 def address_at(request: HTTPConnection, settings: ServerSettings) -> Address:
@@ -87,21 +107,10 @@ def address_at(request: HTTPConnection, settings: ServerSettings) -> Address:
     return Address(f"{url.scheme}://{url.netloc}{request.scope.get(PREFIX, '')}")
 
 
-def owner_of(request: Request) -> str:
+def owner_of(request: HTTPConnection) -> str:
     """Who makes a request, for fairness: a hash of the token, or of the address without tokens."""
-    return owner_at(request, parts(request).settings)
-
-
-def owner_at(request: HTTPConnection, settings: ServerSettings) -> str:
-    """`owner_of` a request, wherever in the app it is."""
-    host = request.client.host if request.client is not None else ""
-    token = token_of(request.headers.get("authorization")) if settings.tokens else None
-    return hashlib.sha256((token or host).encode()).hexdigest()
-
-
-async def shown(request: Request, prediction: Prediction) -> dict[str, Any]:
-    """A prediction in full, its output as the client takes it."""
-    return prediction_json(prediction, address(request), await data_of(request, prediction))
+    known: str | None = request.scope.get(OWNER)
+    return known or owner_named(client_of(request.scope))
 
 
 async def data_of(request: Request, prediction: Prediction) -> Output | None:
@@ -111,7 +120,7 @@ async def data_of(request: Request, prediction: Prediction) -> Output | None:
         StorageError: The storage does not give it, or not in time.
     """
     async with _in_time():
-        return await output_data(prediction, parts(request).storage)
+        return await output_data(prediction, app_state(request).storage)
 
 
 @asynccontextmanager
@@ -124,10 +133,17 @@ async def _in_time() -> AsyncIterator[None]:
         raise StorageError from error
 
 
+async def parsed(body: bytes) -> Any:
+    """The value of JSON, which is read beside the event loop if it is long. Raises JsonError."""
+    if len(body) > LONG_BODY_BYTES:
+        return await asyncio.to_thread(read_json, body)
+    return read_json(body)
+
+
 async def json_body(request: Request) -> dict[str, Any]:
     """The object in the body. Raises ProblemError for anything else."""
     try:
-        body = read_json(await request.body())
+        body = await parsed(await request.body())
     except JsonError as error:
         raise refuse(400, f"The request body is not JSON: {error}") from error
     if not isinstance(body, dict):
@@ -158,7 +174,7 @@ async def stored_response(
     """
     try:
         async with _in_time():
-            size = await parts(request).storage.size(name)
+            size = await app_state(request).storage.size(name)
     except FileNotFoundError as error:
         raise refuse(404, "File not found") from error
     known = Validators.of(name, size, modified_at)
@@ -184,4 +200,6 @@ def _part(
     status, kind = 200 if span is None else 206, content_type(name)
     if request.method == "HEAD":
         return Response(None, status, headers, kind)
-    return StreamingResponse(parts(request).storage.blocks(name, start, end), status, headers, kind)
+    return StreamingResponse(
+        app_state(request).storage.blocks(name, start, end), status, headers, kind
+    )

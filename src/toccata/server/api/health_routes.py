@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
-from toccata.server.api.dependencies import authorize, parts
+from toccata.server.api.dependencies import app_state, authorize
 from toccata.server.strict_json import JSONResponse
 from toccata.server.worker.supervisor import READY
 
@@ -21,7 +21,7 @@ async def alive() -> JSONResponse:
 @ops.get("/readyz")
 async def ready(request: Request) -> JSONResponse:
     """Whether predictions are taken and made; 503 while something that this needs is missing."""
-    predictions, health = parts(request).predictions, parts(request).health
+    predictions, health = app_state(request).predictions, app_state(request).health
     state = predictions.supervisor.state
     good = state == READY and not predictions.stopping and health.is_good
     body = {"worker": state, "stopping": predictions.stopping, **health.states}

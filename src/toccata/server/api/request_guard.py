@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from toccata.server.api.body_limits import MULTIPART, is_file
 from toccata.server.api.path_prefix import route_path
 from toccata.server.config import LOOPBACK, ServerSettings
 from toccata.server.strict_json import JSONResponse
@@ -27,8 +28,7 @@ CHANGES = ("POST", "PUT", "PATCH", "DELETE")
 SHARED = re.compile(r"/outputs/.*|/v1/files/[^/]+/stream|/healthz|/readyz")
 PROBES = ("/healthz", "/readyz")
 LOGIN = "/ui/login"
-JSON, MULTIPART = "application/json", "multipart/form-data"
-FORM = "application/x-www-form-urlencoded"
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 _LABEL = r"[A-Za-z0-9_-]{1,63}"
 _HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]{{2,45}}\])(?::([0-9]{{1,5}}))?")
@@ -45,7 +45,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Guard:
+class RequestGuard:
     """An ASGI middleware. It looks at the head of a request and reads no body."""
 
     app: ASGIApp
@@ -142,7 +142,7 @@ def _damaged(scope: Scope) -> Refusal | None:
 
 
 def _wrong_form(scope: Scope, headers: Headers) -> Refusal | None:
-    """A body that is neither JSON nor a form, or in a character set that no client uses."""
+    """A body that is neither JSON nor, where one is taken, a form; or in an odd character set."""
     given = headers.get("content-type", "")
     kind, charset = given.partition(";")[0].strip().lower(), _CHARSET.search(given)
     if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii", ""):
@@ -150,11 +150,13 @@ def _wrong_form(scope: Scope, headers: Headers) -> Refusal | None:
     has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
     if scope["method"] not in CHANGES or not has_body:
         return None
-    if kind in (JSON, MULTIPART) or kind.endswith("+json"):
+    if is_file(scope) or kind == JSON or kind.endswith("+json"):
         return None
-    if (not kind and "origin" not in headers) or (kind == FORM and route_path(scope) == LOGIN):
+    is_login = kind in (FORM, MULTIPART) and route_path(scope) == LOGIN
+    if is_login or (not kind and "origin" not in headers):
         return None
-    return Refusal(415, f"Send Content-Type: {JSON}, or {MULTIPART} for a file, not {kind[:80]!r}")
+    form = f"{JSON}, or {MULTIPART} for a file to /v1/files"
+    return Refusal(415, f"Send Content-Type: {form}, not {kind[:80]!r}")
 
 
 def _netloc(address: str) -> str:

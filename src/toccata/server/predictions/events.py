@@ -12,16 +12,14 @@ import time
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from operator import attrgetter
 
 EVENTS = ("output", "logs", "error", "done")
 KEEP_ALIVE = b":\n\n"
 KEEP_ALIVE_S = 10.0  # at least every 15 s is promised
-MOST_EVENTS = 10_000
+MAX_EVENTS = 10_000
 
-# The standard ends lines at \r\n, \n and \r. Clients built on str.splitlines end them at the
-# others too, so that these could start a field there.
-_LINE_END = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _EVENT_ID = re.compile("([0-9]{1,15}):([0-9]{1,15})")
 
 
@@ -31,9 +29,19 @@ def frame(event: str, data: str, event_id: str) -> bytes:
     if not _EVENT_ID.fullmatch(event_id):
         raise ValueError(f"{event_id!r} is not <unix seconds>:<n>")
     lines = [f"event: {event}", f"id: {event_id}"]
-    lines += [f"data: {line}" for line in _LINE_END.split(data)]
+    lines += [f"data: {line}" for line in _lines(data)]
     # Half a surrogate pair, which a prompt may hold, cannot be sent.
     return "\n".join([*lines, "", ""]).encode(errors="replace")
+
+
+def _lines(data: str) -> list[str]:
+    """`data` split at its line ends; the last line is what is behind the last of them.
+
+    The standard ends lines at \\r\\n, \\n and \\r. Clients built on str.splitlines end them at
+    others too, so that these could start a field there.
+    """
+    *lines, last = f"{data}.".splitlines()
+    return [*lines, last[:-1]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,9 @@ class _Event:
     name: str
     data: str
 
+    @cached_property
     def frame(self) -> bytes:
+        """The same bytes for all readers: a data URI is megabytes long."""
         return frame(self.name, self.data, f"{self.time_s}:{self.number}")
 
 
@@ -54,9 +64,7 @@ class EventLog:
     most_events, old pieces are put together. now: Unix time.
     """
 
-    def __init__(
-        self, most_events: int = MOST_EVENTS, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, most_events: int = MAX_EVENTS, now: Callable[[], float] = time.time) -> None:
         self._most_events = most_events
         self._now = now
         self._born_s = int(now())
@@ -78,6 +86,11 @@ class EventLog:
         self._changed.set()
         self._changed = asyncio.Event()
 
+    def encode(self) -> None:
+        """Do what `frames` would do later, in a thread if that may take a while."""
+        for event in self._kept:
+            _ = event.frame
+
     async def frames(
         self, after: str | None = None, *, keep_alive_s: float = KEEP_ALIVE_S
     ) -> AsyncIterator[bytes]:
@@ -90,7 +103,7 @@ class EventLog:
         while True:
             changed = self._changed
             for event in self._kept[bisect_right(self._kept, seen, key=attrgetter("number")) :]:
-                yield event.frame()
+                yield event.frame
                 seen = event.number
             if seen == self._count - 1 and self._done:
                 return

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from toccata.server.predictions.outputs import file_data, keep_all, remove_all
-from toccata.server.predictions.retries import patiently
-from toccata.server.storage.blobs import AsyncStorage
+from toccata.server.predictions.retries import with_retries
+from toccata.server.storage.blobs import AsyncBlobStorage
 from toccata.server.storage.repository import Prediction
 from toccata.server.views import Output
 from toccata.server.worker.protocol import Job
@@ -37,7 +37,7 @@ class Kept:
 class Finishing:
     """Keeps outputs. A storage that does not answer is waited for, so that nothing is lost."""
 
-    def __init__(self, storage: AsyncStorage, deliver: Deliver) -> None:
+    def __init__(self, storage: AsyncBlobStorage, deliver: Deliver) -> None:
         self._storage, self._deliver = storage, deliver
         self.storing = 0  # how many are made, and wait for the storage
 
@@ -63,7 +63,7 @@ class Finishing:
         data = await file_data(files) if inline else None
         self.storing += 1
         try:
-            await patiently(lambda: keep_all(self._storage, made))
+            await with_retries(lambda: keep_all(self._storage, made))
         finally:
             self.storing -= 1
         values = {
@@ -76,4 +76,4 @@ class Finishing:
 
     async def drop(self, kept: Kept) -> None:
         """Remove outputs that nobody wants any more."""
-        await patiently(lambda: remove_all(self._storage, kept.names))
+        await with_retries(lambda: remove_all(self._storage, kept.names))

@@ -22,8 +22,8 @@ from toccata.server.predictions.end_events import tell_end
 from toccata.server.predictions.events import EventLog
 from toccata.server.predictions.finishing import Finishing
 from toccata.server.predictions.progress import first_lines, progress_line
-from toccata.server.predictions.retries import patiently
-from toccata.server.storage.async_repository import AsyncStore
+from toccata.server.predictions.retries import with_retries
+from toccata.server.storage.async_repository import AsyncRepository
 from toccata.server.storage.repository import (
     ABORTED,
     CANCELED,
@@ -32,7 +32,7 @@ from toccata.server.storage.repository import (
     STARTING,
     SUCCEEDED,
     Prediction,
-    StoreError,
+    RepositoryError,
 )
 from toccata.server.views import Output
 from toccata.server.worker.protocol import Job, Message
@@ -50,7 +50,7 @@ OnChange = Callable[[Prediction, str, Output | None], None]
 
 
 @dataclass(eq=False)
-class Live:
+class OpenPrediction:
     """What is in memory of a prediction that has not ended.
 
     released: nobody is to wait for its end any longer: it has ended, or the server stops. job: what
@@ -86,7 +86,7 @@ class Journal:
 
     def __init__(
         self,
-        store: AsyncStore,
+        store: AsyncRepository,
         finishing: Finishing,
         work: Path,
         tasks: Tasks,
@@ -97,14 +97,14 @@ class Journal:
     ) -> None:
         self._store, self._finishing, self._work, self._tasks = store, finishing, work, tasks
         self._on_change, self._on_end, self._on_settled = on_change, on_end, on_settled
-        self.live: dict[str, Live] = {}
+        self.live: dict[str, OpenPrediction] = {}
 
     def folder(self, prediction_id: str) -> Path:
         return self._work / prediction_id
 
-    def open(self, prediction: Prediction) -> Live:
+    def open(self, prediction: Prediction) -> OpenPrediction:
         """One that is in the store, and that nothing has happened to since the server started."""
-        live = Live(prediction, prediction.attempts, log_size=len(prediction.logs))
+        live = OpenPrediction(prediction, prediction.attempts, log_size=len(prediction.logs))
         self.live[prediction.id] = live
         if prediction.logs:
             live.events.add("logs", prediction.logs)
@@ -116,7 +116,7 @@ class Journal:
 
     def expire(self, prediction_id: str) -> None:
         """Its deadline has passed."""
-        self._tasks.start(patiently(lambda: self.end(prediction_id, ABORTED)))
+        self._tasks.start(with_retries(lambda: self.end(prediction_id, ABORTED)))
 
     def close(self) -> None:
         """No deadline is kept any more."""
@@ -141,16 +141,16 @@ class Journal:
     async def or_fail(self, prediction_id: str, work: Callable[[], Awaitable[T]]) -> T | None:
         """What it gives; None if it goes wrong, which ends the prediction."""
         try:
-            return await patiently(work)
+            return await with_retries(work)
         except (ToccataError, OSError) as error:
             reason = str(error)
         except Exception as error:
             log.exception("%s failed", prediction_id)
             reason = f"internal error: {type(error).__name__}; the log of the server says more"
-        await patiently(lambda: self.end(prediction_id, FAILED, error=reason))
+        await with_retries(lambda: self.end(prediction_id, FAILED, error=reason))
         return None
 
-    async def _note_all(self, live: Live) -> None:
+    async def _note_all(self, live: OpenPrediction) -> None:
         while live.messages:
             message = live.messages.popleft()
             try:
@@ -159,19 +159,19 @@ class Journal:
                 log.exception("%s of %s was not noted", message.kind, message.id)
         live.noting = False
 
-    async def _note(self, live: Live, message: Message) -> None:
+    async def _note(self, live: OpenPrediction, message: Message) -> None:
         if message.kind == "started":
-            await patiently(lambda: self._begin(live))
+            await with_retries(lambda: self._begin(live))
         elif message.kind == "progress":
             await self._progress(live, message)
         elif message.kind == "warning":
             await self._add_line(live, f"warning: {message['text']}\n")
         elif message.kind == "lost":
-            await patiently(lambda: self._note_lost(live, bool(message["quarantine"])))
+            await with_retries(lambda: self._note_lost(live, bool(message["quarantine"])))
         elif message.kind in ENDS:
             await self._settle(live, message)
 
-    async def _begin(self, live: Live) -> None:
+    async def _begin(self, live: OpenPrediction) -> None:
         async with live.turn:
             before, now_s = live.prediction, time.time()
             if before.id not in self.live or live.job is None:
@@ -192,13 +192,13 @@ class Journal:
                 live.events.add("logs", begun.logs)
                 self._announce(begun, "start", None)
 
-    async def _progress(self, live: Live, message: Message) -> None:
+    async def _progress(self, live: OpenPrediction, message: Message) -> None:
         if live.log_size <= MAX_LOG_CHARACTERS:
             elapsed_s = time.monotonic() - live.began_s
             line = progress_line(message["done"], message["total"], elapsed_s)
             await self._add_line(live, f"{line}\n")
 
-    async def _add_line(self, live: Live, line: str) -> None:
+    async def _add_line(self, live: OpenPrediction, line: str) -> None:
         """A line that the database does not take is left out: others follow."""
         prediction_id = live.prediction.id
         async with live.turn:
@@ -207,7 +207,7 @@ class Journal:
                     return
                 wanted = "logs" in live.prediction.webhook_events
                 now = await self._store.get(prediction_id) if wanted else None
-            except StoreError as error:
+            except RepositoryError as error:
                 log.warning("a line of %s was not noted: %s", prediction_id, error)
                 return
             if prediction_id in self.live:
@@ -216,7 +216,7 @@ class Journal:
             if now is not None and not now.ended:
                 self._announce(now, "logs", None)
 
-    async def _note_lost(self, live: Live, quarantine: bool) -> None:
+    async def _note_lost(self, live: OpenPrediction, quarantine: bool) -> None:
         if live.attempts >= MAX_ATTEMPTS:
             reason = f"the worker died {live.attempts} times while making this"
             error, attempts = str(GenerationError(reason)), live.attempts
@@ -228,27 +228,27 @@ class Journal:
                 values["quarantined"] = True
             await self._change(live, **values)
 
-    async def _settle(self, live: Live, message: Message) -> None:
+    async def _settle(self, live: OpenPrediction, message: Message) -> None:
         """The worker is done with it: keep what it made, or say why there is nothing."""
         if message.kind == "done":
             await self.or_fail(message.id, lambda: self._keep(live, message))
         elif message.kind == "failed":
             why = str(message["error"])
-            await patiently(lambda: self.end(message.id, FAILED, error=why))
+            await with_retries(lambda: self.end(message.id, FAILED, error=why))
         else:
-            await patiently(lambda: self.end(message.id, CANCELED))
+            await with_retries(lambda: self.end(message.id, CANCELED))
         self._on_settled(message.id)
 
-    async def _keep(self, live: Live, message: Message) -> None:
+    async def _keep(self, live: OpenPrediction, message: Message) -> None:
         """Bring what was made to where it stays. Raises ToccataError, OSError."""
-        now = await patiently(lambda: self._store.get(message.id))
+        now = await with_retries(lambda: self._store.get(message.id))
         if now is None or now.ended:
-            self._tell_late(now)
+            await self._tell_late(now)
             return
         files = [self.folder(message.id) / name for name in message["files"]]
         kept = await self._finishing.keep(now, live.job, files, message["metrics"])
-        await patiently(lambda: self.end(message.id, SUCCEEDED, kept.data, **kept.values))
-        now = await patiently(lambda: self._store.get(message.id))
+        await with_retries(lambda: self.end(message.id, SUCCEEDED, kept.data, **kept.values))
+        now = await with_retries(lambda: self._store.get(message.id))
         if now is None or now.output != kept.names[0]:  # it was canceled meanwhile
             await self._finishing.drop(kept)
 
@@ -281,7 +281,7 @@ class Journal:
             return ended
 
     async def _change(
-        self, live: Live, data: Output | None = None, **values: Any
+        self, live: OpenPrediction, data: Output | None = None, **values: Any
     ) -> Prediction | None:
         """Its row after a change; None if it has ended, which is told now if nobody knows yet:
         the database may have done what was asked before without being able to say so.
@@ -289,17 +289,26 @@ class Journal:
         prediction_id = live.prediction.id
         changed = await self._store.change(prediction_id, **values)
         if changed is None:
-            self._tell_late(await self._store.get(prediction_id), data)
+            await self._tell_late(await self._store.get(prediction_id), data)
         else:
             live.prediction = changed
         return changed
 
     async def confirm(self, prediction_id: str) -> None:
         """Tell of an end that the database may have noted without being able to say so."""
-        self._tell_late(await patiently(lambda: self._store.get(prediction_id)))
 
-    def _tell_late(self, found: Prediction | None, data: Output | None = None) -> None:
-        if found is not None and found.ended:
+        async def look() -> None:
+            await self._tell_late(await self._store.get(prediction_id))
+
+        await with_retries(look)
+
+    async def _tell_late(self, found: Prediction | None, data: Output | None = None) -> None:
+        """Tell of an end that is in the database, unless another server has noted and told it.
+
+        Raises RepositoryError, SupersededError.
+        """
+        if found is not None and found.ended and found.id in self.live:
+            await self._store.renew()
             self._tell(found, data)
 
     def _tell(self, ended: Prediction, data: Output | None) -> None:

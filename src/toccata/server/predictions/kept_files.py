@@ -6,16 +6,18 @@ from pathlib import Path
 
 from toccata.server.background import Tasks
 from toccata.server.predictions.quota import UploadQuota
-from toccata.server.predictions.retries import patiently
-from toccata.server.storage.async_repository import AsyncStore
-from toccata.server.storage.blobs import AsyncStorage
+from toccata.server.predictions.retries import with_retries
+from toccata.server.storage.async_repository import AsyncRepository
+from toccata.server.storage.blobs import AsyncBlobStorage
 from toccata.server.storage.repository import StoredFile
 
 
 class KeptFiles:
     """Keeps and removes uploads. Used from the event loop only."""
 
-    def __init__(self, store: AsyncStore, storage: AsyncStorage, quota: UploadQuota) -> None:
+    def __init__(
+        self, store: AsyncRepository, storage: AsyncBlobStorage, quota: UploadQuota
+    ) -> None:
         self._store, self._storage, self.quota = store, storage, quota
         self._dropping = Tasks()
 
@@ -24,7 +26,7 @@ class KeptFiles:
 
         Raises:
             QuotaError: `owner` may not keep so much more.
-            StorageError, StoreError: What is to keep it does not answer.
+            StorageError, RepositoryError: What is to keep it does not answer.
         """
         with self.quota.reserved(owner, file):
             try:
@@ -36,13 +38,13 @@ class KeptFiles:
 
     def drop(self, file_id: str) -> None:
         """Remove what nobody was told of, as soon as what keeps it answers."""
-        self._dropping.start(patiently(lambda: self.remove(file_id)))
+        self._dropping.start(with_retries(lambda: self.remove(file_id)))
 
     async def remove(self, file_id: str) -> None:
         """Bytes go before the row that knows of them: cut off in between, they are found again.
 
         Raises:
-            StorageError, StoreError: What keeps it does not answer.
+            StorageError, RepositoryError: What keeps it does not answer.
         """
         await self._storage.remove(_name(file_id))
         await self._store.remove_file(file_id)

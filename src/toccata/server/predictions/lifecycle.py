@@ -30,17 +30,17 @@ from toccata.server.predictions.events import EventLog
 from toccata.server.predictions.finishing import Deliver, Finishing
 from toccata.server.predictions.journal import ENDS, MAX_ATTEMPTS, Journal, OnChange
 from toccata.server.predictions.kept_files import KeptFiles
-from toccata.server.predictions.preparation import Preparation, place_of
-from toccata.server.predictions.queue import Line
-from toccata.server.predictions.retries import patiently
-from toccata.server.storage.async_repository import AsyncStore
-from toccata.server.storage.blobs import AsyncStorage
+from toccata.server.predictions.preparation import Fetch, Preparation, place_of
+from toccata.server.predictions.queue import PredictionQueue
+from toccata.server.predictions.retries import with_retries
+from toccata.server.storage.async_repository import AsyncRepository
+from toccata.server.storage.blobs import AsyncBlobStorage
 from toccata.server.storage.repository import (
     CANCELED,
     STARTING,
     AlreadyExistsError,
     Prediction,
-    StoreError,
+    RepositoryError,
     new_id,
     new_key,
 )
@@ -55,6 +55,8 @@ log = logging.getLogger(__name__)
 # Of the queue, kept for others than the one who fills it.
 OTHERS_SHARE = 10
 BLOCKED_S = 5.0
+# Before one is tried again whose audio found no room in the worker's memory.
+POSTPONED_S = 1.0
 REPEAT_S = 120.0
 # How much may be made while the storage does not take it.
 MAX_STORING = 64
@@ -86,10 +88,10 @@ class Predictions:
     def __init__(
         self,
         settings: ServerSettings,
-        store: AsyncStore,
-        storage: AsyncStorage,
+        store: AsyncRepository,
+        storage: AsyncBlobStorage,
         *,
-        fetch: prediction_inputs.Fetch,
+        fetch: Fetch,
         on_change: OnChange,
         deliver: Deliver,
         uploads: KeptFiles,
@@ -99,7 +101,7 @@ class Predictions:
         self._store = store
         self._uploads = uploads
         self._preparation = Preparation(settings, store, storage, fetch)
-        self._line = Line(settings.machine.slots)
+        self._line = PredictionQueue(settings.machine.slots)
         self._tasks, self._preparing = Tasks(), Tasks()
         # A folder of this start: a worker of the last one may still be writing.
         self._work = settings.data_dir / "work" / new_id()
@@ -182,7 +184,7 @@ class Predictions:
             InputError: It never will be.
             QuotaError: There is no room for the audio inside it.
             AlreadyExistsError: There is one with this id.
-            StoreError, StorageError: What keeps it does not answer.
+            RepositoryError, StorageError: What keeps it does not answer.
         """
         fingerprint = asked.get("fingerprint") or ""
         task = self._retried.get(fingerprint)  # which has overtaken this request
@@ -220,16 +222,16 @@ class Predictions:
         return self._tasks.start(self._create(version, given, base, asked))
 
     async def known(self, prediction_id: str) -> Prediction | None:
-        """What was accepted under this id. Raises StoreError as long as that cannot be said."""
+        """What was accepted under this id. Raises RepositoryError while that is unknown."""
         if prediction_id in self._disowned:
-            raise StoreError("the database does not answer; try again later")
+            raise RepositoryError("the database does not answer; try again later")
         return await self._store.get(prediction_id)
 
     async def cancel(self, prediction_id: str, status: str = CANCELED) -> Prediction | None:
         """End it now; the worker lets go of its slot at its next step. As it is then."""
         try:
             ended = await self._journal.end(prediction_id, status)
-        except StoreError:
+        except RepositoryError:
             self._tasks.start(self._journal.confirm(prediction_id))
             raise
         return ended or await self._store.get(prediction_id)
@@ -312,7 +314,7 @@ class Predictions:
         """upload: the id of what came inside it."""
         try:
             await self._store.add(prediction)
-        except StoreError as error:
+        except RepositoryError as error:
             if upload is not None:
                 self._uploads.drop(upload)
             if not isinstance(error, AlreadyExistsError):
@@ -322,7 +324,7 @@ class Predictions:
             raise
 
     async def _disown(self, prediction_id: str) -> None:
-        await patiently(lambda: self._store.disown(prediction_id))
+        await with_retries(lambda: self._store.disown(prediction_id))
         self._disowned.discard(prediction_id)
 
     def _enqueue(self, prediction: Prediction) -> None:
@@ -374,6 +376,8 @@ class Predictions:
             self.setup = replace(self.setup, failed_at=time.time())
         elif message.kind == "blocked":
             self._block(message)
+        elif message.kind == "postponed":
+            self._postpone(message)
         elif message.kind == "started":
             self._line.begin(message.id)
         elif message.kind in ENDS:
@@ -415,6 +419,20 @@ class Predictions:
         self._line.give_back(message.id)
         self._blocked_s = time.monotonic() + BLOCKED_S
         asyncio.get_running_loop().call_later(BLOCKED_S, self._dispatch)
+
+    def _postpone(self, message: Message) -> None:
+        """Others have the memory that its audio takes: it waits without a slot."""
+        live = self._journal.live.get(message.id)
+        if live is None or live.job is None:
+            self._let_go(message.id)
+            return
+        live.job = replace(live.job, memory_bytes=message["memory_bytes"])
+        self._line.give_back(message.id, is_ready=False)
+        asyncio.get_running_loop().call_later(POSTPONED_S, self._resume, message.id)
+
+    def _resume(self, prediction_id: str) -> None:
+        self._line.make_ready(prediction_id)
+        self._dispatch()
 
     def _on_end(self, prediction_id: str) -> None:
         """Whoever works on it may stop."""

@@ -9,22 +9,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from toccata.server.storage.blobs import AsyncStorage, StorageError
+from toccata.server.storage.blobs import AsyncBlobStorage, StorageError
 from toccata.server.storage.repository import Prediction
 from toccata.server.views import Output, content_type, one_or_all
 
 log = logging.getLogger(__name__)
 
+# Larger outputs of a prediction are given by their addresses: every answer, webhook and event with
+# a data URI holds it whole. It is 40 s of stereo at 32 kHz.
+MAX_DATA_BYTES = 5 * 2**20
 
-async def output_data(prediction: Prediction, storage: AsyncStorage) -> Output | None:
+
+async def output_data(prediction: Prediction, storage: AsyncBlobStorage) -> Output | None:
     """Its output as data URIs; None if it has none, or if it is given by its address.
 
     Raises StorageError.
     """
     names = prediction.outputs
-    if not names or not prediction.as_data or prediction.delivered is not None:
+    if not prediction.has_data:
         return None
     try:
+        if sum([await storage.size(name) for name in names]) > MAX_DATA_BYTES:
+            return None
         contents = [await storage.read(name) for name in names]
     except FileNotFoundError:
         log.error("the output of %s is gone", prediction.id)
@@ -32,14 +38,18 @@ async def output_data(prediction: Prediction, storage: AsyncStorage) -> Output |
     return await asyncio.to_thread(_data_uris, names, contents)
 
 
-async def file_data(files: Sequence[Path]) -> Output:
-    """Local files as data URIs. Raises OSError."""
-    return await asyncio.to_thread(
-        lambda: _data_uris([file.name for file in files], [file.read_bytes() for file in files])
-    )
+async def file_data(files: Sequence[Path]) -> Output | None:
+    """Local files as data URIs; None if they are too large. Raises OSError."""
+
+    def read() -> Output | None:
+        if sum(file.stat().st_size for file in files) > MAX_DATA_BYTES:
+            return None
+        return _data_uris([file.name for file in files], [file.read_bytes() for file in files])
+
+    return await asyncio.to_thread(read)
 
 
-async def keep_all(storage: AsyncStorage, made: Mapping[str, Path]) -> None:
+async def keep_all(storage: AsyncBlobStorage, made: Mapping[str, Path]) -> None:
     """Local files under the names they are to have: all of them, or none.
 
     Raises StorageError, and OSError if a local file cannot be read.
@@ -53,7 +63,7 @@ async def keep_all(storage: AsyncStorage, made: Mapping[str, Path]) -> None:
         raise
 
 
-async def remove_all(storage: AsyncStorage, names: Iterable[str]) -> None:
+async def remove_all(storage: AsyncBlobStorage, names: Iterable[str]) -> None:
     for name in names:
         await storage.remove(name)
 

@@ -23,9 +23,9 @@ from toccata.models.registry import KNOWN
 from toccata.server.config import ServerSettings
 from toccata.server.outbound import MAX_URL_CHARACTERS
 from toccata.server.predictions.kept_files import KeptFiles
-from toccata.server.storage.async_repository import AsyncStore
-from toccata.server.storage.blobs import AsyncStorage
-from toccata.server.storage.repository import Prediction, Store, StoredFile, new_key
+from toccata.server.storage.async_repository import AsyncRepository
+from toccata.server.storage.blobs import AsyncBlobStorage
+from toccata.server.storage.repository import Prediction, Repository, StoredFile, new_key
 from toccata.server.versions import COUNT, VERSIONS
 
 Fetch = Callable[[str, Path], Awaitable[Path]]
@@ -77,7 +77,7 @@ async def keep_inline(
         InputError: The data URI is damaged.
         QuotaError: There is no room for it.
         StorageError: The storage does not answer.
-        StoreError: The database does not answer.
+        RepositoryError: The database does not answer.
     """
     if not is_inline(given):
         return None
@@ -102,7 +102,11 @@ async def keep_inline(
 
 
 async def resolve(
-    prediction: Prediction, folder: Path, storage: AsyncStorage, store: AsyncStore, fetch: Fetch
+    prediction: Prediction,
+    folder: Path,
+    storage: AsyncBlobStorage,
+    store: AsyncRepository,
+    fetch: Fetch,
 ) -> Inputs:
     """Checked inputs, `input_audio` being a file in `folder`.
 
@@ -137,14 +141,14 @@ def model_of(inputs: Inputs, settings: ServerSettings) -> str:
     return settings.stand_in if missing and settings.stand_in else name
 
 
-async def uploaded(address: str, store: AsyncStore) -> str | None:
+async def uploaded(address: str, store: AsyncRepository) -> str | None:
     """The id of the file that was uploaded here, if the address is one's."""
     own = _own_file(address)
     return None if own is None or await store.file(own) is None else own
 
 
-def inline_upload(given: Mapping[str, Any], store: Store) -> str | None:
-    """The id of the upload that came in these inputs themselves. Raises StoreError."""
+def inline_upload(given: Mapping[str, Any], store: Repository) -> str | None:
+    """The id of the upload that came in these inputs themselves. Raises RepositoryError."""
     own = _own_file(str(given.get(AUDIO) or ""))
     file = None if own is None else store.file(own)
     return file.id if file is not None and file.metadata.get(INLINE) is True else None
@@ -161,7 +165,7 @@ def _own_file(address: str) -> str | None:
     return file_id if found and _FILE_ID.fullmatch(file_id) else None
 
 
-async def _copy(storage: AsyncStorage, file_id: str, to: Path) -> None:
+async def _copy(storage: AsyncBlobStorage, file_id: str, to: Path) -> None:
     try:
         await storage.get(f"files/{file_id}", to)
     except FileNotFoundError as error:

@@ -6,17 +6,23 @@ This happens before a slot is taken, so that an address that answers slowly hold
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from toccata.generation.schema import ENCODE_DECODE
 from toccata.server.config import ServerSettings
 from toccata.server.predictions import prediction_inputs
-from toccata.server.predictions.queue import Place
-from toccata.server.storage.async_repository import AsyncStore
-from toccata.server.storage.blobs import AsyncStorage
+from toccata.server.predictions.queue import QueueEntry
+from toccata.server.storage.async_repository import AsyncRepository
+from toccata.server.storage.blobs import AsyncBlobStorage
 from toccata.server.storage.repository import Prediction
 from toccata.server.worker.protocol import Job
+
+# An address that a client gives, the file that it goes to, and the owner of the prediction.
+Fetch = Callable[[str, Path, str], Awaitable[Path]]
 
 # What lasts longer is long: it must leave slots to shorter pieces.
 LONG_S = 60.0
@@ -28,9 +34,9 @@ class Preparation:
     def __init__(
         self,
         settings: ServerSettings,
-        store: AsyncStore,
-        storage: AsyncStorage,
-        fetch: prediction_inputs.Fetch,
+        store: AsyncRepository,
+        storage: AsyncBlobStorage,
+        fetch: Fetch,
     ) -> None:
         self._settings, self._store, self._storage = settings, store, storage
         self._fetch = fetch
@@ -48,20 +54,33 @@ class Preparation:
             OSError: The folder cannot be used.
         """
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        owner = prediction.owner or ""
         inputs = await prediction_inputs.resolve(
-            prediction, folder, self._storage, self._store, self._fetch
+            prediction,
+            folder,
+            self._storage,
+            self._store,
+            lambda url, to: self._fetch(url, to, owner),
         )
         model = await asyncio.to_thread(prediction_inputs.model_of, inputs, self._settings)
         audio = None if inputs.input_audio is None else str(inputs.input_audio)
         values = {**asdict(inputs), "input_audio": audio}
-        return Job(prediction.id, model, values, str(folder), count=prediction.count, width=width)
+        return Job(
+            prediction.id,
+            model,
+            values,
+            str(folder),
+            count=prediction.count,
+            width=width,
+            owner=prediction.owner or "",
+        )
 
 
-def place_of(prediction: Prediction, long_slots: int) -> Place:
+def place_of(prediction: Prediction, long_slots: int) -> QueueEntry:
     """How the line treats a prediction."""
-    is_long = _seconds(prediction.input.get("duration")) > LONG_S
+    is_long = _length_s(prediction.input) > LONG_S
     width = min(prediction.count, long_slots) if is_long else prediction.count
-    return Place(
+    return QueueEntry(
         owner=prediction.owner or "",
         width=width,
         is_long=is_long,
@@ -70,5 +89,13 @@ def place_of(prediction: Prediction, long_slots: int) -> Place:
     )
 
 
-def _seconds(duration: Any) -> float:
-    return float(duration) if isinstance(duration, int | float) else 0.0
+def _length_s(given: Mapping[str, Any]) -> float:
+    """How long a piece is; one of the codec alone, whose audio may have any length, is long."""
+    if given.get("model_version") != ENCODE_DECODE:
+        return _seconds(given.get("duration"))
+    end_s = _seconds(given.get("continuation_end"))
+    return end_s - _seconds(given.get("continuation_start")) if end_s > 0 else math.inf
+
+
+def _seconds(number: Any) -> float:
+    return float(number) if isinstance(number, int | float) else 0.0

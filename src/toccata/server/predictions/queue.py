@@ -23,7 +23,7 @@ MAX_FETCHES_PER_OWNER = 16  # those that are here and wait for a slot included
 
 
 @dataclass(frozen=True)
-class Lost:
+class LostPredictions:
     """What a dead worker had. ran: those that it ran, if one of them can have been the cause.
     killer: the one that it ran, if it ran no other.
     """
@@ -34,7 +34,7 @@ class Lost:
 
 
 @dataclass(frozen=True)
-class Place:
+class QueueEntry:
     """What the line knows of a prediction.
 
     Args:
@@ -52,12 +52,12 @@ class Place:
     quarantined: bool = False
 
 
-class Line:
+class PredictionQueue:
     """Predictions by id. `slots` is how many the worker runs at once."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, QueueEntry] = {}
         self._waiting: dict[str, None] = {}  # in order
         self._ready: set[str] = set()
         self._preparing: set[str] = set()
@@ -86,9 +86,9 @@ class Line:
     def waiting_of(self, owner: str) -> int:
         return sum(self._places[one].owner == owner for one in self._waiting)
 
-    def join(self, prediction_id: str, place: Place | None = None) -> None:
+    def join(self, prediction_id: str, place: QueueEntry | None = None) -> None:
         """At the end of the line; it is not ready yet."""
-        place = place or Place()
+        place = place or QueueEntry()
         self._places[prediction_id] = place
         self._waiting[prediction_id] = None
         if place.quarantined:
@@ -146,13 +146,13 @@ class Line:
         for some in (self._ready, self._preparing, self._quarantined):
             some.discard(prediction_id)
 
-    def give_back(self, prediction_id: str) -> None:
-        """It has no slot any more, and is first in line."""
+    def give_back(self, prediction_id: str, *, is_ready: bool = True) -> None:
+        """It has no slot any more, and is first in line; passed until `make_ready` otherwise."""
         del self._held[prediction_id]
         self._waiting = {prediction_id: None, **self._waiting}
-        self._ready.add(prediction_id)
+        (self._ready if is_ready else self._preparing).add(prediction_id)
 
-    def lose(self, suspect: bool = True) -> Lost:
+    def lose(self, suspect: bool = True) -> LostPredictions:
         """The worker died: all that it had are first in line, in the order in which it got them.
 
         Args:
@@ -163,7 +163,7 @@ class Line:
         for prediction_id in reversed(lost):
             self.give_back(prediction_id)
         killer = ran[0] if len(ran) == 1 else None
-        return Lost(tuple(lost), killer, tuple(ran))
+        return LostPredictions(tuple(lost), killer, tuple(ran))
 
     def has_slot(self, prediction_id: str) -> bool:
         return prediction_id in self._held

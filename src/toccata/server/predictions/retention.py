@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from toccata.server.config import ServerSettings
 from toccata.server.predictions.prediction_inputs import inline_upload
 from toccata.server.predictions.quota import UploadQuota
-from toccata.server.storage.blobs import Storage, StorageError
-from toccata.server.storage.repository import Store, StoreError
+from toccata.server.storage.blobs import BlobStorage, StorageError
+from toccata.server.storage.repository import Repository, RepositoryError
 
 log = logging.getLogger(__name__)
 EVERY_S = 60.0
 
 
 async def keep_tidy(
-    settings: ServerSettings, store: Store, storage: Storage, quota: UploadQuota
+    settings: ServerSettings, store: Repository, storage: BlobStorage, quota: UploadQuota
 ) -> None:
     """Tidy up from time to time, without end; whatever goes wrong is tried again later."""
     over = threading.Event()
@@ -39,8 +39,8 @@ async def keep_tidy(
 
 def tidy(
     settings: ServerSettings,
-    store: Store,
-    storage: Storage,
+    store: Repository,
+    storage: BlobStorage,
     now: float,
     over: threading.Event | None = None,
 ) -> list[str]:
@@ -84,11 +84,11 @@ def tidy(
 def _otherwise_later(what: str) -> Iterator[None]:
     try:
         yield
-    except (StorageError, StoreError) as error:
+    except (StorageError, RepositoryError) as error:
         log.error("%s is tidied up later: %s", what, error)
 
 
-def _remove_upload(store: Store, storage: Storage, file_id: str) -> str:
+def _remove_upload(store: Repository, storage: BlobStorage, file_id: str) -> str:
     storage.remove(f"files/{file_id}")
     store.remove_file(file_id)
     return file_id

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from toccata.server.storage.blobs import StorageError
-from toccata.server.storage.repository import StoreError
+from toccata.server.storage.repository import RepositoryError
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +21,12 @@ T = TypeVar("T")
 
 def is_passing(error: BaseException) -> bool:
     """Whether it is about this machine or what it depends on, and may be over in a while."""
-    if isinstance(error, StoreError | StorageError):
+    if isinstance(error, RepositoryError | StorageError):
         return True
     return isinstance(error, OSError) and error.errno in FULL
 
 
-async def patiently(work: Callable[[], Awaitable[T]]) -> T:
+async def with_retries(work: Callable[[], Awaitable[T]]) -> T:
     """The result of `work`, which is called again until what it needs answers.
 
     Raises:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from functools import partial
 
 from toccata.server.config import ServerSettings
-from toccata.server.predictions.pending_webhooks import paid
+from toccata.server.predictions.pending_webhooks import mark_delivered
 from toccata.server.predictions.webhooks import Hook, Post, Webhooks
-from toccata.server.storage.async_repository import AsyncStore
+from toccata.server.storage.async_repository import AsyncRepository
 from toccata.server.storage.repository import COG, Prediction
 from toccata.server.views import COG_VERSION, Address, Output, cog_json, prediction_json
 
@@ -19,7 +19,7 @@ COG_AGENT = f"cog-worker/{COG_VERSION}"
 COG_RETRIES_S = tuple(0.1 * 2**n for n in range(12))
 
 
-class Announcer:
+class WebhookPublisher:
     """Sends webhooks to whoever a prediction names.
 
     Args:
@@ -30,9 +30,9 @@ class Announcer:
     """
 
     def __init__(
-        self, settings: ServerSettings, post: Post, secret: str, store: AsyncStore
+        self, settings: ServerSettings, post: Post, secret: str, store: AsyncRepository
     ) -> None:
-        on_told = partial(paid, store)
+        on_told = partial(mark_delivered, store)
         self._hosted = Webhooks(post, secret, on_told=on_told)
         self._cog = Webhooks(
             _as_cog(post),
@@ -53,7 +53,7 @@ class Announcer:
         if prediction.webhook is None:
             return
         events = frozenset(prediction.webhook_events)
-        hook = Hook(prediction.webhook, events, prediction.trace or {})
+        hook = Hook(prediction.webhook, events, prediction.trace or {}, prediction.owner or "")
         if prediction.api == COG:  # where a single output is no event
             body = cog_json(prediction, data)
             self._cog.notify(prediction.id, hook, event, body)
@@ -71,7 +71,7 @@ class Announcer:
 def _as_cog(post: Post) -> Post:
     """`post` with the User-Agent of a Cog container."""
 
-    async def posted(url: str, body: bytes, headers: Mapping[str, str]) -> int:
-        return await post(url, body, {**headers, "User-Agent": COG_AGENT})
+    async def posted(url: str, body: bytes, headers: Mapping[str, str], owner: str) -> int:
+        return await post(url, body, {**headers, "User-Agent": COG_AGENT}, owner)
 
     return posted

@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import json
 import logging
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,14 +25,17 @@ from toccata.errors import InputError, ToccataError
 from toccata.server.concurrency import ConcurrencyLimit
 from toccata.server.strict_json import encodable
 
-# url, body, headers -> status; raises ToccataError or OSError if there was no answer
-Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[int]]
+# url, body, headers, owner -> status; raises ToccataError or OSError if there was no answer in time
+Post = Callable[[str, bytes, Mapping[str, str], str], Awaitable[int]]
 
 THROTTLED = frozenset({"output", "logs"})
-ANSWER_WITHIN_S = 15.0
-# Messages that are being sent: receivers that hang must not take every connection there is.
+# Messages that are being sent: receivers that hang must not take every connection there is, nor all
+# of an owner's.
 MAX_ATTEMPTS = 128
+MAX_ATTEMPTS_PER_OWNER = 32
 MAX_ATTEMPTS_PER_HOST = 8
+# A message with a longer output, which is a data URI, is encoded beside the event loop.
+LARGE_CHARACTERS = 2**16
 UNREADABLE = "an unreadable URL"
 _PREFIX = "whsec_"
 log = logging.getLogger(__name__)
@@ -59,12 +63,13 @@ def signature_headers(
 class Hook:
     """Who is told of a prediction, and which of start, output, logs and completed.
 
-    headers: what every message carries besides its own.
+    headers: what every message carries besides its own. owner: of the prediction.
     """
 
     url: str
     events: frozenset[str]
     headers: Mapping[str, str] = field(default_factory=dict)
+    owner: str = ""
 
 
 class Webhooks:
@@ -94,21 +99,22 @@ class Webhooks:
             self._fixed["authorization"] = f"Bearer {bearer}"
         self._interval_s = interval_s
         self._retry_delays_s = tuple(retry_delays_s)
-        self._attempts = ConcurrencyLimit(MAX_ATTEMPTS, MAX_ATTEMPTS_PER_HOST)
+        self._attempts = ConcurrencyLimit(MAX_ATTEMPTS, MAX_ATTEMPTS_PER_OWNER)
+        self._to_hosts = ConcurrencyLimit(math.inf, MAX_ATTEMPTS_PER_HOST)
         self._lines: dict[str, _Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def notify(
         self, prediction_id: str, hook: Hook, event: str, body: Mapping[str, object]
     ) -> None:
-        """Queue a message; `body` may change later. Only a new `start` can follow `completed`."""
+        """Queue a message; `body` may get other values later. Only a new `start` can follow
+        `completed`.
+        """
         line = self._lines.setdefault(prediction_id, _Line())
         if line.ended and event != "start":
             return
         if event in hook.events:
-            data = _encoded(body)
-            message_id = _message_id(prediction_id, event, data)
-            line.put(_Message(hook.url, event, data, message_id, hook.headers))
+            line.put(_Message(hook, event, dict(body), prediction_id))
         line.ended = event == "completed"
         if line.worker is None and (line.waiting or line.ended):
             line.worker = asyncio.create_task(self._work(prediction_id, line))
@@ -140,29 +146,31 @@ class Webhooks:
     async def _send(self, prediction_id: str, message: _Message) -> None:
         """Whatever goes wrong with one message, the next one is sent."""
         try:
-            await self._deliver(message)
+            encode = partial(_encoded, message)
+            await self._deliver(await asyncio.to_thread(encode) if message.is_large else encode())
             if message.event == "completed" and self._on_told is not None:
                 await self._on_told(prediction_id)
         except Exception:
             log.exception("webhook %s of %s was not sent", message.event, prediction_id)
 
-    async def _deliver(self, message: _Message) -> None:
+    async def _deliver(self, message: _Encoded) -> None:
         retries = self._retry_delays_s if message.event == "completed" else ()
         for delay_s in (0, *retries):
             await asyncio.sleep(delay_s)
             if await self._attempt(message):
                 return
 
-    async def _attempt(self, message: _Message) -> bool:
+    async def _attempt(self, message: _Encoded) -> bool:
         """Whether there was an answer below 400; a redirect is one, but not followed."""
-        headers = {**message.headers, **self._fixed}
-        async with self._attempts.of(_host(message)):
+        hook = message.hook
+        headers = {**hook.headers, **self._fixed}
+        to_host = self._to_hosts.of(f"{hook.owner} {_host(message)}")
+        async with to_host, self._attempts.of(hook.owner):
             if self._secret is not None:
                 now_s = int(self._now())
                 headers |= signature_headers(self._secret, message.id, now_s, message.body)
             try:
-                async with asyncio.timeout(ANSWER_WITHIN_S):
-                    status = await self._post(message.url, message.body, headers)
+                status = await self._post(hook.url, message.body, headers, hook.owner)
             except (ToccataError, OSError) as error:
                 _warn(message, type(error).__name__)
                 return False
@@ -173,11 +181,26 @@ class Webhooks:
 
 @dataclass(frozen=True)
 class _Message:
-    url: str
+    hook: Hook
+    event: str
+    body: Mapping[str, object]
+    prediction_id: str
+
+    @property
+    def is_large(self) -> bool:
+        output = self.body.get("output")
+        texts = output if isinstance(output, list) else [output]
+        return sum(len(text) for text in texts if isinstance(text, str)) > LARGE_CHARACTERS
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """A message as it is sent, in every attempt."""
+
+    hook: Hook
     event: str
     body: bytes
     id: str
-    headers: Mapping[str, str]
 
 
 @dataclass
@@ -213,7 +236,13 @@ class _Line:
         return self.free_at_s.get(event, 0.0) - time.monotonic()
 
 
-def _encoded(body: Mapping[str, object]) -> bytes:
+def _encoded(message: _Message) -> _Encoded:
+    body = _json(message.body)
+    message_id = _message_id(message.prediction_id, message.event, body)
+    return _Encoded(message.hook, message.event, body, message_id)
+
+
+def _json(body: Mapping[str, object]) -> bytes:
     """JSON, also of a row from a time when NaN and half surrogates came in."""
     to_json = partial(json.dumps, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     try:
@@ -230,14 +259,14 @@ def _message_id(prediction_id: str, event: str, body: bytes) -> str:
     return f"msg_{hashlib.sha256(prediction_id.encode() + body).hexdigest()[:32]}"
 
 
-def _warn(message: _Message, failure: str) -> None:
+def _warn(message: _Encoded, failure: str) -> None:
     """The URL may hold secrets, and errors may quote it: its host is all that is logged."""
     log.warning("webhook %s to %s failed: %s", message.event, _host(message), failure)
 
 
-def _host(message: _Message) -> str:
+def _host(message: _Encoded) -> str:
     with suppress(ValueError):
-        return urlsplit(message.url).hostname or UNREADABLE
+        return urlsplit(message.hook.url).hostname or UNREADABLE
     return UNREADABLE
 
 

@@ -1,7 +1,7 @@
-"""The store for the event loop: every call runs in a thread, and ends in time.
+"""The repository for the event loop: every call runs in a thread, for a limited time.
 
-The methods are those of Store; each raises StoreError if the database does not answer within
-DATABASE_TIMEOUT_S. What was written may then have been written all the same.
+The methods are those of Repository; each raises RepositoryError if the database does not answer
+within DATABASE_TIMEOUT_S. What was written may then have been written all the same.
 """
 
 from __future__ import annotations
@@ -9,21 +9,24 @@ from __future__ import annotations
 from typing import Any
 
 from toccata.server.storage.blocking_calls import BlockingCalls
-from toccata.server.storage.database import POOL
-from toccata.server.storage.repository import Prediction, Store, StoredFile, StoreError
+from toccata.server.storage.database import LISTS, POOL
+from toccata.server.storage.repository import Prediction, Repository, RepositoryError, StoredFile
 
 DATABASE_TIMEOUT_S = 5.0
 
 
-class AsyncStore:
-    """Store for coroutines. `blocking` is the store itself, for code that runs in threads."""
+class AsyncRepository:
+    """Repository for coroutines. `blocking` is the store itself, for code that runs in threads."""
 
-    def __init__(self, store: Store, timeout_s: float = DATABASE_TIMEOUT_S) -> None:
+    def __init__(self, store: Repository, timeout_s: float = DATABASE_TIMEOUT_S) -> None:
         self.blocking = store
         self._calls = BlockingCalls("database", POOL, timeout_s, _timeout)
+        # Apart from the others: however many lists are read, the lease is renewed.
+        self._lists = BlockingCalls("database-lists", LISTS, timeout_s, _timeout)
 
     def close(self) -> None:
         self._calls.close()
+        self._lists.close()
         self.blocking.close()
 
     async def renew(self) -> None:
@@ -50,8 +53,8 @@ class AsyncStore:
     async def add_logs(self, prediction_id: str, text: str) -> bool:
         return await self._calls.run(self.blocking.add_logs, prediction_id, text)
 
-    async def pay(self, prediction_id: str) -> None:
-        await self._calls.run(self.blocking.pay, prediction_id)
+    async def mark_delivered(self, prediction_id: str) -> None:
+        await self._calls.run(self.blocking.mark_delivered, prediction_id)
 
     async def open_ones(self) -> list[Prediction]:
         return await self._calls.run(self.blocking.open_ones)
@@ -63,7 +66,7 @@ class AsyncStore:
         created_after: float | None = None,
         created_before: float | None = None,
     ) -> list[Prediction]:
-        return await self._calls.run(
+        return await self._lists.run(
             self.blocking.page, limit, before, created_after, created_before
         )
 
@@ -74,11 +77,11 @@ class AsyncStore:
         return await self._calls.run(self.blocking.file, file_id)
 
     async def files(self, limit: int, before: tuple[float, str] | None = None) -> list[StoredFile]:
-        return await self._calls.run(self.blocking.files, limit, before)
+        return await self._lists.run(self.blocking.files, limit, before)
 
     async def remove_file(self, file_id: str) -> bool:
         return await self._calls.run(self.blocking.remove_file, file_id)
 
 
-def _timeout() -> StoreError:
-    return StoreError("the database does not answer; try again later")
+def _timeout() -> RepositoryError:
+    return RepositoryError("the database does not answer; try again later")

@@ -32,11 +32,11 @@ class StorageError(ToccataError):
         super().__init__("the storage of files does not answer; try again later")
 
 
-class Storage:
+class BlobStorage:
     """Files by name; names are made by the server and never by a client.
 
     Calls block. Each raises StorageError for whatever the file system raises, except that a file
-    which is not there is FileNotFoundError. The event loop calls them through AsyncStorage.
+    which is not there is FileNotFoundError. The event loop calls them through AsyncBlobStorage.
     """
 
     def __init__(self, url: str) -> None:
@@ -104,13 +104,13 @@ class Storage:
             kept.write(b"ping")
 
 
-class AsyncStorage:
-    """Storage for coroutines: every call runs in a thread, and ends in time.
+class AsyncBlobStorage:
+    """BlobStorage for coroutines: every call runs in a thread, and ends in time.
 
     `blocking` is the storage itself, for code that runs in threads.
     """
 
-    def __init__(self, storage: Storage, timeout_s: float = STORAGE_TIMEOUT_S) -> None:
+    def __init__(self, storage: BlobStorage, timeout_s: float = STORAGE_TIMEOUT_S) -> None:
         self.blocking = storage
         self._calls = BlockingCalls("storage", NUM_THREADS, timeout_s, StorageError)
         self._pings = BlockingCalls("storage-ping", 1, PING_TIMEOUT_S, StorageError)

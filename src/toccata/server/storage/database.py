@@ -25,11 +25,12 @@ CURES = {
     "sqlite": "check that its folder is there, and may be written to",
     "postgresql": "check that it runs, and its host, port, name, user and password",
 }
-PATIENCE_S = 5  # with a machine that does not answer
+TIMEOUT_S = 5  # with a machine that does not answer
 # A machine that is gone without a word is noticed by its silence.
 KEEP_ALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 STATEMENT_S = 4  # for one statement, so that no call holds its thread for longer
 POOL = 16
+LISTS = 2  # further connections, for pages of lists alone
 LIKE = "it must be like postgresql://USER:PASSWORD@HOST/NAME, @ and / in a password as %40 and %2F"
 
 
@@ -68,12 +69,12 @@ def _parsed(address: str) -> URL:
 
 def _engine(url: URL) -> Engine:
     # What a prediction holds is not for the log: parameters stay out of errors.
-    options: dict[str, Any] = {"hide_parameters": True, "pool_size": POOL, "max_overflow": 0}
-    options["pool_timeout"] = STATEMENT_S
+    options: dict[str, Any] = {"hide_parameters": True, "pool_timeout": STATEMENT_S}
+    options |= {"pool_size": POOL + LISTS, "max_overflow": 0}
     if url.get_backend_name() == "postgresql":
         arguments = {
-            "connect_timeout": PATIENCE_S,
-            "tcp_user_timeout": 1000 * PATIENCE_S,
+            "connect_timeout": TIMEOUT_S,
+            "tcp_user_timeout": 1000 * TIMEOUT_S,
             "client_encoding": "utf8",
             **KEEP_ALIVE,
         }

@@ -111,6 +111,8 @@ class Lease:
         Raises:
             SupersededError: One has already.
         """
+        if connection.dialect.name == "sqlite":  # where reading begins no transaction
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         query = select(OWN.c.value).where(OWN.c.name == OWNER).with_for_update(read=True)
         if connection.scalar(query) != self.value:
             raise SupersededError

@@ -8,13 +8,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from toccata.server.storage.async_repository import AsyncStore
-from toccata.server.storage.blobs import AsyncStorage
+from toccata.server.storage.async_repository import AsyncRepository
+from toccata.server.storage.blobs import AsyncBlobStorage
 from toccata.server.storage.lease import RENEW_S, SupersededError
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 5.0
+POLL_INTERVAL_S = 5.0
 MIN_FREE_BYTES = 64 * 2**20
 OK, DOWN, FULL = "ok", "down", "full"
 
@@ -31,8 +31,8 @@ class Health:
 
     def __init__(
         self,
-        store: AsyncStore,
-        storage: AsyncStorage,
+        store: AsyncRepository,
+        storage: AsyncBlobStorage,
         folder: Path,
         on_superseded: Callable[[], None],
     ) -> None:
@@ -68,7 +68,7 @@ class Health:
                 self._note("storage", OK)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is looked at again
                 self._note("storage", DOWN, error)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _watch_disk(self) -> None:
         while True:
@@ -77,7 +77,7 @@ class Health:
                 self._note("disk", OK if free >= MIN_FREE_BYTES else FULL)
             except OSError as error:
                 self._note("disk", DOWN, error)
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_INTERVAL_S)
 
     def _note(self, name: str, state: str, error: Exception | None = None) -> None:
         if self.states[name] != state:

@@ -102,6 +102,11 @@ class Prediction:
         """The names of all files that it made."""
         return () if self.output is None else (self.output, *(self.more_outputs or ()))
 
+    @property
+    def has_data(self) -> bool:
+        """Whether it has an output that is to be given as data URIs."""
+        return self.output is not None and self.as_data and self.delivered is None
+
 
 @dataclass(frozen=True)
 class StoredFile:
@@ -118,22 +123,22 @@ class StoredFile:
     metadata: Mapping[str, Any]
 
 
-class StoreError(ToccataError):
+class RepositoryError(ToccataError):
     """The database does not answer as it should; what was to be done is not."""
 
     http_status = 503
 
 
-class AlreadyExistsError(StoreError):
+class AlreadyExistsError(RepositoryError):
     """There is a row with this id; nothing was written."""
 
     http_status = 409
 
 
-class Store:
-    """Short blocking calls, from any thread; each is one transaction, and raises StoreError.
+class Repository:
+    """Short blocking calls, from any thread; each is one transaction, and raises RepositoryError.
 
-    The event loop calls them through AsyncStore.
+    The event loop calls them through AsyncRepository.
     """
 
     def __init__(self, url: str) -> None:
@@ -187,7 +192,7 @@ class Store:
         try:
             with self._writing() as connection:
                 connection.execute(PREDICTIONS.insert().values(_row(prediction)))
-        except StoreError as error:
+        except RepositoryError as error:
             if isinstance(error.__cause__, IntegrityError):
                 raise AlreadyExistsError(f"there is a prediction {prediction.id}") from error
             raise
@@ -251,16 +256,18 @@ class Store:
                 PREDICTIONS.update().where(PREDICTIONS.c.id == prediction_id).values(wiped)
             )
 
-    def owing(self) -> list[Prediction]:
+    def undelivered(self) -> list[Prediction]:
         """Those whose end is still to be told, oldest first."""
         owed = and_(PREDICTIONS.c.owed.is_(True), PREDICTIONS.c.status.not_in(OPEN))
         return self._many(select(PREDICTIONS).where(owed).order_by(PREDICTIONS.c.completed_at))
 
-    def pay(self, prediction_id: str) -> None:
+    def mark_delivered(self, prediction_id: str) -> None:
         """Its end has been told, or nobody wants to hear of it."""
-        paid = PREDICTIONS.update().where(PREDICTIONS.c.id == prediction_id).values(owed=False)
+        mark_delivered = (
+            PREDICTIONS.update().where(PREDICTIONS.c.id == prediction_id).values(owed=False)
+        )
         with self._writing() as connection:
-            connection.execute(paid)
+            connection.execute(mark_delivered)
 
     def open_ones(self) -> list[Prediction]:
         """Everything that has not ended, oldest first."""
@@ -336,7 +343,7 @@ class Store:
             try:
                 with self._writing() as connection:
                     connection.execute(OWN.insert().values(name=name, value=make()))
-            except StoreError as error:
+            except RepositoryError as error:
                 if not isinstance(error.__cause__, IntegrityError):  # others may be faster
                     raise
             value = self._own(name)
@@ -378,13 +385,13 @@ def iso(seconds: float) -> str:
 
 @contextmanager
 def _answers() -> Iterator[None]:
-    """Raises StoreError for whatever goes wrong with the database in the block."""
+    """Raises RepositoryError for whatever goes wrong with the database in the block."""
     try:
         yield
     except SQLAlchemyError as error:
         if any(word in str(error) for word in DAMAGED):
-            raise StoreError("the database is damaged; restore it from a backup") from error
-        raise StoreError("the database does not answer; try again later") from error
+            raise RepositoryError("the database is damaged; restore it from a backup") from error
+        raise RepositoryError("the database does not answer; try again later") from error
 
 
 def _get(connection: Connection, prediction_id: str) -> Prediction:

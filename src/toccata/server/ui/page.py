@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import gradio as gr
 from fastapi import FastAPI
@@ -17,17 +18,18 @@ from starlette.datastructures import UploadFile
 from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 
-from toccata.errors import InputError, ToccataError
-from toccata.server.api.dependencies import Parts, address_at, owner_at
+from toccata.errors import ToccataError
+from toccata.server.api.dependencies import AppState, address_at, owner_of
 from toccata.server.api.replicate.file_routes import UNKNOWN_TYPE, keep_file
 from toccata.server.api.replicate.validation import validate
+from toccata.server.concurrency import ConcurrencyLimit, FairThreads
 from toccata.server.storage.repository import Prediction
 from toccata.server.ui.page_calls import curl_call, javascript_call, python_call
 from toccata.server.ui.page_files import PageFiles
 from toccata.server.ui.page_form import NAMES, VERSION, Form, given, options, prompt_box
 from toccata.server.ui.page_gate import PageGate, Sessions
 from toccata.server.ui.page_results import (
-    drawn,
+    drawing,
     history_html,
     picture_html,
     players_html,
@@ -44,12 +46,30 @@ PATH = "/ui"
 CALLS = {"curl": curl_call, "Python": python_call, "JavaScript": javascript_call}
 # Its id, how it is, players, picture, calls, history.
 SHOWN = 5 + len(CALLS)
-LOOK_S = 0.3
-MOST_UPLOAD = "100mb"
+POLL_INTERVAL_S = 0.3
+# Predictions that are followed on open pages, each of which asks the database again and again.
+MAX_FOLLOWED = 256
+MAX_FOLLOWED_PER_CLIENT = 32
+# Comparing and drawing audio takes seconds and hundreds of MB. Both have threads of their own, so
+# that the API waits for neither.
+NUM_COMPARED = 2
+BUSY_S = 60.0
+MAX_UPLOAD = "100mb"
 NOTHING_YET = "Say what the music should be. It is played here while it is made."
 
+T = TypeVar("T")
 
-def mount(app: FastAPI, parts: Callable[[], Parts], files: PageFiles, tokens: bool) -> None:
+
+class PageBusyError(ToccataError):
+    """The page has more to compute than it can in time."""
+
+    http_status = 503
+
+    def __init__(self) -> None:
+        super().__init__("the page is busy with other audio; try again in a minute")
+
+
+def mount(app: FastAPI, parts: Callable[[], AppState], files: PageFiles, tokens: bool) -> None:
     """Put the page under /ui of `app`. tokens: who opens it must give one as the password."""
     # The one way to say where gradio keeps uploads, which it asks for at each request.
     os.environ["GRADIO_TEMP_DIR"] = str(files.folder)
@@ -64,7 +84,7 @@ def mount(app: FastAPI, parts: Callable[[], Parts], files: PageFiles, tokens: bo
         path=PATH,
         auth=knows_token if tokens else None,
         auth_message="Any name; the password is a token of this server." if tokens else None,
-        max_file_size=MOST_UPLOAD,
+        max_file_size=MAX_UPLOAD,
         ssr_mode=False,
         show_error=False,  # of an accident: its words may be of the inside
         run_history=False,
@@ -79,7 +99,7 @@ def mount(app: FastAPI, parts: Callable[[], Parts], files: PageFiles, tokens: bo
     mounted.app = PageGate(mounted.app, cast(Sessions, mounted.app), files, login=tokens)
 
 
-def build(parts: Callable[[], Parts], files: PageFiles) -> Any:
+def build(parts: Callable[[], AppState], files: PageFiles) -> Any:
     """The layout, and what its buttons do."""
     page = Page(parts, files)
     with gr.Blocks(title="toccata", analytics_enabled=False) as blocks:
@@ -101,9 +121,9 @@ def build(parts: Callable[[], Parts], files: PageFiles) -> Any:
             concurrency_limit=None, show_progress="hidden",
         )  # fmt: skip
         stop.click(page.stop, current, None, concurrency_limit=None)
-        again.click(page.seed, current, form["seed"])
+        again.click(page.seed, current, form["seed"], concurrency_limit=None)
         _listen(page, form, heard)
-        blocks.load(page.open, None, shown)
+        blocks.load(page.open, None, shown, concurrency_limit=None)
     return blocks
 
 
@@ -145,9 +165,12 @@ def _listen(page: Page, form: Form, heard: gr.State) -> None:
 class Page:
     """What happens on the page; it finds the server's parts once they are there."""
 
-    def __init__(self, parts: Callable[[], Parts], files: PageFiles) -> None:
+    def __init__(self, parts: Callable[[], AppState], files: PageFiles) -> None:
         self._parts = parts
         self._files = files
+        self._followed = ConcurrencyLimit(MAX_FOLLOWED, MAX_FOLLOWED_PER_CLIENT)
+        self._comparing = FairThreads("page-compare", NUM_COMPARED, 1)
+        self._drawing = FairThreads("page-draw", 1, 1)
 
     async def make(
         self, request: gr.Request, heard: Heard, *values: Any
@@ -164,7 +187,7 @@ class Page:
         except ToccataError as error:
             yield gr.skip(), refused(error), *[gr.skip()] * (SHOWN - 2)
             return
-        async for shown in self._shown(made, own, autoplay=True):
+        async for shown in self._shown(made, request, autoplay=True):
             yield shown
 
     async def open(self, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
@@ -173,20 +196,29 @@ class Page:
         yield *[gr.skip()] * (SHOWN - 1), await self._history(own)
         named = await self._parts().store.get(request.query_params.get("prediction", ""))
         if named is not None:
-            async for shown in self._shown(named, own, autoplay=False):
+            async for shown in self._shown(named, request, autoplay=False):
                 yield shown
 
-    async def heard(self, before: Heard, shown: str | None) -> tuple[Heard, float, str]:
+    async def heard(
+        self, request: gr.Request, before: Heard, shown: str | None
+    ) -> tuple[Heard, float, str]:
         """What is heard now, and the part of it as continuation_start and continuation_end."""
         try:
-            return await self._followed(before, shown)
-        except InputError as error:
+            return await self._compared(before, shown, self._owner(request))
+        except ToccataError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    async def _followed(self, before: Heard, shown: str | None) -> tuple[Heard, float, str]:
-        """As `heard`. Raises InputError for a file that was not uploaded to the page."""
+    async def _compared(
+        self, before: Heard, shown: str | None, owner: str
+    ) -> tuple[Heard, float, str]:
+        """As `heard`.
+
+        Raises:
+            InputError: The file was not uploaded to the page.
+            PageBusyError: It would take too long.
+        """
         shown = str(self._files.own(shown)) if shown else None
-        now = await asyncio.to_thread(follow, before, shown)
+        now = await _in_time(self._comparing.run(owner, partial(follow, before, shown)))
         return now, now.start_s, now.end
 
     async def stop(self, prediction_id: str) -> None:
@@ -199,23 +231,33 @@ class Page:
         return "" if made is None else str(made.seed)
 
     async def _shown(
-        self, prediction: Prediction, own: Address, *, autoplay: bool
+        self, prediction: Prediction, request: gr.Request, *, autoplay: bool
     ) -> AsyncIterator[tuple[Any, ...]]:
         """All that is shown of it, whenever there is something new."""
-        parts, now, before = self._parts(), prediction, said(prediction)
+        own, owner = self._address(request), self._owner(request)
+        now, before = prediction, said(prediction)
         version = VERSIONS[prediction.version]
         calls = [call(own.base, version, prediction.input) for call in CALLS.values()]
         players = players_html(prediction, own, autoplay)
         yield prediction.id, before, players, "", *calls, gr.skip()
-        while not now.ended:
-            await asyncio.sleep(LOOK_S)
-            now = await parts.store.get(prediction.id) or now
-            if said(now) != before:
-                before = said(now)
-                yield gr.skip(), before, *[gr.skip()] * (SHOWN - 2)
-        image = await drawn(now, parts.store, parts.storage)
-        past = await self._history(own)
-        yield *[gr.skip()] * 3, picture_html(image), *[gr.skip()] * len(CALLS), past
+        async with self._followed.of(owner):
+            while not now.ended:
+                await asyncio.sleep(POLL_INTERVAL_S)
+                now = await self._parts().store.get(prediction.id) or now
+                if said(now) != before:
+                    before = said(now)
+                    yield gr.skip(), before, *[gr.skip()] * (SHOWN - 2)
+        picture, past = await self._picture(now, owner), await self._history(own)
+        yield *[gr.skip()] * 3, picture, *[gr.skip()] * len(CALLS), past
+
+    async def _picture(self, prediction: Prediction, owner: str) -> str:
+        """Empty if there is none, or no time for it."""
+        parts = self._parts()
+        try:
+            async with drawing(prediction, parts.store, parts.storage) as draw:
+                return picture_html(await _in_time(self._drawing.run(owner, draw)))
+        except PageBusyError:
+            return ""
 
     async def _history(self, own: Address) -> str:
         found = await self._parts().store.page(50)
@@ -229,7 +271,7 @@ class Page:
         if not shown:
             return values
         if heard.shown != shown:  # made at once, before the page was told of the part
-            heard, *part = await self._followed(heard, shown)
+            heard, *part = await self._compared(heard, shown, owner)
             values |= zip(("continuation_start", "continuation_end"), part, strict=True)
         kept = await self._kept(Path(heard.whole), owner)
         return values | {"input_audio": f"{own.base}/v1/files/{kept}"}
@@ -243,7 +285,16 @@ class Page:
         return kept.id
 
     def _owner(self, request: gr.Request) -> str:
-        return owner_at(cast(HTTPConnection, request.request), self._parts().settings)
+        return owner_of(cast(HTTPConnection, request.request))
 
     def _address(self, request: gr.Request) -> Address:
         return address_at(cast(HTTPConnection, request.request), self._parts().settings)
+
+
+async def _in_time(computing: Awaitable[T]) -> T:
+    """Its result. Raises PageBusyError if that takes too long."""
+    try:
+        async with asyncio.timeout(BUSY_S):
+            return await computing
+    except TimeoutError as error:
+        raise PageBusyError from error

@@ -17,11 +17,14 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toccata.errors import InputError
+from toccata.server.api.auth import OWNER, owner_named, token_of
 from toccata.server.api.body_limits import client_of
+from toccata.server.concurrency import Shares
 from toccata.server.strict_json import JsonError, JSONResponse, read_json
 from toccata.server.ui.login_limit import LoginLimit
 from toccata.server.ui.page_files import PageFiles, named_paths
@@ -49,6 +52,7 @@ MAX_OPEN_STREAMS = 512
 # What the page names its sessions and uploads with, and no more: gradio writes them into answers.
 NAMING = ("session_hash", "upload_id")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+COOKIE = "access-token-unsecure-"
 # A login takes as long whether it is right or wrong.
 LOGIN_S = 0.3
 # Gradio would believe them, whoever sent them; `Origin` would make it allow foreign sites.
@@ -81,7 +85,8 @@ class PageGate:
     files: PageFiles
     login: bool
     limit: LoginLimit = field(default_factory=LoginLimit)
-    _streams: int = 0
+    _streams: Shares = field(default_factory=lambda: Shares(MAX_OPEN_STREAMS))
+    _owners: dict[str, str] = field(default_factory=dict)  # of sessions, by their cookie
     _uploads: Uploads = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,12 +99,11 @@ class PageGate:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         try:
             self._check(scope, path)
-            if path == "/login":
-                receive = _again(await _body(receive, MAX_LOGIN_BYTES), receive)
-            elif path in CALLS and scope["method"] in SEND and path != f"{API}/upload":
+            if path in CALLS and scope["method"] in SEND and path != f"{API}/upload":
                 receive = await self._checked_call(receive)
             own = _Answer(_unframed(send))
-            await self._serve(path, _without_untrusted(scope), receive, own.send)
+            scope = {**_without_untrusted(scope), **self._owner(scope)}
+            await self._serve(path, scope, receive, own.send)
             own.check()
         except _Refused as refusal:
             await _problem(refusal.status, refusal.detail, refusal.headers)(scope, receive, send)
@@ -112,7 +116,7 @@ class PageGate:
         called = CALLS.get(path) or (READ if path.startswith((FILE, HEARTBEAT)) else ())
         if scope["method"] not in (*public, *called):
             raise _Refused(404, "The page has nothing there")
-        if called and self.login and not self._is_logged_in(Headers(scope=scope)):
+        if called and self.login and self._session(scope) is None:
             raise _Refused(401, "Log in first: the password is a token of this server")
         if path.startswith(FILE):
             self._own(path.removeprefix(FILE))
@@ -122,12 +126,19 @@ class PageGate:
             if name in NAMING:
                 _check_name(value)
 
-    def _is_logged_in(self, headers: Headers) -> bool:
+    def _session(self, scope: Scope) -> str | None:
+        """That which the visitor is logged in with."""
         cookies: SimpleCookie = SimpleCookie()
         with suppress(CookieError):
-            cookies.load(headers.get("cookie", ""))
-        name = f"access-token-unsecure-{self.sessions.cookie_id}"
-        return name in cookies and cookies[name].value in self.sessions.tokens
+            cookies.load(Headers(scope=scope).get("cookie", ""))
+        name = f"{COOKIE}{self.sessions.cookie_id}"
+        session = cookies[name].value if name in cookies else ""
+        return session if session in self.sessions.tokens else None
+
+    def _owner(self, scope: Scope) -> dict[str, str]:
+        """For the scope: who makes what a session makes, whatever token a request names."""
+        session = self._session(scope) if self.login else None
+        return {OWNER: self._owners[session]} if session in self._owners else {}
 
     def _own(self, path: str) -> None:
         try:
@@ -151,18 +162,20 @@ class PageGate:
 
     async def _serve(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         if path == "/login":
-            await self.app(scope, receive, self._login(scope, send))
+            await self._login(scope, receive, send)
         elif path.startswith(HEARTBEAT) or path in STREAMS:
             await self._stream(scope, receive, send)
         elif path == f"{API}/upload":
-            async with self._uploads.admitted(Headers(scope=scope), receive) as counted:
+            async with self._uploads.admitted(
+                client_of(scope), Headers(scope=scope), receive
+            ) as counted:
                 await self.app(scope, counted, send)
         else:
             await self.app(scope, receive, send)
 
-    def _login(self, scope: Scope, send: Send) -> Send:
+    async def _login(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Counts a login, answers late, and narrows the cookie. Raises _Refused after too many."""
-        client = client_of(scope)
+        body, client = await _body(receive, MAX_LOGIN_BYTES), client_of(scope)
         wait_s = self.limit.wait_s(client)
         if wait_s:
             detail = f"There were too many wrong logins; try again in {wait_s} seconds"
@@ -175,19 +188,27 @@ class PageGate:
                 await asyncio.sleep(max(0.0, ends_s - time.monotonic()))
                 if message["status"] < 400:
                     self.limit.succeeded(client, begun_s)
+                    await self._note_owner(Request(scope, _again(body, receive)), message)
                 message["headers"] = _narrowed(message["headers"], scope)
             await send(message)
 
-        return later
+        await self.app(scope, _again(body, receive), later)
+
+    async def _note_owner(self, login: Request, answer: Message) -> None:
+        """Who a new session acts for: the token that was its password."""
+        password = (await login.form()).get("password")
+        owner = owner_named(token_of(f"Bearer {password}") or "")
+        known = {**self._owners, **dict.fromkeys(_new_sessions(answer["headers"]), owner)}
+        self._owners = {one: known[one] for one in known if one in self.sessions.tokens}
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._streams >= MAX_OPEN_STREAMS:
+        client = client_of(scope)
+        if not self._streams.take(client):
             raise _Refused(503, "Too many pages are open; try again later", **{"Retry-After": "10"})
-        self._streams += 1
         try:
             await self.app(scope, receive, send)
         finally:
-            self._streams -= 1
+            self._streams.give_back(client)
 
 
 @dataclass
@@ -272,10 +293,18 @@ def _narrowed(headers: Iterable[tuple[bytes, bytes]], scope: Scope) -> list[tupl
     """One cookie, for the page's own path and for no request from another site."""
     kept = [(name, value) for name, value in headers if name.lower() != b"set-cookie"]
     secure = "; Secure" if scope["scheme"] == "https" else ""
-    for _, value in ((n, v) for n, v in headers if n.lower() == b"set-cookie"):
-        pair = value.decode("latin-1").partition(";")[0]
-        if pair.startswith("access-token-unsecure-"):
-            path = scope.get("root_path", "") or "/"
-            cookie = f"{pair}; HttpOnly; Path={path}; SameSite=Lax{secure}"
-            kept.append((b"set-cookie", cookie.encode("latin-1")))
+    for pair in _cookies(headers):
+        path = scope.get("root_path", "") or "/"
+        cookie = f"{pair}; HttpOnly; Path={path}; SameSite=Lax{secure}"
+        kept.append((b"set-cookie", cookie.encode("latin-1")))
     return kept
+
+
+def _new_sessions(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    return [pair.partition("=")[2] for pair in _cookies(headers)]
+
+
+def _cookies(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    """Name and value of the one kind of cookie that the page uses."""
+    given = [value.decode("latin-1") for name, value in headers if name.lower() == b"set-cookie"]
+    return [one.partition(";")[0] for one in given if one.startswith(COOKIE)]

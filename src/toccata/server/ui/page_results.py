@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import re
 import tempfile
-import threading
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from html import escape
 from pathlib import Path
 from types import MappingProxyType
@@ -20,8 +20,8 @@ from toccata.audio.files import read
 from toccata.audio.waveform import Waveform
 from toccata.errors import ToccataError
 from toccata.server.predictions.prediction_inputs import uploaded
-from toccata.server.storage.async_repository import AsyncStore
-from toccata.server.storage.blobs import AsyncStorage
+from toccata.server.storage.async_repository import AsyncRepository
+from toccata.server.storage.blobs import AsyncBlobStorage
 from toccata.server.storage.repository import FAILED, SUCCEEDED, Prediction
 from toccata.server.ui.pictures import picture
 from toccata.server.views import Address
@@ -36,7 +36,6 @@ COLOURS = (
 )
 MAX_DRAWN_S = 600.0
 NOTHING: Mapping[str, Any] = MappingProxyType({})
-_DRAWING = threading.Lock()
 _PERCENT = re.compile(r" *(\d+)%\|")
 
 
@@ -124,21 +123,27 @@ def picture_html(image: Image | None) -> str:
     )
 
 
-async def drawn(prediction: Prediction, store: AsyncStore, storage: AsyncStorage) -> Image | None:
-    """The picture of its first variation, over the melody that it follows if that was uploaded
-    here; None without music.
+@asynccontextmanager
+async def drawing(
+    prediction: Prediction, store: AsyncRepository, storage: AsyncBlobStorage
+) -> AsyncIterator[Callable[[], Image | None]]:
+    """What draws its first variation, over the melody that it follows if that was uploaded here.
+
+    To be called in a thread, before the context ends. It gives None without music.
     """
-    if prediction.output is None:
-        return None
-    given = prediction.input
-    melody = await uploaded(str(given.get("input_audio") or ""), store)
     with tempfile.TemporaryDirectory(prefix="toccata-page-") as folder:
         made, whole = Path(folder) / "made", Path(folder) / "melody"
+        if prediction.output is None:
+            yield lambda: None
+            return
         await storage.get(prediction.output, made)
+        given = prediction.input
+        melody = await uploaded(str(given.get("input_audio") or ""), store)
         if melody is None or given.get("continuation"):
-            return await asyncio.to_thread(_drawn, made)
+            yield partial(_drawn, made)
+            return
         await storage.get(f"files/{melody}", whole)
-        return await asyncio.to_thread(_drawn, made, whole, given)
+        yield partial(_drawn, made, whole, given)
 
 
 def _drawn(
@@ -146,13 +151,12 @@ def _drawn(
 ) -> Image | None:
     """The picture of what was made, over the part of an upload that it followed, if any.
 
-    One at a time, and none of a long piece: its samples would take gigabytes here.
+    None of a long piece: its samples would take gigabytes here.
     """
-    with _DRAWING:
-        made = read(file, end_s=MAX_DRAWN_S + 1, max_rate_hz=MAX_RATE_HZ)
-        if made.duration_s > MAX_DRAWN_S:
-            return None
-        return picture(made) if melody is None else _over_melody(made, melody, given)
+    made = read(file, end_s=MAX_DRAWN_S + 1, max_rate_hz=MAX_RATE_HZ)
+    if made.duration_s > MAX_DRAWN_S:
+        return None
+    return picture(made) if melody is None else _over_melody(made, melody, given)
 
 
 def _over_melody(made: Waveform, melody: Path, given: Mapping[str, Any]) -> Image:

@@ -27,7 +27,7 @@ SILENT = 1e-5
 # Decoders differ by this much in where a clip ends.
 SLACK_S = 0.1
 # A longer upload is not searched: a part of it is then an audio of its own.
-MOST_S = 900.0
+MAX_S = 900.0
 
 Floats = NDArray[np.float32]
 
@@ -79,7 +79,7 @@ def _found(part: str, whole: str) -> tuple[float, float] | None:
 
 
 def _read(name: str) -> Waveform:
-    return read(name, max_seconds=MOST_S, max_rate_hz=READ_RATE_HZ, max_values=MAX_VALUES)
+    return read(name, max_seconds=MAX_S, max_rate_hz=READ_RATE_HZ, max_values=MAX_VALUES)
 
 
 def _edges(audio: Waveform) -> Floats:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,10 +12,12 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive
 
+from toccata.server.concurrency import FairThreads
 from toccata.server.ui.page_files import MAX_FILES_PER_UPLOAD, Held, PageFiles
 
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 MAX_BOUNDARY_BYTES = 70  # RFC 2046, section 5.1.1
+NOTHING = Held(0, 0)
 
 
 class UploadRefused(Exception):
@@ -27,33 +29,49 @@ class UploadRefused(Exception):
 
 
 @dataclass(eq=False)
-class _Coming:
+class _Upload:
     """One upload. Of what it declares nothing counts; of what has come all does."""
 
-    held: Held = field(default_factory=lambda: Held(0, 0))
+    client: str
+    held: Held = NOTHING
+    ended_s: float = 0.0
 
 
 @dataclass(eq=False)
 class Uploads:
-    """All that come at the moment, over what was there when the last one began or ended."""
+    """All that come at the moment, over what was there when the last one began or ended.
+
+    One client may upload half of what there is room for, in the time that uploads are kept.
+    """
 
     files: PageFiles
-    _there: Held = field(default_factory=lambda: Held(0, 0))
-    _coming: set[_Coming] = field(default_factory=set)
+    _there: Held = NOTHING
+    _coming: set[_Upload] = field(default_factory=set)
+    _past: list[_Upload] = field(default_factory=list)
+    _threads: FairThreads = field(default_factory=lambda: FairThreads("page-uploads", 1, 1))
 
     @asynccontextmanager
-    async def admitted(self, headers: Headers, receive: Receive) -> AsyncIterator[Receive]:
+    async def admitted(
+        self, client: str, headers: Headers, receive: Receive
+    ) -> AsyncIterator[Receive]:
         """`receive` for the upload, within the limits.
 
+        Args:
+            client: Whose upload it is.
+            headers: Of its request.
+            receive: Gives the body.
+
         Raises:
-            UploadRefused: before or while it comes; also if the disk is full.
+            UploadRefused: Before or while it comes; also if the disk is full.
         """
         length = headers.get("content-length", "")
         if not length.isdigit():
             raise UploadRefused(411, "An upload must say its Content-Length")
-        self._there = await asyncio.to_thread(self.files.held)
-        self._check(Held(int(length), 1))
-        own = _Coming()
+        self._there = await self._threads.run(client, self.files.held)
+        kept_from_s = time.monotonic() - self.files.max_age_s
+        self._past = [one for one in self._past if one.ended_s > kept_from_s]
+        self._check(client, Held(int(length), 1))
+        own = _Upload(client)
         self._coming.add(own)
         try:
             yield self._counted(own, receive, _delimiter(headers))
@@ -62,12 +80,16 @@ class Uploads:
                 raise
             raise _full() from error
         finally:
+            # The last delimiter ends the last file.
+            own.held = Held(own.held.size_bytes, max(1, own.held.files - 1))
+            own.ended_s = time.monotonic()
+            self._past.append(own)
             try:
-                self._there = await asyncio.to_thread(self.files.held)
+                self._there = await self._threads.run(client, self.files.held)
             finally:
                 self._coming.discard(own)
 
-    def _counted(self, own: _Coming, receive: Receive, delimiter: bytes) -> Receive:
+    def _counted(self, own: _Upload, receive: Receive, delimiter: bytes) -> Receive:
         last = b""
 
         async def receive_counted() -> Message:
@@ -80,16 +102,20 @@ class Uploads:
             if own.held.files > MAX_FILES_PER_UPLOAD + 1:  # one more ends the last file
                 many = f"An upload to the page may have {MAX_FILES_PER_UPLOAD} files at most"
                 raise UploadRefused(413, many)
-            self._check(Held(0, 0))
+            self._check(own.client, NOTHING)
             return message
 
         return receive_counted
 
-    def _check(self, more: Held) -> None:
-        """Raises UploadRefused if there is no room for `more` and what is coming."""
-        whole = sum((one.held for one in self._coming), self._there + more)
-        if not self.files.fits(whole):
+    def _check(self, client: str, more: Held) -> None:
+        """Raises UploadRefused if there is no room for `more` of a client and what is coming."""
+        if not self.files.fits(sum((one.held for one in self._coming), self._there + more)):
             raise _full()
+        uploads = self._coming.union(self._past)
+        own = sum((one.held for one in uploads if one.client == client), more)
+        if not self.files.fits(own + own):  # half of the room
+            many = "You have uploaded as much to the page as one visitor may; try again tomorrow"
+            raise UploadRefused(507, many)
 
 
 def _full() -> UploadRefused:

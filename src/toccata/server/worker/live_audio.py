@@ -17,7 +17,7 @@ from toccata.audio.waveform import Waveform
 
 FORMATS = ("mp3", "wav")
 BLOCK_BYTES = 2**16
-LOOK_S = 0.05
+POLL_INTERVAL_S = 0.05
 
 
 class _Encoder(Protocol):
@@ -107,7 +107,7 @@ async def follow(path: Path, ended: Callable[[], bool]) -> AsyncIterator[bytes]:
     while not path.exists():
         if ended():
             return
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(POLL_INTERVAL_S)
     with path.open("rb") as file:
         over = False
         while True:
@@ -117,4 +117,4 @@ async def follow(path: Path, ended: Callable[[], bool]) -> AsyncIterator[bytes]:
                 return
             over = ended()  # what came before the end is read once more
             if not over:
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(POLL_INTERVAL_S)

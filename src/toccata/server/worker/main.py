@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toccata.audio.audio_input import MAX_VALUES
-from toccata.errors import CancelledError, ToccataError
+from toccata.audio.files import TooMuchError
+from toccata.errors import AudioError, CancelledError, ToccataError
 from toccata.generation.clip import Progress
-from toccata.server.worker.memory_budget import MemoryBudget
+from toccata.generation.inputs import Inputs
+from toccata.generation.source_audio import declared_input_values
+from toccata.server.worker.memory_budget import MemoryBudget, MemoryFullError
 from toccata.server.worker.protocol import Job, Message, Pipe, receive, send
 from toccata.server.worker.variations import Variations, metrics_of
 from toccata.settings import Settings, wait_passively
@@ -34,9 +39,13 @@ ALIVE_S = 5.0
 # its last one, where its file is written; counted besides what every step may take.
 UNSEEN_S = 1800.0
 NICENESS = 5
+VALUE_BYTES = 4
 # Of decoded audio: for one job, and for all that run.
-MAX_INPUT_BYTES = 4 * MAX_VALUES
+MAX_INPUT_BYTES = VALUE_BYTES * MAX_VALUES
 INPUT_BYTES = 2 * MAX_INPUT_BYTES
+# Headers are often off by a little.
+HEADER_MARGIN = 1.05
+MIN_VALUES = 2**16
 # What is wrong with the machine and not with the job, which is made once it is over.
 BLOCKED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE})
 
@@ -101,9 +110,9 @@ class Worker:
 
     def listen(self) -> None:
         while (message := receive(self._pipe)).kind != "stop":
-            self._heed(message)
+            self._handle(message)
 
-    def _heed(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         if message.kind == "cancel":
             self._canceled.add(message.id)
         elif message.kind == "run":
@@ -116,6 +125,8 @@ class Worker:
             self._say("done", job.id, **self._piece(job))
         except CancelledError:
             self._say("canceled", job.id)
+        except MemoryFullError as error:
+            self._say("postponed", job.id, memory_bytes=error.size_bytes)
         except ToccataError as error:
             self._say("failed", job.id, error=str(error))
         except Exception as error:
@@ -129,26 +140,41 @@ class Worker:
             self._canceled.discard(job.id)
 
     def _piece(self, job: Job) -> dict[str, Any]:
-        """Make it and write it; what there is to say about it."""
+        """Make it and write it; what there is to say about it.
+
+        Raises MemoryFullError while others have the memory that its audio takes.
+        """
+        self._memory.check(job.owner, job.memory_bytes or 0)
         self._say("started", job.id)
         began_s = time.monotonic()
         self._check(job)
         self._stepped[job.id] = began_s + UNSEEN_S
         model = self._model(job.model)
-        self._stepped.pop(job.id)  # others may hold the memory for as long as they like
-        needed = 0 if job.inputs["input_audio"] is None else MAX_INPUT_BYTES
-        with self._memory.reserved(needed, lambda: self._stopped(job)) as memory:
-            self._stepped[job.id] = time.monotonic() + UNSEEN_S
-            making = Variations(
+        needed = _memory_of(job) if job.memory_bytes is None else job.memory_bytes
+        with self._memory.reserved(job.owner, needed) as memory:
+            making = self._variations(job, model, needed)
+            memory.shrink(making.input_bytes)
+            made = making.make()
+        return {"files": [one.file for one in made], "metrics": metrics_of(made, model, began_s)}
+
+    def _variations(self, job: Job, model: Toccata, memory_bytes: int) -> Variations:
+        """What makes a job, its audio decoded.
+
+        Raises MemoryFullError if that takes more than `memory_bytes`, because headers are wrong.
+        """
+        try:
+            return Variations(
                 job,
                 model,
                 self._reporter(job.id),
                 stopped=lambda: self._stopped(job),
                 warn=lambda text: self._say("warning", job.id, text=text),
+                max_input_values=memory_bytes // VALUE_BYTES,
             )
-            memory.shrink(making.input_bytes)
-            made = making.make()
-        return {"files": [one.file for one in made], "metrics": metrics_of(made, model, began_s)}
+        except TooMuchError as error:
+            if memory_bytes >= MAX_INPUT_BYTES:
+                raise
+            raise MemoryFullError(MAX_INPUT_BYTES) from error
 
     def _model(self, name: str) -> Toccata:
         """Raises CheckpointError if its weights are not here."""
@@ -196,6 +222,22 @@ class Worker:
                 send(self._pipe, kind, prediction_id, **data)
         except OSError:
             os._exit(0)  # nobody listens: whoever comes next starts anew
+
+
+def _memory_of(job: Job) -> int:
+    """What the audio of a job takes at most while it is decoded, the file itself included."""
+    inputs = Inputs(**job.inputs)
+    if inputs.input_audio is None:
+        return 0
+    try:
+        values = declared_input_values(inputs, job.model)
+        file_bytes = Path(inputs.input_audio).stat().st_size
+    except (AudioError, OSError):
+        return MAX_INPUT_BYTES  # what is wrong is told when it is decoded
+    if values is None:
+        return MAX_INPUT_BYTES
+    decoded_bytes = VALUE_BYTES * (math.ceil(HEADER_MARGIN * values) + MIN_VALUES)
+    return min(MAX_INPUT_BYTES, decoded_bytes + file_bytes)
 
 
 def _internal(error: Exception) -> str:

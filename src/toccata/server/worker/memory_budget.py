@@ -1,65 +1,77 @@
 """How much decoded audio the worker holds at once, over all its jobs.
 
 A small file can decode to much, and many of them at once to more than a machine has. A job reserves
-the most that its input can take before it decodes it, keeps what it did take, and waits while
-others have the rest.
+what its input takes before it decodes it, and keeps what it did take. A job that finds too little
+is postponed: it waits outside the worker, where it has no slot that others could use.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from toccata.errors import CancelledError
 
-POLL_S = 0.2
+class MemoryFullError(Exception):
+    """Others have the memory that a job needs, `size_bytes`."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(size_bytes)
+        self.size_bytes = size_bytes
 
 
 class Reservation:
-    """What one job has of a budget."""
+    """What one job of an owner has of a budget."""
 
-    def __init__(self, budget: MemoryBudget, size_bytes: int) -> None:
-        self._budget, self.size_bytes = budget, size_bytes
+    def __init__(self, budget: MemoryBudget, owner: str, size_bytes: int) -> None:
+        self._budget, self._owner, self.size_bytes = budget, owner, size_bytes
 
     def shrink(self, size_bytes: int) -> None:
         """Keep only so much of it."""
         left = min(size_bytes, self.size_bytes)
-        self._budget.give_back(self.size_bytes - left)
+        self._budget.give_back(self._owner, self.size_bytes - left)
         self.size_bytes = left
 
 
 class MemoryBudget:
-    """Bytes that threads share."""
+    """Bytes that threads share; one owner has half of them at most."""
 
     def __init__(self, total_bytes: int) -> None:
-        self._free_bytes = self._total_bytes = total_bytes
-        self._changed = threading.Condition()
+        self._total_bytes = total_bytes
+        self._held: Counter[str] = Counter()
+        self._changing = threading.Lock()
+
+    def check(self, owner: str, size_bytes: int) -> None:
+        """Raises MemoryFullError if `owner` cannot have so many more now."""
+        with self._changing:
+            self._check(owner, size_bytes)
 
     @contextmanager
-    def reserved(self, size_bytes: int, stopped: Callable[[], bool]) -> Iterator[Reservation]:
-        """Hold `size_bytes`, or all there are if it is more, while the block runs.
-
-        Args:
-            size_bytes: The most that is needed.
-            stopped: Whether nobody wants the result any more.
+    def reserved(self, owner: str, size_bytes: int) -> Iterator[Reservation]:
+        """Hold `size_bytes`, or half of all if that is less, while the block runs.
 
         Raises:
-            CancelledError: `stopped` said so while there was too little.
+            MemoryFullError: `owner` cannot have so many now.
         """
-        wanted = min(size_bytes, self._total_bytes)
-        with self._changed:
-            while not self._changed.wait_for(lambda: self._free_bytes >= wanted, POLL_S):
-                if stopped():
-                    raise CancelledError("canceled while it waited for memory")
-            self._free_bytes -= wanted
-        reservation = Reservation(self, wanted)
+        with self._changing:
+            taken = self._check(owner, size_bytes)
+            self._held[owner] += taken
+        reservation = Reservation(self, owner, taken)
         try:
             yield reservation
         finally:
             reservation.shrink(0)
 
-    def give_back(self, size_bytes: int) -> None:
-        with self._changed:
-            self._free_bytes += size_bytes
-            self._changed.notify_all()
+    def give_back(self, owner: str, size_bytes: int) -> None:
+        with self._changing:
+            self._held[owner] -= size_bytes
+            self._held = +self._held  # without the owners that have none
+
+    def _check(self, owner: str, size_bytes: int) -> int:
+        share_bytes = self._total_bytes // 2
+        wanted = min(size_bytes, share_bytes)
+        is_full = self._held.total() + wanted > self._total_bytes
+        if is_full or self._held[owner] + wanted > share_bytes:
+            raise MemoryFullError(size_bytes)
+        return wanted

@@ -2,7 +2,7 @@
 
     to the worker      run, cancel, stop
     from the worker    alive, ready, started, warning, progress, done, failed, canceled, blocked,
-                       setup_failed
+                       postponed, setup_failed
 
 No pickle: the pipe carries nothing but data.
 """
@@ -24,7 +24,8 @@ class Job:
     inputs: the fields of `toccata.generation.inputs.Inputs`, the audio as the path of a local
     file. model: what is loaded for it, which is not what was asked for on a server with a
     stand-in. folder: where its files are written. count: how many variations of it are made;
-    width: how many of them at once, 0: all.
+    width: how many of them at once, 0: all. owner: who created it, as Prediction has it.
+    memory_bytes: what its audio takes while it is decoded, as the worker measured; None: not yet.
     """
 
     id: str
@@ -33,6 +34,8 @@ class Job:
     folder: str
     count: int = 1
     width: int = 0
+    owner: str = ""
+    memory_bytes: int | None = None
 
     @property
     def stand_in(self) -> str | None:

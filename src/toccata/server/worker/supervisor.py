@@ -117,7 +117,7 @@ class Supervisor:
                 timer.cancel()
         if self._process is not None:
             self._process.kill()
-        self._bury()
+        self._reap()
 
     def _look(self) -> None:
         """Kill a worker that hangs; that it died is then noticed as always."""
@@ -173,7 +173,7 @@ class Supervisor:
         self._failures = 1 if lived_s > STEADY_S else self._failures + 1
         if self._watch is not None:
             self._watch.cancel()
-        code = self._bury()
+        code = self._reap()
         suspect = can_be_caused(code, self._oom_kills, self._hung)
         if self.state != FAILED:
             self.state = STARTING
@@ -196,7 +196,7 @@ class Supervisor:
             self._failures += 1
             self._start_later()
 
-    def _bury(self) -> int | None:
+    def _reap(self) -> int | None:
         """Let go of a worker that was killed; its exit code.
 
         The pipe is closed once nobody reads it: its number may be another file's right afterwards.

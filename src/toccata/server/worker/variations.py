@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toccata.audio.audio_input import MAX_VALUES
 from toccata.errors import CancelledError
 from toccata.generation.clip import Clip, Progress
 from toccata.generation.inputs import Inputs
-from toccata.generation.request import brief_options
+from toccata.generation.request import request_options
 from toccata.generation.schema import ENCODE_DECODE
 from toccata.generation.source_audio import SILENT, input_part, is_silent
 from toccata.server.worker.live_audio import LiveFiles
@@ -52,11 +53,16 @@ class Variations:
         on_progress: Callable[[Progress], None],
         stopped: Callable[[], bool],
         warn: Callable[[str], None],
+        *,
+        max_input_values: int = MAX_VALUES,
     ) -> None:
+        """Raises TooMuchError for audio of more than `max_input_values` samples."""
         self._job, self._model = job, model
         self._on_progress, self._stopped = on_progress, stopped
         self._inputs = Inputs(**job.inputs)
-        self._part = input_part(self._inputs, job.model, warn, name="input_audio")
+        self._part = input_part(
+            self._inputs, job.model, warn, name="input_audio", max_values=max_input_values
+        )
         if self._part is not None and is_silent(self._part):
             warn(f"input_audio: {SILENT}")
         self._seeds = seeds_of(int(job.inputs["seed"]), job.count)
@@ -99,15 +105,20 @@ class Variations:
     def _clip(self, inputs: Inputs, live: LiveFiles, index: int) -> Clip:
         if inputs.model_version == ENCODE_DECODE and self._part is not None:
             strategy = inputs.normalization_strategy
-            return self._model.encode_decode(self._part, normalization=strategy)
+            return self._model.encode_decode(
+                self._part, normalization=strategy, cancel=self._is_canceled
+            )
         clip = self._model.generate(
-            **brief_options(inputs, self._part),
+            **request_options(inputs, self._part),
             on_progress=lambda progress: self._count(index, progress),
             on_audio=live.push,
-            cancel=lambda: self._failed.is_set() or self._stopped(),
+            cancel=self._is_canceled,
         )
         live.finish()
         return clip
+
+    def _is_canceled(self) -> bool:
+        return self._failed.is_set() or self._stopped()
 
     def _count(self, index: int, progress: Progress) -> None:
         """All are of the same length."""

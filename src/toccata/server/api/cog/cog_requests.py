@@ -1,4 +1,4 @@
-"""What is asked of the Cog API: the body of a request -> an Ask, or all that is wrong with it."""
+"""The body of a request to the Cog API -> a PredictionRequest, or every problem with it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 from fastapi import Request
 
 from toccata.errors import ToccataError
+from toccata.server.api.dependencies import parsed
 from toccata.server.api.replicate.validation import CogInvalid, Problem, coerce
 from toccata.server.outbound import check_url, check_webhook
-from toccata.server.strict_json import JsonError, read_json
+from toccata.server.strict_json import JsonError
 from toccata.server.versions import Version
 
 EVENTS = ("start", "output", "logs", "completed")
@@ -30,7 +31,7 @@ class CogRefusal(Exception):
 
 
 @dataclass(frozen=True)
-class Ask:
+class PredictionRequest:
     """A request, checked. `input` has every field; `webhook_events` is all four if none is named.
 
     output_prefix: what the address begins with that the output is to be uploaded to.
@@ -47,7 +48,7 @@ async def json_object(request: Request) -> Mapping[str, Any]:
     """The body; empty if there is none. Raises CogRefusal if it is no JSON, or no object."""
     text = await request.body()
     try:
-        body = read_json(text or b"null")
+        body = await parsed(text or b"null")
     except JsonError as error:
         raise _refused(["body", error.position], "JSON decode error", "json_invalid") from error
     if not isinstance(body, dict | None):
@@ -61,7 +62,7 @@ def read_ask(
     path_id: str | None = None,
     *,
     allow_private: bool = False,
-) -> Ask:
+) -> PredictionRequest:
     """Check the body of a request.
 
     Args:
@@ -88,8 +89,8 @@ def read_ask(
     problems += _url_problems("output_file_prefix", prefix, check_url)
     if problems:
         raise CogRefusal(422, CogInvalid(problems).to_detail())
-    events = tuple(body.get("webhook_events_filter") or EVENTS)
-    return Ask(path_id or own_id, given, webhook, events, prefix)
+    events = tuple(dict.fromkeys(body.get("webhook_events_filter") or EVENTS))
+    return PredictionRequest(path_id or own_id, given, webhook, events, prefix)
 
 
 def _refused(place: list[object], message: str, kind: str) -> CogRefusal:

@@ -12,14 +12,14 @@ import ipaddress
 import logging
 import re
 import signal
-from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from toccata.errors import InputError
-from toccata.server.api.cog.cog_requests import Ask, CogRefusal, json_object, read_ask
-from toccata.server.api.dependencies import address, authorize, data_of, owner_of, parts
+from toccata.server.api.cog.cog_requests import CogRefusal, PredictionRequest, json_object, read_ask
+from toccata.server.api.dependencies import address, app_state, authorize, owner_of
+from toccata.server.api.large_answers import answered
 from toccata.server.api.path_prefix import PREFIX
 from toccata.server.api.replicate.validation import CogInvalid, Problem
 from toccata.server.predictions.lifecycle import QueueFullError
@@ -32,7 +32,7 @@ from toccata.server.worker.supervisor import FAILED, READY, STOPPED
 log = logging.getLogger(__name__)
 
 VERSION = VERSIONS["7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"]
-LOOK_S = 0.25
+POLL_INTERVAL_S = 0.25
 MAX_TRACE_STATE = 512
 _TRACE_PARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -43,7 +43,7 @@ open_api = APIRouter()
 @open_api.get("/")
 async def index(request: Request) -> Response:
     """Where everything is; a browser is sent to the page."""
-    if parts(request).settings.page and "text/html" in request.headers.get("accept", ""):
+    if app_state(request).settings.page and "text/html" in request.headers.get("accept", ""):
         return RedirectResponse(f"{request.scope.get(PREFIX, '')}/ui/")
     one = "/predictions/{prediction_id}"
     return JSONResponse(
@@ -76,7 +76,7 @@ async def shutdown(request: Request) -> JSONResponse:
     """End this process as SIGTERM does, with --shutdown-route. Only for clients on this machine,
     where there are no tokens; not for a page in a browser there, whose requests have an Origin.
     """
-    settings = parts(request).settings
+    settings = app_state(request).settings
     if not settings.shutdown_route:
         raise CogRefusal(403, {"detail": "This server was started without --shutdown-route"})
     if settings.tokens or "origin" in request.headers or not _is_here(request):
@@ -87,9 +87,9 @@ async def shutdown(request: Request) -> JSONResponse:
 
 
 @api.post("/predictions")
-async def create(request: Request) -> JSONResponse:
+async def create(request: Request) -> Response:
     ask = read_ask(VERSION, await json_object(request), allow_private=_allows_private(request))
-    if ask.id is not None and await parts(request).predictions.known(ask.id) is not None:
+    if ask.id is not None and await app_state(request).predictions.known(ask.id) is not None:
         raise _id_taken()
     try:
         return await _run(request, ask)
@@ -98,55 +98,55 @@ async def create(request: Request) -> JSONResponse:
 
 
 @api.put("/predictions/{prediction_id}")
-async def create_once(request: Request, prediction_id: str) -> JSONResponse:
+async def create_once(request: Request, prediction_id: str) -> Response:
     """However often it is asked, it runs once: 202 and how it is, while it runs; 200 and how it
     ended, from then on, where a container would run it again.
     """
     private = _allows_private(request)
     ask = read_ask(VERSION, await json_object(request), prediction_id, allow_private=private)
-    known = await parts(request).predictions.known(prediction_id)
+    known = await app_state(request).predictions.known(prediction_id)
     if known is None:
         try:
             return await _run(request, ask)
         except AlreadyExistsError:  # another request with this id was faster
-            known = await parts(request).predictions.known(prediction_id)
+            known = await app_state(request).predictions.known(prediction_id)
     if known is None:
         raise _id_taken()
-    return JSONResponse(await _shown(request, known), 200 if known.ended else 202)
+    return _answered(request, known, 200 if known.ended else 202)
 
 
 @api.post("/predictions/{prediction_id}/cancel")
 async def cancel(request: Request, prediction_id: str) -> JSONResponse:
-    found = await parts(request).store.get(prediction_id)
+    found = await app_state(request).store.get(prediction_id)
     if found is None or found.ended:
         return JSONResponse({}, 404)
-    await parts(request).predictions.cancel(prediction_id)
+    await app_state(request).predictions.cancel(prediction_id)
     return JSONResponse({})
 
 
-async def _shown(request: Request, prediction: Prediction) -> dict[str, Any]:
-    return cog_json(prediction, await data_of(request, prediction))
+def _answered(request: Request, prediction: Prediction, status: int) -> Response:
+    return answered(request, prediction, status, show=cog_json)
 
 
-async def _run(request: Request, ask: Ask) -> JSONResponse:
+async def _run(request: Request, ask: PredictionRequest) -> Response:
     made = await _accept(request, ask)
     if request.headers.get("prefer") == "respond-async":
-        return JSONResponse(await _shown(request, made), 202)
+        return _answered(request, made, 202)
     now = await _ended(request, made)
-    return JSONResponse(await _shown(request, now), 200 if now.ended else 202)
+    return _answered(request, now, 200 if now.ended else 202)
 
 
-async def _accept(request: Request, ask: Ask) -> Prediction:
+async def _accept(request: Request, ask: PredictionRequest) -> Prediction:
     if "text/event-stream" in request.headers.get("accept", ""):
         raise _failure(406, "This model does not stream", "it answers in JSON only")
-    if parts(request).predictions.supervisor.state != READY:
+    if app_state(request).predictions.supervisor.state != READY:
         error = "Setup has not finished yet; see /health-check"
         raise CogRefusal(503, {"error": error, "status": "failed"})
     if _busy(request):
         why = "At capacity - all prediction slots busy"
         raise _failure(409, "Already running a prediction", why)
     try:
-        return await parts(request).predictions.create(
+        return await app_state(request).predictions.create(
             VERSION,
             ask.input,
             base=address(request).base,
@@ -155,7 +155,7 @@ async def _accept(request: Request, ask: Ask) -> Prediction:
             webhook=ask.webhook,
             webhook_events=ask.webhook_events,
             output_prefix=ask.output_prefix,
-            as_data=parts(request).settings.output_urls != "url",
+            as_data=app_state(request).settings.output_urls != "url",
             owner=owner_of(request),
             trace=_trace(request) if ask.webhook else None,
         )
@@ -170,9 +170,9 @@ async def _ended(request: Request, prediction: Prediction) -> Prediction:
     """As it is when it has ended, or when the server stops; it is canceled if the client goes away
     before.
     """
-    predictions, now = parts(request).predictions, prediction
+    predictions, now = app_state(request).predictions, prediction
     while not now.ended and not predictions.stopping:
-        now = await predictions.wait(prediction.id, LOOK_S) or now
+        now = await predictions.wait(prediction.id, POLL_INTERVAL_S) or now
         if not now.ended and await request.is_disconnected():
             now = await predictions.cancel(prediction.id) or now
     return now
@@ -197,11 +197,11 @@ def _id_taken() -> CogRefusal:
 
 
 def _busy(request: Request) -> bool:
-    return parts(request).predictions.full
+    return app_state(request).predictions.full
 
 
 def _health(request: Request) -> str:
-    state = parts(request).predictions.supervisor.state
+    state = app_state(request).predictions.supervisor.state
     if state == READY:
         return "BUSY" if _busy(request) else "READY"
     return {STOPPED: "DEFUNCT", FAILED: "SETUP_FAILED"}.get(state, "STARTING")
@@ -209,8 +209,8 @@ def _health(request: Request) -> str:
 
 def _setup(request: Request) -> dict[str, str]:
     """How the worker started; empty until it has."""
-    setup = parts(request).predictions.setup
-    failure = parts(request).predictions.supervisor.setup_error
+    setup = app_state(request).predictions.setup
+    failure = app_state(request).predictions.supervisor.setup_error
     if failure is not None:
         times = {"started_at": iso(setup.started_at), "completed_at": iso(setup.failed_at)}
         return {**times, "status": "failed", "logs": failure}
@@ -221,7 +221,7 @@ def _setup(request: Request) -> dict[str, str]:
 
 
 def _allows_private(request: Request) -> bool:
-    return parts(request).settings.allow_private
+    return app_state(request).settings.allow_private
 
 
 def _is_here(request: Request) -> bool:

@@ -8,6 +8,7 @@ import tempfile
 import time
 import unicodedata
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -16,22 +17,31 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.responses import Response
 
-from toccata.server.api.cursors import cursor_of, cursor_to
+from toccata.server.api.cursors import cursor_of
 from toccata.server.api.dependencies import (
-    Parts,
+    AppState,
     address,
+    app_state,
     authorize,
     owner_of,
-    parts,
     refuse,
     stored_response,
 )
+from toccata.server.api.large_answers import page_of
 from toccata.server.storage.repository import StoredFile, new_key
-from toccata.server.strict_json import MAX_DEPTH, JsonError, JSONResponse, read_json, text_problem
-from toccata.server.views import file_json, page_json
+from toccata.server.strict_json import (
+    MAX_DEPTH,
+    JsonError,
+    JSONResponse,
+    count_values,
+    read_json,
+    text_problem,
+)
+from toccata.server.views import file_json
 
-MOST_BYTES = 100 * 2**20
-MOST_METADATA = 100_000
+MAX_BYTES = 100 * 2**20
+MAX_METADATA = 8192
+MAX_METADATA_VALUES = 256
 KEPT_S = 24 * 3600.0
 LISTED = 100
 BLOCK_BYTES = 2**20
@@ -44,9 +54,9 @@ api = APIRouter(dependencies=[Depends(authorize)])
 @api.post("/files")
 async def upload(request: Request) -> JSONResponse:
     declared = int(request.headers.get("content-length") or 0)
-    if declared > MOST_BYTES + 2**20:
+    if declared > MAX_BYTES + 2**20:
         raise _too_large()
-    parts(request).uploads.quota.check(owner_of(request), declared)
+    app_state(request).uploads.quota.check(owner_of(request), declared)
     try:
         async with request.form(max_files=2, max_fields=100) as form:
             return JSONResponse(await _keep(request, form), 201)
@@ -55,13 +65,10 @@ async def upload(request: Request) -> JSONResponse:
 
 
 @api.get("/files")
-async def list_files(request: Request) -> JSONResponse:
+async def list_files(request: Request) -> Response:
     own, cursor = address(request), cursor_of(request.query_params.get("cursor"))
-    found = await parts(request).store.files(LISTED + 1, cursor)
-    following = None
-    if len(found) > LISTED:
-        following = f"{own.base}/v1/files?cursor={cursor_to(found[LISTED - 1])}"
-    return JSONResponse(page_json([file_json(file, own) for file in found[:LISTED]], following))
+    read = partial(app_state(request).store.files, LISTED + 1, cursor)
+    return page_of(request, "/v1/files", read, lambda file: file_json(file, own), LISTED)
 
 
 @api.get("/files/{file_id}")
@@ -89,7 +96,7 @@ async def download(request: Request, file_id: str) -> Response:
 @api.delete("/files/{file_id}")
 async def delete(request: Request, file_id: str) -> Response:
     await _known(request, file_id)
-    await parts(request).uploads.remove(file_id)
+    await app_state(request).uploads.remove(file_id)
     return Response(status_code=204)
 
 
@@ -100,12 +107,12 @@ async def _keep(request: Request, form: FormData) -> dict[str, Any]:
     name = _text(form, "filename") or content.filename or "upload"
     kind = _text(form, "type") or _plain_type(content.content_type)
     metadata, owner = await _metadata(form), owner_of(request)
-    file = await keep_file(parts(request), content, name, kind, metadata, owner=owner)
+    file = await keep_file(app_state(request), content, name, kind, metadata, owner=owner)
     return file_json(file, address(request))
 
 
 async def keep_file(
-    server: Parts,
+    server: AppState,
     content: UploadFile,
     name: str,
     kind: str,
@@ -113,7 +120,7 @@ async def keep_file(
     *,
     owner: str = "",
 ) -> StoredFile:
-    """Store what was uploaded, for a day. Raises ProblemError past the cap, or the quota."""
+    """Repository what was uploaded, for a day. Raises ProblemError past the cap, or the quota."""
     file_id = new_key()
     with tempfile.TemporaryDirectory(prefix="toccata-upload-") as folder:
         local = Path(folder) / "content"
@@ -140,7 +147,7 @@ async def _copy(content: UploadFile, out: BinaryIO) -> tuple[int, str, str]:
     size, sha256, md5 = 0, hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     while block := await content.read(BLOCK_BYTES):
         size += len(block)
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             raise _too_large()
         sha256.update(block)
         md5.update(block)
@@ -153,7 +160,7 @@ async def _metadata(form: FormData) -> Mapping[str, Any]:
     given = form.get("metadata")
     if given is None:
         return _bracketed(form)
-    text = await given.read(MOST_METADATA + 1) if isinstance(given, UploadFile) else given
+    text = await given.read(MAX_METADATA + 1) if isinstance(given, UploadFile) else given
     _check_metadata_size(len(text))
     try:
         metadata = read_json(text or "{}")
@@ -161,6 +168,8 @@ async def _metadata(form: FormData) -> Mapping[str, Any]:
         raise refuse(400, f"metadata: it is not JSON: {error}") from error
     if not isinstance(metadata, dict):
         raise refuse(400, "metadata: it must be a JSON object")
+    if count_values(metadata) > MAX_METADATA_VALUES:
+        raise refuse(400, f"metadata: it must have at most {MAX_METADATA_VALUES} values")
     return metadata
 
 
@@ -186,8 +195,8 @@ def _bracketed(form: FormData) -> dict[str, Any]:
 
 
 def _check_metadata_size(size: int) -> None:
-    if size > MOST_METADATA:
-        raise refuse(400, f"metadata: it must have at most {MOST_METADATA} bytes")
+    if size > MAX_METADATA:
+        raise refuse(400, f"metadata: it must have at most {MAX_METADATA} bytes")
 
 
 def _text(form: FormData, name: str) -> str | None:
@@ -207,7 +216,7 @@ def _plain_type(kind: str | None) -> str:
 
 
 async def _known(request: Request, file_id: str) -> StoredFile:
-    file = await parts(request).store.file(file_id)
+    file = await app_state(request).store.file(file_id)
     if file is None:
         raise refuse(404, "File not found")
     return file

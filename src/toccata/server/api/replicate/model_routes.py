@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from toccata.server.api.dependencies import address, authorize, parts, refuse
+from toccata.server.api.dependencies import address, app_state, authorize, refuse
 from toccata.server.strict_json import JSONResponse, read_json
 from toccata.server.versions import LATEST, Version, find_model, find_version, model_json
 from toccata.server.versions import version_json as version_as_json
@@ -70,13 +70,13 @@ async def account() -> JSONResponse:
 
 @api.get("/hardware")
 async def hardware(request: Request) -> JSONResponse:
-    device = parts(request).predictions.supervisor.device or "cpu"
+    device = app_state(request).predictions.supervisor.device or "cpu"
     return JSONResponse([{"sku": device, "name": device.upper()}])
 
 
 @api.get("/webhooks/default/secret")
 async def webhook_secret(request: Request) -> JSONResponse:
-    return JSONResponse({"key": parts(request).webhook_secret})
+    return JSONResponse({"key": app_state(request).webhook_secret})
 
 
 @api.get("/collections")

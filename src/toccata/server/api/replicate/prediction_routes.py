@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -16,19 +18,18 @@ from starlette.responses import Response, StreamingResponse
 from toccata.errors import InputError, ToccataError
 from toccata.server.api.auth import token_of
 from toccata.server.api.byte_ranges import first_bytes, probe_of, saved_name
-from toccata.server.api.cursors import cursor_of, cursor_to
+from toccata.server.api.cursors import cursor_of
 from toccata.server.api.dependencies import (
     ProblemError,
     address,
+    app_state,
     authorize,
-    data_of,
     json_body,
     owner_of,
-    parts,
     refuse,
-    shown,
     stored_response,
 )
+from toccata.server.api.large_answers import answered, event_stream, page_of
 from toccata.server.api.replicate.prefer import parse_duration_s, read_timeout_s, wait_s
 from toccata.server.api.replicate.validation import (
     InvalidRequest,
@@ -38,17 +39,15 @@ from toccata.server.api.replicate.validation import (
     validate,
 )
 from toccata.server.outbound import check_webhook
-from toccata.server.predictions.end_events import told_again
 from toccata.server.predictions.lifecycle import QueueFullError
-from toccata.server.storage.repository import Prediction
-from toccata.server.strict_json import JSONResponse
+from toccata.server.storage.repository import STARTING, Prediction
 from toccata.server.versions import LATEST, Version, find_version
-from toccata.server.views import content_type, page_json, prediction_json
+from toccata.server.views import content_type, prediction_json
 from toccata.server.worker import live_audio
 
 PAGE = 100
-MOST_WAIT_S = 55.0  # clients give up at 60
-SPARE_S = 5.0
+MAX_WAIT_S = 55.0  # clients give up at 60
+MARGIN_S = 5.0
 DEFAULT_EVENTS = ("output", "completed")
 EVENTS = ("start", "output", "logs", "completed")
 _RETRY = re.compile("[1-9][0-9]{0,3}")
@@ -64,7 +63,7 @@ async def create(request: Request) -> Response:
     if not isinstance(reference, str):
         raise _invalid([Problem("required", "", "version is required")])
     version = find_version(reference)
-    if version is None and parts(request).settings.accept_any_version:
+    if version is None and app_state(request).settings.accept_any_version:
         version = LATEST["meta/musicgen"]
     return await _create(request, body, version)
 
@@ -79,28 +78,28 @@ async def create_of_model(request: Request, owner: str, name: str) -> Response:
 
 
 @api.get("/predictions")
-async def list_predictions(request: Request) -> JSONResponse:
+async def list_predictions(request: Request) -> Response:
     query, own = request.query_params, address(request)
-    found = await parts(request).store.page(
+    read = partial(
+        app_state(request).store.page,
         PAGE + 1,
         cursor_of(query.get("cursor")),
         _moment("created_after", query.get("created_after")),
         _moment("created_before", query.get("created_before")),
     )
-    results = [prediction_json(one, own) for one in found[:PAGE]]
-    return JSONResponse(page_json(results, _next(request, found)))
+    return page_of(request, "/v1/predictions", read, lambda one: prediction_json(one, own), PAGE)
 
 
 @api.get("/predictions/{prediction_id}")
-async def get(request: Request, prediction_id: str) -> JSONResponse:
-    return JSONResponse(await shown(request, await _known(request, prediction_id)))
+async def get(request: Request, prediction_id: str) -> Response:
+    return answered(request, await _known(request, prediction_id))
 
 
 @api.post("/predictions/{prediction_id}/cancel")
-async def cancel(request: Request, prediction_id: str) -> JSONResponse:
+async def cancel(request: Request, prediction_id: str) -> Response:
     known = await _known(request, prediction_id)
-    canceled = await parts(request).predictions.cancel(prediction_id)
-    return JSONResponse(await shown(request, canceled or known))
+    canceled = await app_state(request).predictions.cancel(prediction_id)
+    return answered(request, canceled or known)
 
 
 @open_api.get("/v1/files/{key}/stream")
@@ -109,19 +108,14 @@ async def stream(request: Request, key: str) -> Response:
     prediction = await _by_key(request, key)
     if prediction is None:
         raise refuse(404, "There is no such stream")
-    events = parts(request).predictions.events(prediction)
-    if events is None:
-        events = told_again(prediction, await data_of(request, prediction))
-    frames: AsyncIterator[bytes] = events.frames(request.headers.get("last-event-id"))
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(frames, headers=headers, media_type="text/event-stream")
+    return event_stream(request, prediction)
 
 
 @open_api.head("/outputs/{key}/audio", include_in_schema=False)
 @open_api.get("/outputs/{key}/audio")
 async def audio(request: Request, key: str, form: str = "mp3", variation: int = 1) -> Response:
     """What there is of it, while it is made; the finished file afterwards. variation: from 1."""
-    predictions = parts(request).predictions
+    predictions = app_state(request).predictions
     prediction = await _by_key(request, key)
     if (
         prediction is None
@@ -153,7 +147,7 @@ async def audio(request: Request, key: str, form: str = "mp3", variation: int = 
 @open_api.head("/outputs/{key}/{name}", include_in_schema=False)
 @open_api.get("/outputs/{key}/{name}")
 async def output(request: Request, key: str, name: str) -> Response:
-    prediction = await parts(request).store.by_key(key)
+    prediction = await app_state(request).store.by_key(key)
     stored = f"outputs/{key}/{name}"
     if prediction is None or stored not in prediction.outputs:
         raise refuse(404, "File not found")
@@ -178,11 +172,14 @@ async def _create(request: Request, body: Mapping[str, Any], version: Version | 
     given = validate(version, body["input"])
     held_s = _held_s(request)
     fingerprint = await asyncio.to_thread(
-        _fingerprint, token_of(request.headers.get("authorization")), await request.body()
+        _fingerprint,
+        token_of(request.headers.get("authorization")),
+        version,
+        await request.body(),
     )
     made = await _accept(request, body, version, given, held_s, fingerprint=fingerprint)
     if held_s is None:
-        return JSONResponse(await shown(request, made), 201)
+        return answered(request, made, 201)
     return await _held(request, made, held_s)
 
 
@@ -195,11 +192,11 @@ async def _accept(
     *,
     fingerprint: str,
 ) -> Prediction:
-    webhook, events = _webhook(body, parts(request).settings.allow_private)
+    webhook, events = _webhook(body, app_state(request).settings.allow_private)
     after = request.headers.get("cancel-after")
     try:
         deadline = None if after is None else time.time() + parse_duration_s(after)
-        predictions = parts(request).predictions
+        predictions = app_state(request).predictions
         create = predictions.create_once if _is_retry(request) else predictions.create
         return await create(
             version,
@@ -227,37 +224,40 @@ async def _held(request: Request, made: Prediction, held_s: float) -> Response:
     """Answered when it has ended, or when the time is over: then it says "starting", because
     clients take anything else for an end.
     """
-    now = await parts(request).predictions.wait(made.id, held_s) or made
-    body = await shown(request, now)
+    now = await app_state(request).predictions.wait(made.id, held_s) or made
     preferences = [text.strip() for text in request.headers["prefer"].split(",")]
     applied = next((text for text in preferences if text.lower().startswith("wait")), "wait")
     headers = {"Preference-Applied": applied}
     if not now.ended:
-        body["status"] = "starting"
-        headers["Location"] = body["urls"]["get"]
-    return JSONResponse(body, 201, headers)
+        now = replace(now, status=STARTING)
+        headers["Location"] = address(request).prediction(now.id)
+    return answered(request, now, 201, headers)
 
 
 def _held_s(request: Request) -> float | None:
     """How long the answer may be held back; None: not at all."""
-    most_s = MOST_WAIT_S
+    most_s = MAX_WAIT_S
     patience_s = read_timeout_s(request.headers)
     if patience_s is not None:
-        most_s = max(1.0, min(most_s, patience_s - SPARE_S))
+        most_s = max(1.0, min(most_s, patience_s - MARGIN_S))
     return wait_s(request.headers.get("prefer"), most_s)
 
 
 def _as_data(request: Request, held_s: float | None) -> bool:
-    settings = parts(request).settings
+    settings = app_state(request).settings
     if settings.output_urls != "auto":
         return settings.output_urls == "data"
     secure = settings.secure or request.url.scheme == "https"
     return held_s is not None and not secure
 
 
-def _fingerprint(token: str | None, body: bytes) -> str:
-    """By which a request is recognised when a client that did not hear the answer repeats it."""
-    digest = hashlib.sha256(f"{token}\n".encode())
+def _fingerprint(token: str | None, version: Version, body: bytes) -> str:
+    """By which a request is recognised when a client that did not hear the answer repeats it.
+
+    The version may be named by the address of the request alone.
+    """
+    named = f"{version.owner}/{version.name}:{version.id}"
+    digest = hashlib.sha256(f"{token}\n{named}\n".encode())
     digest.update(body)
     return digest.hexdigest()
 
@@ -282,7 +282,7 @@ def _webhook(body: Mapping[str, Any], allow_private: bool) -> tuple[str | None, 
         check_webhook(_text_of("webhook", url), allow_private=allow_private)
     except ToccataError as error:
         raise _invalid([Problem("format", "webhook", str(error))]) from error
-    return url, tuple(chosen)
+    return url, tuple(dict.fromkeys(chosen))  # each once, however often it is named
 
 
 def _text_of(name: str, value: object) -> str:
@@ -299,7 +299,7 @@ def _invalid(problems: list[Problem]) -> InvalidRequest:
 
 async def _by_key(request: Request, key: str) -> Prediction | None:
     """Its row; if it is that of an open prediction, its events go on."""
-    store, predictions = parts(request).store, parts(request).predictions
+    store, predictions = app_state(request).store, app_state(request).predictions
     found = await store.by_key(key)
     if found is None or found.ended or predictions.events(found) is not None:
         return found
@@ -307,16 +307,10 @@ async def _by_key(request: Request, key: str) -> Prediction | None:
 
 
 async def _known(request: Request, prediction_id: str) -> Prediction:
-    prediction = await parts(request).store.get(prediction_id)
+    prediction = await app_state(request).store.get(prediction_id)
     if prediction is None:
         raise refuse(404, "The requested resource could not be found.")
     return prediction
-
-
-def _next(request: Request, found: list[Prediction]) -> str | None:
-    if len(found) <= PAGE:
-        return None
-    return f"{address(request).base}/v1/predictions?cursor={cursor_to(found[PAGE - 1])}"
 
 
 def _moment(name: str, text: str | None) -> float | None:

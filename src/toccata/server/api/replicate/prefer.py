@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from toccata.errors import InputError
 
-LEAST_CANCEL_AFTER_S = 5.0
+MIN_CANCEL_AFTER_S = 5.0
 
 _BLANK = " \t"
 _PREFERENCE = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')  # commas within quotes do not separate
@@ -49,7 +49,7 @@ def parse_duration_s(text: str) -> float:
     elif match := _PARTS.fullmatch(stripped):
         hours, minutes, seconds = (int(part or 0) for part in match.groups())
         duration_s = 3600.0 * hours + 60.0 * minutes + seconds
-    if duration_s < LEAST_CANCEL_AFTER_S:
+    if duration_s < MIN_CANCEL_AFTER_S:
         allowed = "it must be a time such as 30, 30s, 5m, 2h30m or 1h30m45s, and at least 5 s"
         raise InputError("Cancel-After", text, allowed)
     return duration_s

@@ -159,7 +159,7 @@ def _fault(field: Field, value: Any) -> _Fault | None:
     # `checked` would look for a choice that is like it, which takes long for a long text.
     if field.choices and value not in field.choices:
         return _Fault("choice", field, given)
-    if field.kind == "audio" and value.partition(":")[0].lower() not in _SCHEMES:
+    if field.kind == "audio" and _scheme(value) not in _SCHEMES:
         return _Fault("uri", field, given)
     if field.kind == "audio" and value[:5].lower() != "data:" and len(value) > MAX_URL_CHARACTERS:
         return _Fault("uri", field, given)
@@ -168,6 +168,11 @@ def _fault(field: Field, value: Any) -> _Fault | None:
     except InputError as error:
         return _Fault(_kind(field, value), field, given, error.allowed)
     return None
+
+
+def _scheme(address: str) -> str:
+    """What is before the colon; of a text without one so early, something that is no scheme."""
+    return address[: max(map(len, _SCHEMES)) + 1].partition(":")[0].lower()
 
 
 def _kind(field: Field, value: Any) -> str:
