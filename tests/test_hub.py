@@ -106,7 +106,18 @@ def test_what_is_not_whole_is_not_found(names: list[str], tmp_path: Path, cache_
     assert hub.find(SMALL, cache_dir=cache_dir) is None
 
 
-@pytest.mark.parametrize("index", ["{", "[]", '{"weight_map": {"a": "../x.safetensors"}}'])
+@pytest.mark.parametrize(
+    "index",
+    [
+        "{",
+        "[]",
+        "[" * 200_000,
+        '{"weight_map": {"a": "../x.safetensors"}}',
+        '{"weight_map": {"a": ["x"]}}',
+        '{"weight_map": {"a": ".."}}',
+        '{"weight_map": {"a": ""}}',
+    ],
+)
 def test_a_damaged_index_is_left_to_whoever_loads_it(
     index: str, tmp_path: Path, cache_dir: Path
 ) -> None:

@@ -16,11 +16,12 @@ SOURCE = Path(toccata.__file__).parent
 # Each part may import parts of the rows above its own, and itself.
 LAYERS = (
     {"errors", "kernels"},
+    {"config_limits"},
     {"audio", "codecs", "decoder", "devices", "extras", "settings"},
     {"analysis", "backends"},
     {"conditioners"},
-    {"models", "evaluation"},
-    {"engine"},
+    {"models"},
+    {"engine", "evaluation"},
     {"generation"},
     {"finetuning", "benchmark", "__init__"},
     {"server"},

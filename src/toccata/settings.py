@@ -15,6 +15,7 @@ from toccata.errors import InputError
 PREFIX = "TOCCATA_"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8", "int4")
 MAX_SLOTS = 1024
+_MAX_DIGITS = 20
 # Read by `toccata serve` alone; every command knows that they exist.
 SERVER_VARIABLES = (
     "host", "port", "data_dir", "public_url", "token", "token_file", "no_auth", "stand_in", "queue",
@@ -121,8 +122,9 @@ def read_boolean(source: str, text: str) -> bool:
 
 
 def _slots(source: str, text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_SLOTS:
-        raise InputError(source, text, f"it must be a whole number from 1 to {MAX_SLOTS}")
+    is_number = text.isdecimal() and len(text) <= _MAX_DIGITS  # Python reads 4300 at most
+    if not is_number or not 1 <= int(text) <= MAX_SLOTS:
+        raise InputError(source, text[:60], f"it must be a whole number from 1 to {MAX_SLOTS}")
     return int(text)
 
 

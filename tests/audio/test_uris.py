@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -37,6 +38,15 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.write(bytes(2**16))
                 except OSError:
                     return
+        elif path in ("/drip", "/continue"):
+            part = b"x" if path == "/drip" else b"HTTP/1.1 100 Continue\r\n\r\n"
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nName: " if path == "/drip" else b"")
+            while True:
+                try:
+                    self.wfile.write(part)
+                except OSError:
+                    return
+                time.sleep(0.05)
         elif path == "/tone.flac":
             self.send_response(200)
             self.end_headers()
@@ -79,6 +89,14 @@ def test_what_cannot_be_had_is_said(base: str, path: str, said: str) -> None:
 def test_a_download_has_to_end(base: str) -> None:
     with pytest.raises(AudioError, match="was not fetched within 0 s"):
         open_uri(base + "/endless", 2**40, timeout_s=0.0)
+
+
+@pytest.mark.parametrize("path", ["/drip", "/continue"])
+def test_a_download_ends_whose_server_says_a_little_now_and_then(base: str, path: str) -> None:
+    began_s = time.monotonic()
+    with pytest.raises(AudioError, match="was not fetched within 1 s"):
+        open_uri(base + path, MOST, timeout_s=1.0)
+    assert time.monotonic() - began_s < 15
 
 
 def test_a_server_that_is_not_there() -> None:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import io
 import json
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cli.conftest import FakeToccata, Result, tone
 from toccata.audio.files import write
+from toccata.audio.waveform import Waveform
+from toccata.generation import source_audio
+from toccata.generation.source_audio import input_part
 
 Run = Callable[..., Result]
 
@@ -185,3 +190,64 @@ def test_audio_of_a_row_does_not_come_from_the_stdin_of_the_requests(
     result = run("generate", "--prompts", "-")
     assert (result.code, fake.loaded) == (2, {})
     assert "stdin line 2: input_audio is to come from stdin, and so are the requests" in result.err
+
+
+def test_audio_of_many_rows_is_checked_first_and_held_a_batch_at_a_time(
+    fake: FakeToccata, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[weakref.ref[Waveform]] = []
+    alive: list[int] = []
+
+    def counted(*arguments: Any, **more: Any) -> Waveform | None:
+        part = input_part(*arguments, **more)
+        assert part is not None
+        held.append(weakref.ref(part))
+        return part
+
+    monkeypatch.setattr(source_audio, "input_part", counted)
+    monkeypatch.setenv("TOCCATA_SLOTS", "2")
+    fake.on_generate = lambda: alive.append(sum(one() is not None for one in held))
+    for number in range(6):
+        write(Path(f"{number}.wav"), tone(0.2 + 0.1 * number))
+    rows = [f"row,{number}.wav,1" for number in range(6)]
+    Path("x.csv").write_text("\n".join(["prompt,input_audio,duration", *rows]))
+    result = run("generate", "-m", "melody", "--prompts", "x.csv")
+    assert result.code == 0, result.err
+    lengths = [one["melody"].duration_s for one in fake.requests]
+    assert lengths == pytest.approx([0.2 + 0.1 * number for number in range(6)])
+    assert len(alive) == 3
+    assert alive[0] <= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("x.jsonl", '{"prompt": "a", "prompt": "b"}\n', "x.jsonl line 1 has a key twice"),
+        ("x.csv", "prompt;duration\na;1\n", "put commas between the columns, not semicolons"),
+    ],
+)
+def test_rows_that_say_two_things_or_are_divided_otherwise(
+    fake: FakeToccata, run: Run, name: str, text: str, said: str
+) -> None:
+    Path(name).write_text(text)
+    result = run("generate", "--prompts", name)
+    assert result.code == 2
+    assert said in result.err
+
+
+@pytest.mark.parametrize("pattern", ["x-{n:{foo}}.wav", "{n:99999999999}.wav", "{n:1000}.wav"])
+def test_placeholders_that_cannot_be_filled_are_refused(
+    fake: FakeToccata, run: Run, pattern: str
+) -> None:
+    result = run("generate", "a waltz", "-o", pattern)
+    assert result.code == 2
+    assert "its placeholders may be" in result.err
+
+
+def test_slots_of_thousands_of_digits_are_refused(
+    fake: FakeToccata, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOCCATA_SLOTS", "9" * 5000)
+    result = run("generate", "a waltz")
+    assert result.code == 2
+    assert "from 1 to 1024" in result.err

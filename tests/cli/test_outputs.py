@@ -162,6 +162,16 @@ def test_a_link_stays_a_link(fake: FakeToccata, run: Run) -> None:
     assert read(Path("real.wav")).duration_s == pytest.approx(0.1)
 
 
+def test_a_link_that_leads_nowhere_is_refused_before_any_work(fake: FakeToccata, run: Run) -> None:
+    Path("round.wav").symlink_to("round.wav")
+    Path("x.wav").symlink_to("none/x.wav")
+    for name, problem in (("round.wav", "leads to itself"), ("x.wav", "there is no folder")):
+        result = run(*WALTZ, "-o", name, "--overwrite")
+        assert result.code == 2
+        assert problem in result.err
+    assert not fake.loaded
+
+
 def test_files_have_the_usual_rights(fake: FakeToccata, run: Run) -> None:
     run(*WALTZ, "-o", "x.wav")
     Path("plain").touch()

@@ -74,6 +74,17 @@ def test_encode_decode_of_a_part(fake: FakeToccata, run: Run) -> None:
     assert read(Path("out.wav")).duration_s == pytest.approx(0.5)
 
 
+def test_info_shows_a_stranger_s_tags_on_one_line_and_without_escapes(
+    fake: FakeToccata, run: Run
+) -> None:
+    hostile = "calm\x1b[2J\r\n  seed: 7\u2028é"
+    write(Path("x.flac"), tone(0.1), tags={"prompt": hostile})
+    shown = run("info", "x.flac").out
+    assert "\x1b" not in shown
+    assert "  prompt: calm\\x1b[2J\\r\\n  seed: 7\\u2028é\n" in shown
+    assert json.loads(run("info", "x.flac", "--json").out)["prompt"] == hostile
+
+
 def test_info_shows_how_a_file_was_made(fake: FakeToccata, run: Run) -> None:
     run("generate", "a waltz", "-d", "0.5", "--seed", "3", "-o", "x.mp3")
     assert "prompt: a waltz" in run("info", "x.mp3").out

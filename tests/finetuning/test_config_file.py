@@ -47,11 +47,18 @@ def test_nested_values_and_defaults(tmp_path: Path) -> None:
         ("out: here\ninner: {ratios: 4}\n", "run.yaml.inner.ratios"),
         ("out: here\nlouder: drums\n", "run.yaml.louder"),
         ("- out\n", "run.yaml"),
+        ("out: 5\n", "run.yaml.out: 5 is not valid; give a text"),
+        ("out: here\nsteps: true\n", "run.yaml.steps: True is not valid; give a whole number"),
+        ("out: here\nrate: fast\n", "run.yaml.rate: 'fast' is not valid; give a number"),
     ],
 )
 def test_a_wrong_key_is_named(tmp_path: Path, text: str, named: str) -> None:
     with pytest.raises(InputError, match=named):
         read(tmp_path, text)
+
+
+def test_numbers_may_be_written_as_people_do(tmp_path: Path) -> None:
+    assert read(tmp_path, "out: here\nrate: 1e-4\n").rate == 1e-4
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

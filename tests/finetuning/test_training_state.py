@@ -8,6 +8,7 @@ import torch
 
 from toccata.errors import CheckpointError
 from toccata.finetuning import training_state
+from toccata.finetuning.run_files import RunFiles
 
 
 def test_what_is_saved_comes_back(tmp_path: Path) -> None:
@@ -34,6 +35,13 @@ def test_a_damaged_or_hostile_file_is_refused(
 ) -> None:
     path = tmp_path / "state.pt"
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"state\.pt"):
+    with pytest.raises(CheckpointError, match=r"state\.pt") as refused:
         training_state.load(path)
+    assert "weights_only" not in str(refused.value)
     assert capsys.readouterr().out == ""
+
+
+def test_a_state_of_something_else_is_refused(tmp_path: Path) -> None:
+    training_state.save(tmp_path / "state.pt", {})
+    with pytest.raises(CheckpointError, match=r"state\.pt: has no options.*delete it"):
+        RunFiles(tmp_path).state()

@@ -14,8 +14,9 @@ import torch
 
 from tests.audio.sounds import sine
 from tests.fakes import SAMPLE_RATE_HZ, fake_model
+from toccata.audio.waveform import Waveform
 from toccata.devices import pick_device
-from toccata.errors import InputError, InputErrors
+from toccata.errors import AudioError, InputError, InputErrors
 from toccata.generation.pipeline import Toccata, load
 from toccata.generation.request import GenerationRequest
 
@@ -157,9 +158,47 @@ def test_the_library_takes_files_and_no_addresses(toccata: Toccata, address: str
     names("audio", "is an address", lambda: toccata.encode_decode(address))
 
 
-@pytest.mark.parametrize("lora", [5, [5], b"a.safetensors", ["a", None]])
+@pytest.mark.parametrize(
+    "lora",
+    [5, [5], b"a.safetensors", ["a", None], {"a": 50}, {}, ("a", 50), [("a", 50)], {"a"}, [b"a"]],
+)
 def test_what_names_no_lora(lora: Any) -> None:
     names("lora", "the path of a LoRA", lambda: load(lora=lora))
+
+
+@pytest.mark.parametrize("offline", ["no", 0, 1])
+def test_offline_is_a_boolean(offline: Any) -> None:
+    names("offline", "True or False", lambda: load(offline=offline))
+
+
+@pytest.mark.parametrize("name", ["a\0b.wav", "a\udc80\ud800.wav"])
+def test_names_that_no_file_can_have(name: str, tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="cannot be written"):
+        sine().save(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("field", "options"), [("bit_depth", {"bit_depth": 16.0}), ("format", {"format": ""})]
+)
+def test_options_of_files_that_cannot_be(field: str, options: dict[str, Any]) -> None:
+    names(field, "use", lambda: sine().save(io.BytesIO(), **options))
+
+
+def test_what_a_listener_does_to_its_audio_does_not_change_the_clip(toccata: Toccata) -> None:
+    def on_audio(piece: Waveform) -> None:
+        piece.samples[:] = 0
+
+    clips = [
+        toccata.generate("piano", duration_s=0.5, seed=1, normalization="clip", on_audio=listener)
+        for listener in (None, on_audio)
+    ]
+    assert np.array_equal(clips[0].samples, clips[1].samples)
+
+
+def test_a_link_in_a_circle_cannot_be_saved_to(tmp_path: Path) -> None:
+    (tmp_path / "x.wav").symlink_to("x.wav")
+    with pytest.raises(AudioError, match=r"x\.wav: cannot be written"):
+        sine().save(tmp_path / "x.wav")
 
 
 @pytest.mark.parametrize("name", ["on_progress", "on_audio", "cancel"])

@@ -1,5 +1,7 @@
 import gc
 import os
+import subprocess
+import sys
 import threading
 import weakref
 from pathlib import Path
@@ -351,6 +353,36 @@ def test_a_model_of_another_process_says_so(toccata: Toccata) -> None:
             os._exit(7 if "loaded in another process" in str(error) else 1)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+FORKED = """
+import os, sys, toccata
+from toccata.errors import GenerationError
+model = toccata.load("mini", device="cpu")
+stream = model.stream("piano", duration_s=3.0, seed=1)
+next(stream)
+each = model.generate_each(["piano"] * 2)
+if os.fork() == 0:
+    for call in (lambda: toccata.load("mini"), lambda: next(stream), lambda: next(each)):
+        try:
+            call()
+        except GenerationError as error:
+            print(error, flush=True)
+    os._exit(0)
+os.wait()
+next(stream)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_neither_loads_nor_goes_on_with_what_was_begun() -> None:
+    command = [sys.executable, "-c", FORKED]
+    done = subprocess.run(  # noqa: S603
+        command, capture_output=True, text=True, check=True, timeout=240
+    )
+    said = done.stdout.splitlines()
+    assert len(said) == 3
+    assert all("start processes by spawn" in line for line in said)
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, CancelledError])

@@ -184,3 +184,26 @@ def test_a_missing_tensor_of_the_codec_is_named(missing: str, tmp_path: Path) ->
     edit(folder / CODEC_FILE, lambda content: content["best_state"].pop(missing))
     with pytest.raises(CheckpointError, match=f"{CODEC_FILE}.*missing"):
         load_golden(folder, "text")
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10)
+)
+MERGES = "a0: &a0 {x: 1}\n" + "".join(
+    f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}\n" for i in range(1, 10)
+)
+CHAIN = "\n".join(f"a{i}: ${{a{i + 1}}}" for i in range(1000))
+
+
+@pytest.mark.parametrize("config", [BOMB, MERGES, CHAIN, "a: 2026-99-99", yaml.safe_load(BOMB)])
+def test_a_small_configuration_that_stands_for_a_huge_one_is_refused(config: object) -> None:
+    with pytest.raises(CheckpointError, match=r"x\.bin: xp\.cfg cannot be read"):
+        plain_config(config, Path("x.bin"))
+
+
+def test_no_message_tells_to_switch_the_protection_off(tmp_path: Path) -> None:
+    (tmp_path / "x.bin").write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointError, match="damaged or hostile") as refused:
+        read_bin(tmp_path / "x.bin")
+    assert "weights_only" not in str(refused.value)
+    assert "https" not in str(refused.value)

@@ -177,6 +177,8 @@ def _info(**values: Any) -> Change:
         (lambda _, metadata: metadata.pop("lora"), "what it is for"),
         (lambda _, metadata: metadata.update(lora="["), "what it is for"),
         (lambda _, metadata: metadata.update(lora="[]"), "what it is for"),
+        (lambda _, metadata: metadata.update(lora="[" * 100_000), "what it is for"),
+        (_info(alpha=1e308), "alpha"),
         (_info(rank=0), "rank is 0"),
         (_info(rank="16"), "rank is '16'"),
         (_info(rank=8), "tensor"),

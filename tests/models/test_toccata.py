@@ -202,7 +202,7 @@ def test_an_encoder_that_has_no_layout_is_named(tmp_path: Path) -> None:
         (lambda c: c.update(chroma={"bins": 12}), "sample_rate_hz"),
         (lambda c: c["emphasis"].update(conditions={"lead": 2.0}), "'lead', but it must be one of"),
         (lambda c: c["emphasis"].update(sharpness=[1.0]), "1 codebooks"),
-        (lambda c: c["emphasis"].update(sharpness=["loud"] * 4), "number above 0"),
+        (lambda c: c["emphasis"].update(sharpness=["loud"] * 4), r"only 0\.001 to 1000"),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused(

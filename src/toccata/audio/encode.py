@@ -65,6 +65,8 @@ def check_options(name: str, bit_depth: int = 16, bitrate_kbps: int | None = Non
     if name not in FORMATS:
         raise InputError("format", name, f"use one of {', '.join(FORMATS)}")
     if name in ("wav", "flac"):
+        if not isinstance(bit_depth, int):  # 16.0 equals 16, and is no width of a sample
+            raise InputError("bit_depth", bit_depth, "use 16, 24 or 32 as a whole number")
         check_bit_depth(bit_depth)
     if name == "flac" and bit_depth == 32:
         raise InputError("bit_depth", bit_depth, "use 16 or 24 for flac, or wav for float")

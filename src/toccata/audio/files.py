@@ -261,8 +261,8 @@ def write(
 def _format(target: object, format: str | None) -> str:
     """Raises InputError for a format that is not the one the target's suffix names."""
     if not isinstance(target, str | Path):
-        return format or "wav"
-    if not format:
+        return "wav" if format is None else format
+    if format is None:
         return format_of(Path(target))
     suffix = Path(target).suffix.lower().removeprefix(".")
     if suffix in FORMATS and format in FORMATS and suffix != format:
@@ -317,8 +317,8 @@ def _write_whole(path: Path, data: bytes) -> None:
             path.write_bytes(data)
             return
         _replace(path.resolve(), data)
-    except OSError as error:
-        reason = error.strerror or error
+    except (OSError, RuntimeError, ValueError) as error:  # of links in a circle, and of NUL
+        reason = getattr(error, "strerror", None) or error
         raise AudioError(f"{path}: cannot be written ({reason}); check folder and space") from error
 
 

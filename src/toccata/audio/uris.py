@@ -11,12 +11,15 @@ import binascii
 import http.client
 import io
 import re
+import socket
+import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from toccata.errors import AudioError
 
@@ -121,12 +124,81 @@ class _HttpOnly(urllib.request.HTTPRedirectHandler):
         return request
 
 
+class _Deadline:
+    """Shuts the connections of a download down when its time is over.
+
+    Limits of single waits do not end it: a server may send a byte of a header now and then.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._end_s = time.monotonic() + timeout_s
+        self._timer = threading.Timer(timeout_s, self._shut_down)
+        self._timer.daemon = True
+        self._sockets: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self._end_s
+
+    def watch(self, opened: socket.socket) -> None:
+        self._sockets.append(opened)
+        if self.is_over:
+            raise TimeoutError("its time is over")
+
+    def _shut_down(self) -> None:
+        for opened in self._sockets:
+            with suppress(OSError):  # it was closed by then
+                # Not by the method of a TLS socket, which is not for other threads.
+                socket.socket.shutdown(opened, socket.SHUT_RDWR)
+
+
+def _watched(kind: Any, deadline: _Deadline) -> Any:
+    """The class of connections `kind`, each of which `deadline` ends."""
+
+    class Watched(kind):  # type: ignore[misc]
+        def connect(self) -> None:
+            super().connect()
+            deadline.watch(self.sock)
+
+    return Watched
+
+
+def _opener(deadline: _Deadline) -> urllib.request.OpenerDirector:
+    class Http(urllib.request.HTTPHandler):
+        def do_open(self, http_class: Any, req: Any, **options: Any) -> Any:
+            return super().do_open(_watched(http_class, deadline), req, **options)
+
+    class Https(urllib.request.HTTPSHandler):
+        def do_open(self, http_class: Any, req: Any, **options: Any) -> Any:
+            return super().do_open(_watched(http_class, deadline), req, **options)
+
+    return urllib.request.build_opener(_HttpOnly, Http, Https)
+
+
 def _download(uri: str, name: str, max_bytes: int, timeout_s: float) -> bytes:
-    opener = urllib.request.build_opener(_HttpOnly)
+    with _Deadline(timeout_s) as deadline:
+        try:
+            data = _fetched(uri, name, max_bytes, deadline)
+        except AudioError:
+            if not deadline.is_over:
+                raise
+        if deadline.is_over:
+            raise AudioError(f"{name}: was not fetched within {timeout_s:g} s; fetch it yourself")
+    return data
+
+
+def _fetched(uri: str, name: str, max_bytes: int, deadline: _Deadline) -> bytes:
     try:
         request = urllib.request.Request(uri, headers={"User-Agent": "toccata"})  # noqa: S310
-        with opener.open(request, timeout=_WAIT_TIMEOUT_S) as answer:
-            return _read(answer, name, max_bytes, timeout_s)
+        with _opener(deadline).open(request, timeout=_WAIT_TIMEOUT_S) as answer:
+            return _read(answer, max_bytes, deadline)
     except urllib.error.HTTPError as error:
         error.close()
         raise AudioError(f"{name}: the server answers {error.code} {error.reason}") from error
@@ -135,13 +207,11 @@ def _download(uri: str, name: str, max_bytes: int, timeout_s: float) -> bytes:
         raise AudioError(f"{name}: cannot be fetched ({reason})") from error
 
 
-def _read(answer: http.client.HTTPResponse, name: str, max_bytes: int, timeout_s: float) -> bytes:
+def _read(answer: http.client.HTTPResponse, max_bytes: int, deadline: _Deadline) -> bytes:
     """At most one byte more than `max_bytes`."""
-    deadline, data = time.monotonic() + timeout_s, bytearray()
+    data = bytearray()
     while chunk := answer.read1(min(_CHUNK_BYTES, max_bytes + 1 - len(data))):
         data += chunk
-        if len(data) > max_bytes:
+        if len(data) > max_bytes or deadline.is_over:
             break
-        if time.monotonic() > deadline:
-            raise AudioError(f"{name}: was not fetched within {timeout_s:g} s; fetch it yourself")
     return bytes(data)

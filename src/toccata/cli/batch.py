@@ -147,6 +147,9 @@ def _lines(text: str, kind: str, shown: str) -> Iterator[tuple[int, Callable[[st
 
 
 def _check_header(where: str, header: list[str]) -> None:
+    if len(header) == 1 and ";" in header[0]:
+        cure = "put commas between the columns, not semicolons"
+        raise RowError(where, None, cure, f"is {header[0]!r}")
     problems = _unknown(where, header)
     if problems:
         raise InputErrors(problems)
@@ -156,7 +159,7 @@ def _check_header(where: str, header: list[str]) -> None:
 
 def _from_json(where: str, line: str) -> Row:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=partial(_once, where))
     except RecursionError as error:
         cure = 'write {"prompt": "..."}'
         raise RowError(where, None, cure, "is nested too deeply") from error
@@ -168,6 +171,13 @@ def _from_json(where: str, line: str) -> Row:
     if problems:
         raise InputErrors(problems)
     return {name: value for name, value in row.items() if value is not None}
+
+
+def _once(where: str, pairs: list[tuple[str, object]]) -> dict[str, object]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise RowError(where, None, "name each key once", "has a key twice")
+    return values
 
 
 def _from_cells(where: str, header: list[str], cells: list[str]) -> Row:

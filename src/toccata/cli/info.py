@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from toccata.cli import flags
-from toccata.cli.report import show, show_json
+from toccata.cli.report import one_line, show, show_json
 from toccata.cli.results import CombinedError
 from toccata.cli.sources import STDIN_NAME, is_stdin, open_audio
 from toccata.cli.tag_values import value_of
@@ -52,7 +52,7 @@ def _show(file: str, *, json: bool) -> None:
         form = f"{audio.sample_rate_hz} Hz, {audio.channels} ch, {audio.format}"
         show(f"  {audio.duration_s:g} s, {form}")
     for name, text in tags.items():
-        show(f"  {name}: {text}")
+        show(f"  {one_line(name)}: {one_line(str(text))}")
     if not tags:
         show("  no tags: not made by toccata, or written by a program that drops them")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
@@ -92,11 +93,16 @@ def _literal(pattern: str) -> Path:
     return Path(pattern.replace("{", "{{").replace("}", "}}"))
 
 
+# As 03: no placeholders in placeholders, and no name of a million characters.
+_SPEC = re.compile(r"[^{}\d]*\d{0,2}[^{}\d]*")
+
+
 def _placeholders(pattern: str) -> set[str]:
     allowed = "its placeholders may be " + ", ".join(f"{{{key}}}" for key in KEYS)
     try:
-        used = {name for _, name, _, _ in Formatter().parse(pattern) if name is not None}
-        if used <= set(KEYS):
+        parts = [part for part in Formatter().parse(pattern) if part[1] is not None]
+        used = {str(name) for _, name, _, _ in parts}
+        if used <= set(KEYS) and all(_SPEC.fullmatch(spec or "") for _, _, spec, _ in parts):
             pattern.format(seed=0, n=1, model="", format="")
             return used
     except ValueError:

@@ -55,9 +55,9 @@ class Place:
         """
         try:
             return Written(self._write(data))
-        except OSError as error:
+        except (OSError, RuntimeError, ValueError) as error:  # pathlib raises all three
             name = "stdout" if self.path == STDOUT else str(self.path)
-            problem = f"{name}: cannot be written ({error.strerror or error})"
+            problem = f"{name}: cannot be written ({getattr(error, 'strerror', None) or error})"
             return rescued(problem, f"{rescue_stem(self.path)}.{output_format}", data)
 
     def _write(self, data: bytes) -> Path:
@@ -71,7 +71,7 @@ class Place:
 
     def _write_file(self, data: bytes) -> Path:
         """Into a temporary file in the same folder, which then takes its place at once."""
-        target = self.path.resolve() if self.path.is_symlink() else self.path
+        target = _target(self.path)
         temporary = target.with_name(f".toccata-{secrets.token_hex(8)}.tmp")
         try:
             temporary.write_bytes(data)
@@ -114,8 +114,26 @@ def reserve(places: Sequence[Place], field: str = "output") -> None:
                 raise InputError(field, str(path), "add {n} to it", problem)
             _check_file(place, field)
         seen.add(path)
-    for folder in {path.parent for path in seen if path != STDOUT and not is_special(path)}:
+    for path in seen:
+        if path != STDOUT and not is_special(path):
+            _check_link(path, field)
+    for folder in {_target(one).parent for one in seen if one != STDOUT and not is_special(one)}:
         check_folder(folder, field)
+
+
+def _target(path: Path) -> Path:
+    """What a link leads to; any other path as it is. A circle of links is a RuntimeError."""
+    return path.resolve() if path.is_symlink() else path
+
+
+def _check_link(path: Path, field: str) -> None:
+    """Raises InputError for a link that leads in a circle."""
+    try:
+        is_circle = _target(path).is_symlink()
+    except (OSError, RuntimeError):
+        is_circle = True
+    if is_circle:
+        raise InputError(field, str(path), "it is a link that leads to itself: give another name")
 
 
 def check_new(path: Path, field: str, *, overwrite: bool) -> None:

@@ -58,6 +58,16 @@ def show(text: str) -> None:
     typer.echo(text)
 
 
+def one_line(text: str) -> str:
+    """A stranger's text with its control characters and line breaks as escapes.
+
+    As they are, they could steer the terminal, or pass for lines of ours.
+    """
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+
+
 def is_terminal(stream: TextIO | None) -> bool:
     """Whether somebody watches `stream`; Python has None for one that is closed."""
     return stream is not None and stream.isatty()

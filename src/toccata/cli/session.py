@@ -16,7 +16,14 @@ from toccata.cli.batch import of_line, placed
 from toccata.cli.report import Advance, interruptible, say, working
 from toccata.cli.results import Made, Task
 from toccata.cli.sources import open_audio, short_name
-from toccata.errors import CancelledError, CheckpointError, InputError, InputErrors, ToccataError
+from toccata.errors import (
+    AudioError,
+    CancelledError,
+    CheckpointError,
+    InputError,
+    InputErrors,
+    ToccataError,
+)
 from toccata.generation.clip import Clip, Progress
 from toccata.generation.inputs import Inputs
 from toccata.generation.request import MAX_BETA, is_number, request_options
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
 
 PartKey = tuple[str | Path | None, float, float | None, float, bool, str]
 Announce = Callable[[], None]
-Parts = dict[PartKey, Waveform | None]
+Given = tuple[Inputs, Waveform | None]
 
 MAX_FADE_S = 600
 COMPILING = "compiling kernels for this processor: once, for half a minute at most"
@@ -115,10 +122,14 @@ class Extras:
 def compose(machine: Settings, tasks: Sequence[Task], extras: Extras) -> Iterator[Made]:
     """The clips of all tasks, each as soon as it is made: each model is loaded once.
 
-    In the place of what fails is its error, and the rest goes on. All audio is read before the
-    first model is loaded.
+    In the place of what fails is its error, and the rest goes on. All audio is checked before the
+    first model is loaded, and no more of it is held than one batch takes.
     """
-    parts = read_parts([(task.inputs, task.origin) for task in tasks])
+    parts = PartReader(max_kept=machine.slots)
+    if any(task.inputs.input_audio is not None for task in tasks):
+        with working("reading audio"):
+            for task in tasks:
+                parts.check(task.inputs, task.origin)
     with announcing(machine.device) as announce:
         for name in dict.fromkeys(task.inputs.model_version for task in tasks):
             own = [task for task in tasks if task.inputs.model_version == name]
@@ -130,12 +141,20 @@ def compose(machine: Settings, tasks: Sequence[Task], extras: Extras) -> Iterato
 
 
 def _made_by(
-    model: Toccata, own: Sequence[Task], slots: int, parts: Parts, extras: Extras
+    model: Toccata, own: Sequence[Task], slots: int, parts: PartReader, extras: Extras
 ) -> Iterator[Made]:
     for start in range(0, len(own), slots):
-        batch = own[start : start + slots]
-        doing = "composing" if len(own) == len(batch) else f"composing from {start + 1}"
-        for task, result in zip(batch, _make(model, batch, parts, extras, doing), strict=True):
+        batch, given = [], []
+        for task in own[start : start + slots]:
+            try:
+                given.append((task.inputs, parts.read(task.inputs)))
+                batch.append(task)
+            except (AudioError, InputError) as error:  # it was changed since it was checked
+                yield task, placed(error, task.origin)
+        if not batch:
+            continue
+        doing = "composing" if len(own) <= slots else f"composing from {start + 1}"
+        for task, result in zip(batch, _make(model, given, extras, doing), strict=True):
             if isinstance(result, CancelledError):
                 continue  # that it was stopped is told once, at the end
             if isinstance(result, ToccataError):
@@ -145,11 +164,10 @@ def _made_by(
 
 
 def _make(
-    model: Toccata, batch: Sequence[Task], parts: Parts, extras: Extras, doing: str
+    model: Toccata, given: Sequence[Given], extras: Extras, doing: str
 ) -> Iterator[Clip | ToccataError]:
     """The clips of tasks that fit into the engine at once; no bar is there while one is written."""
-    given = [(task.inputs, parts[_part_key(task.inputs)]) for task in batch]
-    if batch[0].inputs.model_version == ENCODE_DECODE:
+    if given[0][0].model_version == ENCODE_DECODE:
         with working("encoding and decoding"):
             coded = [_coded(model, inputs, part) for inputs, part in given if part is not None]
         yield from coded
@@ -198,7 +216,7 @@ def stream(machine: Settings, inputs: Inputs, extras: Extras) -> Stream:
     """The music of `inputs`, piece by piece while it is made."""
     if inputs.model_version == ENCODE_DECODE:
         raise InputError("model_version", ENCODE_DECODE, "it cannot be streamed: write a file")
-    part = read_parts([(inputs, "")])[_part_key(inputs)]
+    part = PartReader().read(inputs)
     return Stream(_chunks(machine, inputs, part, extras), inputs.duration, inputs.continuation)
 
 
@@ -211,24 +229,42 @@ def _chunks(
         yield from model.stream(**_request(inputs, part, extras))
 
 
-def read_parts(requests: Sequence[tuple[Inputs, str]]) -> Parts:
-    """The parts of input_audio that requests use; each is read once.
+class PartReader:
+    """Reads the parts of input_audio that requests use."""
 
-    Args:
-        requests: Each with the line that it comes from, which errors name; or nothing.
+    def __init__(self, max_kept: int = 0) -> None:
+        """max_kept: of the parts that are checked, so many stay in memory."""
+        self._max_kept = max_kept
+        self._kept: dict[PartKey, Waveform | None] = {}
+        self._checked: set[PartKey] = set()
+        self._sources: dict[str, Source] = {}  # stdin can be read but once
 
-    Raises:
-        AudioError: For what cannot be read.
-        InputError: For a part that starts after the end.
-    """
-    parts: Parts = {}
-    sources: dict[str, Source] = {}  # stdin can be read but once
-    for inputs, origin in requests:
+    def check(self, inputs: Inputs, origin: str) -> None:
+        """Read the part of a request, for its errors and warnings.
+
+        Args:
+            inputs: The request.
+            origin: The line that it comes from, which errors name; or nothing.
+
+        Raises:
+            AudioError: For what cannot be read.
+            InputError: For a part that starts after the end.
+        """
         key = _part_key(inputs)
-        if key not in parts:
-            with of_line(origin):
-                parts[key] = _input_part(inputs, sources)
-    return parts
+        if key in self._checked:
+            return
+        with of_line(origin):
+            part = self.read(inputs)
+        self._checked.add(key)
+        if len(self._kept) < self._max_kept:
+            self._kept[key] = part
+
+    def read(self, inputs: Inputs) -> Waveform | None:
+        """The part of a request; what is wrong with it goes to stderr, once."""
+        key = _part_key(inputs)
+        if key in self._kept:
+            return self._kept[key]
+        return _input_part(inputs, self._sources, quiet=key in self._checked)
 
 
 def _part_key(inputs: Inputs) -> PartKey:
@@ -237,8 +273,7 @@ def _part_key(inputs: Inputs) -> PartKey:
     return audio, start_s, end_s, inputs.duration, inputs.continuation, inputs.model_version
 
 
-def _input_part(inputs: Inputs, sources: dict[str, Source]) -> Waveform | None:
-    """The part of input_audio that the request uses. What is wrong with it goes to stderr."""
+def _input_part(inputs: Inputs, sources: dict[str, Source], *, quiet: bool) -> Waveform | None:
     from toccata.generation.source_audio import input_part
 
     audio = inputs.input_audio
@@ -249,7 +284,7 @@ def _input_part(inputs: Inputs, sources: dict[str, Source]) -> Waveform | None:
     return input_part(
         inputs,
         inputs.model_version,
-        lambda text: say(f"warning: {text}"),
+        (lambda _: None) if quiet else (lambda text: say(f"warning: {text}")),
         source=sources[str(audio)],
     )
 

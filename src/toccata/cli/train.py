@@ -243,12 +243,12 @@ def _lora(config: Any, given: dict[str, Any]) -> Any:
 
 
 def _changed(config: Any, name: str, value: Any) -> Any:
-    from toccata.decoder.lora import MAX_RANK, TARGETS
+    from toccata.decoder.lora import MAX_ALPHA, MAX_RANK, TARGETS
     from toccata.errors import CheckpointError
 
     cures = {
         "rank": f"use a whole number from 1 to {MAX_RANK}",
-        "alpha": "use a number above 0",
+        "alpha": f"use a number above 0 and at most {MAX_ALPHA:g}",
         "targets": f"name some of {', '.join(TARGETS)}",
     }
     try:

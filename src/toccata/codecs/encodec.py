@@ -12,6 +12,8 @@ from toccata.codecs.base import Codec, OnBlock
 from toccata.codecs.quantizer import ResidualQuantizer
 from toccata.codecs.seanet import Decoder, Encoder, SeanetConfig
 from toccata.codecs.streaming import Windowed, blocks
+from toccata.config_limits import check_limits
+from toccata.errors import CheckpointError
 
 if TYPE_CHECKING:
     from toccata.codecs.compiled_seanet import CompiledEncoder, Networks
@@ -30,6 +32,15 @@ class EncodecConfig:
     codebooks: int = 4
     card: int = 2048
     seanet: SeanetConfig = field(default_factory=SeanetConfig)
+
+    def __post_init__(self) -> None:
+        """Raises CheckpointError for numbers that are not supported."""
+        check_limits(self)
+        if self.seanet.hop > self.sample_rate_hz:
+            raise CheckpointError(
+                f"ratios {self.seanet.ratios} make less than one frame a second of "
+                f"{self.sample_rate_hz} Hz"
+            )
 
 
 class Encodec(Codec, nn.Module):

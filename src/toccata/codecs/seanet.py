@@ -14,6 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toccata.config_limits import check_limits
+from toccata.errors import CheckpointError
+
+PAD_MODES = ("constant", "reflect", "replicate")
+
 
 @dataclass(frozen=True)
 class SeanetConfig:
@@ -30,6 +35,13 @@ class SeanetConfig:
     compress: int = 2
     pad_mode: str = "reflect"
     true_skip: bool = True
+
+    def __post_init__(self) -> None:
+        """Raises CheckpointError for sizes and a padding that are not supported."""
+        check_limits(self)
+        if self.pad_mode not in PAD_MODES:
+            known = ", ".join(PAD_MODES)
+            raise CheckpointError(f"pad_mode is {self.pad_mode!r}, but it must be one of {known}")
 
     @property
     def hop(self) -> int:

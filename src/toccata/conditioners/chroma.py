@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from toccata.audio.waveform import Waveform
+from toccata.config_limits import check_limits
 
 A0_HZ = 27.5
 CENTRE_OCTAVE = 5.0
@@ -38,6 +39,10 @@ class ChromaConfig:
     hop: int = 4096
     frames: int = 235
     stems: bool = True
+
+    def __post_init__(self) -> None:
+        """Raises CheckpointError for numbers that are not supported."""
+        check_limits(self)
 
     @property
     def step_features(self) -> int:

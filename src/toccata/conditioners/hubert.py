@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toccata.config_limits import check_limits
 from toccata.decoder.layers import merge_heads, split_heads
 
 
@@ -27,6 +28,10 @@ class HubertConfig:
     position_kernel: int = 128
     position_groups: int = 16
     norm_eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        """Raises CheckpointError for numbers that are not supported."""
+        check_limits(self)
 
 
 class Hubert(nn.Module):

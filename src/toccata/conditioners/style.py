@@ -18,6 +18,7 @@ from toccata.codecs.quantizer import ResidualQuantizer
 from toccata.conditioners.chroma import mono
 from toccata.conditioners.hubert import Hubert, HubertConfig
 from toccata.conditioners.sinc import can_resample, sinc_resample
+from toccata.config_limits import check_limits
 from toccata.decoder.layers import Layer, sinusoidal_positions
 
 BATCH_NORM_EPS = 1e-5
@@ -38,6 +39,10 @@ class StyleConfig:
     length_s: float = 3.0
     sample_rate_hz: int = 24000
     mert: HubertConfig = field(default_factory=HubertConfig)
+
+    def __post_init__(self) -> None:
+        """Raises CheckpointError for numbers that are not supported."""
+        check_limits(self)
 
 
 class StyleEncoder(nn.Module):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from toccata.conditioners.base import is_blank
+from toccata.config_limits import check_limits
 from toccata.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ class T5Shape:
     relative_attention_max_distance: int = 128
     layer_norm_epsilon: float = 1e-6
     feed_forward_proj: str = "relu"
+
+    def __post_init__(self) -> None:
+        """Raises CheckpointError for numbers that are not supported."""
+        check_limits(self)
 
 
 class T5TextEncoder(nn.Module):

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from toccata.analysis.key import Key, Mode
+from toccata.config_limits import check_limits
 from toccata.decoder.layers import wide_dtype, widened
 
 SLOWEST_BPM, BPM_PER_CLASS = 40, 2
@@ -45,6 +46,10 @@ class WordsConfig:
     tempo_classes: int = 0
     genres: tuple[str, ...] = ()
     leads: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises CheckpointError for numbers that are not supported."""
+        check_limits(self)
 
     @property
     def tags(self) -> Mapping[str, tuple[str, ...]]:

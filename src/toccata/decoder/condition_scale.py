@@ -6,12 +6,12 @@ by one. Logits that are sharper are a temperature below 1, codebook by codebook.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from toccata.config_limits import check_limits
 from toccata.decoder.decoder import LMConfig
 from toccata.errors import CheckpointError
 
@@ -21,16 +21,14 @@ class ConditionScale:
     """conditions: how many times as loud each is told, by its name; 1 if it is not here.
     sharpness: what the logits of each codebook are multiplied by; none leaves them as they are.
 
-    Raises CheckpointError for what is not a number above 0.
+    Raises CheckpointError for what no model needs.
     """
 
     conditions: Mapping[str, float] = field(default_factory=dict)
     sharpness: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for times in (*self.conditions.values(), *self.sharpness):
-            if not isinstance(times, int | float) or not 0 < times < math.inf:
-                raise CheckpointError(f"emphasis has {times!r}, but it must be a number above 0")
+        check_limits(self)
 
     def check(self, config: LMConfig) -> None:
         """Raises CheckpointError if it is not of a decoder of that shape."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from toccata.config_limits import check_limits
 from toccata.decoder.layers import Layer, Norm, sinusoidal_positions
 from toccata.errors import CheckpointError
 
@@ -36,6 +37,7 @@ class LMConfig:
     cond_dims: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_limits(self)
         if self.dim % self.heads or self.dim % 2:
             raise CheckpointError(f"dim {self.dim} must be even and divide by heads {self.heads}")
         if len(self.delays) != self.codebooks or min(self.delays, default=-1) < 0:

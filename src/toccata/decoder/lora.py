@@ -7,7 +7,6 @@ nothing has changed.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ TARGETS: Mapping[str, str] = {
     "ffn": r"layers\.\d+\.ffn_(in|out)",
     "conditions": r"projections\.\w+",
 }
-MAX_RANK = 1024
+MAX_RANK, MAX_ALPHA = 1024, 1e6
 
 # Of one matrix: A [r, I] and B [O, r].
 Factors = tuple[Tensor, Tensor]
@@ -46,8 +45,10 @@ class LoraConfig:
     def __post_init__(self) -> None:
         if not 1 <= self.rank <= MAX_RANK:
             raise CheckpointError(f"rank is {self.rank}, but it must be from 1 to {MAX_RANK}")
-        if not 0 < self.alpha < math.inf:
-            raise CheckpointError(f"alpha is {self.alpha}, but it must be a number above 0")
+        if not 0 < self.alpha <= MAX_ALPHA:
+            raise CheckpointError(
+                f"alpha is {self.alpha}, but it must be a number above 0 and at most {MAX_ALPHA:g}"
+            )
         unknown = [name for name in self.targets if name not in TARGETS]
         if unknown or not self.targets:
             known = ", ".join(TARGETS)

@@ -5,7 +5,6 @@ Embeddings are taken before the last activation and without PCA, as FAD's refere
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from toccata.errors import CheckpointError
 from toccata.evaluation.embedders import Source
 from toccata.evaluation.log_mel import BANDS, RATE_HZ, WINDOW_FRAMES, examples, slices
 from toccata.evaluation.windows import mono
+from toccata.models.checkpoints.bin_files import UNREADABLE, damage_of
 
 # The published conversion of AudioSet's checkpoint; the name has the start of the file's SHA-256.
 URL = "https://github.com/harritaylor/torchvggish/releases/download/v0.1/vggish-10086976.pth"
@@ -98,13 +98,10 @@ def load(source: Source, shape: Shape = Shape()) -> Vggish:
         network = Network(shape)
     try:
         network.load_state_dict(_read(file), assign=True)
-    except (
-        pickle.UnpicklingError, OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError,
-        AttributeError,
-    ) as error:  # fmt: skip
+    except UNREADABLE as error:
         raise CheckpointError(
-            f"{file}: cannot be read as VGGish's weights ({_reason(error)}); delete it and measure "
-            "again while online, or give --weights vggish=FILE"
+            f"{file}: cannot be read as VGGish's weights: {damage_of(error)}; delete it and "
+            "measure again while online, or give --weights vggish=FILE"
         ) from error
     return Vggish(network, source.device)
 

@@ -12,6 +12,7 @@ import yaml
 from toccata.errors import InputError
 
 T = TypeVar("T")
+_SCALARS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
 def load_config(path: Path, kind: type[T]) -> T:
@@ -61,8 +62,18 @@ def _value(hint: Any, value: object, where: str) -> object:
         raise InputError(where, value, "give names, each with its value")
     if get_origin(hint) is tuple:
         return _tuple(get_args(hint)[0], value, where)
-    if hint in (int, float, str, bool) and not isinstance(value, (hint, int)):
-        raise InputError(where, value, f"give a {hint.__name__}")
+    return _scalar(hint, value, where) if hint in _SCALARS else value
+
+
+def _scalar(kind: type, value: object, where: str) -> object:
+    if kind is float and isinstance(value, str):  # YAML 1.1 takes 1e-4 for text
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    allowed = (int, float) if kind is float else kind
+    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+        raise InputError(where, value, f"give {_SCALARS[kind]}")
     return value
 
 

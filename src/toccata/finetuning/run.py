@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,18 +14,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from toccata.decoder.lora import Factors
 from toccata.devices import pick_device
 from toccata.errors import InputError
 from toccata.finetuning.dataset import FolderOptions, Item, prepare, summary
 from toccata.finetuning.dataset.preparation import OnProgress
 from toccata.finetuning.options import FULL, LORA, FinetuneOptions, check_same
+from toccata.finetuning.output import Output
 from toccata.finetuning.prior_preservation import make_clips
 from toccata.finetuning.ranks import Ranks, joined, local_device
 from toccata.finetuning.run_files import BEATS, CODES, KEPT, RunFiles, run_folder
 from toccata.finetuning.trainer import Trainer
 from toccata.generation.pipeline import load
 from toccata.models import lora_files
-from toccata.models.checkpoints import native
 from toccata.models.loading import load_model
 from toccata.models.model import Model
 
@@ -85,6 +85,7 @@ def finetune(wanted: RunConfig, on_progress: OnProgress) -> Outcome:
     model raises. Ctrl-C saves, and comes through as KeyboardInterrupt.
     """
     options = _checked(wanted)
+    output = Output(wanted.output, run_folder(wanted.output))
     with _trainer(wanted, options, on_progress) as (trainer, items, ranks):
         info = _info(wanted, trainer.model, options, items)
 
@@ -93,11 +94,12 @@ def finetune(wanted: RunConfig, on_progress: OnProgress) -> Outcome:
 
         def on_better(weights: Mapping[str, Tensor], step: int) -> None:
             if options.kind == LORA:
-                _write_lora(wanted.output, replace(info, steps=step), weights)
+                output.write_lora(replace(info, steps=step), _factors(weights))
 
         record = trainer.train(on_step, on_better)
         if ranks.first:
-            _write(wanted.output, trainer, replace(info, steps=record.best_step))
+            info = replace(info, steps=record.best_step)
+            _write(output, trainer, info, wanted.output.name)
         ranks.wait()
     return Outcome(
         path=wanted.output,
@@ -189,8 +191,7 @@ def _called(trigger: str, caption: str) -> str:
 def _checked(wanted: RunConfig) -> FinetuneOptions:
     """The options, settled; the precision is that of the run so far, where none is named.
 
-    Raises InputErrors for wrong ones, and for an output that is no run's and would be lost, or of
-    another run.
+    Raises InputErrors for wrong ones, and for an output that this run has not written.
     """
     options, output = wanted.options.settled(), wanted.output
     files = RunFiles(run_folder(output))
@@ -201,8 +202,7 @@ def _checked(wanted: RunConfig) -> FinetuneOptions:
         precision = options.precision or str(json.loads(state["options"])["precision"])
         options = replace(options, precision=precision)
         check_same(state["options"], options, str(files.folder))
-    elif output.exists():
-        raise InputError("output", str(output), "it is there already: name another")
+    Output(output, files.folder).check()
     return options
 
 
@@ -224,23 +224,18 @@ def _info(
     )
 
 
-def _write(output: Path, trainer: Trainer, info: lora_files.LoraInfo) -> None:
+def _write(output: Output, trainer: Trainer, info: lora_files.LoraInfo, name: str) -> None:
     best = trainer.files.best() or trainer.weights.values()
     if trainer.options.kind == LORA:
-        _write_lora(output, info, best)
-        return
-    trainer.weights.put(best)
-    aside = output.with_name(output.name + ".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    native.write(replace(trainer.model, name=output.name), aside)
-    shutil.rmtree(output, ignore_errors=True)  # written by this run before: see _checked
-    aside.rename(output)
+        output.write_lora(info, _factors(best))
+    else:
+        trainer.weights.put(best)
+        output.write_model(replace(trainer.model, name=name))
 
 
-def _write_lora(output: Path, info: lora_files.LoraInfo, weights: Mapping[str, Tensor]) -> None:
+def _factors(weights: Mapping[str, Tensor]) -> dict[str, Factors]:
     def plain(name: str) -> Tensor:
         return weights[name].detach().to("cpu", torch.float32).contiguous()
 
     paths = [name.removesuffix(".a") for name in weights if name.endswith(".a")]
-    pairs = {path: (plain(f"{path}.a"), plain(f"{path}.b")) for path in paths}
-    lora_files.write(output, info, pairs)
+    return {path: (plain(f"{path}.a"), plain(f"{path}.b")) for path in paths}

@@ -9,9 +9,12 @@ from typing import Any
 
 from torch import Tensor
 
+from toccata.errors import CheckpointError
 from toccata.finetuning import training_state
+from toccata.models.whole_files import write_errors
 
 STATE, BEST, LOG, CHART = "state.pt", "best.pt", "log.jsonl", "losses.svg"
+STATE_PARTS = ("options", "data", "base", "record", "weights", "optimizer", "scaler")
 CODES, KEPT, BEATS = "codes", "kept", "beats.json"
 
 Row = Mapping[str, Any]
@@ -29,21 +32,42 @@ class RunFiles:
         """beats: where those of the music are kept; None: in `folder`."""
         self.folder = folder
         self.beats = beats or folder / BEATS
+        self._unsaved: dict[str, Tensor] | None = None
 
     def state(self) -> dict[str, Any] | None:
         """Raises CheckpointError for a file that is not a training state."""
         path = self.folder / STATE
-        return training_state.load(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        state = training_state.load(path)
+        missing = [name for name in STATE_PARTS if name not in state]
+        if missing:
+            raise CheckpointError(
+                f"{path}: has no {missing[0]}, so it is no state of this kind of training; delete "
+                "it to start afresh"
+            )
+        return state
 
     def save_state(self, state: dict[str, Any]) -> None:
+        """Best weights that could not be saved are saved first: the state says that they are."""
+        if self._unsaved is not None:
+            self.save_best(self._unsaved)
         training_state.save(self.folder / STATE, state)
 
     def best(self) -> dict[str, Tensor] | None:
+        if self._unsaved is not None:
+            return self._unsaved
         path = self.folder / BEST
         return training_state.load(path)["weights"] if path.is_file() else None
 
     def save_best(self, weights: Mapping[str, Tensor]) -> None:
-        training_state.save(self.folder / BEST, {"weights": dict(weights)})
+        """Raises CheckpointError if they cannot be saved: a copy is kept in memory until then."""
+        try:
+            training_state.save(self.folder / BEST, {"weights": dict(weights)})
+            self._unsaved = None
+        except CheckpointError:
+            self._unsaved = {name: tensor.detach().clone() for name, tensor in weights.items()}
+            raise
 
     def rows(self) -> list[Row]:
         path = self.folder / LOG
@@ -51,9 +75,11 @@ class RunFiles:
         return [row for line in lines if (row := _row(line)) is not None]
 
     def note(self, row: Row) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / LOG).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(row) + "\n")
+        path = self.folder / LOG
+        with write_errors(path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as log:
+                log.write(json.dumps(row) + "\n")
 
     def forget_after(self, step: int) -> None:
         """Drop what was noted after the state that a run goes on from."""
@@ -63,7 +89,9 @@ class RunFiles:
             (self.folder / LOG).write_text(text, encoding="utf-8")
 
     def draw(self, chart: str) -> None:
-        (self.folder / CHART).write_text(chart, encoding="utf-8")
+        path = self.folder / CHART
+        with write_errors(path):
+            path.write_text(chart, encoding="utf-8")
 
 
 def _row(line: str) -> Row | None:

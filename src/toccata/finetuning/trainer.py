@@ -6,12 +6,13 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from toccata.errors import InputError
+from toccata.errors import InputError, ToccataError
 from toccata.finetuning.batches import Example, Sampler, digest, held_out
 from toccata.finetuning.beat_cache import BeatCache
 from toccata.finetuning.conditions import Conditioner, heard_beats
@@ -90,6 +91,7 @@ class Trainer:
         self._scaler = torch.amp.GradScaler(model.device.type, enabled=half)
         for one in self.weights.trained.values():
             one.grad = torch.zeros_like(one)
+        self._warning = ""
         self.record = Record()
         self._resume()
 
@@ -108,12 +110,12 @@ class Trainer:
                     self.save()
                     raise KeyboardInterrupt
                 if time.monotonic() - saved_s > SAVE_S:
-                    self.save()
+                    self._tolerate(self.save)
                     saved_s = time.monotonic()
             if self.record.looked != self.record.step:
                 self._look(on_better)
-        self.save()
-        self._draw()
+        self._tolerate(self.save)
+        self._tolerate(self._draw)
         return self.record
 
     def _lead(self, done: float) -> None:
@@ -197,9 +199,9 @@ class Trainer:
         if self._ranks.first:
             with self.weights.averaged():
                 better = self.weights.values()
-                self.files.save_best(better)
+                self._tolerate(partial(self.files.save_best, better))
                 if on_better is not None:
-                    on_better(better, record.step)
+                    self._tolerate(partial(on_better, better, record.step))
 
     def _idle(self) -> bool:
         return 0 < self.options.patience <= self.record.misses
@@ -225,7 +227,7 @@ class Trainer:
         row: dict[str, Any] = {"step": self.record.step, "seconds": self.record.elapsed_s}
         for name, books in losses.items():
             row |= {name: float(books.mean()), "books": books.tolist()}
-        self.files.note(row if lr is None else {**row, "lr": lr})
+        self._tolerate(partial(self.files.note, row if lr is None else {**row, "lr": lr}))
 
     def _said(self) -> str:
         losses = self.record.losses
@@ -236,8 +238,17 @@ class Trainer:
         if self._ranks.first:
             self.files.draw(losses_svg(self.files.rows()))
 
+    def _tolerate(self, write: Callable[[], None]) -> None:
+        """A disk that is full for a while does not end hours of training: a later save may work."""
+        try:
+            write()
+        except ToccataError as error:
+            if str(error) != self._warning:  # once, not at every step
+                log.warning("%s", error)
+            self._warning = str(error)
+
     def save(self) -> None:
-        """Written aside and renamed: a crash leaves the last one."""
+        """Written aside and renamed: a crash leaves the last one. Raises CheckpointError."""
         if self._ranks.first:
             state = {
                 "options": self.options.to_json(),

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
 from toccata.errors import CheckpointError
+from toccata.models.checkpoints.bin_files import UNREADABLE, damage_of
+from toccata.models.whole_files import replaced
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".partial")
-    torch.save(state, aside)
-    aside.replace(path)
+    """Raises CheckpointError for a file that cannot be written."""
+    with replaced(path) as aside:
+        torch.save(state, aside)
 
 
 def load(path: Path) -> dict[str, Any]:
     """Raises CheckpointError for a file that is not a training state."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
+    except UNREADABLE as error:
         raise CheckpointError(
-            f"{path}: cannot resume from this file ({error}); delete it to start afresh"
+            f"{path}: cannot resume from this file: {damage_of(error)}; delete it to start afresh"
         ) from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{path}: not a training state; delete it to start afresh")

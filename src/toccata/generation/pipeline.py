@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing, contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
@@ -24,7 +24,6 @@ from toccata.engine.engine import Engine
 from toccata.errors import (
     CancelledError,
     ClosedError,
-    GenerationError,
     InputError,
     InputErrors,
     ToccataError,
@@ -41,7 +40,7 @@ from toccata.generation.request import (
     checked_slots,
     listed,
 )
-from toccata.generation.running import RunningRequest
+from toccata.generation.running import RunningRequest, check_process
 from toccata.generation.source_audio import read_audio
 from toccata.models.model import Model
 
@@ -73,15 +72,23 @@ def load(
     matrices in so many bits (int4 is experimental). None picks what suits the machine.
     slots: how many requests run at once. lora: one or several files that `toccata train lora` has
     written, each FILE or FILE:scale ("style.safetensors:0.8"); they add up.
-    Raises CheckpointError, InputError.
+    Raises CheckpointError, InputError; GenerationError in a process that was forked from one that
+    has loaded a model.
     """
     from toccata.models.loading import load_model
     from toccata.models.lora_names import labels
 
     check_name(name)
     slots = checked_slots(slots)
+    check_process(_first_process(), "a model was loaded")
     model = load_model(name, device=device, precision=precision, offline=offline, lora=lora)
     return Toccata(model, slots, labels(lora))
+
+
+@cache
+def _first_process() -> int:
+    """The process that first loaded a model: those forked from it remember its number."""
+    return os.getpid()
 
 
 class Toccata:
@@ -125,9 +132,7 @@ class Toccata:
     def _open(self) -> tuple[Model, Engine]:
         if self._parts is None:
             raise ClosedError(f"the model {self._name} is closed; load it again")
-        if self._pid != os.getpid():  # the threads of torch, and its hold of a GPU, are not here
-            cure = "load it after the fork, or start processes by spawn"
-            raise GenerationError(f"the model {self._name} was loaded in another process; {cure}")
+        check_process(self._pid, f"the model {self._name} was loaded")
         return self._parts
 
     def warm_up(self) -> None:
@@ -436,7 +441,7 @@ class Toccata:
         for piece in one.audio(DECODE_FRAMES if on_audio is None else LISTENER_FRAMES, tick):
             pieces.append(piece)
             if on_audio is not None and piece.shape[1]:
-                on_audio(Waveform(piece, rate))
+                on_audio(Waveform(piece.copy(), rate))  # a listener may change what it gets
         clip = Clip(
             np.concatenate(pieces, axis=1),
             rate,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
 
 import torch
+from torch import Tensor
 
 from toccata.analysis.key import Key
 from toccata.audio.transforms import Samples
@@ -17,7 +19,7 @@ from toccata.engine.engine import Engine
 from toccata.engine.rng import key_uniform, tempo_uniform
 from toccata.engine.sequence import Request
 from toccata.engine.windows import usable_prompt
-from toccata.errors import CancelledError
+from toccata.errors import CancelledError, GenerationError
 from toccata.generation.continuation import Given, join, prepare
 from toccata.generation.musical_plan import match_beats, match_key
 from toccata.generation.request import GenerationRequest
@@ -35,6 +37,7 @@ class RunningRequest:
         self.request = request
         self._model = model
         self._engine = engine
+        self._pid = os.getpid()
         rate = model.codec.frame_rate_hz
         self._frames = _frames(request.duration_s, rate)
         self._segment_frames = int(model.segment_s * rate)
@@ -49,8 +52,9 @@ class RunningRequest:
         return done.finished and done.error is None and done.finish_reason != "cancelled"
 
     def end(self) -> None:
-        """Give up what is not done yet."""
-        self._engine.cancel(self.sequence)
+        """Give up what is not done yet; in a forked child, nothing."""
+        if self._pid == os.getpid():
+            self._engine.cancel(self.sequence)
 
     def audio(self, chunk_frames: int, tick: Tick) -> Iterator[Samples]:
         """All samples [C, n], those of a continued clip first, about a chunk at a time.
@@ -136,11 +140,13 @@ class RunningRequest:
         sequence, decoder = self.sequence, self._model.codec.stream()
         total = sequence.codes.shape[1]
         for start in range(0, total, chunk_frames):
+            check_process(self._pid, "this request was begun")
             end = min(start + chunk_frames, total)
             self._wait(end - sequence.prompt_frames, tick)
             codes = torch.from_numpy(sequence.codes[:, start:end]).to(self._model.device)
-            yield decoder.push(codes).cpu().numpy()
-        yield decoder.finish().cpu().numpy()
+            yield _finite(decoder.push(codes))
+        check_process(self._pid, "this request was begun")
+        yield _finite(decoder.finish())
 
     def _wait(self, frames: int, tick: Tick) -> None:
         """Drive the engine until `frames` new frames are known."""
@@ -152,6 +158,26 @@ class RunningRequest:
             raise sequence.error
         if sequence.finish_reason == "cancelled":
             raise CancelledError("the request was cancelled while it ran")
+
+
+def check_process(pid: int, done: str) -> None:
+    """Raises GenerationError in any other process: the threads of torch are not in a forked one.
+
+    Args:
+        pid: The process that has done it.
+        done: What was done, as the beginning of a sentence.
+    """
+    if pid != os.getpid():
+        cure = 'start processes by spawn, as multiprocessing.get_context("spawn") does'
+        raise GenerationError(f"{done} in another process, of which this is a fork; {cure}")
+
+
+def _finite(audio: Tensor) -> Samples:
+    if not audio.isfinite().all():
+        cure = "check its weights, or load it in precision fp32"
+        raise GenerationError(f"the model has made audio that is not finite; {cure}")
+    samples: Samples = audio.cpu().numpy()
+    return samples
 
 
 def _frames(duration_s: float, frame_rate_hz: float) -> int:

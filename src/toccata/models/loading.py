@@ -11,7 +11,7 @@ from toccata.codecs.encodec import EncodecConfig
 from toccata.conditioners.base import TextEncoder
 from toccata.conditioners.hubert import HubertConfig
 from toccata.devices import pick_device, pick_precision
-from toccata.errors import CheckpointError
+from toccata.errors import CheckpointError, InputError
 from toccata.models import hub
 from toccata.models.checkpoints import audiocraft, mert, native, transformers
 from toccata.models.checkpoints.assembly import Checkpoint, LoadText, assemble
@@ -48,6 +48,8 @@ def load_model(
     as_trained: without the checkpoint's emphasis, to be trained or written.
     Raises UnknownModelError, CheckpointError, InputError.
     """
+    if offline is not None and not isinstance(offline, bool):
+        raise InputError("offline", offline, "use True or False")
     place = pick_device(device)
     numbers = pick_precision(place, precision)
     if numbers.experimental:

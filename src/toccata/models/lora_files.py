@@ -22,6 +22,7 @@ from toccata.errors import CheckpointError
 from toccata.models.checkpoints.config_fields import Fields
 from toccata.models.checkpoints.tensors import bare
 from toccata.models.lora_names import existing, parse
+from toccata.models.whole_files import replaced
 
 FORMAT, VERSION = "toccata-lora", "1"
 INFO = "lora"
@@ -78,17 +79,15 @@ def shape_text(config: LMConfig) -> str:
 
 
 def write(path: Path, info: LoraInfo, factors: Mapping[str, Factors]) -> None:
-    """Written aside and renamed: whoever reads it meanwhile gets the old one or the new one."""
+    """Write a LoRA whole or not at all. Raises CheckpointError for a path that takes no file."""
     from safetensors.torch import save
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".partial")
     tensors = {f"{name}.{part}": tensor for name, pair in factors.items()
                for part, tensor in zip("ab", pair, strict=True)}  # fmt: skip
     metadata = {"format": FORMAT, "version": VERSION, INFO: json.dumps(asdict(info))}
     # Not by `save_file`, which lets nobody but its owner read the file.
-    aside.write_bytes(save(tensors, metadata))
-    aside.replace(path)
+    with replaced(path) as aside:
+        aside.write_bytes(save(tensors, metadata))
 
 
 def read_info(path: Path) -> LoraInfo:
@@ -148,7 +147,7 @@ def _read_info(path: Path, file: Any) -> LoraInfo:
             raise CheckpointError(f"{path}: {key} is {metadata.get(key)!r}, not {wanted!r}; {CURE}")
     try:
         values = json.loads(metadata[INFO])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: does not say what it is for ({error}); {CURE}") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: does not say what it is for; {CURE}")

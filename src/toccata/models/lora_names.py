@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from toccata.errors import CheckpointError, InputError, check_path
 
 MAX_SCALE = 100.0
-_CURE = "use the path of a LoRA, or a list of such paths"
+_CURE = "use the path of a LoRA, FILE or FILE:scale, or a list of such paths"
 _SCALED = re.compile(r"(?P<path>.+):(?P<scale>[+-]?[\d.]+(?:e[+-]?\d+)?)", re.IGNORECASE)
 
-LoraNames = str | Path | Sequence[str | Path]
+LoraNames = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 def listed(names: LoraNames | None) -> list[str | Path]:
     """One name, several or none, as a list. Raises InputError for what names no file."""
     if names is None:
         return []
-    given: object = [names] if isinstance(names, str | Path) else names
-    if not isinstance(given, Iterable) or isinstance(given, bytes):
+    given: object = [names] if isinstance(names, str | os.PathLike) else names
+    if not isinstance(given, list | tuple):
         raise InputError("lora", names, _CURE)
-    each: list[str | Path] = list(given)
-    for name in each:
-        if not isinstance(name, str | Path):
+    for name in given:
+        if not isinstance(name, str | os.PathLike) or not isinstance(os.fspath(name), str):
             raise InputError("lora", name, _CURE)
         check_path("lora", name)
-    return each
+    return [name if isinstance(name, str) else Path(name) for name in given]
 
 
 def parse(name: str | Path) -> tuple[Path, float]:

@@ -17,6 +17,7 @@ from toccata.conditioners.base import TextEncoder
 from toccata.conditioners.chroma import ChromaConfig
 from toccata.conditioners.stems import MelodyStems
 from toccata.conditioners.style import StyleEncoder
+from toccata.config_limits import check_limits
 from toccata.decoder.condition_scale import ConditionScale, emphasized
 from toccata.decoder.decoder import Decoder, LMConfig
 from toccata.decoder.quantized import COMPRESSED, compress_one
@@ -58,6 +59,8 @@ class Checkpoint:
     emphasis: ConditionScale = field(default_factory=ConditionScale)
 
     def __post_init__(self) -> None:
+        check_limits(self)
+        check_limits(self.defaults)
         lm = (self.lm_config.codebooks, self.lm_config.card)
         codec = (self.codec_config.codebooks * (2 if self.stereo else 1), self.codec_config.card)
         if lm != codec:

@@ -153,7 +153,8 @@ def read(
         # Looked for only now: it is elsewhere, and another text encoder may have been given.
         return load_t5(t5_name)(device, dtype)
 
-    return Checkpoint(
+    return cfg.make(
+        Checkpoint,
         name=name,
         lm_config=lm_config,
         lm=Part(file, tensors, LM_RULES, LM_EXTRA),
@@ -180,13 +181,14 @@ def _style_loader(cfg: Fields, tensors: dict[str, LazyTensor], load_mert: LoadMe
         )
     dim, heads, layers = STYLE_SCALES[scale]
     own = without_prefix(tensors, AUDIO)
-    codebooks = style.get("eval_q", int)
+    codebooks = style.size("eval_q")
     books = [f"rvq.vq.layers.{k}._codebook.embed" for k in range(codebooks)]
     own["quantizer.codebooks"] = stacked(cfg.file, own, books)
 
     def load(device: torch.device) -> StyleEncoder:
         mert_config, mert = load_mert()
-        config = StyleConfig(
+        config = style.make(
+            StyleConfig,
             dim=dim,
             layers=layers,
             heads=heads,
@@ -296,21 +298,30 @@ def _chroma_config(cfg: Fields) -> ChromaConfig:
     chroma = cfg.section(f"conditioners.{MELODY}.chroma_stem")
     chroma.expect("argmax", True)
     rate = chroma.get("sample_rate", int)
-    window = 2 ** chroma.get("radix2_exp", int)
-    hop = window // 4
+    window = 2 ** chroma.size("radix2_exp")
+    hop = max(window // 4, 1)
     samples = int(cfg.get("dataset.segment_duration", float) * rate)
-    return ChromaConfig(rate, chroma.get("n_chroma", int), window, hop, samples // hop + 1)
+    return chroma.make(
+        ChromaConfig,
+        sample_rate_hz=rate,
+        bins=chroma.get("n_chroma", int),
+        window=window,
+        hop=hop,
+        frames=samples // hop + 1,
+    )
 
 
 def _codec_config(cfg: Fields) -> EncodecConfig:
     for key, value in CODEC_COMPUTED.items():
         cfg.expect(key, value)
     seanet = cfg.section("seanet")
-    return EncodecConfig(
+    return cfg.make(
+        EncodecConfig,
         sample_rate_hz=cfg.get("sample_rate", int),
         codebooks=cfg.get("rvq.n_q", int),
         card=cfg.get("rvq.bins", int),
-        seanet=SeanetConfig(
+        seanet=seanet.make(
+            SeanetConfig,
             channels=seanet.get("channels", int),
             filters=seanet.get("n_filters", int),
             dimension=seanet.get("dimension", int),

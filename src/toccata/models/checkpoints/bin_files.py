@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,15 @@ CURE = (
     "run `toccata models remove NAME`, then `toccata models pull NAME`, or use a safetensors "
     "version of the model"
 )
+
+
+# A published configuration has some hundred values; small files can stand for billions.
+MAX_NODES, MAX_REFERENCES = 100_000, 64
+# Whatever torch.load raises for a file that it does not read.
+UNREADABLE = (
+    pickle.UnpicklingError, OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError,
+    AttributeError, AssertionError,
+)  # fmt: skip
 
 
 class Node:
@@ -74,11 +83,8 @@ def read_bin(file: Path) -> dict[str, Any]:
             content = torch.load(
                 file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file)
             )
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{file}: {_reason(error)}; {CURE}") from error
-    except (OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError,
-            AssertionError) as error:  # fmt: skip
-        raise CheckpointError(f"{file}: missing or damaged ({error}); {CURE}") from error
+    except UNREADABLE as error:
+        raise CheckpointError(f"{file}: {damage_of(error)}; {CURE}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{file}: must hold a dict, not {type(content).__name__}; {CURE}")
     return content
@@ -98,35 +104,54 @@ class TensorsOf:
         return tensor
 
 
-def _reason(error: pickle.UnpicklingError) -> str:
-    asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+def damage_of(error: Exception) -> str:
+    """What is wrong with a file, by what torch.load raised; without its advice to run the file."""
+    text = str(error).strip() or type(error).__name__
+    if not isinstance(error, pickle.UnpicklingError):
+        return f"missing or damaged ({text.splitlines()[0]})"
+    asked = re.search(r"GLOBAL ([\w.]+)", text)
     if asked:
         return f"it asks for {asked[1]}, which a model file has no need of; nothing was run"
-    return f"it is damaged or hostile ({str(error).splitlines()[-1]}); nothing was run"
+    reason = re.search(r"Unpickler error:\s*(.+)", text)
+    shown = f" ({reason[1]})" if reason else ""
+    return f"it is damaged or hostile{shown}; nothing was run"
 
 
 def plain_config(config: object, file: Path) -> dict[str, Any]:
     """A stored configuration (YAML text, or an OmegaConf object as read by `read_bin`) as dicts.
 
-    Interpolations like ${sample_rate} are resolved. Raises CheckpointError.
+    Interpolations like ${sample_rate} are resolved. Raises CheckpointError, for a configuration of
+    more than MAX_NODES values too.
     """
     try:
-        values = yaml.safe_load(config) if isinstance(config, str) else _plain(config)
+        stored = yaml.load(config, _Loader) if isinstance(config, str) else config  # noqa: S506
+        values = _plain(stored, iter(range(MAX_NODES)))
         if not isinstance(values, dict):
             raise TypeError(f"it is {type(values).__name__}, not a mapping")
         resolved: dict[str, Any] = _resolve(values, values)
-    except (yaml.YAMLError, RecursionError, TypeError) as error:
+    except (yaml.YAMLError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(f"{file}: xp.cfg cannot be read ({error}); {CURE}") from error
     return resolved
 
 
-def _plain(value: Any) -> Any:
+class _Loader(yaml.SafeLoader):
+    """Without merge keys, by which a short text becomes a mapping of any size."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise TypeError("it has a merge key, <<, which is not supported")
+
+
+def _plain(value: Any, budget: Iterator[int]) -> Any:
+    """A copy of plain values; what is there once and referred to often counts every time."""
+    if next(budget, None) is None:
+        raise TypeError(f"it has more than {MAX_NODES} values")
     if isinstance(value, Node):
-        return _plain(value.state.get("_content", value.state.get("_val")))
+        return _plain(value.state.get("_content", value.state.get("_val")), budget)
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(item, budget) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_plain(item, budget) for item in value]
     return value
 
 
@@ -140,13 +165,12 @@ def _resolve(value: Any, root: dict[str, Any]) -> Any:
 
 def _follow(value: Any, root: dict[str, Any]) -> Any:
     """The number or text that a chain of references ends at; whole sections are not copied."""
-    seen = []
-    while isinstance(value, str) and (reference := re.fullmatch(r"\$\{([\w.]+)\}", value)):
-        if value in seen:
-            raise TypeError(f"{value} refers to itself")
-        seen.append(value)
+    for _ in range(MAX_REFERENCES):
+        reference = re.fullmatch(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else None
+        if reference is None:
+            return value
         value = _lookup(root, reference[1])
-    return value
+    raise TypeError(f"{value} refers to itself")
 
 
 def _lookup(root: dict[str, Any], path: str) -> Any:

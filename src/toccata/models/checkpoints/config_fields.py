@@ -8,9 +8,13 @@ from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from toccata.config_limits import MAX_ITEMS
 from toccata.errors import CheckpointError
 
 T = TypeVar("T")
+# Of any configuration; nan and infinity, which JSON has here, are larger than it too.
+MAX_NUMBER = 2**40
+SHARD = ".safetensors"
 REQUIRED: Any = object()
 
 
@@ -33,10 +37,23 @@ class Fields:
             return default
         if kind is float and type(value) is int:
             value = float(value)
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        if (
+            not isinstance(value, kind)
+            or (kind is int and isinstance(value, bool))
+            or (isinstance(value, int | float) and not abs(value) <= MAX_NUMBER)
+        ):
             raise CheckpointError(
                 f"{self.file}: {path} is {value!r}, but it must be {kind.__name__}; "
                 "the file is damaged or of a kind that is not supported"
+            )
+        return value
+
+    def size(self, path: str) -> int:
+        """How many there are of something, where that is counted to before it is checked."""
+        value = self.get(path, int)
+        if not 0 < value <= MAX_ITEMS:
+            raise CheckpointError(
+                f"{self.file}: {path} is {value}, but only 1 to {MAX_ITEMS} is supported"
             )
         return value
 
@@ -101,7 +118,7 @@ def read_json(file: Path) -> Fields:
     """The object in a JSON file. Raises CheckpointError if there is none."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{file}: cannot be read as JSON ({error}); run `toccata models remove NAME`, then "
             "`toccata models pull NAME`"
@@ -117,8 +134,8 @@ def shard_files(index: Path) -> list[Path]:
     Raises:
         CheckpointError: The index is damaged, or names a file that is not beside it.
     """
-    names = set(read_json(index).get("weight_map", dict).values())
+    names = read_json(index).get("weight_map", dict).values()
     for name in names:
-        if not isinstance(name, str) or Path(name).name != name:
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(SHARD):
             raise CheckpointError(f"{index}: {name!r} is no file beside it; nothing was read")
-    return [index.parent / name for name in sorted(names)]
+    return [index.parent / name for name in sorted(set(names))]

@@ -39,7 +39,8 @@ def read(folder: Path) -> tuple[HubertConfig, dict[str, LazyTensor]]:
     cfg = read_json(folder / CONFIG)
     for key, value in COMPUTED.items():
         cfg.expect(key, value)
-    config = HubertConfig(
+    config = cfg.make(
+        HubertConfig,
         dim=cfg.get("hidden_size", int),
         layers=cfg.get("num_hidden_layers", int),
         heads=cfg.get("num_attention_heads", int),

@@ -29,6 +29,7 @@ from toccata.models.checkpoints.config_fields import Fields, read_json
 from toccata.models.checkpoints.tensors import Part, Rule, build, open_safetensors, without_prefix
 from toccata.models.model import Model
 from toccata.models.sampling_params import SamplingParams
+from toccata.models.whole_files import write_errors
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 FORMAT, VERSION = "toccata", 1
@@ -56,7 +57,8 @@ def read(folder: Path) -> Checkpoint:
     has_melody = cfg.values.get("chroma") is not None
     has_style = cfg.values.get("style") is not None
     style = Part(folder / WEIGHTS, without_prefix(found, "style."), AS_IT_IS)
-    return Checkpoint(
+    return cfg.make(
+        Checkpoint,
         name=cfg.get("name", str),
         lm_config=lm_config,
         lm=lm,
@@ -110,17 +112,32 @@ def _style_loader(cfg: Fields, part: Part) -> LoadStyle:
 def write(model: Model, folder: Path, dtype: torch.dtype | None = None) -> None:
     """Write `model` into `folder`, new or empty; dtype None keeps each tensor's own.
 
-    Raises CheckpointError if there is something in the folder, or for a text encoder that is
-    neither T5 nor `mini`'s; InputError for a model whose matrices are compressed.
+    Raises CheckpointError if there is something in the folder, if it takes no files (of which
+    none is left then), or for a text encoder that is neither T5 nor `mini`'s; InputError for a
+    model whose matrices are compressed.
     """
-    from safetensors.torch import save_file
-
     if is_compressed(model.lm):
         cure = "load the model in fp32, bf16 or fp16 to write it"
         raise InputError("precision", None, cure, "is int8 or int4, which cannot be written")
     if folder.exists() and any(folder.iterdir()):
         raise CheckpointError(f"{folder}: is not empty; name a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    is_new = not folder.exists()
+    with write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            write_files(model, folder, dtype)
+        except BaseException:
+            for name in (CONFIG, WEIGHTS, TOKENIZER):
+                (folder / name).unlink(missing_ok=True)
+            if is_new:
+                folder.rmdir()
+            raise
+
+
+def write_files(model: Model, folder: Path, dtype: torch.dtype | None = None) -> None:
+    """As `write`, into a folder that holds none of the files; one that fails leaves a part."""
+    from safetensors.torch import save_file
+
     text, config = _text(model.text_encoder, folder)
     parts = {"lm": model.lm, "codec": mono_codec(model.codec), "text": text}
     parts |= {} if model.style is None else {"style": model.style}

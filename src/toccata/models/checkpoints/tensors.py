@@ -92,7 +92,7 @@ def open_safetensors(path: Path) -> dict[str, LazyTensor]:
 
     try:
         return MappedFile(path, lambda path: safe_open(path, "pt")).tensors()
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{path}: missing or damaged ({error}); {CURE}") from error
 
 
@@ -236,6 +236,17 @@ def bare(make: Callable[[], M]) -> M:
         return make()
 
 
+def _bare_of(make: Callable[[], M], file: Path) -> M:
+    """As `bare`. Raises CheckpointError for sizes of which torch makes no module."""
+    try:
+        return bare(make)
+    except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError,
+            ValueError) as error:  # fmt: skip
+        raise CheckpointError(
+            f"{file}: its configuration describes no model ({error}); {CURE}"
+        ) from error
+
+
 def build(
     make: Callable[[], M],
     part: Part,
@@ -251,7 +262,7 @@ def build(
     one, and given to `replace`, which may put a module with it in place of the one that wanted it.
     Raises CheckpointError naming the file and the tensor.
     """
-    module = bare(make)
+    module = _bare_of(make, part.file)
     wanted = module.state_dict()
     filled = _filled(wanted, gather(part, wanted), device, dtype, change or _as_it_is)
     state = {
@@ -303,4 +314,15 @@ def _checked(lazy: LazyTensor, expected: Tensor) -> Tensor:
             f"{lazy.file}: tensor {lazy.name} is {list(tensor.shape)} {tensor.dtype}, "
             f"but the configuration asks for {list(expected.shape)} floats; {CURE}"
         )
+    if not _is_finite(tensor):
+        raise CheckpointError(
+            f"{lazy.file}: tensor {lazy.name} holds numbers that are not finite; {CURE}"
+        )
     return tensor
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    if tensor.numel() == 0:
+        return True
+    whole = tensor if tensor.element_size() > 1 else tensor.float()
+    return all(bool(end.isfinite()) for end in whole.aminmax())  # without a mask of its size

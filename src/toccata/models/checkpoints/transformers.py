@@ -108,7 +108,8 @@ def read(folder: Path, name: str) -> Checkpoint:
     has_melody = cfg.get("model_type", str) == MELODY_KIND
     codec_config = _codec_config(cfg.section("audio_encoder"), folder)
     chroma_bins = {MELODY: cfg.get("num_chroma", int)} if has_melody else {}
-    return Checkpoint(
+    return cfg.make(
+        Checkpoint,
         name=name,
         lm_config=_lm_config(decoder, {**chroma_bins, TEXT: text.get("d_model", int)}),
         lm=Part(file, _of_lm(found), LM_RULES, LM_EXTRA),
@@ -150,7 +151,7 @@ def _of_lm(found: Mapping[str, LazyTensor]) -> dict[str, LazyTensor]:
 def _lm_config(decoder: Fields, cond_dims: Mapping[str, int]) -> LMConfig:
     for key, value in LM_COMPUTED.items():
         decoder.expect(key, value)
-    codebooks = decoder.get("num_codebooks", int)
+    codebooks = decoder.size("num_codebooks")
     sides = 2 if _is_stereo(decoder) else 1
     return decoder.make(
         LMConfig,
@@ -173,7 +174,8 @@ def _is_stereo(decoder: Fields) -> bool:
 
 def _chroma_config(cfg: Fields, sample_rate_hz: int) -> ChromaConfig:
     frames = cfg.get("chroma_length", int)
-    return ChromaConfig(sample_rate_hz, cfg.get("num_chroma", int), frames=frames)
+    bins = cfg.get("num_chroma", int)
+    return cfg.make(ChromaConfig, sample_rate_hz=sample_rate_hz, bins=bins, frames=frames)
 
 
 def _codec_config(stored: Fields, folder: Path) -> EncodecConfig:
@@ -182,7 +184,8 @@ def _codec_config(stored: Fields, folder: Path) -> EncodecConfig:
         cfg.expect(key, value)
     dimension = cfg.get("hidden_size", int)
     cfg.expect("codebook_dim", dimension)
-    seanet = SeanetConfig(
+    seanet = cfg.make(
+        SeanetConfig,
         channels=cfg.get("audio_channels", int),
         filters=cfg.get("num_filters", int),
         dimension=dimension,
@@ -199,8 +202,10 @@ def _codec_config(stored: Fields, folder: Path) -> EncodecConfig:
     )
     sample_rate_hz, card = cfg.get("sampling_rate", int), cfg.get("codebook_size", int)
     bits_per_s = -(-sample_rate_hz // seanet.hop) * (card - 1).bit_length()
-    codebooks = int(1000 * _highest_bandwidth(cfg) // bits_per_s)
-    return EncodecConfig(sample_rate_hz, codebooks, card, seanet)
+    codebooks = int(1000 * _highest_bandwidth(cfg) // max(bits_per_s, 1))
+    return cfg.make(
+        EncodecConfig, sample_rate_hz=sample_rate_hz, codebooks=codebooks, card=card, seanet=seanet
+    )
 
 
 def is_published(codec: Fields, folder: Path) -> bool:
@@ -262,4 +267,4 @@ def _t5_shape(cfg: Fields) -> T5Shape:
             values[field.name] = cfg.get(field.name, kind, field.default)
         else:
             values[field.name] = cfg.get(field.name, kind)
-    return T5Shape(**values)
+    return cfg.make(T5Shape, **values)
