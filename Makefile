@@ -1,6 +1,8 @@
 # make song    music from the model that ships     make test    all tests
 # make serve   the server, on this machine         make bench   speed, beside the peers
 # make lint    ruff, mypy, stale documents         make test-gpu, make bench-gpu   the same on a GPU
+# make site    the documentation, into build/site  make dist    a wheel and an sdist, into dist
+# make docs    the generated parts of documents
 # make test-weights    tests of the published weights that the hub's cache holds
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -17,7 +19,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 PIP := $(VENV)/bin/pip --disable-pip-version-check
 
-.PHONY: song serve test test-gpu test-weights lint bench bench-gpu docs clean
+.PHONY: song serve test test-gpu test-weights lint bench bench-gpu docs site dist clean
 
 song: $(VENV)/.installed
 	$(VENV)/bin/toccata generate "$$PROMPT" --model mini --duration $(DURATION) --output $(OUTPUT) --overwrite
@@ -44,22 +46,35 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/python scripts/readme.py --check
+	$(VENV)/bin/python scripts/reference.py --check
+	$(VENV)/bin/python scripts/examples.py --check
 	$(VENV)/bin/python -m bench --check
 	$(VENV)/bin/python -m bench.lora --check
 
-# Measures for a quarter of an hour, then writes docs/performance.md; nothing else should run.
+# Measures for a quarter of an hour, then writes docs/lab/performance.md; nothing else should run.
 bench: $(VENV)/.dev
 	$(VENV)/bin/python -m bench
 
 # The parts of documents that are made from the code, and from what was measured.
 docs: $(VENV)/.dev
-	$(VENV)/bin/python scripts/readme.py
+	$(VENV)/bin/python scripts/reference.py
+	$(VENV)/bin/python scripts/examples.py --page
 	$(VENV)/bin/python -m bench --render
 	$(VENV)/bin/python -m bench.lora --render
 
+# Warnings are errors, and so is an internal link that leads nowhere.
+site: $(VENV)/.docs
+	rm -rf build/site
+	$(VENV)/bin/sphinx-build -W --keep-going -q -b html -c docs -d build/doctrees . build/site
+	$(VENV)/bin/python scripts/check_links.py build/site
+	@echo "The site is in $(abspath build/site)/index.html"
+
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(VENV)/bin/python -m build --no-isolation
+
 clean:
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
 	find src tests bench recipes scripts -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(VENV)/bin/python:
@@ -77,6 +92,10 @@ $(VENV)/.server: $(VENV)/.installed
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(PIP) install -c constraints.txt -e '.[docs]'
 	@touch $@
 
 # Renders the corpus. Its one dependency, pyaudio, only plays live and needs PortAudio: left out.

@@ -1,8 +1,8 @@
 """What toccata does with a machine, for those who work on it; users have `toccata bench`.
 
-python -m bench                    all of it into docs/performance.md; `make bench` does the same
+python -m bench                    all of it into docs/lab/performance.md, as `make bench` does
 python -m bench mini server        only these sections
-python -m bench --render           docs/performance.md from what was measured before
+python -m bench --render           docs/lab/performance.md from what was measured before
 python -m bench.concurrency        what many requests at once gain
 python -m bench.fairness           what requests do to each other
 python -m bench.duration           does a long clip cost more than a short one?

@@ -1,4 +1,4 @@
-"""`python -m bench`: measure, and make docs/performance.md of it."""
+"""`python -m bench`: measure, and make docs/lab/performance.md of it."""
 
 from __future__ import annotations
 

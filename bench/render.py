@@ -1,4 +1,4 @@
-"""docs/performance.md from docs/performance/results.json: its tables and its plots.
+"""docs/lab/performance.md from docs/lab/performance/results.json: its tables and its plots.
 
 A table stands between `<!-- name -->` and `<!-- /name -->`; the rest is written by hand.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from bench.plots import svg
 from bench.sections import SECTIONS
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parent.parent / "docs" / "lab"
 DOCUMENT, FOLDER = DOCS / "performance.md", DOCS / "performance"
 RESULTS = FOLDER / "results.json"
 

@@ -1,4 +1,4 @@
-"""All that is measured for docs/performance.md: one row for each part of it."""
+"""All that is measured for docs/lab/performance.md: one row for each part of it."""
 
 from __future__ import annotations
 

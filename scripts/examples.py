@@ -1,7 +1,8 @@
-"""Make the audio examples of docs/examples.md, and the page that lists them.
+"""Make the clips of docs/gallery/index.md, and the page that lists them.
 
 Run as `python scripts/examples.py [--model NAME]`: every clip is a prompt and a seed, so that the
-same model makes the same examples.
+same model makes the same clips. `--page` writes the page alone, from the tags of the clips that
+are there, and `--check` says whether it is as that would write it.
 """
 
 from __future__ import annotations
@@ -11,31 +12,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import toccata
+from toccata.audio.tags import read_tags
 
-DOCS = Path(__file__).parent.parent / "docs"
-FOLDER = "examples"
+GALLERY = Path(__file__).parent.parent / "docs" / "gallery"
+FOLDER, PAGE = "clips", "index.md"
 BITRATE_KBPS = 96
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One example. melody and carries_on: the name of an earlier one that it is given."""
+    """One clip of the gallery. melody and continues: the name of an earlier clip to start from."""
 
     name: str
     prompt: str
     seed: int
     duration_s: float = 10.0
     melody: str = ""
-    carries_on: str = ""
+    continues: str = ""
 
     @property
     def command(self) -> str:
+        """The command line that makes the clip again, in the folder of the clips."""
         options = f'"{self.prompt}" ' if self.prompt else ""
         options += f"-d {self.duration_s:g} --seed {self.seed}"
-        given = self.melody or self.carries_on
-        if given:
-            options += f" --input-audio {given}.mp3"
-        if self.carries_on:
+        source = self.melody or self.continues
+        if source:
+            options += f" --input-audio {source}.mp3"
+        if self.continues:
             options += " --continuation"
         return f"toccata generate {options} --bitrate {BITRATE_KBPS} -o {self.name}.mp3"
 
@@ -51,58 +54,91 @@ PIECES = (
     Piece("metal", "heavy metal riff with distorted guitar and drums, 160 bpm", 8),
     Piece("chiptune", "happy chiptune, square lead, 150 bpm, C major", 9, duration_s=20.0),
     Piece("melody", "country with banjo and drums", 10, melody="classical"),
-    Piece("continued", "", 11, carries_on="lo-fi"),
+    Piece("continued", "", 11, continues="lo-fi"),
     Piece("ambient", "slow ambient pads, peaceful, no drums", 12, duration_s=30.0),
 )
 
 
 def make(model: toccata.Toccata, piece: Piece, folder: Path) -> None:
-    given = {
+    """Generate one clip and save it in `folder`, where the clips it starts from must lie."""
+    sources = {
         field: str(folder / f"{name}.mp3")
-        for field, name in (("melody", piece.melody), ("continue_from", piece.carries_on))
+        for field, name in (("melody", piece.melody), ("continue_from", piece.continues))
         if name
     }
     clip = model.generate(
-        piece.prompt or None, duration_s=piece.duration_s, seed=piece.seed, **given
+        piece.prompt or None, duration_s=piece.duration_s, seed=piece.seed, **sources
     )
     clip.save(folder / f"{piece.name}.mp3", bitrate_kbps=BITRATE_KBPS)
 
 
-def page() -> str:
-    head = (
-        "# Examples\n\n"
-        "Twelve clips by `mini`, the model in the package: none was chosen among several. Made by\n"
-        "`python scripts/examples.py`, in int8, the default on x86 CPUs. There each command makes\n"
-        "the same clip again: the same codes, whose audio differs by less than can be heard.\n"
-        "*melody* and *continued* depend on how their audio is decoded and analysed too. Other\n"
-        "precisions and GPUs round differently, and make other clips of the same prompt.\n\n"
-        "| clip | prompt | seed | command |\n|---|---|---|---|\n"
-    )
+def page(folder: Path) -> str:
+    """The gallery in Markdown. The settings of each clip come from the tags of its file."""
+    return "\n\n".join([INTRODUCTION, *(_entry(piece, folder) for piece in PIECES)]) + "\n"
+
+
+INTRODUCTION = """\
+# Gallery
+
+Twelve clips by `mini`, the model in the package. None was chosen among several: the seeds are 1
+to 12. They were made by `python scripts/examples.py` in int8, the default precision on x86 CPUs.
+On such a CPU each command makes the same codes again, and audio that differs by less than can be
+heard. *melody* and *continued* also depend on how their input is decoded and analysed. Other
+precisions and GPUs round differently, and make other clips of the same prompt
+([determinism](../explanation/determinism.md))."""
+
+
+def _entry(piece: Piece, folder: Path) -> str:
+    tags = read_tags(folder / f"{piece.name}.mp3")
+    settings = [f"{name} {tags[key]}" for key, name in SETTINGS.items() if key in tags]
     rows = [
-        f"| [{piece.name}]({FOLDER}/{piece.name}.mp3) | {_told(piece)} | {piece.seed} "
-        f"| `{piece.command}` |"
-        for piece in PIECES
+        ("Prompt", piece.prompt or "none"),
+        *([("Melody", f"of *{piece.melody}*")] if piece.melody else []),
+        *([("Continues", f"*{piece.continues}*")] if piece.continues else []),
+        ("Seed", str(piece.seed)),
+        ("Duration", f"{piece.duration_s:g} s of new music"),
+        ("Settings", ", ".join(settings)),
     ]
-    return head + "\n".join(rows) + "\n"
+    return "\n\n".join(
+        [
+            f"## {piece.name}",
+            f"[Listen to {piece.name}]({FOLDER}/{piece.name}.mp3)",
+            "\n".join(["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows)]),
+            f"```sh\n{piece.command}\n```",
+        ]
+    )
 
 
-def _told(piece: Piece) -> str:
-    if piece.melody:
-        return f"{piece.prompt}, to the melody of *{piece.melody}*"
-    return f"*{piece.carries_on}*, carried on" if piece.carries_on else piece.prompt
+SETTINGS = {
+    "model": "model",
+    "cfg": "guidance",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "temperature": "temperature",
+    "normalization": "level by",
+}
+"""Tags that the page shows, and what it calls them."""
 
 
 def main() -> None:
+    """Make all clips and the page, or only write or check the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--out", type=Path, default=DOCS)
+    parser.add_argument("--out", type=Path, default=GALLERY, help="where index.md and clips/ go")
+    parser.add_argument("--page", action="store_true", help="write the page, and make no clip")
+    parser.add_argument("--check", action="store_true", help="exit 1 if the page is out of date")
     options = parser.parse_args()
-    folder = options.out / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    model = toccata.load(options.model)
-    for piece in PIECES:
-        make(model, piece, folder)
-    (options.out / "examples.md").write_text(page(), encoding="utf-8")
+    folder, path = options.out / FOLDER, options.out / PAGE
+    if options.check:
+        if path.read_text(encoding="utf-8") != page(folder):
+            raise SystemExit(f"{path.name}: out of date; run python scripts/examples.py --page")
+        return
+    if not options.page:
+        folder.mkdir(parents=True, exist_ok=True)
+        model = toccata.load(options.model)
+        for piece in PIECES:
+            make(model, piece, folder)
+    path.write_text(page(folder), encoding="utf-8")
 
 
 if __name__ == "__main__":

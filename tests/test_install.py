@@ -25,6 +25,6 @@ def test_make_shows_what_pip_does(target: str, tmp_path: Path) -> None:
 
 
 def test_help_and_docs_agree_on_how_long_an_evaluation_takes() -> None:
-    for path in ("docs/evaluation.md", "mini/evaluate_command.py"):
+    for path in ("docs/lab/evaluation.md", "recipes/mini/cli.py"):
         text = " ".join((ROOT / path).read_text(encoding="utf-8").split())
         assert "a quarter to half an hour on two cores" in text

@@ -1,4 +1,4 @@
-"""`python -m bench.lora`: train, ask, judge, and put the figures into docs/fine_tuning.md."""
+"""`python -m bench.lora`: train, ask, judge, and put the figures into docs/guide/fine_tuning.md."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from recipes.mini.composer.render import Renderer
 from toccata.analysis import classifier_weights
 from toccata.generation.handle import Toccata
 
-DOCUMENT = ROOT / "docs" / "fine_tuning.md"
-OUT, RESULTS = ROOT / "docs" / "lora", "results.json"
+DOCUMENT = ROOT / "docs" / "guide" / "fine_tuning.md"
+OUT, RESULTS = ROOT / "docs" / "lab" / "lora", "results.json"
 WORK = ROOT / "runs" / "lora"
 QUICK = Sizes(learnt=6, fitted=4, judged=4, asked=4, kept=2)
 # By the name in the results: how much of the LoRA there is.
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.lora", description=__doc__)
     add = parser.add_argument
     add("--minutes", type=float, default=20.0, help="of training; default: 20")
-    add("--out", type=Path, default=OUT, help="where results.json goes; default: docs/lora")
+    add("--out", type=Path, default=OUT, help="where results.json goes; default: docs/lab/lora")
     work = "where the clips and the LoRA are kept; default: runs/lora"
     add("--work", type=Path, default=WORK, help=work)
     add("--render", action="store_true", help="measure nothing")

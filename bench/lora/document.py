@@ -1,4 +1,4 @@
-"""The figures as a part of docs/fine_tuning.md, between `<!-- lora -->` and `<!-- /lora -->`."""
+"""The figures as a part of docs/guide/fine_tuning.md, between two comments that name `lora`."""
 
 from __future__ import annotations
 

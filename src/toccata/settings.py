@@ -141,9 +141,9 @@ def wait_passively(environment: MutableMapping[str, str] = os.environ) -> None:
     """Let torch's threads sleep soon while they wait for each other, unless the user said how.
 
     By default they spin for milliseconds. On cores that others use too, a thread then spins away
-    the time that the one it waits for would need: docs/performance.md has the figures. It must be
-    called before torch is imported, by whoever owns the process; an import of the library leaves
-    its caller's process as it is.
+    the time that the one it waits for would need: docs/lab/performance.md has the figures. It must
+    be called before torch is imported, by whoever owns the process; an import of the library
+    leaves its caller's process as it is.
 
     Args:
         environment: What OpenMP reads when it is loaded, and what child processes inherit.

@@ -22,7 +22,7 @@ from toccata.audio.waveform import Waveform
 from toccata.errors import AudioError, InputError
 from toccata.generation.clip import Clip
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "gallery" / "clips"
 STEP_16 = 2.0**-15
 
 

@@ -15,7 +15,7 @@ from toccata.audio.loudness import level, loudness_lufs
 from toccata.audio.transforms import Samples, peak, rms, to_db, to_gain
 from toccata.audio.waveform import Waveform
 
-EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "gallery" / "clips"
 
 
 def streamed(waveform: Waveform, strategy: str, chunk_s: float = 1.0) -> Waveform:

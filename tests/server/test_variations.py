@@ -1,4 +1,4 @@
-"""CombinedError variations of one prediction: made at once, heard and kept one by one."""
+"""Several variations of one prediction: made at once, heard and kept one by one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`python -m recipes.mini codec`: autoencoder first, then quantised, then against a discriminator.
 
 The order matters: without a strong time-domain loss before quantisation the phase is never found
-(docs/training_log.md has the figures).
+(docs/lab/training_log.md has the figures).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CombinedError processes that train one model, as `torchrun` starts them.
+"""Several processes that train one model, as `torchrun` starts them.
 
 Each has a copy and a part of every step, and their gradients are added up.
 """

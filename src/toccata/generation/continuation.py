@@ -37,7 +37,7 @@ from toccata.audio.waveform import Waveform
 from toccata.codecs.base import Codec
 from toccata.engine.sequence import Codes
 
-# As long as makes a seam no more audible than other beats: docs/evaluation.md has the figures.
+# As long as makes a seam no more audible than other beats: docs/lab/evaluation.md has the figures.
 SEAM_S = 0.05
 # A DC offset of the user's samples goes on for so long into the new audio: a step would thump.
 OFFSET_S = 0.5

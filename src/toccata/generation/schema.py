@@ -1,6 +1,6 @@
 """The 14 inputs of a request, as one table.
 
-Flags, README and the server's JSON schema are made from it; `inputs.check` enforces it.
+Flags, docs/reference and the server's JSON schema are made from it; `inputs.check` enforces it.
 HOSTED is what the hosted `meta/musicgen` publishes; EXTENDED lifts the limits of that service.
 """
 
