@@ -47,7 +47,7 @@ class Knowing(HashTextEncoder):
 
 
 def knowing_model() -> Model:
-    """ActiveConditions everything that any model is told."""
+    """Every condition that any model takes."""
     model = fake_model(melody=True, beats=True)
     known = {**model.lm.config.cond_dims, KEY: key.FEATURES, GENRE: 2, LEAD: 1}
     torch.manual_seed(0)

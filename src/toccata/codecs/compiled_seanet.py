@@ -95,7 +95,7 @@ class _Chain:
         return made
 
     def _known(self, product: Product) -> Product:
-        """Workspace behind a signal for what tiles read and write past its end."""
+        """Padding behind a signal for what tiles read and write past its end."""
         most = ROWS * max(product.step, len(product.bias)) + 2 * product.inputs
         self._room = max(self._room, most)
         return product
@@ -210,7 +210,7 @@ class CompiledEncoder(_Chain):
         return raw, elu
 
     def _pair(self, count: int, width: int) -> tuple[Rows, Rows]:
-        """Workspace for a signal and its ELU."""
+        """Buffers for a signal and its ELU."""
         return self._empty(0, count, width, np.float32), self._empty(1, count, width)
 
 

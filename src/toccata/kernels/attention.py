@@ -57,7 +57,7 @@ class Cache(NamedTuple):
 
     @classmethod
     def empty(cls, rows: int, heads: int, positions: int) -> Cache:
-        """Workspace for `positions`, rounded up to whole blocks."""
+        """Capacity for `positions`, rounded up to whole blocks."""
         blocks = -(-positions // BLOCK)
         return cls(
             _lazy_zeros(rows, heads, blocks, HEAD, BLOCK),

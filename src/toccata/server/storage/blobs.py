@@ -105,7 +105,7 @@ class BlobStorage:
 
 
 class AsyncBlobStorage:
-    """BlobStorage for coroutines: every call runs in a thread, and ends in time.
+    """Storage for coroutines: every call runs in a thread, and ends in time.
 
     `blocking` is the storage itself, for code that runs in threads.
     """

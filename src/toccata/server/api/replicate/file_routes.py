@@ -120,7 +120,7 @@ async def keep_file(
     *,
     owner: str = "",
 ) -> StoredFile:
-    """Repository what was uploaded, for a day. Raises ProblemError past the cap, or the quota."""
+    """Store what was uploaded, for a day. Raises ProblemError past the cap, or the quota."""
     file_id = new_key()
     with tempfile.TemporaryDirectory(prefix="toccata-upload-") as folder:
         local = Path(folder) / "content"
