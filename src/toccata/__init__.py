@@ -1,4 +1,4 @@
-"""toccata: music from a description, with or without audio to continue or a melody to follow.
+"""toccata generates music from a description, from audio to continue, or along a melody.
 
 >>> import toccata
 >>> model = toccata.load("mini")

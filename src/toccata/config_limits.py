@@ -1,4 +1,4 @@
-"""What the numbers of a model's configuration may be, whoever wrote it.
+"""Limits of the numbers in a model configuration.
 
 The limits are far from every published model. Within them a bare module is built in seconds, and
 its shapes are compared with those of the file before any memory is taken.

@@ -1,4 +1,4 @@
-"""Which device and precision to compute in, unless the user says."""
+"""Choose the device and the precision."""
 
 from __future__ import annotations
 

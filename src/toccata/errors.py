@@ -1,4 +1,4 @@
-"""Every error toccata raises on purpose.
+"""Every exception that toccata raises on purpose.
 
 ToccataError
 ├── InputError            a value given by the user is wrong            exit 2, HTTP 422

@@ -1,4 +1,4 @@
-"""Optional parts that are not installed: errors with a command that installs them here."""
+"""Errors for optional dependencies that are not installed, with the command that installs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Environment and flags -> one frozen Settings.
+"""Settings of a machine, from flags and TOCCATA_ variables.
 
 A flag wins over its TOCCATA_ variable, which wins over the default. A TOCCATA_ variable that
 nobody reads is an error, because it is a misspelt one.

@@ -1,1 +1,1 @@
-"""What can be heard in audio: its spectrum, its tempo, where its bars start."""
+"""Music information retrieval: tempo, key, spectrum and tags of audio."""

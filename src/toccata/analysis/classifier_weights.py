@@ -1,4 +1,4 @@
-"""The trained ears, as they lie in the package: half-precision safetensors that say what they are.
+"""The weights of the tagger and the key classifier, as safetensors in the package.
 
 Metadata: `classes` and `accuracy`, as JSON. `accuracy` is what was reached on held-out songs.
 """

@@ -1,4 +1,4 @@
-"""Which key is it."""
+"""Estimate the key of audio, and convert keys to names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ear for keys: a network that hears every key with the same weights.
+"""The key classifier: a network whose scores shift with the transposition of its input.
 
 All convolutions turn around the circle of pitch classes, so that music a semitone higher moves the
 scores of all keys on by one: what was learned of one tonic is known of all (as in Korzeniowski and

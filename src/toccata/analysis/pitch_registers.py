@@ -1,4 +1,4 @@
-"""What a key is heard from: how strong each pitch class is, register by register, over time."""
+"""The input of the key classifier: the strength of each pitch class by register over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every measure hears: mono at one rate, so that its constants in Hz and seconds hold."""
+"""Spectra of mono audio at one rate, which all measures of this package share."""
 
 from __future__ import annotations
 

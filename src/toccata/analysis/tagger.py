@@ -1,4 +1,4 @@
-"""The tagger: which genre it is, who leads and whether there are drums; a small network's word.
+"""The tagger: a small network that predicts genre, lead instrument and whether there are drums.
 
 Its embedding is also the space in which sets of clips are compared. It was trained on songs that
 toccata composes and renders (`python -m recipes.mini tagger`), half of them after the codec.

@@ -1,4 +1,4 @@
-"""How fast is it: the period at which onsets repeat; and where its beats fall.
+"""Estimate the tempo from the period of the onsets, and the positions of the beats.
 
 onset envelope -> autocorrelation -> for every tempo, how strong its multiples are in it
 """

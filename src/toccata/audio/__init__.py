@@ -1,1 +1,1 @@
-"""Audio at the borders: bytes to `Waveform` and back, levels, tags. No torch in here."""
+"""Audio input and output: files, formats, levels and tags. Nothing here imports torch."""

@@ -1,4 +1,4 @@
-"""Audio as callers of the library have it: a Waveform, a file, its bytes, samples and a rate."""
+"""The kinds of audio that the library accepts: waveforms, files, bytes, arrays with a rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blocks of one recording, resampled and put together without holding them twice."""
+"""Join the blocks of a recording and resample them, holding the samples once."""
 
 from __future__ import annotations
 

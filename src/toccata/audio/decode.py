@@ -1,4 +1,4 @@
-"""Bytes to blocks of samples: soundfile for what libsndfile reads well, PyAV for the rest.
+"""Decode bytes to blocks of samples with soundfile, or PyAV for what libsndfile does not read.
 
 Blocks come one at a time, so that whoever collects them can stop in the middle of a bomb.
 

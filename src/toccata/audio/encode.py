@@ -1,4 +1,4 @@
-"""A `Waveform` to the bytes of a file, without tags. One row per format in FORMATS."""
+"""Encode a `Waveform` as the bytes of a file, without tags; FORMATS has a row for each format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a sound would ring on: linear prediction from its last quarter of a second.
+"""Extrapolate audio past its end by linear prediction.
 
 samples -> Burg's predictor of their end -> the predictor fed with what it predicts
 """

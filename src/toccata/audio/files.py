@@ -1,4 +1,4 @@
-"""Audio files: read any common kind, write four, whole or not at all."""
+"""Read audio files of any common kind, and write four formats, completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the header of FLAC says of its length."""
+"""Read the length in the header of a FLAC file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is it all there, and is it sound? Decoders play what is left of a cut file without a word."""
+"""Detect truncated and damaged audio files, which decoders play without an error."""
 
 from __future__ import annotations
 

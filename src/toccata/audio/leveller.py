@@ -1,4 +1,4 @@
-"""The output level of a stream, whose whole clip is not known yet.
+"""Level normalization of a stream whose end is not known yet.
 
 The gain is what would bring all that is known so far to its level, as `loudness.level` does with a
 whole clip. It moves slowly, and ends within about a dB of the file's. The limiter is the same.

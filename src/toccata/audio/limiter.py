@@ -1,4 +1,4 @@
-"""A look-ahead limiter: peaks come down smoothly, and nothing else is touched."""
+"""A look-ahead limiter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The four output levels. All but `clip` scale the clip, then a limiter holds the peaks."""
+"""The four normalization strategies: loudness, peak, rms and clip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ogg files that were joined, or recorded from a radio: one link per piece, each a file of its own.
+"""Split chained Ogg files into the logical streams that they consist of.
 
 libsndfile reads the first link alone.
 """

@@ -1,4 +1,4 @@
-"""Uncompressed files whose headers are wrong about how many samples follow.
+"""Repair uncompressed audio files whose headers name a wrong length.
 
 Recorders that crash and programs that write to a pipe leave the length at 0 or at what it was long
 ago; others count a header as samples. What is there is read, and that is said. Files that end long

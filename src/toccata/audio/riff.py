@@ -1,4 +1,4 @@
-"""The RIFF chunks of a wav file: walking them, and the LIST/INFO chunk that holds its tags."""
+"""Walk the RIFF chunks of a wav file, and read and write its LIST/INFO tags."""
 
 from __future__ import annotations
 

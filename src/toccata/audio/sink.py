@@ -1,4 +1,4 @@
-"""Bytes into a file object, to the last one."""
+"""Write all bytes to a file object, in as many parts as it takes."""
 
 from __future__ import annotations
 

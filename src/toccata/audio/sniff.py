@@ -1,4 +1,4 @@
-"""What kind of audio some bytes are, told from the bytes: names and suffixes lie."""
+"""Detect the format of audio from its bytes; names and suffixes are not trusted."""
 
 from __future__ import annotations
 

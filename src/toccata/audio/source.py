@@ -1,4 +1,4 @@
-"""Bytes of a path, of a file object or as they are, with a cap."""
+"""Read the bytes of a path or file object, up to a limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mp3 as it goes: frames that any player understands from the first one on."""
+"""Encode mp3 as a stream that players understand from its first frame."""
 
 from __future__ import annotations
 

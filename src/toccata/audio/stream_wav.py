@@ -1,4 +1,4 @@
-"""wav as it goes: a header, of known length or not, and samples as PCM bytes."""
+"""Encode wav as a stream: a header with or without a length, then PCM samples."""
 
 from __future__ import annotations
 

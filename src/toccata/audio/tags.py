@@ -1,4 +1,4 @@
-"""Tags: what made a clip, written beside its audio.
+"""Read and write tags: the prompt, the seed and the parameters of a clip.
 
 All of it goes as one JSON object into the format's comment field (wav ICMT, ID3 COMM, Vorbis
 COMMENT), so that nothing is lost to the limits of any format; the prompt is also the title, and

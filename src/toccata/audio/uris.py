@@ -1,4 +1,4 @@
-"""Audio by its address: http, https, file and data URIs, read with a limit on size and time.
+"""Read audio from http, https, file and data URIs, with limits of size and time.
 
 For users on their own machine: an address may be a private one. The server, whose users are
 strangers, has rules of its own.

@@ -1,4 +1,4 @@
-"""Audio in memory. Neither numpy nor torch is imported here: the command line imports this."""
+"""Waveforms: audio in memory. Imports neither numpy nor torch, for the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a decoder runs: one interface (base), the reference (torch_eager), the fast paths."""
+"""Backends run the decoder: one interface (base), a reference (torch_eager) and fast variants."""
 
 from __future__ import annotations
 

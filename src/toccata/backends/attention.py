@@ -1,4 +1,4 @@
-"""Attention to the cache: one query per row (a step), or a chunk of one request (prefill).
+"""Attention to the key-value cache, for steps of one query and for chunks of a prefill.
 
 A row's result must not depend on the other rows. torch's fused CPU kernel splits its work by the
 number of rows and threads, and moves a row's last bits with it, so a step uses plain matmuls: they

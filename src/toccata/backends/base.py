@@ -1,4 +1,4 @@
-"""What the engine asks of whatever runs the decoder.
+"""The interface of backends: what the engine calls.
 
 A row is one line of a static KV cache. A request owns one row, or with guidance two adjacent
 ones (conditioned, null). Order of calls for a row: open, prefill from position 0 on, then one step

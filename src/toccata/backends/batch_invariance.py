@@ -1,4 +1,4 @@
-"""In which shapes a row has the same bits: tried out on the device itself.
+"""Find the batch shapes in which a row gets the same bits, by trying them on the device.
 
 Libraries choose a kernel by the shapes, and kernels add in different orders. Where a row's sum
 depends on how many rows there are, its codes would depend on its neighbours. What agrees is found

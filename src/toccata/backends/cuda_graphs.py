@@ -1,4 +1,4 @@
-"""The backend for CUDA: one recorded step, replayed. Otherwise as torch_eager.
+"""The CUDA backend: captures a step as a graph and replays it.
 
 Batch row i is row i of the cache, so nothing is gathered. A step is made for the first rows that
 hold everybody, and for a number of positions that holds the longest; rows that nobody owns are

@@ -1,4 +1,4 @@
-"""Work on a device, recorded once and then done again by one call: CUDA graphs.
+"""Capture work on a device as a graph, and replay it with one call.
 
 Recorded work takes no arguments. It reads and writes tensors that stay where they are in memory,
 makes none out of Python's numbers, and never looks at a value: all that would be done once, while

@@ -1,4 +1,4 @@
-"""Static storage for keys and values: [2, rows, heads, positions, head_dim] per layer.
+"""The key-value cache: [2, rows, heads, positions, head_dim] for each layer, allocated once.
 
 It grows to the largest request seen and is then reused, so that memory stays flat however many
 requests follow.

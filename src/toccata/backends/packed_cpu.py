@@ -1,4 +1,4 @@
-"""Packed matrices on a CPU: a step is one call of compiled kernels.
+"""The CPU backend: packed int8 or int4 matrices, and one compiled call for each step.
 
 Steps and prefill are the same computation: M rows of x, of which each kernel treats a row by
 itself. Keys and values are kept in bfloat16.

@@ -1,4 +1,4 @@
-"""Attention to the first rows and positions of the cache, in shapes that can be recorded.
+"""Attention to the cache in fixed shapes, which graph capture needs.
 
 A row's bits follow from its own query, keys and values: not from how many rows there are, nor from
 how many masked positions follow its own. torch's memory-efficient kernel gives that by its build:

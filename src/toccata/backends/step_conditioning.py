@@ -1,4 +1,4 @@
-"""What is added to each position of each row: the conditions that a request follows by step."""
+"""Per-step additive conditioning: what is added to the embedded codes of each row and position."""
 
 from __future__ import annotations
 

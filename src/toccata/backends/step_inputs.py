@@ -1,4 +1,4 @@
-"""What goes into the first layer: embedded codes, where they stand, and what is added by step."""
+"""The input of the first layer: embedded codes, positions and per-step conditioning."""
 
 from __future__ import annotations
 

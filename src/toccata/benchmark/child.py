@@ -1,4 +1,4 @@
-"""Runs one measurement in a process of its own: `python -m toccata.benchmark.child`.
+"""Run one measurement in its own process: `python -m toccata.benchmark.child`.
 
 `in_child` is the parent's side. The last line of the child's output is its result as JSON.
 """

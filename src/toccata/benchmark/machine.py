@@ -1,4 +1,4 @@
-"""The machine: how fast its memory is, and what a process takes of it.
+"""Measure the memory bandwidth of the machine and the memory of a process.
 
 This file imports torch where it is needed only: programs without it ask for their memory too.
 """

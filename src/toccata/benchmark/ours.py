@@ -1,4 +1,4 @@
-"""toccata, as its users call it."""
+"""toccata, called as users call it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What toccata can be compared with, and in what precision: `transformers:fp32,transformers`."""
+"""The systems that toccata can be compared with, and their precisions."""
 
 from __future__ import annotations
 

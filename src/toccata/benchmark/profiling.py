@@ -1,4 +1,4 @@
-"""Where the time goes: by stage from the prompt to the file, and by part of one LM step."""
+"""Measure where the time goes: by stage of the pipeline and by part of a step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model of a shape with random weights, as if loaded, and what one step of it reads."""
+"""Build a model of a given shape with random weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes of the published checkpoints, for models with random weights. No torch here."""
+"""The shapes of the published checkpoints. Nothing here imports torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Systems side by side: each run in a fresh process, by turns, and the medians of it."""
+"""Compare systems: each run in its own process, in turns, with medians."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the time of one LM step goes: to its matrices, to attention, to the rest."""
+"""Measure the parts of a step: matrices, attention and the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long calls of some methods take, while they are watched."""
+"""Time the calls of chosen methods."""
 
 from __future__ import annotations
 

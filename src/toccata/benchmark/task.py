@@ -1,4 +1,4 @@
-"""What every system is asked for, and how its steps are timed."""
+"""The task that every system gets, and how its steps are timed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line. Nothing here imports torch: that waits until a command needs it."""
+"""The command line. Nothing here imports torch before a command needs it."""
 
 from __future__ import annotations
 

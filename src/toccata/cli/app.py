@@ -1,4 +1,4 @@
-"""All commands, in the order that `toccata --help` shows them."""
+"""All commands, in the order of `toccata --help`."""
 
 from __future__ import annotations
 

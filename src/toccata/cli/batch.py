@@ -1,4 +1,4 @@
-"""`--prompts FILE`: many requests from a CSV or JSONL file, one a line."""
+"""`--prompts FILE`: read many requests from the rows of a CSV or JSONL file."""
 
 from __future__ import annotations
 

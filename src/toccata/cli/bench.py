@@ -1,4 +1,4 @@
-"""`toccata bench`: how fast a model is on this machine, beside its peers if wanted."""
+"""`toccata bench`: measure the speed of a model on this machine, alone or beside other systems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the shell completes: the values of enumerations, and the names of models."""
+"""Shell completion of models, devices and other values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`toccata encode-decode`: what a model's codec makes of a file."""
+"""`toccata encode-decode`: pass a file through the codec of a model."""
 
 from __future__ import annotations
 

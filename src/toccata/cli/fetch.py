@@ -1,4 +1,4 @@
-"""Weights from the hub, with progress."""
+"""Download weights from the hub and show the progress."""
 
 from __future__ import annotations
 

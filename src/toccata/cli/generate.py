@@ -1,4 +1,4 @@
-"""`toccata generate`: music into files, or into a player while it is made."""
+"""`toccata generate`: generate music into files, a stream or a player."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`toccata info`: how a clip was made, and what a LoRA is for."""
+"""`toccata info`: show the tags of clips and LoRA files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`toccata measure`: audio files by the field's own figures."""
+"""`toccata measure`: compute metrics of audio files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`toccata models` and `toccata convert`: the weights on this machine."""
+"""`toccata models` and `toccata convert`: manage the weights on this machine."""
 
 from __future__ import annotations
 

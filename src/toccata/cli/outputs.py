@@ -1,4 +1,4 @@
-"""The names of results: made from a pattern, and checked before any music is made."""
+"""Names of output files, made from a pattern and checked before generation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where results go: files that are reserved before the work begins, or the standard output.
+"""Where results are written: files that are reserved before generation, or stdout.
 
 A result is never lost: what cannot be written where it was to go is saved in the folder for
 temporary files, and the error says so.

@@ -1,4 +1,4 @@
-"""`--play`: a clip through the loudspeakers, by whatever player the machine has."""
+"""`--play`: play a clip with a player of the machine."""
 
 from __future__ import annotations
 

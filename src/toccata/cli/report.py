@@ -1,4 +1,4 @@
-"""What the user sees while a command works. Results go to stdout, everything else to stderr."""
+"""Messages and progress for the user. Results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 

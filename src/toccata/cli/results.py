@@ -1,4 +1,4 @@
-"""Finished clips on their way to the user: files, and what is said about them."""
+"""Write finished clips and report them."""
 
 from __future__ import annotations
 

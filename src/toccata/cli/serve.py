@@ -1,4 +1,4 @@
-"""`toccata serve`: the models over HTTP, as Replicate's API and a Cog container serve them."""
+"""`toccata serve`: run the HTTP server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From checked inputs to the library: opens the model, reads the audio, asks for the music."""
+"""Run checked inputs with the library: load the model, read the audio, generate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people name to be read: a file, a URI, or - for the standard input."""
+"""Input audio on the command line: a file, a URI, or - for stdin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Audio into a pipe while it is made."""
+"""`--stream`: write audio to a pipe while it is generated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tags, which are text, as the values that `--json` gives."""
+"""Convert the text of tags to the values that `--json` shows."""
 
 from __future__ import annotations
 

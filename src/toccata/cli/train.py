@@ -1,4 +1,4 @@
-"""`toccata train lora` and `toccata train full`: a model on a folder of music of one's own."""
+"""`toccata train lora` and `toccata train full`: fine-tune a model on a folder of music."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors in the words of the command line: fields of the library are named as flags."""
+"""Word errors for the command line: options in place of field names."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Audio to codes and back."""
+"""Neural audio codecs: audio to codes and back."""

@@ -1,4 +1,4 @@
-"""What a codec offers to the sampler, the pipeline and the trainer."""
+"""The interface of codecs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The LSTM of SEANet with its matrices in bfloat16: see `kernels.recurrence`."""
+"""The LSTM of SEANet with matrices in bfloat16: see `kernels.lstm`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SEANet's encoder and decoder as chains of products, with the methods that `seanet`'s have.
+"""SEANet's encoder and decoder on compiled kernels, with the interface of `seanet`.
 
 Rows hold a signal after its ELU, in the precision of the products. Only what a residual block adds
 to is kept as it is, in float32.

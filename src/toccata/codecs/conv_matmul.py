@@ -1,4 +1,4 @@
-"""A convolution of SEANet as one product, with nothing copied: see `kernels.convolution`.
+"""A convolution of SEANet as one matrix product without copies: see `kernels.convolution`.
 
 Strides make its step larger. A transposed convolution whose kernel is twice its stride takes two
 rows and makes `stride` of them at once. Where N is less than a tile, several rows are made at once.

@@ -1,4 +1,4 @@
-"""Signals as rows in one flat array, with room around them for what layers look at."""
+"""Signals as rows of one flat array, padded for the layers that read past their ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stereo on a mono codec: both sides coded alone, codebooks interleaved 1L 1R 2L 2R ..."""
+"""A stereo codec from a mono codec: both channels coded, codebooks interleaved 1L 1R 2L 2R ..."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exact piecewise evaluation of layers that look a few frames to either side."""
+"""Evaluate layers with a limited receptive field piece by piece, exactly."""
 
 from __future__ import annotations
 

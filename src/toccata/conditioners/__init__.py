@@ -1,1 +1,1 @@
-"""Text and melody: what a request asks for, as vectors."""
+"""Conditioners: text, melody, style, tempo, key and drums as vectors for the language model."""

@@ -1,4 +1,4 @@
-"""What a text encoder offers, and what one request is conditioned on before the LM sees it."""
+"""The interface of text encoders, and the conditions of one request."""
 
 from __future__ import annotations
 

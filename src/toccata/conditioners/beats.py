@@ -1,4 +1,4 @@
-"""Tempo conditioning: a metronome that the LM hears at every step.
+"""Tempo conditioning: a metronome, added at every step.
 
 A tempo that the prompt names becomes, frame by frame, where in the beat, the bar and the phrase
 the music is. These rows are added to the codes' embeddings, one to a step (the `sum` way of fusing

@@ -1,4 +1,4 @@
-"""Melody conditioning: which of the 12 pitch classes is loudest, frame by frame.
+"""Melody conditioning: the strongest pitch class of each frame.
 
 The filters follow Ellis (2007), "Chroma feature analysis and synthesis", with the constants that
 the published checkpoints were trained with: changing any of them silently unties the music from

@@ -1,4 +1,4 @@
-"""Drums conditioning: whether there are to be any, which the LM is told at every step.
+"""Drums conditioning: whether there are drums, added at every step.
 
 Words about drums are a few among many, and a small model hears "no drums" mostly as "drums".
 """

@@ -1,4 +1,4 @@
-"""Key conditioning: the tonic and the mode, which the LM is told at every step.
+"""Key conditioning: tonic and mode, added at every step.
 
 A key is named by two small words at most, and what tells it in the music is spread over seconds:
 a small model hears neither unless it is told again and again.

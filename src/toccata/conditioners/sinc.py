@@ -1,4 +1,4 @@
-"""Resampling by the filter that audiocraft's models were trained with.
+"""The resampling filter that audiocraft's models were trained with.
 
 A sinc, cut off a little below the lower of the two Nyquist frequencies, under a squared cosine
 (J. O. Smith, "Digital Audio Resampling Home Page"). Codes of a style are decisions: with another

@@ -1,4 +1,4 @@
-"""The text encoder of `mini`: small, trained along with the LM, and without a vocabulary file.
+"""The text encoder of `mini`: small, trained with the language model, without a vocabulary file.
 
 A word is the sum of hashed pieces (the word itself and its letter trigrams, as in Bojanowski et
 al. 2017), so that unseen and misspelt words land near known ones. A number also carries its

@@ -1,1 +1,1 @@
-"""The language model over codec codes: a pure forward and the delay pattern it is trained on."""
+"""The decoder: the language model over codec codes, its delay pattern and its LoRA."""

@@ -1,4 +1,4 @@
-"""What a decoder's weights are multiplied by when it is to make music, not while it is trained.
+"""Scales of condition weights and of logits, applied for generation and not for training.
 
 Conditions that are told louder than in training are followed more closely, as by guidance but one
 by one. Logits that are sharper are a temperature below 1, codebook by codebook.

@@ -1,4 +1,4 @@
-"""The decoder over delayed codes: configuration and the pure forward.
+"""The decoder over delayed codes: its configuration and forward pass.
 
 This full, teacher-forced forward is what training uses and the slow reference which every
 backend's cached step is tested against. No sampling, random numbers or files here.

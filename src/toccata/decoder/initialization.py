@@ -1,4 +1,4 @@
-"""Initial weights for training from scratch."""
+"""Weight initialization for training from scratch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of the decoder: attention, feed-forward, positions.
+"""The layers of the decoder: attention, feed-forward, positions.
 
 The residual stream is float32 whatever the weights are: half-precision sums over 48 layers give
 inf or nan at times.

@@ -1,4 +1,4 @@
-"""Matrices of a decoder in 8 or 4 bits, in place of its linear layers.
+"""Linear layers with weights in 8 or 4 bits.
 
 They are read as they lie and expanded in registers, so that a step reads a quarter of the bytes of
 float32, or less. What they multiply is rounded to 8 bits, in groups of 64 numbers; outputs are

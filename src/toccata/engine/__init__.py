@@ -1,1 +1,1 @@
-"""The step loop that every surface shares: requests join and leave it at any step."""
+"""The engine: continuous batching, in which requests join and leave at any step."""

@@ -1,4 +1,4 @@
-"""The requests of one step as tensors. Built when the members change, used for many steps."""
+"""The requests of a step as tensors, built when they change and used for many steps."""
 
 from __future__ import annotations
 

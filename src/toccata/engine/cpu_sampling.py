@@ -1,4 +1,4 @@
-"""Guidance and sampling of a batch on a CPU, in one compiled call for all codebooks."""
+"""Guidance and sampling of a batch on a CPU, in one compiled call."""
 
 from __future__ import annotations
 

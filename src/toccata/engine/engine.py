@@ -1,4 +1,4 @@
-"""The step loop: admit, prefill one chunk, step everyone who runs.
+"""The step loop: admit requests, prefill one chunk, step all that run.
 
 Any thread may call `step`; one at a time does. Whoever waits for a request drives the engine, and
 drives everybody else's requests with it.

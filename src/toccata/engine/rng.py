@@ -1,4 +1,4 @@
-"""Each request's own random numbers: u(seed, frame, codebook), whatever else is going on.
+"""Counter-based random numbers of each request: u(seed, frame, codebook).
 
 Philox is a counter-based generator: number n of the stream of a seed is a function of (seed, n),
 with no state to share or restore. Here n = frame * K + codebook, frame 0 being the request's first

@@ -1,4 +1,4 @@
-"""Logits -> codes, each request by its own parameters, no state and no generator.
+"""Sampling: logits to codes, for each request by its own parameters.
 
 Probabilities are softmax(logits / temperature). With top_p > 0 a token is dropped if the tokens
 before it, from the likeliest on, already hold more than p. Otherwise, with top_k > 0, it is dropped

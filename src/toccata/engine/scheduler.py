@@ -1,4 +1,4 @@
-"""Who has a slot, who is being prefilled and who is stepped. Plain Python, no tensors.
+"""The scheduler: which requests have a slot, are prefilled or are stepped.
 
 Waiting requests get slots in order of arrival, the lowest free slot first, which keeps the rows in
 use together. One request at a time is prefilled, in the order in which they asked, so that a long

@@ -1,4 +1,4 @@
-"""All that a step reads and writes, by slot, in tensors that stay where they are on the device.
+"""The tensors that a step reads and writes, by slot, at fixed addresses.
 
 `SlotTable.step` is what is recorded: it looks up the inputs, runs the model, guides, samples, and
 moves the slots that are active on by a step.

@@ -1,4 +1,4 @@
-"""Clips longer than the model's segment: which frames each pass of the model covers.
+"""The windows of clips that are longer than the segment of the model.
 
 A segment of 6 frames, a stride of 4, a clip of 12:
 

@@ -1,1 +1,1 @@
-"""The field's own measures of music, on folders of audio files: FAD, KL over labels, CLAP score."""
+"""Metrics on folders of audio files of any model: FAD, KL, CLAP score, agreement."""

@@ -1,4 +1,4 @@
-"""Does a clip go as its reference goes: tempo, key, notes and loudness, without any weights."""
+"""Agreement of a clip with its reference in tempo, key, notes and loudness, without weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of audio files: what is in it, which files belong together, what was asked for."""
+"""A folder of audio files, with references and captions of the same names."""
 
 from __future__ import annotations
 

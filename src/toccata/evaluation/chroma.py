@@ -1,4 +1,4 @@
-"""Does it follow a melody."""
+"""Chroma agreement: how well a clip follows a melody."""
 
 from __future__ import annotations
 

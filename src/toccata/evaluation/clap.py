@@ -1,4 +1,4 @@
-"""CLAP (Wu et al. 2023), sound and words in one space, through transformers."""
+"""CLAP embeddings (Wu et al. 2023) of audio and text, through transformers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CLAP score (Wu et al. 2023 for the embeddings): is a clip like the words it was asked for in?"""
+"""CLAP score (Wu et al. 2023): the similarity of a clip and its caption."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which networks there are to listen with, and what each of them must be able to do."""
+"""The embedding networks by name, and their interface."""
 
 from __future__ import annotations
 

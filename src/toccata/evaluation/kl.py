@@ -1,4 +1,4 @@
-"""KL over labels (Copet et al. 2023, section 4): does a classifier hear the same in both clips?"""
+"""KL divergence of labels (Copet et al. 2023, section 4) between a clip and its reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What VGGish hears: AudioSet's log-mel front end, in the slices of FAD's reference code."""
+"""The log-mel front end of VGGish."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`toccata measure`: folders of audio in, the measures that were asked for out."""
+"""`toccata measure`: folders of audio in, metrics out."""
 
 from __future__ import annotations
 

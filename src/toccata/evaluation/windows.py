@@ -1,4 +1,4 @@
-"""What a network hears of a clip: mono at its own rate, in windows as long as it was trained on."""
+"""Mono windows of a clip, at the rate and length of a network."""
 
 from __future__ import annotations
 

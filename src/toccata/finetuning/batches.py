@@ -1,4 +1,4 @@
-"""Which items a step learns from, and what is told of each: decided by seed and step alone.
+"""The items of each step and their dropped conditions, decided by seed and step alone.
 
 So a run that is resumed, or spread over processes, sees the same as one that is neither.
 """

@@ -1,4 +1,4 @@
-"""Beats that were found in chunks, on disk: a run that goes on or follows a trial finds them."""
+"""A cache on disk of the beats that were found in chunks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the decoder is told of an item while it learns: words, melody, beats, or less of it."""
+"""The conditions of an item in training: text, melody, beats, with dropout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a run is, by steps or by the clock, and the learning rate there."""
+"""The progress of a run, by steps or by time, and its learning rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C between two steps, never in the middle of one."""
+"""Handle Ctrl-C between two steps."""
 
 from __future__ import annotations
 

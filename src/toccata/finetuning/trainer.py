@@ -1,4 +1,4 @@
-"""The loop: steps, looks at held-out items, a state to go on from."""
+"""The training loop: steps, validation, checkpoints."""
 
 from __future__ import annotations
 

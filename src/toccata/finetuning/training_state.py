@@ -1,4 +1,4 @@
-"""Resumable training state on disk, written aside and renamed: a crash leaves the last one."""
+"""Training state on disk, from which a run resumes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The weights that are trained, and their moving average."""
+"""The trained weights and their exponential moving average."""
 
 from __future__ import annotations
 

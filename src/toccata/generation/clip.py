@@ -1,4 +1,4 @@
-"""What a request yields: how far it is, and the clip that it ends with."""
+"""Clips, and the progress towards them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carrying on a clip: what the model is given of it, and how the new audio is joined to it.
+"""Continuation: the context that the model gets of a clip, and how the new audio joins it.
 
     given      ............########|            the user's samples, all of them kept
     codes              |---|---|---|            its last whole frames: they end where it ends

@@ -1,4 +1,4 @@
-"""1 request -> checked inputs: the seed, the limits, which part of the audio.
+"""Check the 14 inputs of a request: their limits, the seed and the part of the audio.
 
 The table of inputs is `schema.py`. A value is checked once, here, and a request is refused with
 all of its problems at once.

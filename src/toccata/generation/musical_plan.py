@@ -1,4 +1,4 @@
-"""Carrying on in time and in tune: which beats and which key has the clip to be carried on?
+"""The tempo and key of a continuation, taken from the clip or the prompt.
 
 onsets -> the likeliest pulse -> the bar, then the phrase, then the frame under which the model
 finds the clip's codes likeliest

@@ -1,4 +1,4 @@
-"""What a caller of the library asks for, checked once, before anything is computed."""
+"""The request of the library, checked once, before anything is computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request under way: its conditions, its place in the engine, its audio as it becomes known."""
+"""A request under way: its conditions, its engine slot, its audio as it becomes known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audio that a request starts from: read as far as it is used, and checked once.
+"""Read the audio of a request, as far as the request uses it.
 
 melody: of a file, what the windows of the clip can reach; of style models all, as they take its
 middle. continuation, encode-decode: all of it, for it is part of the result.

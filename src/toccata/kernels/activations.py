@@ -1,4 +1,4 @@
-"""Instructions for networks that bend sums: bfloat16 in memory, ELU and the gates of an LSTM.
+"""Instructions for activations: bfloat16 conversion, ELU and the gates of an LSTM.
 
 Functions named `emit_...` write into a builder, for instructions that do more than one thing.
 """

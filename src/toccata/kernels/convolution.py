@@ -1,4 +1,4 @@
-"""Convolutions as products: x . weight of overlapping pieces of x, which are not copied.
+"""Convolutions as matrix products of overlapping parts of the input, without copies.
 
 Signals lie as rows, one per moment, all channels side by side. What a convolution looks at are then
 neighbouring numbers, and its output rows are

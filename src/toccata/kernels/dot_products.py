@@ -1,4 +1,4 @@
-"""Integer products: a vector of weights with four neighbouring inputs of several rows at once.
+"""Integer dot products of a vector of weights with several rows of inputs.
 
 Lane n of BYTES holds weights [4] of output n, unsigned; they are multiplied with the same four
 inputs, signed, in all lanes. Rows are the elements of a tuple, which stays in registers.

@@ -1,4 +1,4 @@
-"""What Python calls: the layers of a step, the heads, one product. All take a `ThreadTeam` first.
+"""The entry points of the kernels: the layers of a step, the heads, one matrix product.
 
 M rows are R rows of the cache times `steps` positions of each; M' is padded, see `rounding`.
 """

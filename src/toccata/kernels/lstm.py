@@ -1,4 +1,4 @@
-"""An LSTM over frames with matrices of bfloat16: they are read once a frame, and time is that.
+"""An LSTM over frames with matrices in bfloat16, which are read once for each frame.
 
 A layer works through a chunk of frames while the one above it works through the chunk before, each
 on a core of its own with no word between them. All matrices then stay in a third-level cache that

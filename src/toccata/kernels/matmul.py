@@ -1,4 +1,4 @@
-"""Rounded rows times packed matrices, read once from memory in the order in which they lie.
+"""Products of quantized rows with packed matrices.
 
 Sixteen outputs make a block, four neighbouring inputs a word; a block's words follow each other:
 

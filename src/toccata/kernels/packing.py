@@ -1,4 +1,4 @@
-"""Full matrices to packed ones: rounding to 8 or 4 bits, and the order in which kernels read."""
+"""Quantize matrices to 8 or 4 bits, and pack them in the order that the kernels read."""
 
 from __future__ import annotations
 

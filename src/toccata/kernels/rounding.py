@@ -1,4 +1,4 @@
-"""Rows of float32 rounded to 8 bits, in groups of 64 that share a scale: what matrices multiply.
+"""Quantize rows of float32 to 8 bits, in groups of 64 that share a scale.
 
 A group's largest magnitude becomes 127. Nothing crosses rows. A row that is not finite keeps a
 scale that is not, and so do all products with it.

@@ -1,4 +1,4 @@
-"""Threads that share the work of one kernel call.
+"""A thread team that shares the work of a kernel call.
 
 All threads of a team run the same kernel over the same arguments. Its loops are shared out: each
 task goes to whoever asks first, and the loop ends for everyone once all tasks are done. A thread

@@ -1,4 +1,4 @@
-"""Models by name: what is known of them, and how their files become a Model."""
+"""Models: loading by name, checkpoint layouts, LoRA files."""
 
 from toccata.models.registry import KNOWN, KnownModel, resolve
 

@@ -1,4 +1,4 @@
-"""Weights from the hub: found in its local cache, or fetched into it.
+"""Find weights in the local cache of the hub, or download them.
 
 No torch here: the command line lists models with this.
 """

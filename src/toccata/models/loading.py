@@ -1,4 +1,4 @@
-"""From a name to a model: find the folder, recognise its layout, read it."""
+"""Load a model by name: find the folder, detect its layout, read it."""
 
 from __future__ import annotations
 

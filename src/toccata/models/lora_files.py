@@ -1,4 +1,4 @@
-"""LoRA files: one safetensors file with A and B of each matrix, and what they are for.
+"""Read and write LoRA files: safetensors with A and B of each matrix.
 
 They are added to a model's matrices while it is read, before those are cast or compressed, so that
 they cost nothing afterwards.

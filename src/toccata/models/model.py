@@ -1,4 +1,4 @@
-"""A loaded model: its parts, and how a request's words and melody become conditions."""
+"""A loaded model: its parts, and the conditions of a request."""
 
 from __future__ import annotations
 

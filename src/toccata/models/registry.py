@@ -1,4 +1,4 @@
-"""The published checkpoints by short name, the model that ships first; and where they lie."""
+"""The models with short names, and where their weights are."""
 
 from __future__ import annotations
 

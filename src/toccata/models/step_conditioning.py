@@ -1,4 +1,4 @@
-"""What a model is told at every step, by the names of its projections.
+"""The per-step conditions of a model: beats, key, drums and their projections.
 
 A condition that stands before the codes alone is hardly heeded by a small model; one that is added
 to every step is learned in hundreds of steps.

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, under errors that name them."""
+"""Write files completely or not at all; errors name the file."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The HTTP server: Replicate's API and a Cog container's, in front of one engine."""
+"""The HTTP server with the APIs of Replicate and of a Cog container."""

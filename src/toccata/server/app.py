@@ -1,4 +1,4 @@
-"""The server put together: its parts, its routes, and what happens at start and stop."""
+"""Build the app: its parts, its routes, and its start and stop."""
 
 from __future__ import annotations
 

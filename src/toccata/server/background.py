@@ -1,4 +1,4 @@
-"""Work that goes on beside a block, and ends with it."""
+"""Background tasks that end with the block that started them."""
 
 from __future__ import annotations
 

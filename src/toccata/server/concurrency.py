@@ -1,4 +1,4 @@
-"""How much may go on at once, in all and for one owner or host."""
+"""Concurrency limits: in all, and for each owner or host."""
 
 from __future__ import annotations
 

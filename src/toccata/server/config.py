@@ -1,4 +1,4 @@
-"""How the server is run: flags and TOCCATA_ variables -> one frozen ServerSettings."""
+"""The configuration of the server, from flags and TOCCATA_ variables."""
 
 from __future__ import annotations
 

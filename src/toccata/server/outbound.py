@@ -1,4 +1,4 @@
-"""All HTTP to addresses that users give: audio is fetched from them, webhooks are posted to them.
+"""Outbound HTTP to addresses from clients: downloads, webhooks, uploads; private ones are refused.
 
 Such an address may be bait for what only this machine can reach. So a host name is resolved here,
 once per connection, all that it resolves to must be public, and the connection goes to one of

@@ -1,4 +1,4 @@
-"""The server as a process: it listens, and stops so that nobody's request is cut off.
+"""The server process: listen, and stop without cutting off requests.
 
 SIGTERM -> nothing more is accepted, who waits is answered -> what is under way may end, and can
 be asked for meanwhile -> nobody is listened to any more -> streams are cut -> the parts stop

@@ -1,4 +1,4 @@
-"""JSON at the border: a strict reader for what clients send, and a response that always encodes.
+"""JSON: a strict parser for what clients send, and a response that always encodes.
 
 A value that cannot be written again must not get in: a half surrogate, a NaN or a number beyond
 every float would be stored, and would then break each list that shows it. `read_json` refuses them.

@@ -1,4 +1,4 @@
-"""The served versions of each model: what each takes, and how the two APIs describe it.
+"""The served versions of each model, with their input schemas.
 
 `find_version` resolves what a client may write as a version. `openapi` is the document that a Cog
 container publishes about itself; the hosted API gives the same one with each version.

@@ -1,1 +1,1 @@
-"""Checkpoint files of every layout that is known, read without running anything in them."""
+"""Readers of checkpoint files, one for each layout; nothing in a file is executed."""

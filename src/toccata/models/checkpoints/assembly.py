@@ -1,4 +1,4 @@
-"""What every layout reports about a folder, and the model that is assembled from it."""
+"""Build a model from what a layout has found in a folder."""
 
 from __future__ import annotations
 

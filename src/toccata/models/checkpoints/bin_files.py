@@ -1,4 +1,4 @@
-"""Reading PyTorch .bin files without running anything that is in them.
+"""Read PyTorch .bin files without executing anything in them.
 
 Old releases pickle their configuration as an OmegaConf object. Its classes are stood in for by an
 inert `Node`, from which plain dicts and lists are made; omegaconf itself is not needed, and any

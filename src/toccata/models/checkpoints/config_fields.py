@@ -1,4 +1,4 @@
-"""Reading nested configuration: a missing or mistyped field is an error that names its file."""
+"""Read nested configuration files; errors name the file and the field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our own layout: one folder with config.json and model.safetensors, complete in itself.
+"""toccata's own layout: one folder with config.json and model.safetensors.
 
 A T5 text encoder's tokenizer.json lies beside them; that of `mini` needs no file.
 """

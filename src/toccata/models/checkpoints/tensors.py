@@ -1,4 +1,4 @@
-"""Lazily read tensors: found under a checkpoint's names, wanted under ours.
+"""Lazily read tensors, renamed from a checkpoint's names to ours.
 
 A layout describes with `Rule`s how our names are made of its own; `gather` applies them, and
 `build` fills a module with the result, one tensor at a time.

@@ -1,1 +1,1 @@
-"""What HTTP asks and gets: the routes of each API, and what stands before them."""
+"""The HTTP layer: the routes of each API, authentication, limits and middleware."""

@@ -1,4 +1,4 @@
-"""Who may use the API: tokens are kept as hashes and compared in constant time."""
+"""Bearer tokens, kept as hashes and compared in constant time."""
 
 from __future__ import annotations
 

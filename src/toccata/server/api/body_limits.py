@@ -1,4 +1,4 @@
-"""How large a request body may be, and how much of all bodies may be in flight at once.
+"""Limits of the size of request bodies, and of all bodies in flight.
 
 A body counts from the moment at which a route reads it, so after the token has been checked, until
 it is answered: as much of it as has come, whatever its head says. One client has half of a budget

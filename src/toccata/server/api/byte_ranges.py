@@ -1,4 +1,4 @@
-"""Files over HTTP as RFC 9110 has them: ranges, validators, and the name they are saved under."""
+"""Range requests and validators of files (RFC 9110), and their download names."""
 
 from __future__ import annotations
 

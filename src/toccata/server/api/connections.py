@@ -1,4 +1,4 @@
-"""Connections with limits: how many, how large a head, and for how long they may say nothing.
+"""Limits of connections: their number, the size of the head, and timeouts.
 
 uvicorn has a limit for connections that are idle between requests, and none for a client that sends
 half a request. A thousand of those would use up the open files that the system allows.

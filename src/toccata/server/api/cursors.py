@@ -1,4 +1,4 @@
-"""Where the next page of a list begins, as clients hand it back."""
+"""Cursors of paginated lists."""
 
 from __future__ import annotations
 

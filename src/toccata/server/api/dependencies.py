@@ -1,4 +1,4 @@
-"""What all routes share: the server's parts, the caller's address, errors, files with ranges."""
+"""What routes share: the state of the app, client addresses, errors, file responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/docs`: the OpenAPI document as a page, which loads nothing from anywhere."""
+"""`/docs`: the OpenAPI document as a page that loads nothing from elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For whoever runs the server: is it alive, is it ready, what is it doing."""
+"""Health, readiness and metrics routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that hold data URIs or pages of a list: made beside the event loop, a few at a time.
+"""Large responses (data URIs, pages of lists), encoded in threads, a few at a time.
 
 Such an answer may be megabytes long. It is sent in blocks, so that a client which does not read it
 keeps little in the buffer of its connection, and is given up if it reads nothing for a while.

@@ -1,4 +1,4 @@
-"""Around every request: an id, a line in the log, and what is left of the limit."""
+"""Middleware: request ids, access log, rate-limit headers."""
 
 from __future__ import annotations
 

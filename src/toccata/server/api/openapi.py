@@ -1,4 +1,4 @@
-"""`/v1/openapi.json`: what every operation takes and answers.
+"""`/v1/openapi.json`: parameters and responses of every operation.
 
 The routes read their bodies themselves, so the document is written here, beside them: one entry for
 each operation. `describe` puts it in place of what the signatures of the routes tell.

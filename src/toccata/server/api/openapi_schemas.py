@@ -1,4 +1,4 @@
-"""The shapes of what the server is asked and what it answers, for its OpenAPI document."""
+"""The schemas of the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which requests come in: whose host they name, which site sent them, and in what form.
+"""Check Host, Origin and Content-Type of every request.
 
 A browser on this machine opens any website, and that website may send requests here. Where there is
 a token, it lacks the token. Where there is none, two checks keep it out:

@@ -1,4 +1,4 @@
-"""The end of a prediction, as its stream of events tells it."""
+"""The events that end the event stream of a prediction."""
 
 from __future__ import annotations
 

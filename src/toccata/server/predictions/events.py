@@ -1,4 +1,4 @@
-"""What happens to a prediction as server-sent events, which each reader can replay.
+"""Server-sent events of a prediction, which each reader can replay.
 
 Replicate's Python client sets the rules: every event has an id, there are no other event names
 than four, and a comment must come before its 30 s of patience are over.

@@ -1,4 +1,4 @@
-"""What a prediction made: delivered, stored, and as data URIs if the client takes no other."""
+"""Store and deliver the outputs of a prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to open predictions: noted in the database in order, and told afterwards.
+"""Record the changes of open predictions in the database, in order, and publish them afterwards.
 
 What the worker says of a prediction is noted by a task of its own, which waits for as long as the
 database or the storage is down, while other predictions go on. Whatever changes a row holds the

@@ -1,4 +1,4 @@
-"""The life of a prediction: created, queued, made, ended; and made again if the worker died.
+"""The life cycle of predictions: created, queued, generated, ended; again if the worker died.
 
     starting -> processing -> succeeded | failed | canceled
     starting -> canceled | aborted | failed

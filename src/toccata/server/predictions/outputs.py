@@ -1,4 +1,4 @@
-"""Outputs as data URIs: read and encoded beside the event loop, because they may be large."""
+"""Read outputs and encode them as data URIs, in threads."""
 
 from __future__ import annotations
 

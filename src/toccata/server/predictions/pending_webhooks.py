@@ -1,4 +1,4 @@
-"""Ends of predictions that the last server did not live to tell: they are told at the start."""
+"""Deliver the webhooks that a stopped server left undelivered."""
 
 from __future__ import annotations
 

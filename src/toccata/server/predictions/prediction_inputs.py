@@ -1,4 +1,4 @@
-"""What a prediction is made from: its inputs checked together, and its audio in a local file."""
+"""The inputs of a prediction: checked, with their audio in a local file."""
 
 from __future__ import annotations
 

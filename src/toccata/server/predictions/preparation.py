@@ -1,4 +1,4 @@
-"""From a prediction to the job that the worker is given: its inputs checked, its audio fetched.
+"""Prepare the job of a prediction: check its inputs, fetch its audio.
 
 This happens before a slot is taken, so that an address that answers slowly holds nobody else up.
 """

@@ -1,4 +1,4 @@
-"""A prediction's logs: how it begins, then lines in the form of tqdm, which clients read."""
+"""The logs of a prediction, with progress lines in the form of tqdm, which clients parse."""
 
 from __future__ import annotations
 

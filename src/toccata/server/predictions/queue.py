@@ -1,4 +1,4 @@
-"""Whose turn it is: which predictions wait, which have a slot, and which are quarantined.
+"""The queue: which predictions wait, which have a slot, and which are quarantined.
 
     waits for its audio -> is ready -> has a slot -> is given to the worker -> runs -> leaves
 

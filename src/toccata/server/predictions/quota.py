@@ -1,4 +1,4 @@
-"""How much of the storage uploads may take, all together and those of each token."""
+"""Quotas of stored uploads, in all and for each token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done every minute: uploads expire, and old predictions are wiped if they are to be."""
+"""Delete expired uploads and old predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wait for what is down for a while: the database, the storage, a full disk."""
+"""Retry while the database, the storage or the disk does not answer."""
 
 from __future__ import annotations
 

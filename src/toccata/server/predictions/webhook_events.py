@@ -1,4 +1,4 @@
-"""Webhooks of predictions: each API has words of its own, and a queue of its own."""
+"""The webhooks of predictions, with the payloads of each API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells other servers how a prediction goes: signed, in order, throttled, the end with retries.
+"""Deliver webhooks: signed, in order, throttled, with retries of the last one.
 
 Each prediction has its own line of messages, so a receiver that is slow delays only its own. The
 signatures are those of Standard Webhooks: https://www.standardwebhooks.com

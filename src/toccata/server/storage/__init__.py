@@ -1,1 +1,1 @@
-"""What outlives the process: rows in the database, bytes in the storage."""
+"""Persistence: the database and the blob storage."""

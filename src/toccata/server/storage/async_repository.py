@@ -16,7 +16,7 @@ DATABASE_TIMEOUT_S = 5.0
 
 
 class AsyncRepository:
-    """The repository for coroutines. `blocking` is the repository itself, for code that runs in threads."""
+    """The repository for coroutines; `blocking` is the one for code in threads."""
 
     def __init__(self, store: Repository, timeout_s: float = DATABASE_TIMEOUT_S) -> None:
         self.blocking = store

@@ -1,4 +1,4 @@
-"""Where bytes are kept: uploaded files and outputs, in a folder or wherever fsspec reaches."""
+"""Blob storage of uploads and outputs, in a folder or any file system of fsspec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run blocking calls beside the event loop, each for a limited time.
+"""Run blocking calls in threads, each with a timeout.
 
 A call that hangs keeps its thread until it returns, and nothing else: the caller gets an error when
 the time is over, and calls that still wait for a thread are dropped.

@@ -1,4 +1,4 @@
-"""The database that the server is told to use: SQLite, or PostgreSQL with the extra `postgres`."""
+"""Connect to the database: SQLite, or PostgreSQL with the extra `postgres`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One server for one data folder: two would make the same predictions, in the same files."""
+"""The lock that keeps two servers from one data folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One server for one database: a lease that is renewed, and a fence around every write.
+"""The lease that keeps two servers from one database, and fences every write.
 
 The row `owner` names the server whose database it is, and `owner_beat` counts its renewals. Another
 server takes over only after the owner let go, or after the count stood still for LEASE_S, measured

@@ -1,4 +1,4 @@
-"""Does what the server depends on answer: the database, the storage, the disk?"""
+"""Readiness: whether database, storage and disk answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server must not forget: predictions, uploaded files and a few settings of its own.
+"""The repository of predictions, uploads and settings of the server.
 
 SQLite (WAL) or PostgreSQL through SQLAlchemy. A prediction's row is written before its creation is
 answered, and a terminal status never changes again.

@@ -1,4 +1,4 @@
-"""The tables of the server's database."""
+"""The database schema."""
 
 from __future__ import annotations
 

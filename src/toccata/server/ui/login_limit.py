@@ -1,4 +1,4 @@
-"""A limit on failed logins: per address and overall, so that tokens cannot be guessed in a row.
+"""Rate limits of failed logins, for each address and in all.
 
 A login counts from its begin, so that many at once are no way around it; a right one is taken back.
 """

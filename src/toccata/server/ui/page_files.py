@@ -1,4 +1,4 @@
-"""The folder of files that visitors of the page upload: private, bounded, emptied at each start.
+"""The folder of uploads to the page: private, bounded, emptied at each start.
 
 No other path of this machine is ever opened for the page, whatever a request names.
 """

@@ -1,4 +1,4 @@
-"""How the page looks: one column on narrow screens, two on wide ones, and dark where that is liked.
+"""The style sheet of the page.
 
 On narrow screens the order is: what is asked for, what was made, options, what was made before.
 """

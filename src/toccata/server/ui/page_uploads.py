@@ -1,4 +1,4 @@
-"""Uploads to the page while they come: how many files, and whether there is room for them."""
+"""Uploads to the page in progress, and their limits."""
 
 from __future__ import annotations
 

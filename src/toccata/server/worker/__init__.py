@@ -1,1 +1,1 @@
-"""The worker process, which owns torch and the models, and how the server talks to it."""
+"""The worker process, which owns torch and the models, and its connection to the server."""

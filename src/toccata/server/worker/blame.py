@@ -1,4 +1,4 @@
-"""Can a prediction have caused the death of the process that ran it?
+"""Decide whether a prediction can have caused the death of the process that ran it.
 
 A process that crashes, or that the kernel kills because memory runs out, may have been brought down
 by what it computed. One that is killed from outside, by an operator or a restart of the machine,

@@ -1,4 +1,4 @@
-"""The worker process: owns torch and the models, and makes what it is told to.
+"""The worker process: runs jobs on the models it has loaded.
 
 It holds nothing that matters: killed at any moment, it is started again and told again. It ends
 by itself when the HTTP process is gone.

@@ -1,4 +1,4 @@
-"""How much decoded audio the worker holds at once, over all its jobs.
+"""The budget of decoded audio that the worker holds, over all jobs.
 
 A small file can decode to much, and many of them at once to more than a machine has. A job reserves
 what its input takes before it decodes it, and keeps what it did take. A job that finds too little

@@ -1,4 +1,4 @@
-"""What the HTTP process and the worker say to each other: one JSON object per message.
+"""The messages between server and worker: one JSON object each.
 
     to the worker      run, cancel, stop
     from the worker    alive, ready, started, warning, progress, done, failed, canceled, blocked,

@@ -1,4 +1,4 @@
-"""Keeps one worker process alive, and carries messages to and from it.
+"""Supervise the worker process, and exchange messages with it.
 
 Everything here runs in the event loop, but for two threads: one waits for messages, one sends them,
 because a worker that hangs takes none. A worker that

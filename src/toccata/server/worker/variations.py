@@ -1,4 +1,4 @@
-"""What the worker makes for one job: a clip, or several at once, which the engine makes as a batch.
+"""Generate the clips of one job, several variations in one batch.
 
 Each is written as a file, and to files that grow while it is made. Variation i, counted from 0, is
 what a job of its own with the seed + i would make.

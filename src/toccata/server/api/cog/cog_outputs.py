@@ -1,4 +1,4 @@
-"""Outputs of the Cog API are uploaded where the request, or else the operator, wants them."""
+"""Upload the outputs of the Cog API to the URL of the request or the operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""/v1/models and everything else that is asked for rarely: accounts, hardware, empty lists."""
+"""/v1/models, and the routes of accounts, hardware and collections."""
 
 from __future__ import annotations
 

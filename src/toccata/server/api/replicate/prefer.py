@@ -1,4 +1,4 @@
-"""What request headers say about time: Prefer, Cancel-After and a client's read timeout."""
+"""Parse the request headers about time: Prefer, Cancel-After, read timeouts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `input` of a create request -> the inputs that a version takes, or all that is wrong.
+"""Validate the `input` of a create request, with every problem at once.
 
 `validate` does it like the hosted API, which takes JSON at its word, `coerce` like a Cog container,
 which also reads numbers in text. `inputs.checked` says what is right. What does not go together is
