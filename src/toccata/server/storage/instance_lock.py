@@ -2,42 +2,47 @@
 
 from __future__ import annotations
 
-import fcntl
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from toccata.errors import InputError
 
 
 @contextmanager
 def only_server(data_dir: Path) -> Iterator[str]:
-    """Nobody else has the folder while the block runs; it is made if it is not there.
+    """Hold the lock of a data folder while the block runs; the folder is created if it is missing.
 
-    The kernel keeps the lock, and lets go of it however this process ends.
+    The operating system holds the lock, and releases it however this process ends.
 
     Yields:
-        The name of the folder, by which a database knows whose servers it serves.
+        The id of the folder, by which a database knows whose servers it serves.
 
     Raises:
-        InputError: Another server has it, or it cannot be used.
+        InputError: Another server has the folder, or it cannot be used.
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        file = (data_dir / "server.lock").open("a+")
-    except OSError as error:
+        lock = FileLock(data_dir / "server.lock", thread_local=False)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        cure = "another server uses it; stop that one, or give another folder"
+        raise InputError("data-dir", str(data_dir), cure) from error
+    except (OSError, NotImplementedError) as error:
         raise InputError("data-dir", str(data_dir), f"it cannot be used: {error}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            why = "another server uses it; stop that one, or give another folder"
-            raise InputError("data-dir", str(data_dir), why) from error
-        file.seek(0)
-        name = file.read().strip()
-        if not name:
-            name = secrets.token_hex(16)
-            file.write(name)
-            file.flush()
-        yield name
+    try:
+        yield _folder_id(data_dir)
+    finally:
+        lock.release()
+
+
+def _folder_id(data_dir: Path) -> str:
+    file = data_dir / "server.id"
+    known = file.read_text(encoding="utf-8") if file.exists() else ""
+    if not known:
+        known = secrets.token_hex(16)
+        file.write_text(known, encoding="utf-8")
+    return known
