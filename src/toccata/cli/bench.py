@@ -12,7 +12,7 @@ import typer
 
 from toccata import settings
 from toccata.cli import completion, flags
-from toccata.cli.fetch import fetch
+from toccata.cli.models import fetch
 from toccata.cli.report import show_costly, working
 from toccata.settings import PRECISIONS
 

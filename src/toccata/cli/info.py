@@ -10,9 +10,8 @@ import typer
 
 from toccata.cli import flags
 from toccata.cli.report import one_line, show, show_json
-from toccata.cli.results import CombinedError
+from toccata.cli.results import CombinedError, value_of
 from toccata.cli.sources import STDIN_NAME, is_stdin, open_audio
-from toccata.cli.tag_values import value_of
 from toccata.errors import ToccataError
 
 

@@ -11,7 +11,6 @@ import typer
 
 from toccata import settings
 from toccata.cli import completion, flags
-from toccata.cli.fetch import fetch
 from toccata.cli.places import check_new_folder
 from toccata.cli.report import say, show, show_json, working
 
@@ -142,3 +141,17 @@ def _size(size_bytes: int | None) -> str:
         if size_bytes >= scale:
             return f"{size_bytes / scale:.3g} {unit}"
     return f"{size_bytes} B"
+
+
+def fetch(model: str, *, offline: bool) -> Path:
+    """The folder with all that `model`, a short name or a hub id, needs; an interrupted download
+    goes on. Raises UnknownModelError, CheckpointError.
+    """
+    from toccata.models import hub, resolve
+    from toccata.models.loading import parts_elsewhere
+
+    with working(f"fetching {model}") as advance:
+        folder = hub.fetch(resolve(model).hub_id, offline=offline, on_bytes=advance)
+        for part in parts_elsewhere(folder):
+            hub.fetch(part, offline=offline, on_bytes=advance)
+    return folder

@@ -11,11 +11,15 @@ from toccata.cli.places import STDOUT, Place, Written, rescue_stem, rescued
 from toccata.cli.play import Player
 from toccata.cli.report import interruptible, show, show_json, terminable, try_to_say
 from toccata.cli.sources import short_name
-from toccata.cli.tag_values import value_of
 from toccata.errors import AudioError, InputError, ToccataError
 from toccata.generation.clip import Clip
 from toccata.generation.inputs import Inputs
 from toccata.generation.schema import ENCODE_DECODE
+
+_NUMBERS = (
+    "seed", "duration_s", "top_k", "top_p", "temperature", "cfg", "cfg_beta", "stride_s",
+    "continuation_of_start_s", "continuation_of_end_s", "melody_of_start_s", "melody_of_end_s",
+)  # fmt: skip
 
 _TAKEN_BY: Mapping[str, tuple[str, ...]] = {
     "bitrate": ("mp3", "ogg"),
@@ -180,3 +184,16 @@ def description(clip: Clip, path: Path, output_format: str) -> dict[str, object]
         "channels": clip.channels,
         "parameters": {name: value_of(name, text) for name, text in clip.parameters.items()},
     }
+
+
+# Tags that are numbers; others, as the prompt "1984", are text whatever they look like.
+
+
+def value_of(name: str, text: str) -> object:
+    """A number where the tag is one; foreign files may have anything there."""
+    if name not in _NUMBERS:
+        return text
+    try:
+        return int(text) if text.lstrip("-").isdecimal() else float(text)
+    except ValueError:
+        return text

@@ -38,10 +38,9 @@ from toccata.server.outbound import OutboundClient, OutboundPolicy
 from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.predictions.lifecycle import Predictions
 from toccata.server.predictions.metrics import Metrics
-from toccata.server.predictions.pending_webhooks import publish_pending
 from toccata.server.predictions.quota import UploadQuota
 from toccata.server.predictions.retention import keep_tidy
-from toccata.server.predictions.webhook_events import WebhookPublisher
+from toccata.server.predictions.webhook_events import WebhookPublisher, publish_pending
 from toccata.server.predictions.webhooks import new_secret
 from toccata.server.storage.async_repository import AsyncRepository
 from toccata.server.storage.blobs import AsyncBlobStorage, BlobStorage

@@ -10,7 +10,6 @@ from pathlib import Path
 from toccata.errors import InputError
 from toccata.finetuning.dataset.listing import plain_name
 from toccata.finetuning.dataset.problems import Problems
-from toccata.finetuning.dataset.text_files import read_text
 
 COLUMNS = ("file", "caption")
 _HEADER = ",".join(COLUMNS)
@@ -58,3 +57,16 @@ def _new(name: str, names: Collection[str], captions: Mapping[str, str], table: 
         problem = f"has a row in {table.name}"
         raise InputError(name, None, "there is no audio of that name in the folder", problem)
     return name
+
+
+def read_text(path: Path, most_bytes: int) -> str:
+    """Raises InputError for a file that is too large, cannot be read or is not UTF-8."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(most_bytes + 1)
+        if len(data) > most_bytes:
+            raise InputError(str(path), None, "shorten it", f"is too long, over {most_bytes} bytes")
+        return data.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"cannot be read as text ({error})"
+        raise InputError(str(path), None, "save it in UTF-8", problem) from error

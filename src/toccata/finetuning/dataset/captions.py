@@ -9,10 +9,9 @@ from pathlib import Path
 
 from toccata.errors import InputError
 from toccata.finetuning.dataset.caption_json import worded
-from toccata.finetuning.dataset.caption_table import read_table
+from toccata.finetuning.dataset.caption_table import read_table, read_text
 from toccata.finetuning.dataset.listing import Track, visible_files
 from toccata.finetuning.dataset.problems import Problems
-from toccata.finetuning.dataset.text_files import read_text
 from toccata.generation.schema import MAX_PROMPT_CHARACTERS
 
 _SUFFIXES = (".txt", ".json")

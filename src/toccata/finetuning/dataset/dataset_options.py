@@ -38,8 +38,8 @@ def check_options(options: FolderOptions, longest_s: float) -> None:
     limits = [("segment_s", options.segment_s, longest_s)]
     if options.hop_s is not None:
         limits.append(("hop_s", options.hop_s, _LONGEST_HOP_S))
-    if 0 < options.segment_s <= longest_s:
-        limits.append(("shortest_s", options.shortest_s, options.segment_s))
+    if options.segment_s > 0:
+        limits.append(("shortest_s", options.shortest_s, min(options.segment_s, longest_s)))
     problems = [
         InputError(name, value, f"use more than 0 and at most {most:g} seconds")
         for name, value, most in limits

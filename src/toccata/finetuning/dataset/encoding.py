@@ -19,8 +19,9 @@ from toccata.finetuning.dataset.chunks import Cut, chunks
 from toccata.finetuning.dataset.dataset_options import FolderOptions
 from toccata.finetuning.dataset.items import Tags
 from toccata.finetuning.dataset.tagging import listen
-from toccata.finetuning.dataset.vocals import without_vocals
 from toccata.models.model import Model
+
+VOCALS = "vocals"
 
 SILENCE = 1e-3  # -60 dBFS: chunks whose RMS is below it are left out
 MAX_BYTES = 2**31  # of a file: an hour of studio quality
@@ -84,3 +85,11 @@ class TrackEncoder:
         melody = mono(self._model.stems(audio) if config.stems else audio, config.sample_rate_hz)
         rows = melody_rows(torch.from_numpy(melody.samples[0]), config)
         return rows.argmax(dim=-1).numpy().astype(np.uint8)
+
+
+def without_vocals(mix: Waveform, separator: Separator) -> Waveform:
+    """All stems but the vocals [C, N], at the separator's rate and channels."""
+    form = resample(to_channels(mix, separator.channels), separator.sample_rate_hz)
+    stems = separator.separate(torch.from_numpy(form.samples))
+    kept = [stem for name, stem in zip(separator.sources, stems, strict=True) if name != VOCALS]
+    return Waveform(torch.stack(kept).sum(dim=0).cpu().numpy(), separator.sample_rate_hz)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from toccata.audio.files import blocks
+from toccata.audio.transforms import peak
 from toccata.conditioners.stems import Demucs, Separator
-from toccata.errors import InputError
+from toccata.errors import AudioError, InputError
 from toccata.finetuning.dataset.cache import CodeCache, content_digest
 from toccata.finetuning.dataset.caption_tags import add_tags
 from toccata.finetuning.dataset.captions import read_captions
-from toccata.finetuning.dataset.checking import check_audio
 from toccata.finetuning.dataset.dataset_options import FolderOptions, check_options
-from toccata.finetuning.dataset.encoding import Encoded, TrackEncoder
+from toccata.finetuning.dataset.encoding import MAX_BYTES, SILENCE, Encoded, TrackEncoder
 from toccata.finetuning.dataset.fingerprint import identity
 from toccata.finetuning.dataset.items import Item
 from toccata.finetuning.dataset.listing import Track, songs_of
 from toccata.finetuning.dataset.problems import Problems
-from toccata.finetuning.dataset.split import held_out
 from toccata.models.model import Model
+
+_FEW = 5  # of fewer songs, none can be spared
+
 
 log = logging.getLogger(__name__)
 
@@ -110,3 +114,39 @@ def _item(song: Track, chunk: Encoded, caption: str, held: bool, model: Model) -
 
 
 def _say_nothing(done: int, total: int, what: str) -> None: ...
+
+
+def check_audio(song: Track, shortest_s: float) -> None:
+    """Decode all of it, which takes little beside encoding it. Raises InputError with the cure."""
+    duration_s, loudest = 0.0, 0.0
+    try:
+        for block in blocks(song.path, max_bytes=MAX_BYTES, max_seconds=None):
+            duration_s += block.duration_s
+            loudest = max(loudest, peak(block.samples))
+    except AudioError as error:
+        reason = str(error).removeprefix(f"{song.path}: ")
+        raise InputError("data", song.name, f"it {reason}") from error
+    if duration_s < shortest_s:
+        cure = f"take it away, or let shortest_s be less than {shortest_s:g}"
+        raise InputError("data", song.name, f"it lasts only {duration_s:.2f} s: {cure}")
+    if loudest < SILENCE:
+        raise InputError("data", song.name, "it is silent: export it again, or take it away")
+
+
+def held_out(names: Iterable[str], options: FolderOptions) -> frozenset[str]:
+    """About `held_out_share` of the songs; of 5 and more at least one, of fewer none.
+
+    A song's place depends on its name and the seed, so that new songs move no old one; only the
+    one that is held out so that there is one at all may change.
+    """
+    places = {name: _place(name, options.seed) for name in names}
+    if len(places) < _FEW or options.held_out_share == 0:
+        return frozenset()
+    chosen = frozenset(name for name, place in places.items() if place < options.held_out_share)
+    return chosen or frozenset([min(places, key=lambda name: places[name])])
+
+
+def _place(name: str, seed: int) -> float:
+    """From 0 to 1."""
+    digest = hashlib.sha256(f"{seed} {name}".encode(errors="surrogateescape")).digest()
+    return int.from_bytes(digest[:8]) / 2**64

@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from toccata.server.api.cursors import cursor_to
 from toccata.server.api.dependencies import ProblemError, address, app_state, data_of, owner_of
 from toccata.server.concurrency import ConcurrencyLimit
-from toccata.server.predictions.end_events import told_again
+from toccata.server.predictions.events import told_again
 from toccata.server.storage.repository import Prediction, StoredFile
 from toccata.server.strict_json import JSONResponse
 from toccata.server.views import Output, page_json, prediction_json, problem

@@ -7,6 +7,7 @@ than four, and a comment must come before its 30 s of patience are over.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from bisect import bisect_right
@@ -14,6 +15,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
+
+from toccata.server.storage.repository import SUCCEEDED, Prediction
+from toccata.server.views import Address, Output, without_paths
 
 EVENTS = ("output", "logs", "error", "done")
 KEEP_ALIVE = b":\n\n"
@@ -143,3 +147,29 @@ async def _within(changed: asyncio.Event, most_s: float) -> bool:
             return await changed.wait()
     except TimeoutError:
         return False
+
+
+def tell_end(events: EventLog, prediction: Prediction, data: Output | None) -> None:
+    """The last events: what was made or what went wrong, and that it is over.
+
+    data: the output as data URIs, if it is given so. Of several variations each is an output.
+    """
+    if prediction.status == SUCCEEDED:
+        output = data or Address(prediction.base).output(prediction) or ""
+        for uri in output if isinstance(output, list) else [output]:
+            events.add("output", uri)
+        events.add("done", "{}")
+    elif prediction.error is not None:
+        events.add("error", json.dumps({"detail": without_paths(prediction.error)}))
+        events.add("done", json.dumps({"reason": "error"}))
+    else:
+        events.add("done", json.dumps({"reason": "canceled"}))
+
+
+def told_again(prediction: Prediction, data: Output | None) -> EventLog:
+    """All events of one that has ended."""
+    events = EventLog()
+    if prediction.logs:
+        events.add("logs", prediction.logs)
+    tell_end(events, prediction, data)
+    return events

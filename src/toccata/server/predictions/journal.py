@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 
 from toccata.errors import GenerationError, ToccataError
 from toccata.server.background import Tasks
-from toccata.server.predictions.end_events import tell_end
-from toccata.server.predictions.events import EventLog
+from toccata.server.predictions.events import EventLog, tell_end
 from toccata.server.predictions.finishing import Finishing
 from toccata.server.predictions.progress import first_lines, progress_line
 from toccata.server.predictions.retries import with_retries
