@@ -251,3 +251,11 @@ def test_slots_of_thousands_of_digits_are_refused(
     result = run("generate", "a waltz")
     assert result.code == 2
     assert "from 1 to 1024" in result.err
+
+
+def test_rows_beyond_the_largest_seed_are_refused(fake: FakeToccata, run: Run) -> None:
+    Path("songs.jsonl").write_text('{"prompt": "a"}\n{"prompt": "b"}\n{"prompt": "c"}\n')
+    result = run("generate", "--prompts", "songs.jsonl", "--seed", str(2**63 - 2), "-o", "x.wav")
+    assert result.code == 2
+    assert "songs.jsonl line 3: seed: 9223372036854775806" in result.err
+    assert not fake.loaded

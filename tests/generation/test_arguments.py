@@ -218,3 +218,16 @@ def test_a_bitrate_that_is_no_number(format: str, bitrate: Any) -> None:
         "is not valid",
         lambda: sine().save(io.BytesIO(), format, bitrate_kbps=bitrate),
     )
+
+
+def test_checked_values_are_those_of_the_tags(toccata: Toccata) -> None:
+    seed: Any = 7.0
+    clip = toccata.generate("  piano ", duration_s=0.1, seed=seed)
+    assert (clip.prompt, clip.tags["seed"], type(clip.seed)) == ("piano", "7", int)
+    assert toccata.generate("  ", duration_s=0.1).prompt == ""
+
+
+def test_a_seed_that_no_float_can_hold_is_refused(toccata: Toccata) -> None:
+    seed: Any = float(2**53 + 2)
+    with pytest.raises(InputError, match="seed"):
+        toccata.generate("piano", duration_s=0.1, seed=seed)

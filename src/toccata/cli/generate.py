@@ -136,7 +136,11 @@ def _requests(
             raise InputError("input_audio", "-", "name a file, or write them in one", problem)
         inputs = _inputs({**raw, **row}, output, machine.model)
         follows = raw.get("seed", RANDOM_SEED) != RANDOM_SEED and "seed" not in row
-        return replace(inputs, seed=min(inputs.seed + index, MAX_SEED)) if follows else inputs
+        if not follows:
+            return inputs
+        if inputs.seed + index > MAX_SEED:
+            raise InputError("seed", inputs.seed, "use a smaller one: each row has the next seed")
+        return replace(inputs, seed=inputs.seed + index)
 
     rows = read_rows(prompts)
     return list(zip(checked_rows(rows, of_row), [where for where, _ in rows], strict=True))

@@ -27,6 +27,8 @@ from toccata.generation.schema import (
     Schema,
 )
 
+MAX_EXACT_FLOAT = 2.0**53  # beyond it a float may stand for another whole number
+
 __all__ = ["EXTENDED", "HOSTED", "Inputs", "check", "draw_seed", "from_text"]
 
 
@@ -148,7 +150,7 @@ def _number(field: Field, value: object) -> int | float:
         raise _wrong(field, value)
     if field.kind == "number":
         return float(value)
-    if value != int(value):
+    if value != int(value) or (isinstance(value, float) and abs(value) > MAX_EXACT_FLOAT):
         raise _wrong(field, value)
     return int(value)
 

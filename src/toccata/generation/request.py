@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeGuard
 from toccata.audio.waveform import Waveform
 from toccata.errors import InputError, InputErrors, check_path
 from toccata.generation.inputs import Inputs, checked, draw_seed, plain
-from toccata.generation.schema import EXTENDED, RANDOM_SEED
+from toccata.generation.schema import EXTENDED
 from toccata.models.sampling_params import SamplingParams
 from toccata.settings import MAX_SLOTS
 
@@ -131,17 +131,14 @@ class GenerationRequest:
         given = {name: plain(value) for name, value in vars(self).items()}
         missing = {name: value for name, value in own.items() if given[name] is None}
         request = GenerationRequest(**{**given, **missing})
-        problems = list(request._problems(segment_s))
+        values, problems = request._checked()
+        problems += request._problems(segment_s)
         if problems:
             raise InputErrors(problems)
-        drawn = request.seed is None or request.seed == RANDOM_SEED
-        seed = draw_seed() if drawn else request.seed
-        return replace(
-            request,
-            seed=seed,
-            melody=self._read("melody"),
-            continue_from=self._read("continue_from"),
-        )
+        if values["seed"] is None:
+            values["seed"] = draw_seed()
+        values |= {name: self._read(name) for name in ("melody", "continue_from")}
+        return replace(request, **values)
 
     def _read(self, name: str) -> Waveform | Path | None:
         audio = getattr(self, name)
@@ -163,12 +160,18 @@ class GenerationRequest:
         numbers = {name: f"{getattr(self, name):g}" for name in _NUMBERS}
         return {**numbers, "normalization": self.normalization}
 
-    def _problems(self, segment_s: float) -> Iterator[InputError]:
+    def _checked(self) -> tuple[dict[str, Any], list[InputError]]:
+        """The values of the table of inputs as it has them, and what is wrong with the others."""
+        values: dict[str, Any] = {}
+        problems = []
         for name, published in _INPUTS.items():
             try:
-                checked(EXTENDED[published], getattr(self, name))
+                values[name] = checked(EXTENDED[published], getattr(self, name))
             except InputError as problem:
-                yield InputError(name, problem.value, problem.allowed)
+                problems.append(InputError(name, problem.value, problem.allowed))
+        return values, problems
+
+    def _problems(self, segment_s: float) -> Iterator[InputError]:
         if not is_number(self.stride_s, high=segment_s) or self.stride_s == 0:
             allowed = f"it must be more than 0 and at most {segment_s:g}, the model's segment"
             yield InputError("stride_s", self.stride_s, allowed)
