@@ -84,11 +84,14 @@ def test_high_rates_are_lowered_as_a_whole_clip_would_be(tmp_path: Path) -> None
     np.testing.assert_allclose(low.samples[0, inner], wanted[inner], atol=1e-3)
 
 
-def test_no_more_is_held_than_fits(minute: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toccata.generation.source_audio.MAX_VALUES", 2 * 30 * RATE_HZ)
+def test_no_more_is_held_than_fits(minute: Path) -> None:
+    max_values = 2 * 30 * RATE_HZ
     with pytest.raises(AudioError, match=r"holds 60 s.* at most 30 s .*choose a part"):
-        part(minute, continuation=True)
-    assert part(minute, continuation=True, continuation_start=30).duration_s == 30
+        input_part(request(minute, continuation=True), "mini", max_values=max_values)
+    half = request(minute, continuation=True, continuation_start=30)
+    used = input_part(half, "mini", max_values=max_values)
+    assert used is not None
+    assert used.duration_s == 30
 
 
 def test_what_is_wrong_with_a_file_is_said(minute: Path) -> None:

@@ -203,12 +203,21 @@ def test_a_deeper_decoder_begins_as_good_as_the_one_it_starts_from(trained: Path
     assert grown.abs().max() > 0, "what is new must learn too"
 
 
-@pytest.mark.parametrize("other", [{"layers": 0}, {"ffn_dim": 64}])
-def test_a_run_of_another_shape_is_no_start(trained: Path, other: dict[str, int]) -> None:
-    train_lm.main(lm_config(trained, "other", 1))
-    config = lm_config(trained, "no_start", 6)
-    values = {"start": str(trained / "other"), **other}
-    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | values))
+def change(config: Path, **values: object) -> Path:
+    """The configuration with other values."""
+    return write(config, yaml.safe_load(config.read_text()) | values)
+
+
+@pytest.mark.parametrize(
+    ("of_start", "of_run"), [({"layers": 2}, {"layers": 1}), ({}, {"ffn_dim": 64})]
+)
+def test_a_run_of_another_shape_is_no_start(
+    trained: Path, of_start: dict[str, int], of_run: dict[str, int]
+) -> None:
+    name = "deeper" if of_start else "alike"
+    train_lm.main(change(lm_config(trained, name, 1), **of_start))
+    start = str(trained / name)
+    config = change(lm_config(trained, "no_start", 6), start=start, **of_run)
     with pytest.raises(InputError, match="give this run"):
         train_lm.LMTrainer(load_config(config, train_lm.LMRun)).resume()
 
