@@ -1,4 +1,4 @@
-"""Names use the words of the field: see docs/explanation/glossary.md for what replaced these."""
+"""Names use the words of the field, as docs/explanation/glossary.md has them."""
 
 from __future__ import annotations
 

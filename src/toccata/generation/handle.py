@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Generator
-from contextlib import ExitStack, aclosing
+from contextlib import aclosing
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, Unpack
@@ -27,7 +27,7 @@ from toccata.generation.request import (
     checked_chunk_s,
     checked_slots,
 )
-from toccata.generation.running import RunningRequest, check_process
+from toccata.generation.running import check_process
 from toccata.models.model import Model
 
 if TYPE_CHECKING:
@@ -197,12 +197,12 @@ class Toccata:
         on_audio: OnAudio | None,
         cancel: Cancel | None,
     ) -> Clip:
-        running: list[RunningRequest] = []
-        tick = ticker(running, on_progress, cancel)
-        with ExitStack() as ending:
-            running.append(self._open().start(request))
-            ending.callback(running[0].end)
-            return self._open().finish(running[0], tick, on_audio)
+        pipeline = self._open()
+        running = pipeline.start(request)
+        try:
+            return pipeline.finish(running, ticker((running,), on_progress, cancel), on_audio)
+        finally:
+            running.end()
 
     async def agenerate(
         self,
