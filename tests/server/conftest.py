@@ -7,7 +7,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,10 +148,11 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.0)
     monkeypatch.setattr(async_repository, "POOL", 1)
     monkeypatch.setattr(blobs, "NUM_THREADS", 1)
+    monkeypatch.setattr(blobs, "NUM_LOCAL_THREADS", 1)
+    monkeypatch.setattr(predictions, "NUM_CLEANUP_THREADS", 1)
 
     def run(act: Act, slots: int = 1, queue: int = 10, crashed: bool = False) -> None:
         async def whole() -> None:
-            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
             async with acting(tmp_path, slots, queue, crashed) as stage:
                 await act(stage)
 

@@ -107,9 +107,9 @@ class Stage:
     async def settle(self) -> None:
         """Until nothing more happens by itself: there is but one thread beside the event loop."""
         for _ in range(40):
-            await asyncio.to_thread(lambda: None)
-            for one in self.asynchronous:
-                await one._calls.run(lambda: None)
+            await self.predictions._cleanup.run("", lambda: None)
+            for calls in (self.predictions._local, *(one._calls for one in self.asynchronous)):
+                await calls.run(lambda: None)
             await asyncio.sleep(0)
 
     def expire(self, prediction_id: str) -> None:

@@ -107,15 +107,15 @@ def test_who_takes_all_it_can_leaves_something_to_others() -> None:
     shares = Shares(8)
 
     def taken(client: str) -> int:
-        return sum(shares.take(client) for _ in range(20))
+        return sum(shares.acquire(client) for _ in range(20))
 
     assert [taken(client) for client in "abc"] == [4, 2, 1]
-    assert not shares.take("a")
-    assert shares.take("d")
-    assert not shares.take("e")
+    assert not shares.acquire("a")
+    assert shares.acquire("d")
+    assert not shares.acquire("e")
     for _ in range(4):
-        shares.give_back("a")
-    assert shares.take("e")
+        shares.release("a")
+    assert shares.acquire("e")
 
 
 def test_a_call_that_hangs_counts_until_it_returns() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -182,9 +181,8 @@ async def running(
 
     health = Health(store, storage, settings.data_dir, on_superseded)
     tokens = Tokens(settings.tokens)
-    app.state.parts = AppState(
-        settings, store, storage, predictions, health, tokens, secret, uploads
-    )
+    state = AppState(settings, store, storage, predictions, health, tokens, secret, uploads)
+    app.state.parts = state
     app.state.registry = metrics.registry
     undelivered = blocking.undelivered()  # before anything else ends
     await predictions.start(claim.crashed)
@@ -197,7 +195,8 @@ async def running(
         await predictions.stop(settings.drain_s)
         await announcer.drain()
         await uploads.end()
-        await asyncio.to_thread(_release, blocking)
+        await _release(store)
+        state.close()
         store.close()
         storage.close()
 
@@ -209,10 +208,10 @@ def _counted(settings: ServerSettings, store: Repository) -> UploadQuota:
     return quota
 
 
-def _release(store: Repository) -> None:
+async def _release(store: AsyncRepository) -> None:
     """Let the next server start at once; without it, that one waits until the lease has run out."""
     try:
-        store.release()
+        await store.release()
     except RepositoryError as error:
         log.error("the claim of the database was not released: %s", error)
 

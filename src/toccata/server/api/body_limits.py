@@ -16,7 +16,9 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from toccata.server.api.auth import owner_named
 from toccata.server.api.path_prefix import route_path
+from toccata.server.concurrency import set_client
 from toccata.server.strict_json import JSONResponse
 
 MAX_BODY_BYTES = 101 * 2**20
@@ -113,6 +115,7 @@ class BodyLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        set_client(owner_named(client_of(scope)))  # until a token says more
         share = self._share(scope)
         begun = False
 

@@ -131,7 +131,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._is_counted = self.shares.take(self._address)
+        self._is_counted = self.shares.acquire(self._address)
         if not self._is_counted:
             log_busy()
             self._refuse(BUSY, "There are too many connections", b"retry-after: 5\r\n")
@@ -143,7 +143,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._stalled is not None:
             self._stalled.cancel()
         if self._is_counted:
-            self.shares.give_back(self._address)
+            self.shares.release(self._address)
         super().connection_lost(exc)
 
     @property

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
@@ -16,7 +17,7 @@ from toccata.server.api.auth import MISSING, OWNER, Tokens, owner_named, token_o
 from toccata.server.api.body_limits import client_of
 from toccata.server.api.byte_ranges import Validators, disposition, span_of
 from toccata.server.api.path_prefix import PREFIX
-from toccata.server.concurrency import ConcurrencyLimit
+from toccata.server.concurrency import ConcurrencyLimit, FairThreads, set_client
 from toccata.server.config import ServerSettings
 from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.predictions.lifecycle import Predictions
@@ -38,6 +39,8 @@ MAX_LARGE_ANSWERS_PER_OWNER = 8
 MAX_PAGES = 32
 MAX_PAGES_PER_OWNER = 8
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, eq=False)
 class AppState:
@@ -55,10 +58,16 @@ class AppState:
         default_factory=lambda: ConcurrencyLimit(MAX_LARGE_ANSWERS, MAX_LARGE_ANSWERS_PER_OWNER)
     )
     # One at a time: each step of encoding megabytes keeps all other threads waiting.
-    encoding: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    encoding: FairThreads = field(default_factory=lambda: FairThreads("encoding", 1, 1))
+    bodies: FairThreads = field(default_factory=lambda: FairThreads("bodies", 2, 1))
     pages: ConcurrencyLimit = field(
         default_factory=lambda: ConcurrencyLimit(MAX_PAGES, MAX_PAGES_PER_OWNER)
     )
+
+    def close(self) -> None:
+        """Start no further thread."""
+        self.encoding.close()
+        self.bodies.close()
 
 
 def app_state(request: Request) -> AppState:
@@ -92,6 +101,7 @@ async def authorize(request: Request) -> None:
     token = token_of(authorization)
     if app_state(request).settings.tokens and token is not None:
         request.scope[OWNER] = owner_named(token)
+        set_client(owner_of(request))
 
 
 def address(request: Request) -> Address:
@@ -133,17 +143,22 @@ async def _in_time() -> AsyncIterator[None]:
         raise StorageError from error
 
 
-async def parsed(body: bytes) -> Any:
-    """The value of JSON, which is read beside the event loop if it is long. Raises JsonError."""
-    if len(body) > LONG_BODY_BYTES:
-        return await asyncio.to_thread(read_json, body)
-    return read_json(body)
+async def of_body(request: Request, call: Callable[[bytes], T]) -> T:
+    """The result of `call` with the body of a request, in a thread if that is long.
+
+    Raises:
+        Exception: What the call raises.
+    """
+    body = await request.body()
+    if len(body) <= LONG_BODY_BYTES:
+        return call(body)
+    return await app_state(request).bodies.run(owner_of(request), partial(call, body))
 
 
 async def json_body(request: Request) -> dict[str, Any]:
     """The object in the body. Raises ProblemError for anything else."""
     try:
-        body = await parsed(await request.body())
+        body = await of_body(request, read_json)
     except JsonError as error:
         raise refuse(400, f"The request body is not JSON: {error}") from error
     if not isinstance(body, dict):

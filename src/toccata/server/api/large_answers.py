@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -109,8 +110,8 @@ def page_of(
 
     async def made() -> Response:
         rows = await read()
-        async with app_state(request).encoding:
-            body = await asyncio.to_thread(_page, rows, show, limit, url)
+        encode = partial(_page, rows, show, limit, url)
+        body = await app_state(request).encoding.run(owner_of(request), encode)
         headers = {**JSONResponse(None).headers, "content-length": str(len(body))}
         return _Stream(_once(body), headers=headers)
 
@@ -139,8 +140,7 @@ def _with_data(
 
     async def made() -> Response:
         data = await data_of(request, prediction)
-        async with app_state(request).encoding:
-            return await asyncio.to_thread(make, data)
+        return await app_state(request).encoding.run(owner_of(request), lambda: make(data))
 
     return _OneOfFew(request, app_state(request).large_answers, made)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from toccata.server.concurrency import BlockingCalls, set_client
 from toccata.server.predictions.outputs import file_data, keep_all, remove_all
 from toccata.server.predictions.retries import with_retries
 from toccata.server.storage.blobs import AsyncBlobStorage
@@ -37,8 +38,8 @@ class Kept:
 class Finishing:
     """Keeps outputs. A storage that does not answer is waited for, so that nothing is lost."""
 
-    def __init__(self, storage: AsyncBlobStorage, deliver: Deliver) -> None:
-        self._storage, self._deliver = storage, deliver
+    def __init__(self, storage: AsyncBlobStorage, local: BlockingCalls, deliver: Deliver) -> None:
+        self._storage, self._local, self._deliver = storage, local, deliver
         self.storing = 0  # how many are made, and wait for the storage
 
     async def keep(
@@ -56,11 +57,12 @@ class Finishing:
             ToccataError: It could not be delivered to the client's address.
             OSError: A local file cannot be read.
         """
+        set_client(prediction.owner or "")
         made = {f"outputs/{prediction.key}/{file.name}": file for file in files}
         first, *more = made
         delivered = await self._deliver(prediction, made[first])
         inline = prediction.as_data and delivered is None
-        data = await file_data(files) if inline else None
+        data = await with_retries(lambda: file_data(files, self._local)) if inline else None
         self.storing += 1
         try:
             await with_retries(lambda: keep_all(self._storage, made))

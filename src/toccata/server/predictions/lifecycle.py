@@ -17,13 +17,16 @@ import asyncio
 import logging
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from toccata.errors import InputError, ToccataError
 from toccata.server.background import Tasks
+from toccata.server.concurrency import FairThreads, set_client
 from toccata.server.config import ServerSettings
 from toccata.server.predictions import prediction_inputs
 from toccata.server.predictions.events import EventLog
@@ -34,7 +37,7 @@ from toccata.server.predictions.preparation import Fetch, Preparation, place_of
 from toccata.server.predictions.queue import PredictionQueue
 from toccata.server.predictions.retries import with_retries
 from toccata.server.storage.async_repository import AsyncRepository
-from toccata.server.storage.blobs import AsyncBlobStorage
+from toccata.server.storage.blobs import AsyncBlobStorage, local_files
 from toccata.server.storage.repository import (
     CANCELED,
     STARTING,
@@ -60,6 +63,8 @@ POSTPONED_S = 1.0
 REPEAT_S = 120.0
 # How much may be made while the storage does not take it.
 MAX_STORING = 64
+# Removing folders, which may take long, keeps nothing else waiting.
+NUM_CLEANUP_THREADS = 2
 
 
 class QueueFullError(ToccataError):
@@ -100,21 +105,23 @@ class Predictions:
         self._settings = settings
         self._store = store
         self._uploads = uploads
-        self._preparation = Preparation(settings, store, storage, fetch)
+        self._local = local_files()
+        self._cleanup = FairThreads("cleanup", NUM_CLEANUP_THREADS, NUM_CLEANUP_THREADS)
+        self._preparation = Preparation(settings, store, storage, self._local, fetch)
         self._line = PredictionQueue(settings.machine.slots)
         self._tasks, self._preparing = Tasks(), Tasks()
         # A folder of this start: a worker of the last one may still be writing.
         self._work = settings.data_dir / "work" / new_id()
         self._journal = Journal(
             store,
-            Finishing(storage, deliver),
+            Finishing(storage, self._local, deliver),
             self._work,
             self._tasks,
             on_change=on_change,
             on_end=self._on_end,
             on_settled=self._let_go,
         )
-        self._joining = 0  # accepted, and not in the line yet
+        self._joining = Counter[str]()  # accepted, and not in the line yet; by owner
         # What is being created, by the fingerprint of its request; and what by a retry of one.
         self._creating: dict[str, asyncio.Task[Prediction]] = {}
         self._retried: dict[str, asyncio.Task[Prediction]] = {}
@@ -171,6 +178,8 @@ class Predictions:
         self.supervisor.stop()
         await self._preparing.end()
         await self._tasks.end()
+        self._local.close()
+        self._cleanup.close()
         shutil.rmtree(self._work, ignore_errors=True)
 
     async def create(
@@ -218,7 +227,7 @@ class Predictions:
         self, version: Version, given: Mapping[str, Any], base: str, asked: dict[str, Any]
     ) -> asyncio.Task[Prediction]:
         self._admit(given, asked.get("owner") or "")
-        self._joining += 1
+        self._joining[asked.get("owner") or ""] += 1
         return self._tasks.start(self._create(version, given, base, asked))
 
     async def known(self, prediction_id: str) -> Prediction | None:
@@ -258,13 +267,13 @@ class Predictions:
     @property
     def room(self) -> int:
         """How many more may wait."""
-        waiting = self._line.waiting + self._joining
+        waiting = self._line.waiting + self._joining.total()
         return 0 if self.stopping else max(0, self._settings.queue - waiting)
 
     @property
     def full(self) -> bool:
         """Whether all slots of the worker are taken."""
-        return self._line.slots_left <= self._joining
+        return self._line.slots_left <= self._joining.total()
 
     def counts(self) -> Mapping[str, int]:
         return {"waiting": self._line.waiting, "active": self._line.active}
@@ -281,16 +290,16 @@ class Predictions:
         if self.room == 0:
             raise QueueFullError("the queue is full; try again later")
         limit = max(1, self._settings.queue - self._settings.queue // OTHERS_SHARE)
-        if self._line.waiting_of(owner) >= limit:
+        if self._line.waiting_of(owner) + self._joining[owner] >= limit:
             raise QueueFullError("the queue is full of your predictions; try again later")
 
     async def _create(
         self, version: Version, given: Mapping[str, Any], base: str, asked: dict[str, Any]
     ) -> Prediction:
+        owner = asked.get("owner") or ""
+        set_client(owner)
         try:
-            upload = await prediction_inputs.keep_inline(
-                given, self._uploads, asked.get("owner") or ""
-            )
+            upload = await prediction_inputs.keep_inline(given, self._uploads, self._local, owner)
             prediction = Prediction(
                 id=asked.pop("id", None) or new_id(),
                 created_at=time.time(),
@@ -306,7 +315,7 @@ class Predictions:
             await self._add(prediction, upload)
             self._enqueue(prediction)
         finally:
-            self._joining -= 1
+            self._joining -= Counter((owner,))  # without the owners that have none
         self._prepare_more()
         return prediction
 
@@ -445,7 +454,8 @@ class Predictions:
         """It has ended, and nobody works on it: its place and its files are no longer needed."""
         self._line.leave(prediction_id)
         folder = self._journal.folder(prediction_id)
-        self._tasks.start(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+        remove = partial(shutil.rmtree, folder, ignore_errors=True)
+        self._tasks.start(self._cleanup.run("", remove))
         self._dispatch()
 
 

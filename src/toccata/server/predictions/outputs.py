@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from toccata.server.storage.blobs import AsyncBlobStorage, StorageError
+from toccata.server.concurrency import BlockingCalls
+from toccata.server.storage.blobs import AsyncBlobStorage, BlobStorage, StorageError
 from toccata.server.storage.repository import Prediction
 from toccata.server.views import Output, content_type, one_or_all
 
@@ -28,25 +28,37 @@ async def output_data(prediction: Prediction, storage: AsyncBlobStorage) -> Outp
     names = prediction.outputs
     if not prediction.has_data:
         return None
-    try:
-        if sum([await storage.size(name) for name in names]) > MAX_DATA_BYTES:
+
+    def read(storage: BlobStorage) -> Output | None:
+        if sum(storage.size(name) for name in names) > MAX_DATA_BYTES:
             return None
-        contents = [await storage.read(name) for name in names]
+        return _data_uris(names, [storage.read(name) for name in names])
+
+    try:
+        return await storage.run(read)
     except FileNotFoundError:
         log.error("the output of %s is gone", prediction.id)
         return None
-    return await asyncio.to_thread(_data_uris, names, contents)
 
 
-async def file_data(files: Sequence[Path]) -> Output | None:
-    """Local files as data URIs; None if they are too large. Raises OSError."""
+async def file_data(files: Sequence[Path], local: BlockingCalls) -> Output | None:
+    """Local files as data URIs; None if they are too large.
+
+    Args:
+        files: What is read.
+        local: Where blocking calls for local files run.
+
+    Raises:
+        OSError: A file cannot be read.
+        StorageError: The disk does not answer.
+    """
 
     def read() -> Output | None:
         if sum(file.stat().st_size for file in files) > MAX_DATA_BYTES:
             return None
         return _data_uris([file.name for file in files], [file.read_bytes() for file in files])
 
-    return await asyncio.to_thread(read)
+    return await local.run(read)
 
 
 async def keep_all(storage: AsyncBlobStorage, made: Mapping[str, Path]) -> None:

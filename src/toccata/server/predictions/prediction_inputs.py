@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import hashlib
@@ -20,6 +19,7 @@ from toccata.generation.inputs import Inputs, check, draw_seed
 from toccata.generation.schema import ENCODE_DECODE
 from toccata.models import hub
 from toccata.models.registry import KNOWN
+from toccata.server.concurrency import BlockingCalls
 from toccata.server.config import ServerSettings
 from toccata.server.outbound import MAX_URL_CHARACTERS
 from toccata.server.predictions.kept_files import KeptFiles
@@ -61,6 +61,7 @@ def is_inline(given: Mapping[str, Any]) -> bool:
 async def keep_inline(
     given: Mapping[str, Any],
     uploads: KeptFiles,
+    local: BlockingCalls,
     owner: str,
 ) -> str | None:
     """Make an upload of the audio that a request holds, so that its row need not hold it.
@@ -68,6 +69,7 @@ async def keep_inline(
     Args:
         given: The inputs of a request.
         uploads: Where it goes.
+        local: Where blocking calls for local files run.
         owner: Whose upload it is.
 
     Returns:
@@ -83,9 +85,9 @@ async def keep_inline(
         return None
     file_id, now = new_key(), time.time()
     with tempfile.TemporaryDirectory(prefix="toccata-inline-") as folder:
-        local = Path(folder) / "input"
-        kind, sha256, md5 = await asyncio.to_thread(_decode_into, str(given[AUDIO]), local)
-        size = local.stat().st_size
+        file = Path(folder) / "input"
+        kind, sha256, md5 = await local.run(_decode_into, str(given[AUDIO]), file)
+        size = file.stat().st_size
         kept = StoredFile(
             id=file_id,
             created_at=now,
@@ -97,7 +99,7 @@ async def keep_inline(
             md5=md5,
             metadata={INLINE: True},
         )
-        await uploads.keep(owner, kept, local)
+        await uploads.keep(owner, kept, file)
     return file_id
 
 
@@ -106,6 +108,8 @@ async def resolve(
     folder: Path,
     storage: AsyncBlobStorage,
     store: AsyncRepository,
+    *,
+    local: BlockingCalls,
     fetch: Fetch,
 ) -> Inputs:
     """Checked inputs, `input_audio` being a file in `folder`.
@@ -124,7 +128,7 @@ async def resolve(
         return inputs
     audio, file = str(inputs.input_audio), folder / "input"
     if is_inline(values):  # in a row of an earlier version
-        await asyncio.to_thread(_decode_into, audio, file)
+        await local.run(_decode_into, audio, file)
     elif (own := await uploaded(audio, store)) is not None:
         await _copy(storage, own, file)
     else:

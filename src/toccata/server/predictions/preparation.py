@@ -5,7 +5,6 @@ This happens before a slot is taken, so that an address that answers slowly hold
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from toccata.generation.schema import ENCODE_DECODE
+from toccata.server.concurrency import BlockingCalls, set_client
 from toccata.server.config import ServerSettings
 from toccata.server.predictions import prediction_inputs
 from toccata.server.predictions.queue import QueueEntry
@@ -29,17 +29,26 @@ LONG_S = 60.0
 
 
 class Preparation:
-    """Makes jobs. `fetch` downloads from addresses that clients give."""
+    """Makes jobs.
+
+    Args:
+        settings: Of the server.
+        store: Knows the uploads.
+        storage: Where uploads are.
+        local: Where blocking calls for local files run.
+        fetch: Downloads from addresses that clients give.
+    """
 
     def __init__(
         self,
         settings: ServerSettings,
         store: AsyncRepository,
         storage: AsyncBlobStorage,
+        local: BlockingCalls,
         fetch: Fetch,
     ) -> None:
         self._settings, self._store, self._storage = settings, store, storage
-        self._fetch = fetch
+        self._local, self._fetch = local, fetch
 
     async def job(self, prediction: Prediction, folder: Path, width: int) -> Job:
         """What the worker is to do; its files are in `folder`, which is made.
@@ -53,16 +62,18 @@ class Preparation:
             ToccataError: It cannot be made.
             OSError: The folder cannot be used.
         """
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         owner = prediction.owner or ""
+        set_client(owner)
+        await self._local.run(folder.mkdir, parents=True, exist_ok=True)
         inputs = await prediction_inputs.resolve(
             prediction,
             folder,
             self._storage,
             self._store,
-            lambda url, to: self._fetch(url, to, owner),
+            local=self._local,
+            fetch=lambda url, to: self._fetch(url, to, owner),
         )
-        model = await asyncio.to_thread(prediction_inputs.model_of, inputs, self._settings)
+        model = await self._local.run(prediction_inputs.model_of, inputs, self._settings)
         audio = None if inputs.input_audio is None else str(inputs.input_audio)
         values = {**asdict(inputs), "input_audio": audio}
         return Job(
@@ -72,7 +83,7 @@ class Preparation:
             str(folder),
             count=prediction.count,
             width=width,
-            owner=prediction.owner or "",
+            owner=owner,
         )
 
 

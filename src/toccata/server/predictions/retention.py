@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
+from toccata.server.concurrency import FairThreads
 from toccata.server.config import ServerSettings
 from toccata.server.predictions.prediction_inputs import inline_upload
 from toccata.server.predictions.quota import UploadQuota
@@ -23,11 +25,12 @@ async def keep_tidy(
     settings: ServerSettings, store: Repository, storage: BlobStorage, quota: UploadQuota
 ) -> None:
     """Tidy up from time to time, without end; whatever goes wrong is tried again later."""
-    over = threading.Event()
+    over, threads = threading.Event(), FairThreads("retention", 1, 1)
     try:
         while True:
             try:
-                gone = await asyncio.to_thread(tidy, settings, store, storage, time.time(), over)
+                work = partial(tidy, settings, store, storage, time.time(), over)
+                gone = await threads.run("", work)
                 for file_id in gone:
                     quota.remove(file_id)
             except Exception:
@@ -35,6 +38,7 @@ async def keep_tidy(
             await asyncio.sleep(EVERY_S)
     finally:
         over.set()  # a thread must not keep the process while a slow storage is emptied
+        threads.close()
 
 
 def tidy(

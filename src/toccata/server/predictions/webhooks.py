@@ -22,7 +22,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from toccata.errors import InputError, ToccataError
-from toccata.server.concurrency import ConcurrencyLimit
+from toccata.server.concurrency import ConcurrencyLimit, FairThreads
 from toccata.server.strict_json import encodable
 
 # url, body, headers, owner -> status; raises ToccataError or OSError if there was no answer in time
@@ -101,6 +101,7 @@ class Webhooks:
         self._retry_delays_s = tuple(retry_delays_s)
         self._attempts = ConcurrencyLimit(MAX_ATTEMPTS, MAX_ATTEMPTS_PER_OWNER)
         self._to_hosts = ConcurrencyLimit(math.inf, MAX_ATTEMPTS_PER_HOST)
+        self._encoding = FairThreads("webhooks", 1, 1)
         self._lines: dict[str, _Line] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -132,6 +133,7 @@ class Webhooks:
             task.cancel()
         self._lines.clear()
         await asyncio.gather(*late, return_exceptions=True)
+        self._encoding.close()
 
     async def _work(self, prediction_id: str, line: _Line) -> None:
         """Send what waits in a line; ends when nothing does."""
@@ -146,12 +148,17 @@ class Webhooks:
     async def _send(self, prediction_id: str, message: _Message) -> None:
         """Whatever goes wrong with one message, the next one is sent."""
         try:
-            encode = partial(_encoded, message)
-            await self._deliver(await asyncio.to_thread(encode) if message.is_large else encode())
+            await self._deliver(await self._encode(message))
             if message.event == "completed" and self._on_told is not None:
                 await self._on_told(prediction_id)
         except Exception:
             log.exception("webhook %s of %s was not sent", message.event, prediction_id)
+
+    async def _encode(self, message: _Message) -> _Encoded:
+        encode = partial(_encoded, message)
+        if not message.is_large:
+            return encode()
+        return await self._encoding.run(message.hook.owner, encode)
 
     async def _deliver(self, message: _Encoded) -> None:
         retries = self._retry_delays_s if message.event == "completed" else ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from toccata.server.storage.blocking_calls import BlockingCalls
+from toccata.server.concurrency import BlockingCalls
 from toccata.server.storage.database import LISTS, POOL
 from toccata.server.storage.repository import Prediction, Repository, RepositoryError, StoredFile
 
@@ -28,6 +28,9 @@ class AsyncRepository:
         self._calls.close()
         self._lists.close()
         self.blocking.close()
+
+    async def release(self) -> None:
+        await self._calls.run(self.blocking.release)
 
     async def renew(self) -> None:
         await self._calls.run(self.blocking.renew)

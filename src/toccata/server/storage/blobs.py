@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import fsspec
 from fsspec.implementations.dirfs import DirFileSystem
 
 from toccata.errors import InputError, ToccataError
-from toccata.server.storage.blocking_calls import BlockingCalls
+from toccata.server.concurrency import BlockingCalls
 
 log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 2**20
 NUM_THREADS = 16
+NUM_LOCAL_THREADS = 8
 STORAGE_TIMEOUT_S = 120.0  # a file of 100 MB over a slow line
 PING_TIMEOUT_S = 10.0
+
+T = TypeVar("T")
 
 
 class StorageError(ToccataError):
@@ -119,8 +123,13 @@ class AsyncBlobStorage:
         self._calls.close()
         self._pings.close()
 
+    async def run(self, call: Callable[[BlobStorage], T]) -> T:
+        """Await the result of a call that uses the storage itself."""
+        return await self._calls.run(call, self.blocking)
+
     async def put(self, name: str, source: Path) -> None:
-        await self._calls.run(self.blocking.put, name, source)
+        """Keep a local file. If it takes too long, a later `remove` still comes after it."""
+        await self._calls.run_alone(name, self.blocking.put, name, source)
 
     async def get(self, name: str, to: Path) -> None:
         await self._calls.run(self.blocking.get, name, to)
@@ -137,10 +146,15 @@ class AsyncBlobStorage:
             yield block
 
     async def remove(self, name: str) -> None:
-        await self._calls.run(self.blocking.remove, name)
+        await self._calls.run_alone(name, self.blocking.remove, name)
 
     async def ping(self) -> None:
         await self._pings.run(self.blocking.ping)
+
+
+def local_files() -> BlockingCalls:
+    """Threads for the files of this machine that inputs and outputs pass through."""
+    return BlockingCalls("local-files", NUM_LOCAL_THREADS, STORAGE_TIMEOUT_S, StorageError)
 
 
 @contextmanager

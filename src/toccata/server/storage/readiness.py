@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from toccata.server.concurrency import BlockingCalls
 from toccata.server.storage.async_repository import AsyncRepository
-from toccata.server.storage.blobs import AsyncBlobStorage
+from toccata.server.storage.blobs import PING_TIMEOUT_S, AsyncBlobStorage
 from toccata.server.storage.lease import RENEW_S, SupersededError
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ class Health:
     ) -> None:
         self._store, self._storage, self._folder = store, storage, folder
         self._on_superseded = on_superseded
+        self._disk = BlockingCalls("disk", 1, PING_TIMEOUT_S, _no_answer)
         self.states = {"database": OK, "storage": OK, "disk": OK}
 
     @property
@@ -73,7 +76,7 @@ class Health:
     async def _watch_disk(self) -> None:
         while True:
             try:
-                free = (await asyncio.to_thread(shutil.disk_usage, self._folder)).free
+                free = (await self._disk.run(shutil.disk_usage, self._folder)).free
                 self._note("disk", OK if free >= MIN_FREE_BYTES else FULL)
             except OSError as error:
                 self._note("disk", DOWN, error)
@@ -83,3 +86,7 @@ class Health:
         if self.states[name] != state:
             log.warning("the %s is %s%s", name, state, "" if error is None else f": {error}")
         self.states[name] = state
+
+
+def _no_answer() -> OSError:
+    return OSError(errno.ETIMEDOUT, "the disk does not answer")

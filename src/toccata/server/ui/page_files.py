@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from toccata.errors import InputError
+from toccata.server.concurrency import FairThreads
 
 log = logging.getLogger(__name__)
 
@@ -113,9 +115,10 @@ def _inside(value: object) -> list[object]:
 
 async def keep_tidy(files: PageFiles) -> None:
     """Remove old uploads from time to time, without end."""
+    threads = FairThreads("page-tidying", 1, 1)
     while True:
         await asyncio.sleep(min(TIDY_INTERVAL_S, files.max_age_s))
         try:
-            await asyncio.to_thread(files.remove_old, time.time())
+            await threads.run("", partial(files.remove_old, time.time()))
         except OSError as error:
             log.warning("old uploads of the page are still there, to be removed later: %s", error)

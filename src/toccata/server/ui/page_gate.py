@@ -203,12 +203,12 @@ class PageGate:
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         client = client_of(scope)
-        if not self._streams.take(client):
+        if not self._streams.acquire(client):
             raise _Refused(503, "Too many pages are open; try again later", **{"Retry-After": "10"})
         try:
             await self.app(scope, receive, send)
         finally:
-            self._streams.give_back(client)
+            self._streams.release(client)
 
 
 @dataclass

@@ -12,8 +12,9 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import httpx2
 
-from toccata.server.concurrency import ConcurrencyLimit
+from toccata.server.concurrency import BlockingCalls, ConcurrencyLimit
 from toccata.server.outbound import Answer, OutboundError, check_url
+from toccata.server.storage.blobs import local_files
 from toccata.server.storage.repository import COG, Prediction
 from toccata.server.views import content_type
 
@@ -50,6 +51,7 @@ class CogOutputs:
     _uploads: ConcurrencyLimit = field(
         default_factory=lambda: ConcurrencyLimit(MAX_UPLOADS, MAX_UPLOADS_PER_OWNER)
     )
+    _local: BlockingCalls = field(default_factory=local_files)
 
     async def deliver(self, prediction: Prediction, file: Path) -> str | None:
         """The address that `file` was uploaded to; None if it is to go nowhere.
@@ -74,7 +76,7 @@ class CogOutputs:
         """As the field `file` of a form."""
         url = prefix + file.name
         check_url(url)
-        data = await asyncio.to_thread(file.read_bytes)
+        data = await self._local.run(file.read_bytes)
         form = httpx2.Request(
             "PUT", url, files={"file": (file.name, data, content_type(file.name))}
         )
@@ -85,7 +87,7 @@ class CogOutputs:
     async def _to_server(self, upload_url: str, prediction_id: str, file: Path, owner: str) -> str:
         """As it is. The answer may say where it went; what signs that address is left out."""
         url = _inside(upload_url, file.name)
-        data = await asyncio.to_thread(file.read_bytes)
+        data = await self._local.run(file.read_bytes)
         headers = {"Content-Type": content_type(file.name), "X-Prediction-ID": prediction_id}
         answer = await _uploaded(partial(self.put_trusted, owner=owner), url, data, headers)
         try:

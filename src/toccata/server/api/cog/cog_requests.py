@@ -11,10 +11,10 @@ from typing import Any
 from fastapi import Request
 
 from toccata.errors import ToccataError
-from toccata.server.api.dependencies import parsed
+from toccata.server.api.dependencies import of_body
 from toccata.server.api.replicate.validation import CogInvalid, Problem, coerce
 from toccata.server.outbound import check_url, check_webhook
-from toccata.server.strict_json import JsonError
+from toccata.server.strict_json import JsonError, read_json
 from toccata.server.versions import Version
 
 EVENTS = ("start", "output", "logs", "completed")
@@ -46,9 +46,8 @@ class PredictionRequest:
 
 async def json_object(request: Request) -> Mapping[str, Any]:
     """The body; empty if there is none. Raises CogRefusal if it is no JSON, or no object."""
-    text = await request.body()
     try:
-        body = await parsed(text or b"null")
+        body = await of_body(request, lambda text: read_json(text or b"null"))
     except JsonError as error:
         raise _refused(["body", error.position], "JSON decode error", "json_invalid") from error
     if not isinstance(body, dict | None):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 import time
@@ -25,6 +24,7 @@ from toccata.server.api.dependencies import (
     app_state,
     authorize,
     json_body,
+    of_body,
     owner_of,
     refuse,
     stored_response,
@@ -171,12 +171,8 @@ async def _create(request: Request, body: Mapping[str, Any], version: Version | 
         raise _invalid([Problem("required", "", "input is required")])
     given = validate(version, body["input"])
     held_s = _held_s(request)
-    fingerprint = await asyncio.to_thread(
-        _fingerprint,
-        token_of(request.headers.get("authorization")),
-        version,
-        await request.body(),
-    )
+    token = token_of(request.headers.get("authorization"))
+    fingerprint = await of_body(request, partial(_fingerprint, token, version))
     made = await _accept(request, body, version, given, held_s, fingerprint=fingerprint)
     if held_s is None:
         return answered(request, made, 201)
