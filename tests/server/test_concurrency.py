@@ -8,7 +8,17 @@ from contextlib import suppress
 
 import pytest
 
-from toccata.server.concurrency import ConcurrencyLimit, FairThreads, Shares
+from toccata.server.concurrency import (
+    BlockingCalls,
+    ConcurrencyLimit,
+    FairThreads,
+    Shares,
+    set_client,
+)
+
+
+class LateError(Exception):
+    """The time of a call is over."""
 
 
 def test_one_key_leaves_room_for_others_and_all_have_their_turn() -> None:
@@ -133,3 +143,43 @@ def test_a_call_that_hangs_counts_until_it_returns() -> None:
             assert await again == "again"
 
     asyncio.run(act())
+
+
+def test_one_client_has_half_of_the_threads_of_a_dependency() -> None:
+    calls, hangs = BlockingCalls("test", 4, 10.0, LateError), threading.Event()
+
+    async def hang(client: str) -> None:
+        set_client(client)
+        await calls.run(hangs.wait)
+
+    async def act() -> None:
+        tasks = [asyncio.create_task(hang("a")) for _ in range(50)]
+        await asyncio.sleep(0)
+        set_client("b")
+        assert await calls.run(lambda: "other") == "other"
+        hangs.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(act())
+
+
+def test_a_call_waits_for_a_late_one_of_its_name() -> None:
+    calls, hangs = BlockingCalls("test", 4, 0.05, LateError), threading.Event()
+    done: list[str] = []
+
+    def put() -> None:
+        hangs.wait()
+        done.append("put")
+
+    async def act() -> None:
+        for _ in range(2):  # the second one is given up before it begins
+            with pytest.raises(LateError):
+                await calls.run_alone("file", put)
+        await calls.run_alone("other", done.append, "other")
+        with pytest.raises(LateError):
+            await calls.run_alone("file", done.append, "too soon")
+        hangs.set()
+        await calls.run_alone("file", done.append, "remove")
+
+    asyncio.run(act())
+    assert done == ["other", "put", "remove"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served
+from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served, serving
 from toccata.server import program
 from toccata.server.api.body_limits import FREE_BYTES, BodyLimits, client_of
 from toccata.server.api.connections import (
@@ -25,6 +25,7 @@ from toccata.server.api.connections import (
     OncePerMinute,
     connection_limit,
 )
+from toccata.server.config import ServerSettings
 from toccata.server.predictions.quota import QuotaError, UploadQuota
 from toccata.server.storage.repository import StoredFile
 
@@ -353,6 +354,24 @@ def test_uploads_have_a_quota(serve: Serve, tmp_path: Path) -> None:
     assert upload("one", 1000).status_code == 201
 
 
+def test_a_quota_is_whose_it_was_after_a_restart(tmp_path: Path) -> None:
+    settings = ServerSettings(
+        data_dir=tmp_path / "data", tokens=("one", "two"), upload_bytes_per_token=1500, page=False
+    )
+
+    def upload(served: Served, token: str) -> int:
+        content = {"content": ("a.wav", bytes(1000), "audio/wav")}
+        headers = {"Authorization": f"Bearer {token}"}
+        status: int = served.client.post("/v1/files", files=content, headers=headers).status_code
+        return status
+
+    with serving(settings) as served:
+        assert upload(served, "one") == 201
+    with serving(settings) as served:
+        assert upload(served, "one") == 413
+        assert upload(served, "two") == 201
+
+
 @pytest.mark.parametrize("spelled", ["bearer one", "Token one", "Bearer  one"])
 def test_a_token_has_one_quota_however_it_is_spelled(serve: Serve, spelled: str) -> None:
     served = serve(tokens=("one",), upload_bytes_per_token=1500)
@@ -368,7 +387,7 @@ def test_a_token_has_one_quota_however_it_is_spelled(serve: Serve, spelled: str)
 def test_a_quota_counts_what_was_kept_before_and_forgets_what_expired() -> None:
     now = [100.0]
     quota = UploadQuota(10, now=lambda: now[0])
-    quota.load([StoredFile("a", 0, 200.0, "a", "b", 8, "c", "d", {})])
+    quota.load([StoredFile("a", 0, 200.0, "a", "b", 8, "c", "d", {})], {})
     with pytest.raises(QuotaError, match="on this server"):
         quota.check("x", 3)
     quota.check("x", 2)

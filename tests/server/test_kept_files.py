@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,32 @@ def until_nothing_is_kept(served: Served, folder: Path) -> None:
     while list(files.iterdir()) or served.client.get("/v1/files").json()["results"]:
         assert time.monotonic() < ends
         time.sleep(0.02)
+
+
+def test_an_upload_that_the_storage_takes_too_late_is_removed(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.0)
+    served, free, late = serve(), threading.Event(), list[bool]()
+    storage = served.app.state.parts.storage
+    put = storage.blocking.put
+
+    def put_late(name: str, source: Path) -> None:
+        copied = tmp_path / "copied"
+        copied.write_bytes(source.read_bytes())
+        assert free.wait(TIMEOUT_S)
+        put(name, copied)
+        late.append(True)
+
+    monkeypatch.setattr(storage.blocking, "put", put_late)
+    monkeypatch.setattr(storage._calls, "_timeout_s", 0.1)
+    assert by_form(served).status_code == 503
+    monkeypatch.setattr(storage._calls, "_timeout_s", TIMEOUT_S)
+    time.sleep(0.3)  # for a removal that would come too soon
+    free.set()
+    while not late:
+        time.sleep(0.01)
+    until_nothing_is_kept(served, tmp_path)
 
 
 def failing(store: Any, name: str, times: int, *, late: bool) -> None:

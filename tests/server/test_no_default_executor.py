@@ -1,4 +1,4 @@
-"""Nothing of the server waits for asyncio's default executor, whose few threads anybody may fill."""
+"""No request waits for asyncio's default executor, whose few threads anybody may fill."""
 
 from __future__ import annotations
 

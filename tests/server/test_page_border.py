@@ -21,6 +21,7 @@ from tests.server.conftest import Serve
 from tests.server.test_page import Served, process
 from toccata.errors import InputError
 from toccata.server.ui.login_limit import (
+    MAX_DELAY_S,
     MAX_FAILURES,
     MAX_FAILURES_PER_ADDRESS,
     WINDOW_S,
@@ -198,11 +199,24 @@ def test_wrong_logins_have_to_wait() -> None:
         limit.begin("a")
     assert limit.wait_s("a") == WINDOW_S
     assert limit.wait_s("b") == 0
-    for number in range(MAX_FAILURES):
-        limit.begin(str(number))
-    assert limit.wait_s("b") == WINDOW_S
     clock[0] = WINDOW_S
     assert limit.wait_s("a") == limit.wait_s("b") == 0
+
+
+def test_wrong_logins_of_others_only_slow_a_login() -> None:
+    clock = [0.0]
+    limit = LoginLimit(lambda: clock[0])
+    for number in range(MAX_FAILURES):
+        limit.begin(str(number))
+    assert limit.delay_s() == 0
+    limit.begin("x")
+    assert 0 < limit.delay_s() < 1
+    for number in range(3 * MAX_FAILURES):
+        limit.begin(str(number))
+    assert limit.delay_s() == MAX_DELAY_S
+    assert limit.wait_s("the right user") == 0
+    clock[0] = WINDOW_S
+    assert limit.delay_s() == 0
 
 
 def test_a_login_is_small(locked: Served) -> None:

@@ -12,8 +12,10 @@ import pytest
 
 from tests.server.conftest import TIMEOUT_S, Serve
 from tests.server.puppet import AUDIO, Play, Stage
+from tests.server.test_inline import data_uri
 from toccata.errors import AudioError
 from toccata.server.predictions import lifecycle as predictions
+from toccata.server.predictions.lifecycle import QueueFullError
 from toccata.server.storage.blobs import BlobStorage, StorageError
 from toccata.server.storage.repository import StoredFile
 from toccata.server.worker.protocol import Job
@@ -450,3 +452,25 @@ def test_an_output_that_is_gone_is_shown_by_its_address(serve: Serve) -> None:
     assert address == f"{served.url}/{row.output}"
     assert served.client.get(address).status_code == 404
     assert "event: done" in served.client.get(made["urls"]["stream"]).text
+
+
+def test_one_owner_cannot_fill_the_queue_with_what_is_being_created(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        free = threading.Event()
+        put = stage.storage.put
+
+        def put_late(name: str, source: Path) -> None:
+            free.wait(TIMEOUT_S)
+            put(name, source)
+
+        stage.storage.put = put_late  # type: ignore[method-assign]
+        audio = {"input": {"input_audio": data_uri(b"music")}}
+        coming = [asyncio.create_task(stage.create(owner="a", **audio)) for _ in range(9)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFullError, match="your predictions"):
+            await stage.create(owner="a")
+        await stage.create(owner="b")
+        free.set()
+        assert len(await asyncio.gather(*coming)) == 9
+
+    play(act, queue=10)

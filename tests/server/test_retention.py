@@ -95,6 +95,18 @@ def test_an_upload_that_cannot_be_removed_stops_no_other(
     assert kept(tmp_path) == {"files/b"}
 
 
+def test_bytes_of_an_upload_that_was_cut_off_are_removed(
+    store: Repository, storage: Stuck, tmp_path: Path
+) -> None:
+    for one, noted_at in (("lost", LONG_AGO), ("known", LONG_AGO), ("coming", time.time())):
+        store.note_upload(one, "me", noted_at)
+        put(storage, tmp_path, f"files/{one}")
+    store.add_file(StoredFile("known", 0.0, time.time() + 60, "x", "audio/wav", 5, "", "", {}))
+    assert tidy(SETTINGS, store, storage, time.time()) == ["lost"]
+    assert kept(tmp_path) == {"files/known", "files/coming"}
+    assert store.upload_owners() == {"known": "me", "coming": "me"}
+
+
 def test_nothing_more_is_removed_once_the_server_stops(
     store: Repository, storage: Stuck, tmp_path: Path
 ) -> None:

@@ -204,7 +204,7 @@ async def running(
 def _counted(settings: ServerSettings, store: Repository) -> UploadQuota:
     """The quota, with what is kept already. Raises RepositoryError."""
     quota = UploadQuota(settings.upload_bytes, settings.upload_bytes_per_token)
-    quota.load(store.files(MAX_COUNTED))
+    quota.load(store.files(MAX_COUNTED), store.upload_owners())
     return quota
 
 

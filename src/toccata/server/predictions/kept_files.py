@@ -24,12 +24,16 @@ class KeptFiles:
     async def keep(self, owner: str, file: StoredFile, local: Path) -> None:
         """Keep the bytes of a local file, and what is known of it: all of it, or nothing.
 
+        It is noted before there are bytes, so that retention removes those of an upload that the
+        end of the server cut off.
+
         Raises:
             QuotaError: `owner` may not keep so much more.
             StorageError, RepositoryError: What is to keep it does not answer.
         """
         with self.quota.reserved(owner, file):
             try:
+                await self._store.note_upload(file.id, owner, file.created_at)
                 await self._storage.put(_name(file.id), local)
                 await self._store.add_file(file)
             except BaseException:

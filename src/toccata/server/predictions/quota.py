@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -22,20 +22,24 @@ class QuotaError(ToccataError):
 
 @dataclass
 class UploadQuota:
-    """Counts what is kept. per_owner_bytes: None: as much as there is.
-
-    Whose an upload is, is not written down: after a restart it counts only towards the whole.
-    """
+    """Counts what is kept. per_owner_bytes: None: as much as there is."""
 
     total_bytes: int
     per_owner_bytes: int | None = None
     now: Callable[[], float] = time.time
     _kept: dict[str, tuple[int, float, str]] = field(default_factory=dict)
 
-    def load(self, files: Iterable[StoredFile]) -> None:
-        """Count what a server before this one has kept."""
+    def load(self, files: Iterable[StoredFile], owners: Mapping[str, str]) -> None:
+        """Count what a server before this one has kept.
+
+        Args:
+            files: All of it.
+            owners: Whose each file is, by its id. One that is not there counts only towards the
+                whole, as do those of a version that did not note it.
+        """
         for file in files:
-            self._kept.setdefault(file.id, (_size(file), file.expires_at or float("inf"), ""))
+            kept = _size(file), file.expires_at or float("inf"), owners.get(file.id, "")
+            self._kept.setdefault(file.id, kept)
 
     @contextmanager
     def reserved(self, owner: str, file: StoredFile) -> Iterator[None]:

@@ -19,6 +19,8 @@ from toccata.server.storage.repository import Repository, RepositoryError
 
 log = logging.getLogger(__name__)
 EVERY_S = 60.0
+# An upload whose bytes come for longer than that is removed by who stores it.
+MAX_STORING_S = 3600.0
 
 
 async def keep_tidy(
@@ -64,7 +66,7 @@ def tidy(
         The ids of uploads that are gone.
     """
     gone, over = list[str](), over or threading.Event()
-    for file_id in store.expired_files(now):
+    for file_id in (*store.expired_files(now), *store.lost_uploads(now - MAX_STORING_S)):
         with _otherwise_later(file_id):
             if not over.is_set():
                 gone.append(_remove_upload(store, storage, file_id))

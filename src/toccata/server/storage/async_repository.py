@@ -73,6 +73,9 @@ class AsyncRepository:
             self.blocking.page, limit, before, created_after, created_before
         )
 
+    async def note_upload(self, file_id: str, owner: str, now: float) -> None:
+        await self._calls.run(self.blocking.note_upload, file_id, owner, now)
+
     async def add_file(self, file: StoredFile) -> None:
         await self._calls.run(self.blocking.add_file, file)
 

@@ -7,6 +7,7 @@ answered, and a terminal status never changes again.
 from __future__ import annotations
 
 import base64
+import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ STARTING, PROCESSING = "starting", "processing"
 SUCCEEDED, FAILED, CANCELED, ABORTED = "succeeded", "failed", "canceled", "aborted"
 OPEN = (STARTING, PROCESSING)
 REPLICATE, COG = "replicate", "cog"
+# Rows of OWN whose names begin so tell whose an upload is, and since when it has been kept.
+NOTES = "upload:"
 DAMAGED = ("malformed", "not a database")  # as SQLite says it
 
 
@@ -316,9 +319,34 @@ class Repository:
         with self._transaction() as connection:
             return [StoredFile(**row) for row in connection.execute(query).mappings()]
 
+    def note_upload(self, file_id: str, owner: str, now: float) -> None:
+        """Note whose an upload is, before its bytes are stored; `remove_file` forgets it.
+
+        Args:
+            file_id: Of the upload.
+            owner: Whose share of the quota it takes.
+            now: Seconds since 1970.
+        """
+        note = {"name": NOTES + file_id, "value": json.dumps([now, owner])}
+        with self._writing() as connection:
+            connection.execute(OWN.insert().values(note))
+
+    def upload_owners(self) -> dict[str, str]:
+        """Whose each upload is, by its id, as far as that is known."""
+        with self._transaction() as connection:
+            return {file_id: owner for file_id, _, owner in _notes(connection)}
+
+    def lost_uploads(self, noted_before: float) -> list[str]:
+        """The ids of uploads that were begun before then, and that no row of a file tells of."""
+        with self._transaction() as connection:
+            known = set(connection.execute(select(FILES.c.id)).scalars())
+            notes = list(_notes(connection))
+        return [one for one, noted_at, _ in notes if one not in known and noted_at < noted_before]
+
     def remove_file(self, file_id: str) -> bool:
         gone = FILES.delete().where(FILES.c.id == _text(file_id))
         with self._writing() as connection:
+            connection.execute(OWN.delete().where(OWN.c.name == NOTES + _text(file_id)))
             return bool(connection.execute(gone).rowcount)
 
     def expired_files(self, now: float) -> list[str]:
@@ -392,6 +420,14 @@ def _answers() -> Iterator[None]:
         if any(word in str(error) for word in DAMAGED):
             raise RepositoryError("the database is damaged; restore it from a backup") from error
         raise RepositoryError("the database does not answer; try again later") from error
+
+
+def _notes(connection: Connection) -> Iterator[tuple[str, float, str]]:
+    """Id, time and owner of each upload that was noted."""
+    query = select(OWN).where(OWN.c.name.startswith(NOTES, autoescape=True))
+    for row in connection.execute(query):
+        noted_at, owner = json.loads(row.value)
+        yield row.name.removeprefix(NOTES), noted_at, owner
 
 
 def _get(connection: Connection, prediction_id: str) -> Prediction:

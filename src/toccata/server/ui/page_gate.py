@@ -181,7 +181,7 @@ class PageGate:
             detail = f"There were too many wrong logins; try again in {wait_s} seconds"
             raise _Refused(429, detail, **{"Retry-After": str(wait_s)})
         begun_s = self.limit.begin(client)
-        ends_s = time.monotonic() + LOGIN_S
+        ends_s = time.monotonic() + LOGIN_S + self.limit.delay_s()
 
         async def later(message: Message) -> None:
             if message["type"] == "http.response.start":
