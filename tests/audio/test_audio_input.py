@@ -124,8 +124,34 @@ def test_save_returns_the_path_and_takes_the_format_of_its_suffix(tmp_path: Path
     assert STEREO.save(tmp_path / "no suffix", format="ogg").read_bytes().startswith(b"OggS")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch has doubts about some kinds itself
+@pytest.mark.parametrize(
+    ("convert", "cure"),
+    [
+        (torch.Tensor.to_sparse, r"sparse_coo.*to_dense\(\)"),
+        (torch.Tensor.to_sparse_csr, r"sparse_csr.*to_dense\(\)"),
+        (lambda tensor: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8), r"dequantize\(\)"),
+        (lambda tensor: torch.complex(tensor, tensor).conj(), "complex.*floats or integers"),
+        (lambda tensor: tensor.to("meta"), "device meta.*no values"),
+        (lambda tensor: torch.nested.nested_tensor([tensor]), "nested tensor.*one item"),
+    ],
+)
+def test_tensors_without_an_array_are_named(convert: Any, cure: str) -> None:
+    with pytest.raises(InputError, match=cure) as caught:
+        read_audio("continue_from", (convert(torch.from_numpy(SAMPLES)), RATE_HZ))
+    assert caught.value.field == "continue_from"
+
+
+def test_a_tensor_that_is_negated_lazily_is_taken() -> None:
+    negated = torch.complex(torch.zeros(SAMPLES.shape), torch.from_numpy(-SAMPLES)).conj().imag
+    assert negated.is_neg()
+    same((negated, RATE_HZ))
+
+
 def test_save_names_what_is_wrong(tmp_path: Path) -> None:
     save: Any = STEREO.save
+    with pytest.raises(InputError, match="wav has none: leave it out, or write mp3 or ogg"):
+        save(tmp_path / "x.wav", bitrate_kbps=128)
     with pytest.raises(InputError, match="bit_depth, bitrate_kbps"):
         save(tmp_path / "x.wav", bitrate=128)
     with pytest.raises(InputError, match="binary mode"):

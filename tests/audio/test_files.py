@@ -182,6 +182,10 @@ def test_a_clip_is_saved_by_its_suffix(tmp_path: Path) -> None:
         ("flac", {"bit_depth": 32}, "bit_depth"),
         ("mp3", {"bitrate_kbps": 321}, "bitrate_kbps"),
         ("ogg", {"bitrate_kbps": 0}, "bitrate_kbps"),
+        ("wav", {"bitrate_kbps": 128}, "bitrate_kbps"),
+        ("flac", {"bitrate_kbps": 128}, "bitrate_kbps"),
+        ("mp3", {"bit_depth": 16}, "bit_depth"),
+        ("ogg", {"bit_depth": 24}, "bit_depth"),
     ],
 )
 def test_wrong_options_are_named(format: str, options: dict[str, int], field: str) -> None:

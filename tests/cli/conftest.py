@@ -48,6 +48,7 @@ class FakeToccata:
         self,
         requests: Sequence[Mapping[str, Any]],
         on_progress: Callable[[Progress], None] | None = None,
+        cancel: Callable[[], bool] = lambda: False,
     ) -> Iterator[Clip | ToccataError]:
         self.requests += requests
         self.on_generate()

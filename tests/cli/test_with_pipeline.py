@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tests.fakes import SAMPLE_RATE_HZ, fake_model, tone
 from toccata.audio.files import read, write
 from toccata.audio.tags import read_tags
 from toccata.cli import main
+from toccata.cli.places import Place
 from toccata.engine.engine import Engine
 from toccata.errors import CheckpointError, GenerationError
 from toccata.generation.handle import Toccata
@@ -243,3 +244,44 @@ def test_a_stopped_batch_keeps_rows_that_were_made_before_an_earlier_one(
     assert result.code == 130
     assert result.out.split() == ["songs-2.wav", "songs-4.wav"]
     assert result.err.count("stopped") == 1
+
+
+def interrupted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C comes while the first file is written."""
+    written, write_file = list[Path](), Place._write_file
+
+    def write_interrupted(place: Place, data: bytes) -> Path:
+        if not written:
+            signal.raise_signal(signal.SIGINT)
+        written.append(place.path)
+        return write_file(place, data)
+
+    monkeypatch.setattr(Place, "_write_file", write_interrupted)
+
+
+@pytest.fixture
+def listens(tiny: None) -> Iterator[None]:
+    """A shell's background jobs start with Ctrl-C ignored, and so would Python."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("durations", "kept"), [((1.0, 0.1, 0.1), (1, 2, 3)), ((1.0, 0.1, 30.0, 0.1), (1, 2, 4))]
+)
+def test_ctrl_c_while_a_clip_is_written_keeps_all_that_are_finished(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    listens: None,
+    durations: tuple[float, ...],
+    kept: tuple[int, ...],
+) -> None:
+    rows = [{"prompt": "a", "duration": seconds, "seed": 1} for seconds in durations]
+    Path("songs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    interrupted_once(monkeypatch)
+    result = run("generate", "--prompts", "songs.jsonl")
+    assert result.code == 130
+    assert result.err.count("stopped") == 1
+    assert result.out.split() == [f"songs-{number}.wav" for number in kept]
+    assert all(read(Path(name)).duration_s > 0 for name in result.out.split())

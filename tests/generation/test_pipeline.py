@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fakes import HOP, SAMPLE_RATE_HZ, fake_model, tone
+from tests.fakes import HOP, SAMPLE_RATE_HZ, SineCodec, fake_model, tone
 from toccata.analysis.key import Key
 from toccata.audio.files import read
 from toccata.audio.waveform import Waveform
@@ -238,6 +238,22 @@ def test_a_model_is_closed_at_the_end_of_its_block() -> None:
     del stream
     gc.collect()
     assert freed() is None, "nothing holds the weights any more"
+
+
+def test_audio_that_is_not_finite_is_an_error_with_a_cure(
+    toccata: Toccata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = SineCodec.decode
+
+    def broken(codec: SineCodec, codes: torch.Tensor) -> torch.Tensor:
+        return torch.full_like(decode(codec, codes), torch.nan)
+
+    monkeypatch.setattr(SineCodec, "decode", broken)
+    for make in (toccata.generate, lambda *given, **more: list(toccata.stream(*given, **more))):
+        with pytest.raises(GenerationError, match="not finite; check its weights, or load it in"):
+            make("piano", duration_s=0.2)
+    [failed] = toccata.generate_each([{"prompt": "piano", "duration_s": 0.2}])
+    assert isinstance(failed, GenerationError)
 
 
 def test_a_batch_names_every_item_with_a_problem(toccata: Toccata) -> None:

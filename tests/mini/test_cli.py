@@ -90,3 +90,9 @@ def test_a_song_is_tagged_and_never_overwritten(run: Run, soundfont: str) -> Non
 @pytest.mark.parametrize("command", ["song", "corpus", "codec", "lm", "tagger", "evaluate"])
 def test_no_option_has_two_defaults(run: Run, command: str) -> None:
     assert repeated_defaults(run(command, "--help").out) == []
+
+
+def test_a_song_of_no_number_of_seconds_is_refused(run: Run) -> None:
+    result = run("song", "--duration=nan", "-os.wav")
+    assert (result.code, result.out) == (2, "")
+    assert "Invalid value for '--duration'" in result.err

@@ -119,12 +119,28 @@ def _is_rate(rate: object) -> bool:
 
 def _to_numpy(field: str, samples: Any) -> NDArray[Any]:
     if hasattr(samples, "detach"):  # a tensor of torch, which need not be imported to know it
-        samples = samples.detach().cpu()
+        _check_tensor(field, samples)
+        samples = samples.detach().cpu().resolve_neg()
         samples = samples.float() if samples.is_floating_point() else samples
     try:
         return np.asarray(samples)
     except ValueError as error:  # lists of different lengths
         raise InputError(field, _kind(samples), f"samples must be one array ({error})") from error
+
+
+def _check_tensor(field: str, tensor: Any) -> None:
+    """Raise InputError for a tensor that numpy has no array for."""
+    layout = str(tensor.layout).removeprefix("torch.")
+    kinds = (
+        (tensor.is_nested, "a nested tensor", "give one item of it"),
+        (layout != "strided", f"a tensor of layout {layout}", "make it dense with to_dense()"),
+        (tensor.is_quantized, "a quantized tensor", "make it floats with dequantize()"),
+        (tensor.is_complex(), f"samples of type {tensor.dtype}", "use floats or integers"),
+        (tensor.is_meta, "a tensor of device meta", "it has no values: give one that has"),
+    )
+    for is_it, value, cure in kinds:
+        if is_it:
+            raise InputError(field, value, cure)
 
 
 def _floats(field: str, array: NDArray[Any]) -> Samples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ _VORBIS_QUALITY = 0.6  # about 190 kbit/s in stereo at 44.1 kHz
 # What Vorbis takes in stereo at the qualities 0, 0.1, ... 1, by its own documentation.
 _VORBIS_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 _MAX_KBPS = 500
+DEFAULT_BIT_DEPTH = 16
 _MP3_BITRATES_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 
 
@@ -37,34 +39,46 @@ FORMATS = {
 }
 
 
+# The formats that have each option.
+TAKEN_BY: Mapping[str, tuple[str, ...]] = {
+    "bit_depth": ("wav", "flac"),
+    "bitrate_kbps": ("mp3", "ogg"),
+}
+
+
 def encode(
-    waveform: Waveform, name: str, bit_depth: int = 16, bitrate_kbps: int | None = None
+    waveform: Waveform, name: str, bit_depth: int | None = None, bitrate_kbps: int | None = None
 ) -> bytes:
     """The bytes of a file in format `name`.
 
-    bit_depth is heeded by wav (32: float) and flac (16, 24), bitrate_kbps by mp3 and, about, by
-    ogg. None: 192 for mono mp3 and 320 for stereo, a quality of 0.6 for ogg.
+    bit_depth is of wav (32: float) and flac (16, 24); None: 16. bitrate_kbps is of mp3 and, about,
+    of ogg; None: 192 for mono mp3 and 320 for stereo, a quality of 0.6 for ogg.
     Raises InputError for a wrong option, AudioError for audio the format cannot hold.
     """
     check_options(name, bit_depth, bitrate_kbps)
     _check(waveform, name)
     if name == "wav":
-        return _wav(waveform, bit_depth)
+        return _wav(waveform, bit_depth or DEFAULT_BIT_DEPTH)
     if name == "flac":
-        return _flac(waveform, bit_depth)
+        return _flac(waveform, bit_depth or DEFAULT_BIT_DEPTH)
     kind = _mp3 if name == "mp3" else _ogg
     return kind(waveform, bitrate_kbps)
 
 
-def check_options(name: str, bit_depth: int = 16, bitrate_kbps: int | None = None) -> None:
+def check_options(name: str, bit_depth: int | None = None, bitrate_kbps: int | None = None) -> None:
     """Check the options of `encode` before there is anything to encode.
 
     Raises:
-        InputError: For a format, bit depth or bitrate that does not exist.
+        InputError: For a format, bit depth or bitrate that does not exist, and for an option that
+            the format does not have.
     """
     if name not in FORMATS:
         raise InputError("format", name, f"use one of {', '.join(FORMATS)}")
-    if name in ("wav", "flac"):
+    for option, value in (("bit_depth", bit_depth), ("bitrate_kbps", bitrate_kbps)):
+        if value is not None and name not in TAKEN_BY[option]:
+            cure = f"{name} has none: leave it out, or write " + " or ".join(TAKEN_BY[option])
+            raise InputError(option, value, cure)
+    if bit_depth is not None:
         if not isinstance(bit_depth, int):  # 16.0 equals 16, and is no width of a sample
             raise InputError("bit_depth", bit_depth, "use 16, 24 or 32 as a whole number")
         check_bit_depth(bit_depth)

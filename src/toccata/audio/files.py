@@ -237,15 +237,15 @@ def write(
     waveform: Waveform,
     format: str | None = None,
     *,
-    bit_depth: int = 16,
+    bit_depth: int | None = None,
     bitrate_kbps: int | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> None:
     """Write `waveform` as wav, mp3, flac or ogg; None takes the suffix of a path, else wav.
 
-    bit_depth is for wav (32: float) and flac, bitrate_kbps for mp3 and ogg (None: mp3 of
-    192 in mono and 320 in stereo, ogg of Vorbis' quality 6). A path is replaced at once when all is
-    written: a failure leaves what was there. Integers are rounded and held at full scale. Raises
+    bit_depth is for wav (32: float) and flac (None: 16), bitrate_kbps for mp3 and ogg (None: mp3
+    of 192 in mono and 320 in stereo, ogg of Vorbis' quality 6). A path is replaced at once when all
+    is written: a failure leaves what was there. Integers are rounded and held at full scale. Raises
     AudioError, or InputError for a wrong option and a format that the suffix contradicts.
     """
     name = _format(target, format)

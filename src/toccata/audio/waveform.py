@@ -109,7 +109,8 @@ class Waveform:
         Args:
             target: A path, or a file object opened in binary mode, for example io.BytesIO().
             format: wav, mp3, flac or ogg. None: what the path's suffix names; wav in a file object.
-            options: Those of `toccata.audio.files.write`: bit_depth, bitrate_kbps.
+            options: Those of `toccata.audio.files.write`: bit_depth of wav and flac,
+                bitrate_kbps of mp3 and ogg.
 
         Returns:
             The path; None for a file object.

@@ -12,6 +12,7 @@ from toccata.cli import completion, flags, session
 from toccata.cli.outputs import is_stdout, names, suffix_format
 from toccata.cli.places import STDOUT, Place, reserve
 from toccata.cli.play import find_player
+from toccata.cli.report import Stop
 from toccata.cli.results import Finish, Task, deliver
 from toccata.cli.sources import short_name
 from toccata.errors import InputError
@@ -76,7 +77,9 @@ def encode_decode(
     player = find_player() if play else None
     reserve([place])
     tasks = [Task(inputs, finish, place)]
-    deliver(session.compose(machine, tasks, session.Extras()), json=json, player=player)
+    stop = Stop()
+    made = session.compose(machine, tasks, session.Extras(), stop)
+    deliver(made, stop, json=json, player=player)
 
 
 def _place(

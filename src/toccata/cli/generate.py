@@ -13,6 +13,7 @@ from toccata.cli.batch import checked_rows, read_rows
 from toccata.cli.outputs import DEFAULT_PATTERN, is_stdout, names, suffix_format
 from toccata.cli.places import STDOUT, Place, reserve
 from toccata.cli.play import find_player
+from toccata.cli.report import Stop
 from toccata.cli.results import Finish, Task, deliver
 from toccata.cli.sources import is_stdin, read_text
 from toccata.cli.stream import check_target, stream_to_stdout
@@ -90,7 +91,8 @@ def generate(
     tasks = _tasks(asked, finishes, output, default, overwrite)
     player = find_player() if play else None
     reserve([task.place for task in tasks])
-    deliver(session.compose(machine, tasks, extras), json=json, player=player)
+    stop = Stop()
+    deliver(session.compose(machine, tasks, extras, stop), stop, json=json, player=player)
 
 
 def _with_text(raw: Mapping[str, Any], text: str | None, prompts: str | None) -> dict[str, Any]:

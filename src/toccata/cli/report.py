@@ -141,6 +141,35 @@ def interruptible(doing: str) -> Iterator[None]:
         raise CancelledError(f"stopped while {doing}") from None
 
 
+class Stop:
+    """Whether the user has stopped the work while a result was written, which is finished first."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM in the block stop the work after it; a second one ends it at once."""
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def restore() -> None:
+            for number, handler in before.items():
+                if handler is not None:  # one that Python has not set
+                    signal.signal(number, handler)
+
+        def note(*_: object) -> None:
+            self.is_set = True
+            restore()
+
+        for number, handler in before.items():
+            if handler not in (None, signal.SIG_IGN):
+                signal.signal(number, note)
+        try:
+            yield
+        finally:
+            restore()
+
+
 @contextmanager
 def terminable() -> Iterator[None]:
     """SIGTERM in the block is as Ctrl-C: what is done by then is kept, and said."""

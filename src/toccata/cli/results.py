@@ -9,9 +9,9 @@ from pathlib import Path
 
 from toccata.cli.places import STDOUT, Place, Written, rescue_stem, rescued
 from toccata.cli.play import Player
-from toccata.cli.report import interruptible, show, show_json, terminable, try_to_say
+from toccata.cli.report import Stop, interruptible, show, show_json, terminable, try_to_say
 from toccata.cli.sources import short_name
-from toccata.errors import AudioError, InputError, ToccataError
+from toccata.errors import AudioError, CancelledError, InputError, ToccataError
 from toccata.generation.clip import Clip
 from toccata.generation.inputs import Inputs
 from toccata.generation.schema import ENCODE_DECODE
@@ -99,11 +99,11 @@ class CombinedError(ToccataError):
         self.exit_code = max(problem.exit_code for problem in problems)
 
 
-def deliver(made: Iterable[Made], *, json: bool, player: Player | None = None) -> None:
+def deliver(made: Iterable[Made], stop: Stop, *, json: bool, player: Player | None = None) -> None:
     """Write every clip as soon as it is there; say on stdout where it is, or all about it as JSON.
 
     Whatever fails, the clips that follow are written. Ctrl-C and SIGTERM end the work, and what
-    was written by then is kept.
+    is finished by then is written. `stop` is what `made` heeds.
 
     Raises:
         ToccataError: At the end, if a clip could not be made, written where it was to go, or
@@ -120,21 +120,34 @@ def deliver(made: Iterable[Made], *, json: bool, player: Player | None = None) -
                     problems.append(clip)
                     continue
                 try:
-                    written = _written(task, clip)
+                    with stop.deferred():
+                        written = _written(task, clip)
+                        problems += [AudioError(written.problem)] if written.problem else []
+                        unsaid = try_to_say(_summary(task.inputs, clip)) or unsaid
+                        untold += _told(task, clip, written.path, json=json)
                 except AudioError as error:
                     problems.append(error)
                     continue
-                problems += [AudioError(written.problem)] if written.problem else []
-                unsaid = try_to_say(_summary(task.inputs, clip)) or unsaid
-                untold += _told(task, clip, written.path, json=json)
-                if player is not None and (problem := player.play(clip)):
-                    problems.append(AudioError(problem))
+                if player is not None and not stop.is_set:
+                    problems += _played(player, clip, stop)
+            if stop.is_set:  # all that was under way had been finished by then
+                problems.append(CancelledError("stopped while writing"))
     except ToccataError as error:
         problems.append(error)
     problems += [ToccataError(_untold_sentence(untold))] if untold else []
     problems += [ToccataError(unsaid)] if unsaid else []
     if problems:
         raise problems[0] if len(problems) == 1 else CombinedError(problems)
+
+
+def _played(player: Player, clip: Clip, stop: Stop) -> list[ToccataError]:
+    """Play a clip until it ends, or until the user stops the work."""
+    try:
+        problem = player.play(clip)
+    except KeyboardInterrupt:
+        stop.is_set = True
+        return []
+    return [AudioError(problem)] if problem else []
 
 
 def _told(task: Task, clip: Clip, path: Path, *, json: bool) -> list[UnreportedResult]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from toccata.audio.waveform import Waveform
 from toccata.cli.batch import of_line, placed
-from toccata.cli.report import Advance, interruptible, say, working
+from toccata.cli.report import Advance, Stop, interruptible, say, working
 from toccata.cli.results import Made, Task
 from toccata.cli.sources import open_audio, short_name
 from toccata.errors import (
@@ -119,10 +119,11 @@ class Extras:
             raise InputErrors(problems)
 
 
-def compose(machine: Settings, tasks: Sequence[Task], extras: Extras) -> Iterator[Made]:
+def compose(machine: Settings, tasks: Sequence[Task], extras: Extras, stop: Stop) -> Iterator[Made]:
     """The clips of all tasks, each as soon as it is made: each model is loaded once.
 
-    In the place of what fails is its error, and the rest goes on. All audio is checked before the
+    In the place of what fails is its error, and the rest goes on. After a `stop`, only what is
+    finished is still given. All audio is checked before the
     first model is loaded, and no more of it is held than one batch takes.
     """
     parts = PartReader(max_kept=machine.slots)
@@ -132,18 +133,28 @@ def compose(machine: Settings, tasks: Sequence[Task], extras: Extras) -> Iterato
                 parts.check(task.inputs, task.origin)
     with announcing(machine.device) as announce:
         for name in dict.fromkeys(task.inputs.model_version for task in tasks):
+            if stop.is_set:
+                return
             own = [task for task in tasks if task.inputs.model_version == name]
             try:
                 model = open_model(machine, name, announce)
-                yield from _made_by(model, own, machine.slots, parts, extras)
+                yield from _made_by(model, own, machine.slots, parts, extras=extras, stop=stop)
             except (CheckpointError, InputError) as error:  # of the model, or of all its tasks
                 yield own[0], error
 
 
 def _made_by(
-    model: Toccata, own: Sequence[Task], slots: int, parts: PartReader, extras: Extras
+    model: Toccata,
+    own: Sequence[Task],
+    slots: int,
+    parts: PartReader,
+    *,
+    extras: Extras,
+    stop: Stop,
 ) -> Iterator[Made]:
     for start in range(0, len(own), slots):
+        if stop.is_set:
+            return
         batch, given = [], []
         for task in own[start : start + slots]:
             try:
@@ -154,7 +165,8 @@ def _made_by(
         if not batch:
             continue
         doing = "composing" if len(own) <= slots else f"composing from {start + 1}"
-        for task, result in zip(batch, _make(model, given, extras, doing), strict=True):
+        made = _make(model, given, doing, extras=extras, stop=stop)
+        for task, result in zip(batch, made, strict=True):
             if isinstance(result, CancelledError):
                 continue  # that it was stopped is told once, at the end
             if isinstance(result, ToccataError):
@@ -164,7 +176,7 @@ def _made_by(
 
 
 def _make(
-    model: Toccata, given: Sequence[Given], extras: Extras, doing: str
+    model: Toccata, given: Sequence[Given], doing: str, *, extras: Extras, stop: Stop
 ) -> Iterator[Clip | ToccataError]:
     """The clips of tasks that fit into the engine at once; no bar is there while one is written."""
     if given[0][0].model_version == ENCODE_DECODE:
@@ -178,7 +190,8 @@ def _make(
         bars[-1](progress.done_frames, progress.total_frames)
 
     requests = [_request(inputs, part, extras) for inputs, part in given]
-    with closing(model.generate_each(requests, on_progress=on_progress)) as results:
+    each = model.generate_each(requests, on_progress=on_progress, cancel=lambda: stop.is_set)
+    with closing(each) as results:
         for inputs, part in given:
             with working(doing, began_s) as advance:
                 bars.append(advance)
