@@ -24,20 +24,23 @@ from toccata.errors import (
 )
 
 if TYPE_CHECKING:
+    from toccata.audio.audio_input import AudioPart
     from toccata.audio.waveform import Waveform
     from toccata.generation.clip import Clip, Progress
     from toccata.generation.handle import Toccata, load
-    from toccata.generation.request import GenerationRequest, RequestOptions
+    from toccata.generation.request import EncodeDecodeRequest, GenerationRequest, RequestOptions
     from toccata.models.sampling_params import SamplingParams
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AudioError",
+    "AudioPart",
     "CancelledError",
     "CheckpointError",
     "Clip",
     "ClosedError",
+    "EncodeDecodeRequest",
     "GenerationError",
     "GenerationRequest",
     "InputError",
@@ -56,7 +59,9 @@ __all__ = [
 
 # torch takes seconds to import: nobody who only asks for --help or an error waits for it.
 _LOADED_ON_USE = {
+    "AudioPart": "toccata.audio.audio_input",
     "Clip": "toccata.generation.clip",
+    "EncodeDecodeRequest": "toccata.generation.request",
     "GenerationRequest": "toccata.generation.request",
     "Progress": "toccata.generation.clip",
     "RequestOptions": "toccata.generation.request",

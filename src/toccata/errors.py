@@ -59,6 +59,11 @@ class InputError(ToccataError):
         self.allowed = allowed
         self.problem = problem
 
+    def renamed(self, field: str) -> InputError:
+        """The same error with another name for its field."""
+        implied = self.problem if self._joint == " " else None
+        return InputError(field, self.value, self.allowed, implied)
+
     def sentence(self, rename: Callable[[str], str]) -> str:
         """The message with the names of fields as one surface has them.
 

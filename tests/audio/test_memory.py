@@ -20,18 +20,17 @@ import re, sys
 from pathlib import Path
 import av, soundfile, soxr
 from toccata.errors import ToccataError
-from toccata.generation.inputs import EXTENDED, check
-from toccata.generation.source_audio import input_part
+from toccata import GenerationRequest
+from toccata.generation.source_audio import part_in_use, read_part
 
 def held_mb():
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
-raw = {"input_audio": Path(sys.argv[1]), "model_version": sys.argv[2], "duration": 30}
-raw["continuation"] = sys.argv[3] == "True"
-inputs = check(raw, EXTENDED)
+role = "continue_from" if sys.argv[3] == "True" else "melody"
+request = GenerationRequest(duration_s=30, **{role: sys.argv[1]})
 before = held_mb()
 try:
-    seconds = input_part(inputs, inputs.model_version).duration_s
+    seconds = read_part(part_in_use(request, sys.argv[2]), role).duration_s
 except ToccataError as error:
     seconds = str(error)
 print(int(held_mb() - before), seconds)

@@ -17,6 +17,7 @@ from toccata import cli
 from toccata.audio.waveform import Waveform
 from toccata.errors import ToccataError
 from toccata.generation.clip import Clip, Progress
+from toccata.generation.request import GenerationRequest
 
 RATE_HZ = 32_000
 
@@ -46,11 +47,11 @@ class FakeToccata:
 
     def generate_each(
         self,
-        requests: Sequence[Mapping[str, Any]],
+        requests: Sequence[GenerationRequest],
         on_progress: Callable[[Progress], None] | None = None,
         cancel: Callable[[], bool] = lambda: False,
     ) -> Iterator[Clip | ToccataError]:
-        self.requests += requests
+        self.requests += map(dict, requests)
         self.on_generate()
         for step in range(3):
             if on_progress is not None:
@@ -58,7 +59,7 @@ class FakeToccata:
             if self.interrupt:
                 raise KeyboardInterrupt
         for one in requests:
-            yield self._clip(tone(one["duration_s"]), one["seed"], one["prompt"] or "")
+            yield self._clip(tone(one.duration_s), one.seed or 0, one.prompt or "")
 
     def stream(self, **request: Any) -> Iterator[Waveform]:
         self.requests.append(request)

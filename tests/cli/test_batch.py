@@ -16,7 +16,7 @@ from tests.cli.conftest import FakeToccata, Result, tone
 from toccata.audio.files import write
 from toccata.audio.waveform import Waveform
 from toccata.generation import source_audio
-from toccata.generation.source_audio import input_part
+from toccata.generation.source_audio import read_part
 
 Run = Callable[..., Result]
 
@@ -79,7 +79,7 @@ def test_booleans_of_a_csv_are_words(fake: FakeToccata, run: Run) -> None:
         (
             "r.csv",
             "prompt,mood\na,b\n",
-            ["r.csv line 1: 'mood' is no column", "may be model_version, prompt"],
+            ["r.csv line 1: 'mood' is no column", "may be model, prompt"],
         ),
         ("r.csv", "prompt,prompt\na,b\n", ["has a column twice"]),
         (
@@ -90,7 +90,7 @@ def test_booleans_of_a_csv_are_words(fake: FakeToccata, run: Run) -> None:
         ("r.csv", "prompt,seed\na,b,1\n", ["r.csv line 2 has 3 cells and not 2", "quotes"]),
         ("r.csv", 'prompt\n"a\n', ["r.csv line 2"]),
         ("r.csv", "prompt,continuation\na,maybe\n", ["r.csv line 2: continuation: 'maybe'"]),
-        ("r.csv", "prompt,seed\n,1\n", ["r.csv line 2: prompt is missing", "input_audio"]),
+        ("r.csv", "prompt,seed\n,1\n", ["r.csv line 2: prompt is missing", "melody"]),
         ("r.csv", "prompt\n", ["--prompts: 'r.csv'", "no requests"]),
         (
             "r.jsonl",
@@ -198,13 +198,12 @@ def test_audio_of_many_rows_is_checked_first_and_held_a_batch_at_a_time(
     held: list[weakref.ref[Waveform]] = []
     alive: list[int] = []
 
-    def counted(*arguments: Any, **more: Any) -> Waveform | None:
-        part = input_part(*arguments, **more)
-        assert part is not None
+    def counted(*arguments: Any, **more: Any) -> Waveform:
+        part = read_part(*arguments, **more)
         held.append(weakref.ref(part))
         return part
 
-    monkeypatch.setattr(source_audio, "input_part", counted)
+    monkeypatch.setattr(source_audio, "read_part", counted)
     monkeypatch.setenv("TOCCATA_SLOTS", "2")
     fake.on_generate = lambda: alive.append(sum(one() is not None for one in held))
     for number in range(6):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from toccata.generation.schema import EXTENDED
+from toccata.cli.inputs import INPUTS
 
 
 def completed(words: str) -> list[str]:
@@ -51,7 +51,7 @@ def test_every_enumeration_has_values() -> None:
 
     program = typer.main.get_command(app)
     parameters = {one.name: one for one in program.commands["generate"].params}  # type: ignore[attr-defined]
-    for field in EXTENDED.fields:
+    for field in INPUTS.fields:
         if field.choices:
             offered = parameters[field.name]._custom_shell_complete
             assert offered is not None

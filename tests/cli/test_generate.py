@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.conftest import RATE_HZ, FakeToccata, Result, tone
@@ -157,18 +158,18 @@ def test_fades_are_asked_for(fake: FakeToccata, run: Run) -> None:
         (["x", "--stream", "-", "-n", "2"], ["one clip"]),
         (["x", "--stream", "-", "--fade-out", "1"], ["one clip"]),
         (["x", "--device", "gpu"], ["--device", "cuda"]),
-        (["x", "--stride", "0"], ["--stride: 0.0 is not valid; it must be more than 0"]),
+        (["x", "--stride", "0"], ["--stride: 0.0 is not valid; it must be a number from 0.01 to"]),
         (["x", "--stride", "nan", "-n", "2"], ["--stride: nan"]),
         (
             ["x", "--continuation-start", "1", "--continuation-end", "2"],
             [
-                "--continuation-start cannot be used alone; it needs --input-audio",
-                "--continuation-end cannot be used alone; it needs --input-audio",
+                "--continuation-start cannot be used alone; it needs the audio",
+                "--continuation-end cannot be used alone; it needs the audio",
             ],
         ),
         (["x", "--seed", str(2**63 - 1), "-n", "2"], ["no room"]),
         (["--model", "large", "--input-audio", "a.wav"], ["melody-large"]),
-        ([], ["--prompt is missing; give a prompt, --input-audio or both"]),
+        ([], ["--prompt is missing; give a prompt, a melody or audio to continue"]),
     ],
 )
 def test_wrong_requests_end_before_the_model_is_loaded(
@@ -263,5 +264,66 @@ def test_a_number_out_of_range_is_told_with_its_value(
 ) -> None:
     result = run("generate", "x", "-d", "1", flag, value)
     assert result.code == 2
-    assert result.err.startswith(f"error: {flag}: {value} is not valid; use 0 to ")
+    assert result.err.startswith(
+        f"error: {flag}: {value} is not valid; it must be a number from 0 to "
+    )
     assert not fake.loaded
+
+
+@pytest.mark.parametrize(
+    ("own", "hosted"),
+    [
+        (["--melody", "in.wav"], ["--input-audio", "in.wav"]),
+        (["--continue-from", "in.wav"], ["--input-audio", "in.wav", "--continuation"]),
+        (
+            ["--continue-from", "in.wav", "--start", "0.5", "--end", "1.5"],
+            ["--input-audio", "in.wav", "--continuation", "--continuation-start", "0.5",
+             "--continuation-end", "1.5"],
+        ),
+        (["--cfg", "2"], ["--classifier-free-guidance", "2"]),
+        (["--normalization", "peak"], ["--normalization-strategy", "peak"]),
+        (["-m", "melody", "--format", "flac"],
+         ["--model-version", "melody", "--output-format", "flac"]),
+    ],
+)  # fmt: skip
+def test_the_names_of_the_hosted_service_are_aliases(
+    fake: FakeToccata, run: Run, own: list[str], hosted: list[str]
+) -> None:
+    write(Path("in.wav"), tone(2.0))
+    results = [run("generate", "x", "-d", "0.5", "--seed", "1", *each) for each in (own, hosted)]
+    assert [result.code for result in results] == [0, 0], results
+    first, second = fake.requests
+    for name in ("melody", "continue_from"):
+        audio = [one[name] for one in (first, second)]
+        assert (audio[0] is None) == (audio[1] is None)
+        if audio[0] is not None:
+            assert np.array_equal(audio[0].samples, audio[1].samples)
+    others = [
+        {name: value for name, value in one.items() if name not in ("melody", "continue_from")}
+        for one in (first, second)
+    ]
+    assert others[0] == others[1]
+    assert Path(results[0].out.strip()).suffix == Path(results[1].out.strip()).suffix
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--melody", "a.wav", "--continue-from", "b.wav"], "--continue-from cannot be used with"),
+        (["--input-audio", "a.wav", "--melody", "b.wav"], "--input-audio cannot be used with"),
+        (["--melody", "a.wav", "--continuation"], "--continuation cannot be used alone"),
+    ],
+)
+def test_audio_in_two_roles_is_refused(
+    fake: FakeToccata, run: Run, arguments: list[str], problem: str
+) -> None:
+    result = run("generate", "x", *arguments)
+    assert (result.code, fake.loaded) == (2, {})
+    assert problem in result.err
+
+
+def test_a_column_may_not_be_named_twice_by_its_aliases(fake: FakeToccata, run: Run) -> None:
+    Path("r.csv").write_text("prompt,cfg,classifier_free_guidance\nx,2,3\n")
+    result = run("generate", "--prompts", "r.csv")
+    assert result.code == 2
+    assert "classifier_free_guidance is given twice, as cfg too" in result.err

@@ -14,10 +14,11 @@ from tests.cli.conftest import FakeToccata, Result, repeated_defaults, tone
 from toccata import __version__
 from toccata.audio.files import read, write
 from toccata.cli import main
+from toccata.cli.inputs import INPUTS
 from toccata.errors import CheckpointError
-from toccata.generation.schema import EXTENDED
 from toccata.models import loading
 from toccata.models.checkpoints import native
+from toccata.server.hosted_inputs import EXTENDED
 
 Run = Callable[..., Result]
 
@@ -33,9 +34,11 @@ def test_help_names_every_command_and_shows_examples(run: Run) -> None:
 
 def test_help_of_generate_has_every_input_in_the_words_of_the_table(run: Run) -> None:
     text = " ".join(run("generate", "--help").out.split())
-    for field in EXTENDED.fields:
+    for field in INPUTS.fields:
         assert f"--{field.name.replace('_', '-')}" in text
         assert field.description in text
+    for hosted in EXTENDED.names:
+        assert f"--{hosted.replace('_', '-')}" in text
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -8,7 +8,7 @@ import soundfile
 
 from tests.clients.conftest import Play, with_clients
 from tests.server.conftest import SEED_VERSION, Served
-from toccata.generation.schema import HOSTED
+from toccata.server.hosted_inputs import HOSTED
 
 
 @with_clients()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from toccata.generation.inputs import check
 
 from tests.engine.helpers import full_forward
 from tests.golden_lm import expected
@@ -16,7 +17,6 @@ from toccata.audio.waveform import Waveform
 from toccata.engine.sequence import Codes
 from toccata.errors import InputErrors
 from toccata.generation.handle import Toccata
-from toccata.generation.inputs import check
 from toccata.models.model import Model
 
 KINDS = ["text", "melody", "stereo"]

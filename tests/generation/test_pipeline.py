@@ -209,9 +209,9 @@ def test_wrong_audio_is_told_with_all_other_problems(toccata: Toccata) -> None:
     with pytest.raises(InputErrors) as caught:
         toccata.generate("x", **wrong)
     assert [problem.field for problem in caught.value.problems] == [
-        "top_k",
         "melody",
         "continue_from",
+        "top_k",
     ]
     with pytest.raises(InputError, match=r"audio.*give a Waveform"):
         toccata.encode_decode(7)  # type: ignore[arg-type]
@@ -293,20 +293,22 @@ def test_all_problems_are_told_at_once(toccata: Toccata) -> None:
             duration_s=float("nan"),
             temperature=-1,
             normalization="loud",
-            stride_s=40,
+            stride_s=4000,
             fade_in_s=-1,
             **wrong,
         )
     assert [problem.field for problem in caught.value.problems] == [
         "prompt",
         "duration_s",
+        "seed",
         "top_k",
         "temperature",
-        "seed",
         "normalization",
         "stride_s",
         "fade_in_s",
     ]
+    with pytest.raises(InputErrors, match=r"^stride_s.* at most 1, the model's segment"):
+        toccata.generate("a", stride_s=40)
     with pytest.raises(InputError, match="duration_s"):
         toccata.generate_batch([{"prompt": "x", "duration": 3}])
 

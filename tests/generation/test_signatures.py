@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import fields
 
 import pytest
 
@@ -11,7 +10,7 @@ import toccata
 from toccata import Toccata
 from toccata.generation.request import GenerationRequest, RequestOptions
 
-OPTIONS = {field.name: field.default for field in fields(GenerationRequest)}
+OPTIONS = {name: field.default for name, field in GenerationRequest.model_fields.items()}
 
 
 @pytest.mark.parametrize("method", [Toccata.generate, Toccata.stream])

@@ -11,14 +11,20 @@ import pytest
 
 from tests.audio.damaged import wav_with_size
 from tests.fakes import SAMPLE_RATE_HZ, fake_model, tone
+from toccata.audio.audio_input import AudioPart
 from toccata.audio.encode import encode
 from toccata.audio.files import write
 from toccata.audio.waveform import Waveform
 from toccata.conditioners.chroma import mono
 from toccata.errors import AudioError, InputError
 from toccata.generation.handle import Toccata
-from toccata.generation.inputs import EXTENDED, Inputs, check
-from toccata.generation.source_audio import MELODY_WINDOW_S, input_part, is_silent
+from toccata.generation.request import EncodeDecodeRequest, GenerationRequest, ModelRequest
+from toccata.generation.source_audio import (
+    MELODY_WINDOW_S,
+    is_silent,
+    part_in_use,
+    read_part,
+)
 
 RATE_HZ = 8000
 
@@ -36,40 +42,63 @@ def minute(tmp_path: Path) -> Path:
     return path
 
 
-def request(path: Path, **raw: Any) -> Inputs:
-    return check({"input_audio": path, "model_version": "mini", "duration": 2, **raw}, EXTENDED)
-
-
-def part(path: Path, **raw: Any) -> Waveform:
-    inputs = request(path, **raw)
-    found = input_part(inputs, inputs.model_version)
-    assert found is not None
-    return found
+def part(path: Path, field: str = "melody", model: str = "mini", **times: float) -> Waveform:
+    audio: Any = AudioPart(path, **times)
+    request: ModelRequest
+    if field == "audio":
+        request = EncodeDecodeRequest(audio=audio)
+    else:
+        request = GenerationRequest(duration_s=2, **{field: audio})
+    used = part_in_use(request, model)
+    assert used is not None
+    return read_part(used, field)
 
 
 def test_a_melody_is_read_as_far_as_the_clip_can_reach(minute: Path) -> None:
     reach = round((2 + MELODY_WINDOW_S) * RATE_HZ)
     whole = ramp(60.0).samples
     assert np.array_equal(part(minute).samples, whole[:, :reach])
-    later = part(minute, continuation_start=10, continuation_end=50)
+    later = part(minute, start_s=10, end_s=50)
     assert np.array_equal(later.samples, whole[:, 10 * RATE_HZ : 10 * RATE_HZ + reach])
-    assert part(minute, continuation_end=5).duration_s == 5
+    assert part(minute, end_s=5).duration_s == 5
 
 
 @pytest.mark.parametrize(
-    "raw",
-    [{"continuation": True}, {"model_version": "encode-decode"}, {"model_version": "style"}],
+    ("field", "model"), [("continue_from", "mini"), ("audio", "mini"), ("melody", "style")]
 )
-def test_all_is_read_of_what_is_all_used(minute: Path, raw: dict[str, Any]) -> None:
-    assert np.array_equal(part(minute, **raw).samples, ramp(60.0).samples)
-    end = part(minute, **raw, continuation_start=58)
+def test_all_is_read_of_what_is_all_used(minute: Path, field: str, model: str) -> None:
+    assert np.array_equal(part(minute, field, model).samples, ramp(60.0).samples)
+    end = part(minute, field, model, start_s=58)
     assert np.array_equal(end.samples, ramp(60.0).samples[:, 58 * RATE_HZ :])
 
 
 def test_a_part_that_starts_behind_the_end(minute: Path) -> None:
-    with pytest.raises(InputError, match=r"lasts 60\.00 s") as caught:
-        part(minute, continuation_start=60)
-    assert caught.value.field == "continuation_start"
+    with pytest.raises(InputError, match=r"melody lasts 60\.00 s") as caught:
+        part(minute, start_s=60)
+    assert caught.value.field == "start_s"
+
+
+def test_the_library_uses_a_part_of_a_file(toccata: Toccata, tmp_path: Path) -> None:
+    song = tone(3.0)
+    song.samples[:] = np.random.default_rng(0).uniform(-0.5, 0.5, song.samples.shape)
+    path = tmp_path / "song.wav"
+    path.write_bytes(encode(song, "wav", 32, 320))
+    middle = Waveform(song.samples[:, SAMPLE_RATE_HZ : 2 * SAMPLE_RATE_HZ], SAMPLE_RATE_HZ)
+    options: dict[str, Any] = {"duration_s": 0.2, "seed": 1}
+    for field in ("melody", "continue_from"):
+        clips = [
+            toccata.generate("x", **{**options, field: one}).samples
+            for one in (middle, AudioPart(path, 1, 2))
+        ]
+        assert np.array_equal(clips[0], clips[1])
+    coded = [toccata.encode_decode(one).samples for one in (middle, AudioPart(path, 1, 2))]
+    assert np.array_equal(coded[0], coded[1])
+
+
+@pytest.mark.parametrize(("start_s", "end_s"), [(-1, None), (3, 3), (3, 2), ("1", 2), (0, np.nan)])
+def test_parts_that_cannot_be(start_s: Any, end_s: Any) -> None:
+    with pytest.raises(InputError, match=r"^(start|end)_s:? "):
+        AudioPart("song.wav", start_s, end_s)
 
 
 def test_high_rates_are_lowered_as_a_whole_clip_would_be(tmp_path: Path) -> None:
@@ -77,7 +106,7 @@ def test_high_rates_are_lowered_as_a_whole_clip_would_be(tmp_path: Path) -> None
     time_s = np.arange(3 * 192_000) / 192_000
     wave = (0.5 * np.sin(2 * np.pi * 1000 * time_s)).astype(np.float32)
     write(path, Waveform(np.stack([wave, -wave]), 192_000), bit_depth=24)
-    low = part(path, continuation=True)
+    low = part(path, "continue_from")
     assert (low.sample_rate_hz, low.samples.shape) == (48_000, (2, 144_000))
     wanted = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(144_000) / 48_000)
     inner = slice(2000, -2000)
@@ -87,18 +116,14 @@ def test_high_rates_are_lowered_as_a_whole_clip_would_be(tmp_path: Path) -> None
 def test_no_more_is_held_than_fits(minute: Path) -> None:
     max_values = 2 * 30 * RATE_HZ
     with pytest.raises(AudioError, match=r"holds 60 s.* at most 30 s .*choose a part"):
-        input_part(request(minute, continuation=True), "mini", max_values=max_values)
-    half = request(minute, continuation=True, continuation_start=30)
-    used = input_part(half, "mini", max_values=max_values)
-    assert used is not None
-    assert used.duration_s == 30
+        read_part(AudioPart(minute), "melody", max_values=max_values)
+    assert read_part(AudioPart(minute, 30), "melody", max_values=max_values).duration_s == 30
 
 
 def test_what_is_wrong_with_a_file_is_said(minute: Path) -> None:
     minute.write_bytes(wav_with_size(minute.read_bytes(), 0))
     said: list[str] = []
-    inputs = request(minute)
-    assert input_part(inputs, "mini", said.append) is not None
+    read_part(AudioPart(minute), "melody", warn=said.append)
     assert len(said) == 1
     assert "minute.wav: its header leaves out" in said[0]
 

@@ -20,7 +20,6 @@ import numpy as np
 
 from toccata.audio.waveform import Waveform
 from toccata.generation.clip import Clip
-from toccata.generation.schema import ENCODE_DECODE
 from toccata.server.worker.live_audio import LiveFiles
 from toccata.server.worker.protocol import Pipe, out_name, receive, seeds_of, send
 from toccata.settings import Settings
@@ -62,8 +61,8 @@ def _make(job: Mapping[str, Any], say: Any, canceled: set[str]) -> None:
 
 
 def _tell(job: Mapping[str, Any], say: Any, canceled: set[str]) -> None:
-    inputs, name = job["inputs"], job["id"]
-    prompt = inputs["prompt"] or ""
+    request, name = job["request"], job["id"]
+    prompt = request.get("prompt") or ""
     say("started", name)
     _maybe_crash(prompt, Path(job["folder"]))
     if "full" in prompt and _is_first(Path(job["folder"])):
@@ -74,8 +73,8 @@ def _tell(job: Mapping[str, Any], say: Any, canceled: set[str]) -> None:
         return
     if "warn" in prompt:
         say("warning", name, text="input_audio: it says warn")
-    if inputs["model_version"] == ENCODE_DECODE:
-        shutil.copy(inputs["input_audio"], Path(job["folder"]) / "out.wav")
+    if "audio" in request:
+        shutil.copy(request["audio"]["file"], Path(job["folder"]) / "out.wav")
         say("done", name, files=["out.wav"], metrics={})
         return
     began_s, folder, count = time.monotonic(), Path(job["folder"]), job["count"]
@@ -91,11 +90,11 @@ def _tell(job: Mapping[str, Any], say: Any, canceled: set[str]) -> None:
         say("progress", name, done=step + 1, total=steps)
     for live in lives:
         live.finish()
-    seeds = seeds_of(inputs["seed"], count)
-    files = [out_name(i + 1, count, inputs["output_format"]) for i in range(count)]
+    seeds = seeds_of(job["seed"], count)
+    files = [out_name(i + 1, count, job["output_format"]) for i in range(count)]
     for seed, file in zip(seeds, files, strict=True):
-        _sine(seed, inputs["duration"], job["model"]).save(folder / file)
-    metrics = {"model": job["model"], "audio_s": inputs["duration"], "seeds": seeds}
+        _sine(seed, request["duration_s"], job["model"]).save(folder / file)
+    metrics = {"model": job["model"], "audio_s": request["duration_s"], "seeds": seeds}
     if (heard_s := lives[0].begun_s) is not None:
         metrics["first_audio_s"] = heard_s - began_s
     say("done", name, files=files, metrics=metrics)

@@ -13,6 +13,7 @@ import pytest
 from tests.server.conftest import TIMEOUT_S, Serve
 from tests.server.puppet import AUDIO, Play, Stage
 from tests.server.test_inline import data_uri
+from toccata.audio.audio_input import AudioPart
 from toccata.errors import AudioError
 from toccata.server.predictions import lifecycle as predictions
 from toccata.server.predictions.lifecycle import QueueFullError
@@ -70,7 +71,9 @@ def test_another_worker_is_told_the_same_without_bringing_audio_again(play: Play
         await stage.settle()
         assert len(stage.puppet.jobs) == 2
         assert stage.puppet.jobs[0] == stage.puppet.jobs[1]
-        assert Path(stage.puppet.jobs[1].inputs["input_audio"]).read_bytes() == b"audio"
+        part = stage.puppet.jobs[1].request.audio
+        assert isinstance(part, AudioPart)
+        assert Path(part.file).read_bytes() == b"audio"
 
     play(act)
 

@@ -15,6 +15,7 @@ import pytest
 from tests.server import fake_worker, odd_workers
 from tests.server.conftest import TIMEOUT_S, Serve
 from toccata.errors import InputError
+from toccata.generation.request import GenerationRequest
 from toccata.server.app import check_start, create_app
 from toccata.server.config import ServerSettings
 from toccata.server.storage.instance_lock import only_server
@@ -78,7 +79,9 @@ def test_a_worker_that_dies_at_once_is_replaced_ever_more_slowly(
         watched.start()
         await watched.until(lambda: watched.said(LOST) == 3)
         assert watched.pid is None
-        watched.run(Job("x", "mini", {}, "/nowhere"))  # goes nowhere
+        watched.run(
+            Job("x", "mini", "mini", GenerationRequest(), 0, "wav", "/nowhere")
+        )  # goes nowhere
         watched.cancel("x")
         watched.stop()  # while the next start is planned
         assert (watched.state, watched.pid) == (STOPPED, None)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toccata.errors import InputErrors
-from toccata.generation.inputs import check, checked
-from toccata.generation.schema import HOSTED, Field, Schema
+from toccata.generation.schema import Field, Schema
+from toccata.generation.values import checked
 from toccata.server.api.replicate import validation
 from toccata.server.api.replicate.validation import (
     CogInvalid,
@@ -21,6 +21,7 @@ from toccata.server.api.replicate.validation import (
     coerce,
     validate,
 )
+from toccata.server.hosted_inputs import HOSTED, read_inputs
 from toccata.server.versions import LATEST, VERSIONS, Version
 
 SEED = VERSIONS["7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"]
@@ -243,13 +244,13 @@ def test_what_is_accepted_is_good_input(version: Version, data: st.DataObject) -
 
 
 def blamed(kept: dict[str, object], version: Version) -> set[str]:
-    """The inputs that `check` refuses together; none may be one that is wrong by itself."""
+    """The inputs that `read_inputs` refuses together; none may be one that is wrong by itself."""
     for name, value in kept.items():
         checked(version.schema[name], value)
     # Only the hosted API knows multi_band_diffusion.
     known = tuple(field for field in version.schema.fields if field.name in HOSTED.names)
     try:
-        check({name: kept[name] for name in kept if name in HOSTED.names}, Schema(known))
+        read_inputs({name: kept[name] for name in kept if name in HOSTED.names}, Schema(known))
     except InputErrors as errors:
         return {problem.field for problem in errors.problems}
     return set()

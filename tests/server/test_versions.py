@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from toccata.generation.schema import EXTENDED, HOSTED
 from toccata.server import versions
+from toccata.server.hosted_inputs import EXTENDED, HOSTED
 from toccata.server.versions import LATEST, VERSIONS, Version, find_model, find_version, openapi
 
 SEED = "7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"

@@ -19,17 +19,17 @@ from tests.fakes import SineCodec, fake_model
 from toccata.generation.clip import Clip
 from toccata.generation.handle import Toccata
 from toccata.generation.schema import MAX_SEED
+from toccata.server.hosted_inputs import EXTENDED, read_inputs
 from toccata.server.worker.main import MAX_INPUT_BYTES, Worker, run
 from toccata.server.worker.protocol import Job, Message, seeds_of
 from toccata.settings import Settings, wait_as_by_default
 
 RATE_HZ = 16_000  # mp3 has no rate as low as the fake's
-INPUTS = {
-    "model_version": "fake", "prompt": "piano", "input_audio": None, "duration": 0.5,
-    "continuation": False, "continuation_start": 0.0, "continuation_end": None,
-    "normalization_strategy": "clip", "top_k": None, "top_p": None, "temperature": None,
-    "classifier_free_guidance": None, "output_format": "wav", "seed": 7,
+INPUTS: dict[str, Any] = {
+    "model_version": "fake", "prompt": "piano", "duration": 0.5, "normalization_strategy": "clip",
+    "seed": 7,
 }  # fmt: skip
+SCHEMA = EXTENDED.changed(model_version={"choices": ("fake", "encode-decode")})
 
 
 class Ear:
@@ -86,7 +86,11 @@ def test_a_lora_is_added_to_the_model_it_was_named_with(monkeypatch: pytest.Monk
 
 def job(folder: Path, count: int = 1, **inputs: Any) -> Job:
     folder.mkdir()
-    return Job("one", "fake", {**INPUTS, **inputs}, str(folder), count)
+    values = {**INPUTS, **inputs}
+    checked = read_inputs(values, SCHEMA)
+    return Job(
+        "one", "fake", checked.model, checked.request, values["seed"], "wav", str(folder), count
+    )
 
 
 def made(working: tuple[Worker, Ear], job: Job) -> Message:

@@ -1,10 +1,11 @@
-"""The kinds of audio that the library accepts: waveforms, files, bytes, arrays with a rate."""
+"""The kinds of audio that the library accepts: waveforms, files, parts of files, bytes, arrays."""
 
 from __future__ import annotations
 
 import io
 import math
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,19 +18,62 @@ from toccata.audio.uris import scheme_of
 from toccata.audio.waveform import Waveform
 from toccata.errors import InputError, check_path
 
-AudioInput = Waveform | str | os.PathLike[str] | bytes | bytearray | BinaryIO | tuple[Any, int]
-"""What `read_audio` takes. The pair is of samples, an array of numpy or torch, and their rate."""
-
 MAX_CHANNELS = 64
 # Of one request: 128 MiB, 6 minutes of stereo at 44.1 kHz.
 MAX_VALUES = 2**25
 # Models have lower rates: of audio above, less is held.
 MAX_RATE_HZ = 48_000
 MAX_SHOWN = 80
+MAX_PART_S = 24 * 3600
+
+
+@dataclass(frozen=True)
+class AudioPart:
+    """A part of an audio file, of which no more than that is decoded.
+
+    Attributes:
+        file: The path of the file.
+        start_s: The start of the part, in seconds.
+        end_s: The end of the part, in seconds; None is the end of the file.
+
+    Raises:
+        InputError: A time is no number of seconds, or the part is empty.
+    """
+
+    file: str | os.PathLike[str]
+    start_s: float = 0.0
+    end_s: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("start_s", self.start_s), ("end_s", self.end_s)):
+            if not (value is None and name == "end_s"):
+                _check_time(name, value)
+        if self.end_s is not None and self.start_s >= self.end_s:
+            raise InputError("start_s", self.start_s, f"it must be before end_s, {self.end_s:g}")
+
+    def up_to(self, reach_s: float | None) -> AudioPart:
+        """The first `reach_s` seconds of the part at most; all of it for None."""
+        if reach_s is None:
+            return self
+        end_s = self.start_s + reach_s
+        return replace(self, end_s=end_s if self.end_s is None else min(self.end_s, end_s))
+
+
+def _check_time(name: str, value: object) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= MAX_PART_S:
+        raise InputError(name, value, f"it must be a number from 0 to {MAX_PART_S}")
+
+
+AudioInput = (
+    Waveform | AudioPart | str | os.PathLike[str] | bytes | bytearray | BinaryIO | tuple[Any, int]
+)
+"""What `read_audio` takes. The pair is of samples, an array of numpy or torch, and their rate."""
 
 _KINDS = (
-    "give a Waveform or Clip, the path of a file, the bytes of one, a file opened in binary mode, "
-    "or (samples, sample_rate_hz) with samples [channels, samples] or [samples] of numpy or torch"
+    "give a Waveform or Clip, the path of a file, an AudioPart, the bytes of a file, a file opened "
+    "in binary mode, or (samples, sample_rate_hz) with samples [channels, samples] or [samples] of "
+    "numpy or torch"
 )
 
 
@@ -42,6 +86,8 @@ def check_audio(field: str, audio: object) -> None:
     """
     if isinstance(audio, tuple):
         _samples(field, audio)
+    elif isinstance(audio, AudioPart):
+        _check_file(field, audio.file)
     elif isinstance(audio, str | os.PathLike):
         _check_file(field, audio)
     elif isinstance(audio, io.TextIOBase):
@@ -52,11 +98,26 @@ def check_audio(field: str, audio: object) -> None:
         raise InputError(field, _kind(audio), cure if is_array else _KINDS)
 
 
-def _check_file(field: str, path: str | os.PathLike[str]) -> None:
-    check_path(field, path)
-    if isinstance(path, str) and (scheme := scheme_of(path)):
+def _check_file(field: str, file: str | os.PathLike[str]) -> None:
+    """Raise InputError for a path that cannot be; an address may be one of another interface."""
+    if not _is_address(file):
+        check_path(field, file)
+
+
+def _is_address(file: str | os.PathLike[str]) -> bool:
+    return isinstance(file, str) and bool(scheme_of(file))
+
+
+def check_local(field: str, file: str | os.PathLike[str]) -> None:
+    """Raise InputError for an address: the library opens nothing but files.
+
+    Args:
+        field: The name of the parameter that holds `file`, for the error.
+        file: A path, or an address.
+    """
+    if isinstance(file, str) and (scheme := scheme_of(file)):
         cure = "the library reads no addresses: download it, and give the file or its bytes"
-        shown = path if len(path) <= MAX_SHOWN else f"{path[:MAX_SHOWN]}..."
+        shown = file if len(file) <= MAX_SHOWN else f"{file[:MAX_SHOWN]}..."
         raise InputError(field, shown, cure, f"is an address ({scheme}:)")
 
 
@@ -84,9 +145,17 @@ def read_audio(field: str, audio: AudioInput) -> Waveform:
     source: Any = audio
     if isinstance(audio, bytearray | memoryview):
         source = bytes(audio)
-    elif isinstance(audio, str | os.PathLike):
-        source = Path(audio)
+    elif isinstance(audio, str | os.PathLike | AudioPart):
+        part = part_of(audio)
+        check_local(field, part.file)
+        times = {"start_s": part.start_s, "end_s": part.end_s}
+        return read(Path(part.file), max_values=MAX_VALUES, max_rate_hz=MAX_RATE_HZ, **times)
     return read(source, max_values=MAX_VALUES, max_rate_hz=MAX_RATE_HZ)
+
+
+def part_of(file: str | os.PathLike[str] | AudioPart) -> AudioPart:
+    """The part that `file` names: the whole file, unless it is a part already."""
+    return file if isinstance(file, AudioPart) else AudioPart(file)
 
 
 def _is_encoded(audio: object) -> bool:

@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from toccata.cli.inputs import COLUMNS, INPUTS, field_of
 from toccata.cli.sources import is_stdin, read_text
 from toccata.errors import InputError, InputErrors, ToccataError
-from toccata.generation.inputs import from_text
-from toccata.generation.schema import EXTENDED, Field
+from toccata.generation.values import from_text
 from toccata.settings import read_boolean
 
 MAX_CHARACTERS = 64 * 2**20
@@ -185,19 +185,20 @@ def _from_cells(where: str, header: list[str], cells: list[str]) -> Row:
         cure = "put cells with commas in quotes"
         raise RowError(where, None, cure, f"has {len(cells)} cells and not {len(header)}")
     pairs = zip(header, cells, strict=True)
-    return {name: _value(where, EXTENDED[name], cell) for name, cell in pairs if cell.strip()}
+    return {name: _value(where, name, cell) for name, cell in pairs if cell.strip()}
 
 
-def _value(where: str, field: Field, cell: str) -> object:
+def _value(where: str, name: str, cell: str) -> object:
+    field = field_of(name)
     if field.kind == "boolean":
-        return read_boolean(f"{where}: {field.name}", cell.strip())
-    return from_text(field, cell if field.name == "prompt" else cell.strip())
+        return read_boolean(f"{where}: {name}", cell.strip())
+    return from_text(field, cell if name == "prompt" else cell.strip())
 
 
 def _unknown(where: str, names: Iterable[str]) -> list[InputError]:
-    known = ", ".join(EXTENDED.names)
+    known = ", ".join(INPUTS.names)
     return [
         RowError(f"{where}: {name!r}", None, f"the columns may be {known}", "is no column")
         for name in names
-        if name not in EXTENDED.names
+        if name not in COLUMNS
     ]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from toccata.generation.schema import EXTENDED
+from toccata.generation.schema import FORMAT, MODEL
 from toccata.settings import PRECISIONS
 
 Complete = Callable[[str], list[str]]
 
-MODELS = tuple(name for name in EXTENDED["model_version"].choices if name != "encode-decode")
+MODELS = tuple(name for name in MODEL.choices if name != "encode-decode")
 DEVICES = ("cpu", "cuda", "mps")
 # Written down here, because a shell does not wait until torch is imported.
 MEASURES = ("agreement", "fad-clap", "fad-vggish", "kl-passt", "clap")
@@ -43,4 +43,4 @@ def shapes(incomplete: str) -> list[str]:
 
 models, devices, precisions = of(MODELS), of(DEVICES), of(PRECISIONS)
 measures = lists_of(MEASURES)
-formats = of(EXTENDED["output_format"].choices)
+formats = of(FORMAT.choices)

@@ -9,6 +9,7 @@ import typer
 
 from toccata import settings
 from toccata.cli import completion, flags, session
+from toccata.cli.inputs import field_of, read_inputs
 from toccata.cli.outputs import is_stdout, names, suffix_format
 from toccata.cli.places import STDOUT, Place, reserve
 from toccata.cli.play import find_player
@@ -16,8 +17,8 @@ from toccata.cli.report import Stop
 from toccata.cli.results import Finish, Task, deliver
 from toccata.cli.sources import short_name
 from toccata.errors import InputError
-from toccata.generation.inputs import EXTENDED, check, from_text
 from toccata.generation.schema import ENCODE_DECODE
+from toccata.generation.values import from_text
 
 EXAMPLES = """
 Example:
@@ -41,8 +42,8 @@ def encode_decode(
     output_format: Annotated[
         str | None,
         typer.Option(
-            "--output-format",
             "--format",
+            "--output-format",
             help="wav, mp3, flac or ogg.",
             autocompletion=completion.formats,
         ),
@@ -56,20 +57,19 @@ def encode_decode(
     """Pass a file through a model's codec, to hear the best it could sound."""
     machine = settings.read(model=model, device=device, offline=offline)
     given = {
-        "output_format": suffix_format(output, output_format),
-        "continuation_start": start,
-        "continuation_end": end,
+        "format": suffix_format(output, output_format),
+        "start": start,
+        "end": end,
     }
     raw: dict[str, object] = {
-        "model_version": ENCODE_DECODE,
+        "model": ENCODE_DECODE,
         "input_audio": file,
-        "normalization_strategy": "clip",  # the level of the file as it is, for comparison
-        "seed": 0,
+        "normalization": "clip",  # keep the level of the file, for comparison
     }
     for name, text in given.items():
         if text is not None:
-            raw[name] = from_text(EXTENDED[name], text)
-    inputs = check(raw, EXTENDED)
+            raw[name] = from_text(field_of(name), text)
+    inputs = read_inputs(raw, ENCODE_DECODE)
     finish = Finish(inputs.output_format, bitrate, bit_depth)
     if is_stdout(output) and (json or play):
         raise InputError("output", output, "stdout takes one file: leave out --json and --play")
@@ -78,8 +78,7 @@ def encode_decode(
     reserve([place])
     tasks = [Task(inputs, finish, place)]
     stop = Stop()
-    made = session.compose(machine, tasks, session.Extras(), stop)
-    deliver(made, stop, json=json, player=player)
+    deliver(session.compose(machine, tasks, stop), stop, json=json, player=player)
 
 
 def _place(

@@ -1,4 +1,4 @@
-"""The flags that commands share. Those of the inputs are made from the table in `schema.py`."""
+"""The flags that commands share. Those of the inputs are made from the table in `inputs.py`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from toccata.cli import completion
-from toccata.generation.inputs import from_text
-from toccata.generation.schema import EXTENDED, Field, default_of
+from toccata.cli.inputs import INPUTS, hosted_names
+from toccata.generation.schema import Field, default_of
+from toccata.generation.values import from_text
 
 Device = Annotated[
     str | None,
@@ -122,30 +123,8 @@ BitDepth = Annotated[
         autocompletion=completion.of(("16", "24", "32")),
     ),
 ]
-FadeIn = Annotated[float, typer.Option(help="Seconds of fade-in, from 0 to 600.")]
-FadeOut = Annotated[float, typer.Option(help="Seconds of fade-out, from 0 to 600.")]
-CfgBeta = Annotated[
-    float | None,
-    typer.Option(
-        help="For the model style: weight of the prompt against the audio, from 0 to 100. "
-        "Default: 5."
-    ),
-]
-Stride = Annotated[
-    float | None,
-    typer.Option(
-        help="For clips longer than the window of the model: seconds by which the window moves. "
-        "Default: 0.6 of the window, 18 of 30 s."
-    ),
-]
 
-_ALIASES = {
-    "model_version": ("--model", "-m"),
-    "prompt": ("-p",),
-    "duration": ("-d",),
-    "classifier_free_guidance": ("--cfg",),
-    "output_format": ("--format",),
-}
+_SHORT = {"model": "-m", "prompt": "-p", "duration": "-d"}
 _METAVARS = {"integer": "INTEGER", "number": "NUMBER", "audio": "FILE|URI|-", "string": "TEXT"}
 
 
@@ -153,12 +132,12 @@ def takes_inputs(command: Callable[..., None]) -> Callable[..., None]:
     """Give `command` a flag for every input; it gets the given ones as its parameter `raw`."""
     own = inspect.signature(command, eval_str=True)
     others = [parameter for parameter in own.parameters.values() if parameter.name != "raw"]
-    flags = [_parameter(field) for field in EXTENDED.fields]
+    flags = [_parameter(field) for field in INPUTS.fields]
 
     @functools.wraps(command)
     def with_raw(**values: Any) -> None:
         raw = {}
-        for field in EXTENDED.fields:
+        for field in INPUTS.fields:
             value = values.pop(field.name)
             if value is not None:
                 raw[field.name] = from_text(field, value) if isinstance(value, str) else value
@@ -176,17 +155,24 @@ def _parameter(field: Field) -> inspect.Parameter:
 
 
 def _annotation(field: Field) -> Any:
-    """Numbers stay text until `inputs.check`, which reports everything that is wrong at once."""
-    flag = "--" + field.name.replace("_", "-")
+    """Numbers stay text until the request checks them, which reports all problems at once."""
+    flag = _flag(field.name)
     if field.kind == "boolean":
         return Annotated[bool | None, typer.Option(f"{flag}/--no-{flag[2:]}", help=_help(field))]
     metavar = "|".join(field.choices) if 0 < len(field.choices) < 6 else _METAVARS[field.kind]
-    aliases = _ALIASES.get(field.name, ())
+    names = [_flag(name) for name in hosted_names(field.name)]
+    short = [_SHORT[field.name]] if field.name in _SHORT else []
     complete = completion.of(field.choices) if field.choices else None
     return Annotated[
         str | None,
-        typer.Option(flag, *aliases, metavar=metavar, help=_help(field), autocompletion=complete),
+        typer.Option(
+            flag, *short, *names, metavar=metavar, help=_help(field), autocompletion=complete
+        ),
     ]
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _help(field: Field) -> str:

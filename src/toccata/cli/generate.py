@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from toccata import settings
 from toccata.cli import flags, session
 from toccata.cli.batch import checked_rows, read_rows
+from toccata.cli.inputs import AUDIO, Inputs, field_of, read_inputs
 from toccata.cli.outputs import DEFAULT_PATTERN, is_stdout, names, suffix_format
 from toccata.cli.places import STDOUT, Place, reserve
 from toccata.cli.play import find_player
@@ -17,9 +17,8 @@ from toccata.cli.report import Stop
 from toccata.cli.results import Finish, Task, deliver
 from toccata.cli.sources import is_stdin, read_text
 from toccata.cli.stream import check_target, stream_to_stdout
-from toccata.errors import InputError, InputErrors, check_path
-from toccata.generation.inputs import Inputs, check
-from toccata.generation.schema import EXTENDED, MAX_PROMPT_CHARACTERS, MAX_SEED, RANDOM_SEED, Schema
+from toccata.errors import InputError, check_path
+from toccata.generation.schema import MAX_PROMPT_CHARACTERS, MAX_SEED, RANDOM_SEED
 from toccata.settings import Settings
 
 EXAMPLES = """
@@ -31,11 +30,11 @@ Examples:
 
   toccata generate --prompts songs.csv -d 20 -o songs/
 
-  toccata generate "a string quartet" --input-audio whistle.m4a
+  toccata generate "a string quartet" --melody whistle.m4a
 
   toccata generate "slow piano" -d 20 -o - --format mp3 > piano.mp3
 
-  toccata generate --input-audio song.mp3 --continuation --continuation-end 10
+  toccata generate --continue-from song.mp3 --end 10
 
   toccata generate "my style, calm piano" --lora style.safetensors:0.8
 
@@ -57,10 +56,6 @@ def generate(
     headerless: flags.Headerless = False,
     bitrate: flags.Bitrate = None,
     bit_depth: flags.BitDepth = None,
-    fade_in: flags.FadeIn = 0.0,
-    fade_out: flags.FadeOut = 0.0,
-    stride: flags.Stride = None,
-    cfg_beta: flags.CfgBeta = None,
     json: flags.Json = False,
     device: flags.Device = None,
     precision: flags.Precision = None,
@@ -71,16 +66,16 @@ def generate(
     machine = settings.read(device=device, precision=precision, offline=offline, lora=lora)
     asked = _requests(_with_text(raw, text, prompts), prompts, count, output, machine)
     requests = [inputs for inputs, _ in asked]
-    extras = session.Extras(stride, cfg_beta, fade_in, fade_out)
     finishes = [Finish(one.output_format, bitrate, bit_depth) for one in requests]
     if stream is not None:
         [inputs], [finish] = requests[:1], finishes[:1]
-        as_it_is = finish == Finish("wav") and not fade_in and not fade_out and not play
+        fades = any(raw.get(name) for name in ("fade_in", "fade_out"))
+        as_it_is = finish == Finish("wav") and not fades and not play
         alone = as_it_is and len(requests) == 1 and output is None and not json
         _check_stream(stream, inputs, alone)
         stream_to_stdout(
-            session.stream(machine, inputs, extras),
-            inputs.normalization_strategy,
+            session.stream(machine, inputs),
+            inputs.request.normalization,
             headerless=headerless,
         )
         return
@@ -92,7 +87,7 @@ def generate(
     player = find_player() if play else None
     reserve([task.place for task in tasks])
     stop = Stop()
-    deliver(session.compose(machine, tasks, extras, stop), stop, json=json, player=player)
+    deliver(session.compose(machine, tasks, stop), stop, json=json, player=player)
 
 
 def _with_text(raw: Mapping[str, Any], text: str | None, prompts: str | None) -> dict[str, Any]:
@@ -103,7 +98,7 @@ def _with_text(raw: Mapping[str, Any], text: str | None, prompts: str | None) ->
             problem = "is given twice, as an argument too"
             raise InputError("prompt", text, "leave out one of the two", problem)
         given["prompt"] = text
-    named = {"prompt": given.get("prompt"), "input_audio": given.get("input_audio")}
+    named = {name: given.get(name) for name in ("prompt", *AUDIO)}
     users = [name for name, value in {**named, "prompts": prompts}.items() if is_stdin(value)]
     if len(users) > 1:
         both = f"is to come from stdin, and so is {users[0]}"
@@ -128,46 +123,38 @@ def _requests(
         first = _inputs(raw, output, machine.model)
         if first.seed + count - 1 > MAX_SEED:
             raise InputError("count", count, f"seed {first.seed} leaves no room for that many")
-        return [(replace(first, seed=first.seed + index), "") for index in range(count)]
+        return [(first.with_seed(first.seed + index), "") for index in range(count)]
     if count > 1:
         raise InputError("count", count, "give each its own line", "cannot be used with --prompts")
 
     def of_row(index: int, row: Mapping[str, Any]) -> Inputs:
-        if is_stdin(prompts) and is_stdin(row.get("input_audio")):
-            problem = "is to come from stdin, and so are the requests"
-            raise InputError("input_audio", "-", "name a file, or write them in one", problem)
-        inputs = _inputs({**raw, **row}, output, machine.model)
+        for name in AUDIO:
+            if is_stdin(prompts) and is_stdin(row.get(name)):
+                problem = "is to come from stdin, and so are the requests"
+                raise InputError(name, "-", "name a file, or write them in one", problem)
+        inputs = _inputs(_overridden(raw, row), output, machine.model)
         follows = raw.get("seed", RANDOM_SEED) != RANDOM_SEED and "seed" not in row
         if not follows:
             return inputs
         if inputs.seed + index > MAX_SEED:
             raise InputError("seed", inputs.seed, "use a smaller one: each row has the next seed")
-        return replace(inputs, seed=inputs.seed + index)
+        return inputs.with_seed(inputs.seed + index)
 
     rows = read_rows(prompts)
     return list(zip(checked_rows(rows, of_row), [where for where, _ in rows], strict=True))
 
 
+def _overridden(raw: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of the command line, where a row does not have its own."""
+    own = {field_of(name).name for name in row}
+    return {**{name: value for name, value in raw.items() if name not in own}, **row}
+
+
 def _inputs(raw: Mapping[str, Any], output: str | None, model: str) -> Inputs:
-    given = {"model_version": model, **raw}
-    if form := suffix_format(output, given.get("output_format")):
-        given["output_format"] = form
-    inputs = check(given, _schema(given["model_version"]))
-    _check_part(inputs)
-    return inputs
-
-
-def _check_part(inputs: Inputs) -> None:
-    """Raises InputErrors for a part of no audio, which the hosted model passes over in silence."""
-    part = {name: getattr(inputs, name) for name in ("continuation_start", "continuation_end")}
-    cure = "it needs input_audio, the audio that it is a part of"
-    problems = [
-        InputError(name, value, cure, "cannot be used alone")
-        for name, value in part.items()
-        if value and inputs.input_audio is None
-    ]
-    if problems:
-        raise InputErrors(problems)
+    name = next((name for name in raw if field_of(name).name == "format"), "format")
+    if form := suffix_format(output, raw.get(name)):
+        return read_inputs({**raw, name: form}, model)
+    return read_inputs(raw, model)
 
 
 def _tasks(
@@ -183,7 +170,7 @@ def _tasks(
     chosen = names(output, len(asked), default)
     tasks = []
     for n, ((inputs, origin), finish) in enumerate(zip(asked, finishes, strict=True), start=1):
-        path = chosen.path(inputs.seed, n, inputs.model_version, inputs.output_format)
+        path = chosen.path(inputs.seed, n, inputs.model, inputs.output_format)
         check_path("output", path)
         place = Place(path, overwrite, chosen.is_automatic and not overwrite)
         tasks.append(Task(inputs, finish, place, origin))
@@ -196,19 +183,8 @@ def _batch_pattern(prompts: str) -> str:
     return stem.replace("{", "{{").replace("}", "}}") + "-{n}.{format}"
 
 
-def _schema(model: object) -> Schema:
-    """On one's own machine a model may also be a folder, or any repository of the hub."""
-    choices = EXTENDED["model_version"].choices
-    if not isinstance(model, str) or model in choices or "\0" in model:
-        return EXTENDED
-    check_path("model_version", model)
-    if not ("/" in model or Path(model).is_dir()):
-        return EXTENDED
-    return EXTENDED.changed(model_version={"choices": (*choices, model)})
-
-
 def _check_stream(stream: str, inputs: Inputs, alone: bool) -> None:
-    check_target(stream, inputs.normalization_strategy)
+    check_target(stream, inputs.request.normalization)
     if not alone:
         detail = "a stream is one clip as 16-bit wav: leave out --count, --prompts, --output, "
         detail += "--play, --json, the format and its options, and the fades"

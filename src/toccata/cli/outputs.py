@@ -8,10 +8,10 @@ from pathlib import Path
 from string import Formatter
 
 from toccata.errors import InputError, check_path
-from toccata.generation.schema import EXTENDED
+from toccata.generation.schema import FORMAT
 
 KEYS = ("seed", "n", "model", "format")
-FORMATS = EXTENDED["output_format"].choices
+FORMATS = FORMAT.choices
 DEFAULT_PATTERN = "{model}-{seed}.{format}"
 STDOUT = ("-", "/dev/stdout")
 
@@ -59,7 +59,7 @@ def suffix_format(pattern: str | None, output_format: str | None) -> str | None:
     if suffix not in FORMATS:
         raise InputError("output", pattern, "its suffix must be one of ." + ", .".join(FORMATS))
     if output_format not in (None, suffix):
-        detail = f"its suffix does not fit --output-format {output_format}: give one of the two"
+        detail = f"its suffix does not fit --format {output_format}: give one of the two"
         raise InputError("output", pattern, detail)
     return suffix
 

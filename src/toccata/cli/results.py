@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from toccata.cli.inputs import Inputs
 from toccata.cli.places import STDOUT, Place, Written, rescue_stem, rescued
 from toccata.cli.play import Player
 from toccata.cli.report import Stop, interruptible, show, show_json, terminable, try_to_say
 from toccata.cli.sources import short_name
 from toccata.errors import AudioError, CancelledError, InputError, ToccataError
 from toccata.generation.clip import Clip
-from toccata.generation.inputs import Inputs
 from toccata.generation.schema import ENCODE_DECODE
 
 _NUMBERS = (
@@ -178,8 +178,8 @@ def _written(task: Task, clip: Clip) -> Written:
 
 
 def _summary(inputs: Inputs, clip: Clip) -> str:
-    if inputs.model_version == ENCODE_DECODE:
-        source = short_name(inputs.input_audio or "")
+    if inputs.model == ENCODE_DECODE and inputs.audio is not None:
+        source = short_name(str(inputs.audio.file))
         return f"{clip.duration_s:.2f} s of {source} through the codec of {clip.model}"
     return f"{clip.duration_s:.2f} s of music by {clip.model}, seed {clip.seed}"
 

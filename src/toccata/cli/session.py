@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
-from math import inf
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from toccata.audio.waveform import Waveform
 from toccata.cli.batch import of_line, placed
+from toccata.cli.inputs import Inputs
 from toccata.cli.report import Advance, Stop, interruptible, say, working
 from toccata.cli.results import Made, Task
 from toccata.cli.sources import open_audio, short_name
@@ -21,24 +20,21 @@ from toccata.errors import (
     CancelledError,
     CheckpointError,
     InputError,
-    InputErrors,
     ToccataError,
 )
 from toccata.generation.clip import Clip, Progress
-from toccata.generation.inputs import Inputs
-from toccata.generation.request import MAX_BETA, is_number, request_options
 from toccata.generation.schema import ENCODE_DECODE
 from toccata.settings import Settings
 
 if TYPE_CHECKING:
     from toccata.audio.source import Source
     from toccata.generation.handle import Toccata
+    from toccata.generation.request import GenerationRequest
 
-PartKey = tuple[str | Path | None, float, float | None, float, bool, str]
+PartKey = tuple[object, bool, str]
 Announce = Callable[[], None]
 Given = tuple[Inputs, Waveform | None]
 
-MAX_FADE_S = 600
 COMPILING = "compiling kernels for this processor: once, for half a minute at most"
 
 
@@ -95,31 +91,7 @@ def _compile(model: Toccata, device: str | None, announce: Announce) -> None:
             model.warm_up()
 
 
-@dataclass(frozen=True)
-class Extras:
-    """What the library takes beside the 14 inputs. None: by the model."""
-
-    stride_s: float | None = None
-    cfg_beta: float | None = None
-    fade_in_s: float = 0.0
-    fade_out_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Raises InputErrors for what no model takes."""
-        problems = []
-        if self.stride_s is not None and not 0 < self.stride_s < inf:
-            allowed = "it must be more than 0 and at most the model's segment"
-            problems.append(InputError("stride_s", self.stride_s, allowed))
-        if self.cfg_beta is not None and not is_number(self.cfg_beta, MAX_BETA):
-            problems.append(InputError("cfg_beta", self.cfg_beta, f"use 0 to {MAX_BETA}"))
-        for name in ("fade_in_s", "fade_out_s"):
-            if not is_number(value := getattr(self, name), MAX_FADE_S):
-                problems.append(InputError(name, value, f"use 0 to {MAX_FADE_S} seconds"))
-        if problems:
-            raise InputErrors(problems)
-
-
-def compose(machine: Settings, tasks: Sequence[Task], extras: Extras, stop: Stop) -> Iterator[Made]:
+def compose(machine: Settings, tasks: Sequence[Task], stop: Stop) -> Iterator[Made]:
     """The clips of all tasks, each as soon as it is made: each model is loaded once.
 
     In the place of what fails is its error, and the rest goes on. After a `stop`, only what is
@@ -127,30 +99,24 @@ def compose(machine: Settings, tasks: Sequence[Task], extras: Extras, stop: Stop
     first model is loaded, and no more of it is held than one batch takes.
     """
     parts = PartReader(max_kept=machine.slots)
-    if any(task.inputs.input_audio is not None for task in tasks):
+    if any(task.inputs.audio is not None for task in tasks):
         with working("reading audio"):
             for task in tasks:
                 parts.check(task.inputs, task.origin)
     with announcing(machine.device) as announce:
-        for name in dict.fromkeys(task.inputs.model_version for task in tasks):
+        for name in dict.fromkeys(task.inputs.model for task in tasks):
             if stop.is_set:
                 return
-            own = [task for task in tasks if task.inputs.model_version == name]
+            own = [task for task in tasks if task.inputs.model == name]
             try:
                 model = open_model(machine, name, announce)
-                yield from _made_by(model, own, machine.slots, parts, extras=extras, stop=stop)
+                yield from _made_by(model, own, machine.slots, parts, stop)
             except (CheckpointError, InputError) as error:  # of the model, or of all its tasks
                 yield own[0], error
 
 
 def _made_by(
-    model: Toccata,
-    own: Sequence[Task],
-    slots: int,
-    parts: PartReader,
-    *,
-    extras: Extras,
-    stop: Stop,
+    model: Toccata, own: Sequence[Task], slots: int, parts: PartReader, stop: Stop
 ) -> Iterator[Made]:
     for start in range(0, len(own), slots):
         if stop.is_set:
@@ -165,7 +131,7 @@ def _made_by(
         if not batch:
             continue
         doing = "composing" if len(own) <= slots else f"composing from {start + 1}"
-        made = _make(model, given, doing, extras=extras, stop=stop)
+        made = _make(model, given, doing, stop)
         for task, result in zip(batch, made, strict=True):
             if isinstance(result, CancelledError):
                 continue  # that it was stopped is told once, at the end
@@ -176,10 +142,10 @@ def _made_by(
 
 
 def _make(
-    model: Toccata, given: Sequence[Given], doing: str, *, extras: Extras, stop: Stop
+    model: Toccata, given: Sequence[Given], doing: str, stop: Stop
 ) -> Iterator[Clip | ToccataError]:
     """The clips of tasks that fit into the engine at once; no bar is there while one is written."""
-    if given[0][0].model_version == ENCODE_DECODE:
+    if given[0][0].model == ENCODE_DECODE:
         with working("encoding and decoding"):
             coded = [_coded(model, inputs, part) for inputs, part in given if part is not None]
         yield from coded
@@ -189,7 +155,7 @@ def _make(
     def on_progress(progress: Progress) -> None:
         bars[-1](progress.done_frames, progress.total_frames)
 
-    requests = [_request(inputs, part, extras) for inputs, part in given]
+    requests = [_request(inputs, part) for inputs, part in given]
     each = model.generate_each(requests, on_progress=on_progress, cancel=lambda: stop.is_set)
     with closing(each) as results:
         for inputs, part in given:
@@ -207,7 +173,7 @@ def _make(
 
 
 def _coded(model: Toccata, inputs: Inputs, part: Waveform) -> Clip:
-    return model.encode_decode(part, normalization=inputs.normalization_strategy)
+    return model.encode_decode(part, normalization=inputs.request.normalization)
 
 
 @dataclass(frozen=True)
@@ -225,25 +191,25 @@ class Stream:
     continues: bool
 
 
-def stream(machine: Settings, inputs: Inputs, extras: Extras) -> Stream:
-    """The music of `inputs`, piece by piece while it is made."""
-    if inputs.model_version == ENCODE_DECODE:
-        raise InputError("model_version", ENCODE_DECODE, "it cannot be streamed: write a file")
+def stream(machine: Settings, inputs: Inputs) -> Stream:
+    """Generate the music of `inputs` piece by piece."""
+    if inputs.model == ENCODE_DECODE:
+        raise InputError("model", ENCODE_DECODE, "it cannot be streamed: write a file")
     part = PartReader().read(inputs)
-    return Stream(_chunks(machine, inputs, part, extras), inputs.duration, inputs.continuation)
+    request = _request(inputs, part)
+    chunks = _chunks(machine, inputs.model, request)
+    return Stream(chunks, request.duration_s, request.continue_from is not None)
 
 
-def _chunks(
-    machine: Settings, inputs: Inputs, part: Waveform | None, extras: Extras
-) -> Iterator[Waveform]:
+def _chunks(machine: Settings, name: str, request: GenerationRequest) -> Iterator[Waveform]:
     with announcing(machine.device) as announce:
-        model = open_model(machine, inputs.model_version, announce)
-        say(f"seed {inputs.seed}")
-        yield from model.stream(**_request(inputs, part, extras))
+        model = open_model(machine, name, announce)
+        say(f"seed {request.seed}")
+        yield from model.stream(**dict(request))
 
 
 class PartReader:
-    """Reads the parts of input_audio that requests use."""
+    """Reads the parts of audio files that requests use."""
 
     def __init__(self, max_kept: int = 0) -> None:
         """max_kept: of the parts that are checked, so many stay in memory."""
@@ -263,7 +229,7 @@ class PartReader:
             AudioError: For what cannot be read.
             InputError: For a part that starts after the end.
         """
-        key = _part_key(inputs)
+        key = self._key(inputs)
         if key in self._checked:
             return
         with of_line(origin):
@@ -274,48 +240,57 @@ class PartReader:
 
     def read(self, inputs: Inputs) -> Waveform | None:
         """The part of a request; what is wrong with it goes to stderr, once."""
-        key = _part_key(inputs)
+        key = self._key(inputs)
         if key in self._kept:
             return self._kept[key]
-        return _input_part(inputs, self._sources, quiet=key in self._checked)
+        return self._read(inputs, quiet=key in self._checked)
+
+    def _key(self, inputs: Inputs) -> PartKey:
+        """All that decides what is read."""
+        from toccata.generation.source_audio import part_in_use
+
+        return part_in_use(inputs.request, inputs.model), inputs.continues, inputs.model
+
+    def _read(self, inputs: Inputs, *, quiet: bool) -> Waveform | None:
+        from toccata.generation import source_audio
+
+        part = source_audio.part_in_use(inputs.request, inputs.model)
+        if part is None:
+            return None
+        name = str(part.file)
+        if name not in self._sources:
+            self._sources[name] = open_audio(name, inputs.audio_name)
+        warn: source_audio.Warn = (lambda _: None) if quiet else _warn
+        try:
+            waveform = source_audio.read_part(
+                part, inputs.audio_name, source=self._sources[name], warn=warn
+            )
+        except InputError as error:
+            raise inputs.renamed(error) from error
+        if inputs.model != ENCODE_DECODE:
+            source_audio.check_long_enough(waveform, inputs.audio_name)
+        return waveform
 
 
-def _part_key(inputs: Inputs) -> PartKey:
-    """All that decides what is read."""
-    audio, start_s, end_s = inputs.input_audio, inputs.continuation_start, inputs.continuation_end
-    return audio, start_s, end_s, inputs.duration, inputs.continuation, inputs.model_version
+def _warn(text: str) -> None:
+    say(f"warning: {text}")
 
 
-def _input_part(inputs: Inputs, sources: dict[str, Source], *, quiet: bool) -> Waveform | None:
-    from toccata.generation.source_audio import input_part
-
-    audio = inputs.input_audio
-    if audio is None:
-        return None
-    if str(audio) not in sources:
-        sources[str(audio)] = open_audio(audio, "input_audio")
-    return input_part(
-        inputs,
-        inputs.model_version,
-        (lambda _: None) if quiet else (lambda text: say(f"warning: {text}")),
-        source=sources[str(audio)],
-    )
-
-
-def _request(inputs: Inputs, part: Waveform | None, extras: Extras) -> dict[str, Any]:
-    """The fields of a `GenerationRequest`, for `inputs`."""
-    return {**request_options(inputs, part), **asdict(extras)}
+def _request(inputs: Inputs, part: Waveform | None) -> GenerationRequest:
+    """The request of `inputs` with its audio in memory."""
+    request = inputs.request if part is None else inputs.request.with_audio(part)
+    return cast("GenerationRequest", request)
 
 
 def _sourced(clip: Clip, inputs: Inputs, part: Waveform | None) -> Clip:
-    """`clip` with tags that say which audio it was made from."""
-    if inputs.input_audio is None or part is None:
+    """`clip` with tags that name the audio it was made from."""
+    source = inputs.audio
+    if source is None or part is None:
         return clip
-    role = "continuation_of" if inputs.continuation else "melody_of"
-    start_s = inputs.continuation_start
-    source = {
-        role: short_name(inputs.input_audio),
-        f"{role}_start_s": f"{start_s:g}",
-        f"{role}_end_s": f"{start_s + part.duration_s:.6g}",
+    role = "continuation_of" if inputs.continues else "melody_of"
+    tags = {
+        role: short_name(str(source.file)),
+        f"{role}_start_s": f"{source.start_s:g}",
+        f"{role}_end_s": f"{source.start_s + part.duration_s:.6g}",
     }
-    return replace(clip, parameters={**clip.parameters, **source})
+    return replace(clip, parameters={**clip.parameters, **tags})

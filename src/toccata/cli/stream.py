@@ -25,7 +25,7 @@ def check_target(target: str, strategy: str) -> None:
         raise InputError("stream", target, "it may only be -, for stdout; --output names files")
     if strategy not in LEVELS:
         allowed = f"a stream does not know its peak beforehand: use {', '.join(LEVELS)}"
-        raise InputError("normalization_strategy", strategy, allowed)
+        raise InputError("normalization", strategy, allowed)
     if sys.stdout is None:
         raise InputError("stream", target, "stdout is closed: send it to a file or a pipe")
     if sys.stdout.isatty():
@@ -37,7 +37,7 @@ def stream_to_stdout(stream: Stream, strategy: str, *, headerless: bool) -> None
 
     Args:
         stream: The music, not levelled yet.
-        strategy: Its normalization_strategy, one of LEVELS.
+        strategy: Its normalization, one of LEVELS.
         headerless: Whether the wav header is left out.
 
     Raises:

@@ -12,11 +12,6 @@ from toccata.errors import InputError, InputErrors, ToccataError
 # Fields of the library whose flags are called otherwise; a command has one of these at most.
 _SYNONYMS = {
     "model_version": ("model",),
-    "normalization": ("normalization_strategy",),
-    "cfg": ("classifier_free_guidance",),
-    "format": ("output_format",),
-    "continuation_start": ("start",),
-    "continuation_end": ("end",),
     "held_out_share": ("held_out",),
 }
 _UNITS = ("_s", "_kbps")

@@ -20,6 +20,7 @@ from toccata.generation.batch import AnyRequest, BatchRun, Requests, of_item, re
 from toccata.generation.clip import Clip
 from toccata.generation.pipeline import Cancel, OnAudio, OnProgress, Pipeline, ticker
 from toccata.generation.request import (
+    EncodeDecodeRequest,
     GenerationRequest,
     RequestOptions,
     check_callbacks,
@@ -377,7 +378,8 @@ class Toccata:
             CancelledError: `cancel` returned True.
         """
         check_callbacks(cancel=cancel)
-        return self._open().encode_decode(audio, normalization, ticker((), None, cancel))
+        request = EncodeDecodeRequest(audio=audio, normalization=normalization)
+        return self._open().encode_decode(request, ticker((), None, cancel))
 
     def _resolved(self, wanted: AnyRequest) -> GenerationRequest:
         return GenerationRequest.of(wanted).resolve(self.model.defaults, self.model.segment_s)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from toccata.audio.audio_input import AudioInput
 from toccata.audio.loudness import level
 from toccata.audio.transforms import fade, resample, to_model_channels
 from toccata.audio.waveform import Waveform
@@ -19,7 +18,7 @@ from toccata.codecs.base import Codec
 from toccata.engine.engine import Engine
 from toccata.errors import CancelledError, InputError
 from toccata.generation.clip import Clip, Progress
-from toccata.generation.request import GenerationRequest
+from toccata.generation.request import EncodeDecodeRequest, GenerationRequest
 from toccata.generation.running import RunningRequest
 from toccata.generation.source_audio import read_audio
 from toccata.models.model import Model
@@ -92,20 +91,20 @@ class Pipeline:
         finally:
             running.end()
 
-    def encode_decode(self, audio: AudioInput, normalization: str, tick: Tick) -> Clip:
+    def encode_decode(self, request: EncodeDecodeRequest, tick: Tick) -> Clip:
         """Pass audio of any length through the codec alone; see `Toccata.encode_decode`."""
         codec = self.model.codec
         given = to_model_channels(
-            resample(read_audio(audio, "audio"), codec.sample_rate_hz), codec.channels
+            resample(read_audio(request.audio, "audio"), codec.sample_rate_hz), codec.channels
         )
         length = given.samples.shape[1]
         if length == 0:
             raise InputError("audio", None, "give audio that is not empty", "holds no samples")
         codes = codec.encode(torch.from_numpy(given.samples)[None].to(self.model.device), tick)
         decoded = _decoded(codec, codes[0], tick)[:, :length].cpu().numpy()
-        parameters = {"normalization": normalization}
+        parameters = {"normalization": request.normalization}
         clip = Clip(decoded, codec.sample_rate_hz, model=self.model.name, parameters=parameters)
-        return level(clip, normalization)
+        return level(clip, request.normalization)
 
 
 def _decoded(codec: Codec, codes: torch.Tensor, tick: Tick) -> torch.Tensor:

@@ -1,39 +1,46 @@
-"""The request of the library, checked once, before anything is computed."""
+"""The request of the library, the command line, the worker and the server: one type, checked once.
+
+`schema.py` has the limits of its fields as a light table; here pydantic enforces them, and every
+problem of a request is raised at once.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeGuard
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Annotated, Any, Self, TypedDict
 
-from toccata.audio.waveform import Waveform
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from toccata.audio.audio_input import (
+    AudioInput,
+    AudioPart,
+    check_audio,
+    check_local,
+    part_of,
+    read_audio,
+)
 from toccata.errors import InputError, InputErrors, check_path
-from toccata.generation.inputs import Inputs, checked, draw_seed, plain
-from toccata.generation.schema import EXTENDED
+from toccata.generation.schema import REQUEST
+from toccata.generation.values import checked, draw_seed, is_number, plain, unknown
 from toccata.models.sampling_params import SamplingParams
 from toccata.settings import MAX_SLOTS
 
-if TYPE_CHECKING:  # the command line imports this, and waits for no numpy
-    from toccata.audio.audio_input import AudioInput
-
 STRIDE_OF_SEGMENT = 0.6
-MAX_BETA = 100
-MAX_FADE_S = 10**6
 MAX_CHUNK_S = 10**9
-
-# What they may be is kept in one table, under the names of the 14 inputs.
-_INPUTS = {
-    "prompt": "prompt",
-    "duration_s": "duration",
-    "top_k": "top_k",
-    "top_p": "top_p",
-    "temperature": "temperature",
-    "cfg": "classifier_free_guidance",
-    "seed": "seed",
-    "normalization": "normalization_strategy",
-}
+_SAMPLING = ("temperature", "top_k", "top_p", "cfg", "cfg_beta")
 _NUMBERS = ("duration_s", "top_k", "top_p", "temperature", "cfg", "cfg_beta", "stride_s")
 
 
@@ -55,14 +62,93 @@ class RequestOptions(TypedDict, total=False):
     fade_out_s: float
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class GenerationRequest:
+def _checked_by(check: Callable[[Any], Any], value: Any) -> Any:
+    """Call `check` and raise its InputError as an error that pydantic collects."""
+    try:
+        return check(value)
+    except InputError as error:
+        context = {"message": str(error), "error": error}
+        raise PydanticCustomError("toccata", "{message}", context) from error
+
+
+def _limits(name: str) -> Any:
+    """The limits and the description of a field of the table, for pydantic and its JSON schema."""
+    field = REQUEST[name]
+    return Field(ge=field.minimum, le=field.maximum, description=field.description)
+
+
+def _by_table(name: str) -> BeforeValidator:
+    """A check against the table: numbers of numpy are taken, text and booleans are not."""
+    return BeforeValidator(partial(_checked_by, partial(checked, REQUEST[name])))
+
+
+@dataclass(frozen=True)
+class _Audio:
+    """How pydantic checks and serialises the audio of a field, whose classes it does not know."""
+
+    field: str
+
+    def __get_pydantic_core_schema__(self, _: object, __: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            partial(_checked_by, self._checked),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                self._to_json, when_used="json"
+            ),
+            json_schema_input_schema=core_schema.nullable_schema(core_schema.dict_schema()),
+        )
+
+    def _checked(self, audio: object) -> object:
+        if isinstance(audio, Mapping):  # of JSON
+            audio = AudioPart(**audio)
+        if audio is not None:
+            check_audio(self.field, audio)
+        return audio
+
+    def _to_json(self, audio: AudioInput | None) -> dict[str, Any] | None:
+        if audio is None:
+            return None
+        if not isinstance(audio, str | os.PathLike | AudioPart):
+            cure = "save it, and give the path of the file"
+            raise InputError(self.field, type(audio).__name__, cure, "has no JSON form")
+        return {**asdict(part := part_of(audio)), "file": os.fspath(part.file)}
+
+
+class CheckedRequest(BaseModel):
+    """A frozen pydantic model whose problems are raised as InputErrors, all at once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _raise_input_errors(cls, values: Any, handler: ValidatorFunctionWrapHandler) -> Self:
+        try:
+            made: Self = handler(values)
+        except ValidationError as error:
+            raise InputErrors([cls._problem(one) for one in error.errors()]) from error
+        return made
+
+    @classmethod
+    def _problem(cls, error: Any) -> InputError:
+        field = ".".join(map(str, error["loc"]))
+        if error["type"] == "extra_forbidden":
+            return unknown(field, error["input"], tuple(cls.model_fields), "option")
+        cause = error.get("ctx", {}).get("error")
+        if isinstance(cause, InputError):
+            if cause.field.startswith(field):
+                return cause
+            return InputError(f"{field}.{cause.field}", cause.value, cause.allowed)
+        if error["type"] == "missing":
+            return InputError(field, None, "give a value")
+        return InputError(field, error["input"], error["msg"])
+
+
+class GenerationRequest(CheckedRequest):
     """One piece of music to generate.
 
-    Audio is a Waveform or Clip, the name of a file, its bytes, a binary file object, or a pair
-    (samples [C, N] or [N], sample_rate_hz) of numpy or torch. Without prompt, melody and
-    continue_from the music is unconditional. None for a sampling parameter or the stride is the
-    default of the model.
+    Audio is a Waveform or Clip, the path of a file, an AudioPart of one, its bytes, a binary file
+    object, or a pair (samples [C, N] or [N], sample_rate_hz) of numpy or torch. Without prompt,
+    melody and continue_from the music is unconditional. None for a sampling parameter or the stride
+    is the default of the model.
 
     Attributes:
         prompt: A description of the music; at most 4000 characters.
@@ -81,41 +167,41 @@ class GenerationRequest:
             model; by default 0.6 of the segment.
         fade_in_s: Seconds of fade at the beginning of the finished clip.
         fade_out_s: Seconds of fade at its end.
+
+    Raises:
+        InputErrors: With every problem of the request.
     """
 
-    prompt: str | None = None
-    duration_s: float = 8.0
-    seed: int | None = None
-    melody: AudioInput | None = None
-    continue_from: AudioInput | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    temperature: float | None = None
-    cfg: float | None = None
-    cfg_beta: float | None = None
-    normalization: str = "loudness"
-    stride_s: float | None = None
-    fade_in_s: float = 0.0
-    fade_out_s: float = 0.0
+    prompt: Annotated[str | None, _limits("prompt"), _by_table("prompt")] = None
+    duration_s: Annotated[float, _limits("duration_s"), _by_table("duration_s")] = 8.0
+    seed: Annotated[int | None, _limits("seed"), _by_table("seed")] = None
+    melody: Annotated[AudioInput | None, _Audio("melody"), _limits("melody")] = None
+    continue_from: Annotated[
+        AudioInput | None, _Audio("continue_from"), _limits("continue_from")
+    ] = None
+    top_k: Annotated[int | None, _limits("top_k"), _by_table("top_k")] = None
+    top_p: Annotated[float | None, _limits("top_p"), _by_table("top_p")] = None
+    temperature: Annotated[float | None, _limits("temperature"), _by_table("temperature")] = None
+    cfg: Annotated[float | None, _limits("cfg"), _by_table("cfg")] = None
+    cfg_beta: Annotated[float | None, _limits("cfg_beta"), _by_table("cfg_beta")] = None
+    normalization: Annotated[str, _limits("normalization"), _by_table("normalization")] = "loudness"
+    stride_s: Annotated[float | None, _limits("stride_s"), _by_table("stride_s")] = None
+    fade_in_s: Annotated[float, _limits("fade_in_s"), _by_table("fade_in_s")] = 0.0
+    fade_out_s: Annotated[float, _limits("fade_out_s"), _by_table("fade_out_s")] = 0.0
 
     @classmethod
-    def of(cls, wanted: GenerationRequest | str | Mapping[str, Any]) -> GenerationRequest:
+    def of(cls, request: GenerationRequest | str | Mapping[str, Any]) -> GenerationRequest:
         """Convert a prompt or keyword arguments; a request stays as it is.
 
         Raises:
-            InputError: There is no such option.
+            InputErrors: With every problem of the request.
         """
-        if isinstance(wanted, GenerationRequest):
-            return wanted
-        options = {"prompt": wanted} if isinstance(wanted, str) else wanted
-        names = [field.name for field in fields(cls)]
-        for name, value in options.items():
-            if name not in names:
-                raise InputError(name, value, "there is no such option; use " + ", ".join(names))
-        return cls(**options)
+        if isinstance(request, GenerationRequest):
+            return request
+        return cls(prompt=request) if isinstance(request, str) else cls(**request)
 
     def resolve(self, defaults: SamplingParams, segment_s: float) -> GenerationRequest:
-        """Check the request and fill in the defaults of the model and a seed.
+        """Fill in the defaults of a model and a seed.
 
         Audio that is not the name of a file is read: it might be readable only once.
 
@@ -124,99 +210,75 @@ class GenerationRequest:
             segment_s: The seconds that the model generates in one window.
 
         Raises:
-            InputErrors: With every problem of the request.
+            InputError: The stride is longer than the segment.
             AudioError: Audio cannot be read.
         """
-        own = {**vars(defaults), "stride_s": STRIDE_OF_SEGMENT * segment_s}
-        given = {name: plain(value) for name, value in vars(self).items()}
-        missing = {name: value for name, value in own.items() if given[name] is None}
-        request = GenerationRequest(**{**given, **missing})
-        values, problems = request._checked()
-        problems += request._problems(segment_s)
-        if problems:
-            raise InputErrors(problems)
-        if values["seed"] is None:
-            values["seed"] = draw_seed()
-        values |= {name: self._read(name) for name in ("melody", "continue_from")}
-        return replace(request, **values)
+        stride_s = STRIDE_OF_SEGMENT * segment_s if self.stride_s is None else self.stride_s
+        if not 0 < stride_s <= segment_s:
+            allowed = f"it must be more than 0 and at most {segment_s:g}, the model's segment"
+            raise InputErrors([InputError("stride_s", stride_s, allowed)])
+        own = {name: getattr(defaults, name) for name in _SAMPLING if getattr(self, name) is None}
+        audio = {
+            name: _read_once(name, getattr(self, name)) for name in ("melody", "continue_from")
+        }
+        seed = draw_seed() if self.seed is None else self.seed
+        return self.model_copy(update={**own, **audio, "seed": seed, "stride_s": stride_s})
 
-    def _read(self, name: str) -> Waveform | Path | None:
-        audio = getattr(self, name)
-        if audio is None:
-            return None
-        if isinstance(audio, str | os.PathLike):
-            return Path(audio)
-        from toccata.audio.audio_input import read_audio
+    @property
+    def audio(self) -> AudioInput | None:
+        """The audio of a request that has one: what it continues, or else its melody."""
+        return self.melody if self.continue_from is None else self.continue_from
 
-        return read_audio(name, audio)
+    def with_audio(self, audio: AudioInput) -> GenerationRequest:
+        """The same request with other audio in the place of `audio`."""
+        name = "melody" if self.continue_from is None else "continue_from"
+        return self.model_copy(update={name: audio})
 
     @property
     def sampling(self) -> SamplingParams:
         """The sampling parameters of a resolved request."""
-        return SamplingParams(**{f.name: getattr(self, f.name) for f in fields(SamplingParams)})
+        return SamplingParams(**{name: getattr(self, name) for name in _SAMPLING})
 
     def parameters(self) -> dict[str, str]:
         """The numbers of a resolved request, as text for the tags of its clip."""
         numbers = {name: f"{getattr(self, name):g}" for name in _NUMBERS}
         return {**numbers, "normalization": self.normalization}
 
-    def _checked(self) -> tuple[dict[str, Any], list[InputError]]:
-        """The values of the table of inputs as it has them, and what is wrong with the others."""
-        values: dict[str, Any] = {}
-        problems = []
-        for name, published in _INPUTS.items():
-            try:
-                values[name] = checked(EXTENDED[published], getattr(self, name))
-            except InputError as problem:
-                problems.append(InputError(name, problem.value, problem.allowed))
-        return values, problems
 
-    def _problems(self, segment_s: float) -> Iterator[InputError]:
-        if not is_number(self.stride_s, high=segment_s) or self.stride_s == 0:
-            allowed = f"it must be more than 0 and at most {segment_s:g}, the model's segment"
-            yield InputError("stride_s", self.stride_s, allowed)
-        if not is_number(self.cfg_beta, high=MAX_BETA):
-            yield InputError("cfg_beta", self.cfg_beta, f"use a number from 0 to {MAX_BETA}")
-        yield from self._problems_of_audio()
-        for name in ("fade_in_s", "fade_out_s"):
-            if not is_number(value := getattr(self, name), high=MAX_FADE_S):
-                yield InputError(name, value, f"use 0 to {MAX_FADE_S} seconds")
+class EncodeDecodeRequest(CheckedRequest):
+    """Audio to pass through the codec alone.
 
-    def _problems_of_audio(self) -> Iterator[InputError]:
-        for name in ("melody", "continue_from"):
-            if (audio := getattr(self, name)) is not None:
-                from toccata.audio.audio_input import check_audio
-
-                try:
-                    check_audio(name, audio)
-                except InputError as problem:
-                    yield problem
-
-
-def request_options(inputs: Inputs, part: Waveform | None) -> dict[str, Any]:
-    """The fields of a `GenerationRequest` for checked inputs.
-
-    Args:
-        inputs: The checked inputs.
-        part: The part of their audio that the request uses; None without audio.
+    Attributes:
+        audio: The audio, as that of a GenerationRequest.
+        normalization: How the result is leveled: loudness, peak, rms or clip.
     """
-    return {
-        "prompt": inputs.prompt,
-        "duration_s": inputs.duration,
-        "seed": inputs.seed,
-        "melody": None if inputs.continuation else part,
-        "continue_from": part if inputs.continuation else None,
-        "top_k": inputs.top_k,
-        "top_p": inputs.top_p,
-        "temperature": inputs.temperature,
-        "cfg": inputs.classifier_free_guidance,
-        "normalization": inputs.normalization_strategy,
-    }
+
+    audio: Annotated[AudioInput, _Audio("audio")]
+    normalization: Annotated[str, _limits("normalization"), _by_table("normalization")] = "clip"
+
+    def with_audio(self, audio: AudioInput) -> EncodeDecodeRequest:
+        """The same request with other audio."""
+        return self.model_copy(update={"audio": audio})
+
+
+ModelRequest = GenerationRequest | EncodeDecodeRequest
+"""A request of either task of a model."""
+
+
+def _read_once(field: str, audio: AudioInput | None) -> AudioInput | None:
+    if audio is None:
+        return None
+    if not isinstance(audio, str | os.PathLike | AudioPart):
+        return read_audio(field, audio)
+    check_local(field, part_of(audio).file)
+    return audio
 
 
 def listed(wanted: object) -> Iterable[Any]:
     """`wanted`, unless it is one request in the place of a list of them: InputError."""
-    if isinstance(wanted, str | bytes | Mapping) or not isinstance(wanted, Iterable):
+    # pydantic's models are iterable, over their fields.
+    is_one = isinstance(wanted, str | bytes | Mapping | GenerationRequest)
+    if is_one or not isinstance(wanted, Iterable):
         cure = "give a list of prompts, keyword arguments of generate, or GenerationRequests"
         raise _not_valid("wanted", wanted, cure)
     return wanted
@@ -263,8 +325,3 @@ def checked_chunk_s(chunk_s: object) -> float:
 def _not_valid(field: str, value: object, cure: str) -> InputError:
     """For values that must be there: None is as wrong as any other."""
     return InputError(field, value, cure, "is None" if value is None else None)
-
-
-def is_number(value: object, high: float = float("inf")) -> TypeGuard[float]:
-    """A number from 0 to `high`, nan excluded; True and False are none."""
-    return not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= high

@@ -118,7 +118,7 @@ class RunningRequest:
         reach_s = None
         if chroma is not None:
             reach_s = request.duration_s + chroma.samples_needed / chroma.sample_rate_hz
-        return read_prompt(request.melody, "melody", end_s=reach_s)
+        return read_prompt(request.melody, "melody", reach_s=reach_s)
 
     def _time_and_tune(self) -> tuple[Beats | None, Key | None]:
         """Those of the clip to carry on, those the prompt names, or some that go with its words."""

@@ -1,7 +1,8 @@
-"""The 14 inputs of a request, as one table.
+"""The fields of a request as one table: their names, limits, defaults and descriptions.
 
-Flags, docs/reference and the server's JSON schema are made from it; `inputs.check` enforces it.
-HOSTED is what the hosted `meta/musicgen` publishes; EXTENDED lifts the limits of that service.
+`GenerationRequest` enforces it; the flags of the command line and docs/reference are made from it.
+It imports nothing heavy, so that `toccata --help` answers at once. The inputs of the hosted
+versions, under their own names, are in `server/hosted_inputs.py`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ Kind = Literal["string", "audio", "integer", "number", "boolean"]
 
 MAX_PROMPT_CHARACTERS = 4000
 MAX_SEED = 2**63 - 1
+MAX_DURATION_S = 3600
+MAX_FADE_S = 600
+MAX_BETA = 100
 MAX_AUDIO_S = 24 * 3600
-RANDOM_SEED = -1  # what the hosted service takes, beside nothing at all, as "draw one"
+RANDOM_SEED = -1  # the hosted service takes it, and no value, as "draw one"
 ENCODE_DECODE = "encode-decode"
 
 MELODY_MODELS = ("mini", "melody", "melody-large", "stereo-melody", "stereo-melody-large")
@@ -26,10 +30,10 @@ TEXT_MODELS = ("small", "medium", "large", "stereo-small", "stereo-medium", "ste
 
 @dataclass(frozen=True)
 class Field:
-    """One input: what it is called, what it may be and what it means.
+    """One field: its name, its allowed values and its meaning.
 
-    `minimum` and `maximum` are published with the schema. `floor` and `ceiling` are not, and are
-    enforced all the same: they keep out values that could only fail later.
+    `minimum` and `maximum` are published with the schema. `floor` and `ceiling` are enforced and
+    not published: they keep out values that could only fail later.
     """
 
     name: str
@@ -52,7 +56,7 @@ class Field:
 
     @property
     def allowed(self) -> str:
-        """What it may be, in words."""
+        """The allowed values, in words."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
         limits = f" from {_plain(self.low)} to {_plain(self.high)}"
@@ -73,7 +77,7 @@ def _plain(value: str | float) -> str:
 
 @dataclass(frozen=True)
 class Schema:
-    """The inputs that one surface takes, in their published order (`x-order`)."""
+    """The fields of one interface, in their published order (`x-order`)."""
 
     fields: tuple[Field, ...]
 
@@ -85,95 +89,52 @@ class Schema:
         return tuple(field.name for field in self.fields)
 
     def changed(self, **changes: Mapping[str, Any]) -> Schema:
-        """The same inputs with some of their properties replaced, by field name."""
+        """The same fields with some of their properties replaced, by field name."""
         return Schema(tuple(replace(field, **changes.get(field.name, {})) for field in self.fields))
 
 
-HOSTED = Schema(
+PROMPT = Field("prompt", "string", None, "Description of the music.")
+MODEL = Field(
+    "model_version",
+    "string",
+    "mini",
+    "Name of the model. encode-decode generates nothing: it passes audio through the codec.",
+    choices=(*MELODY_MODELS, *STYLE_MODELS, *TEXT_MODELS, ENCODE_DECODE),
+)
+FORMAT = Field(
+    "output_format",
+    "string",
+    "wav",
+    "Format of the audio file.",
+    choices=("wav", "mp3", "flac", "ogg"),
+)
+START = Field(
+    "start_s",
+    "number",
+    0.0,
+    "Start of the part of the audio file to use, in seconds.",
+    minimum=0,
+    ceiling=MAX_AUDIO_S,
+)
+END = Field(
+    "end_s",
+    "number",
+    None,
+    "End of that part, in seconds. No value is the end of the audio.",
+    minimum=0,
+    ceiling=MAX_AUDIO_S,
+)
+
+REQUEST = Schema(
     (
+        PROMPT,
         Field(
-            "model_version",
-            "string",
-            "melody",
-            "Name of the model. encode-decode generates nothing: it passes input_audio through "
-            "the codec.",
-            choices=("melody", "large", ENCODE_DECODE),
-        ),
-        Field("prompt", "string", None, "Description of the music."),
-        Field(
-            "input_audio",
-            "audio",
-            None,
-            "Audio whose melody the music follows; with continuation, audio to continue.",
-        ),
-        Field("duration", "integer", 8, "Seconds of audio to generate.", maximum=30, floor=1),
-        Field(
-            "continuation",
-            "boolean",
-            False,
-            "Continue input_audio instead of following its melody.",
-        ),
-        Field(
-            "continuation_start",
-            "integer",
-            0,
-            "Start of the part of input_audio to use, in seconds.",
-            minimum=0,
-            ceiling=MAX_AUDIO_S,
-        ),
-        Field(
-            "continuation_end",
-            "integer",
-            None,
-            "End of that part, in seconds. No value or -1 is the end of the audio.",
-            minimum=0,
-            ceiling=MAX_AUDIO_S,
-        ),
-        Field(
-            "normalization_strategy",
-            "string",
-            "loudness",
-            "How the level is set: loudness to -14 LUFS, peak to -1 dBFS, rms to -18 dBFS; clip "
-            "leaves the level and limits peaks to -0.5 dBFS.",
-            choices=("loudness", "clip", "peak", "rms"),
-        ),
-        Field(
-            "top_k",
-            "integer",
-            250,
-            "Sample from this many of the likeliest codes. 0 samples from all.",
-            floor=0,
-            ceiling=65536,
-        ),
-        Field(
-            "top_p",
+            "duration_s",
             "number",
-            0.0,
-            "Nucleus sampling: sample from the likeliest codes that have this probability "
-            "together. 0 switches it off, and top_k applies.",
-            floor=0,
-            ceiling=1,
-        ),
-        Field(
-            "temperature",
-            "number",
-            1.0,
-            "Sampling temperature: higher is more varied, lower more predictable. 0 takes the "
-            "likeliest code.",
-            floor=0,
-            ceiling=100,
-        ),
-        Field(
-            "classifier_free_guidance",
-            "integer",
-            3,
-            "How strongly the music follows prompt and melody. 1 switches guidance off, which "
-            "is twice as fast.",
-            floor=0,
-            ceiling=100,
-        ),
-        Field(
-            "output_format", "string", "wav", "Format of the audio file.", choices=("wav", "mp3")
+            8.0,
+            "Seconds of audio to generate.",
+            maximum=MAX_DURATION_S,
+            floor=0.1,
         ),
         Field(
             "seed",
@@ -184,33 +145,93 @@ HOSTED = Schema(
             floor=RANDOM_SEED,
             ceiling=MAX_SEED,
         ),
+        Field(
+            "melody",
+            "audio",
+            None,
+            "Audio whose melody the music follows; with the model style, whose style.",
+        ),
+        Field("continue_from", "audio", None, "Audio to continue; the clip begins with it."),
+        Field(
+            "top_k",
+            "integer",
+            None,
+            "Sample from this many of the likeliest codes. 0 samples from all.",
+            floor=0,
+            ceiling=65536,
+        ),
+        Field(
+            "top_p",
+            "number",
+            None,
+            "Nucleus sampling: sample from the likeliest codes that have this probability "
+            "together. 0 switches it off, and top_k applies.",
+            floor=0,
+            ceiling=1,
+        ),
+        Field(
+            "temperature",
+            "number",
+            None,
+            "Sampling temperature: higher is more varied, lower more predictable. 0 takes the "
+            "likeliest code.",
+            floor=0,
+            ceiling=100,
+        ),
+        Field(
+            "cfg",
+            "number",
+            None,
+            "Classifier-free guidance: how strongly the music follows prompt and melody. 1 "
+            "switches guidance off, which is twice as fast.",
+            floor=0,
+            ceiling=100,
+        ),
+        Field(
+            "cfg_beta",
+            "number",
+            None,
+            "For the model style: weight of the prompt against the audio.",
+            floor=0,
+            ceiling=MAX_BETA,
+        ),
+        Field(
+            "normalization",
+            "string",
+            "loudness",
+            "How the level is set: loudness to -14 LUFS, peak to -1 dBFS, rms to -18 dBFS; clip "
+            "leaves the level and limits peaks to -0.5 dBFS.",
+            choices=("loudness", "clip", "peak", "rms"),
+        ),
+        Field(
+            "stride_s",
+            "number",
+            None,
+            "For clips longer than the window of the model: seconds by which the window moves.",
+            floor=0.01,
+            ceiling=MAX_DURATION_S,
+        ),
+        Field("fade_in_s", "number", 0.0, "Seconds of fade-in.", minimum=0, maximum=MAX_FADE_S),
+        Field("fade_out_s", "number", 0.0, "Seconds of fade-out.", minimum=0, maximum=MAX_FADE_S),
     )
-)
-
-# How codes are drawn is the model's own affair, unless the request says: no default here.
-EXTENDED = HOSTED.changed(
-    model_version={
-        "default": "mini",
-        "choices": (*MELODY_MODELS, *STYLE_MODELS, *TEXT_MODELS, ENCODE_DECODE),
-    },
-    input_audio={
-        "description": "Audio whose melody (with the model style, whose style) the music follows; "
-        "with continuation, audio to continue."
-    },
-    duration={"kind": "number", "default": 8.0, "maximum": 3600, "floor": 0.1},
-    continuation_start={"kind": "number", "default": 0.0},
-    continuation_end={"kind": "number"},
-    top_k={"default": None},
-    top_p={"default": None},
-    temperature={"default": None},
-    classifier_free_guidance={"kind": "number", "default": None},
-    output_format={"choices": ("wav", "mp3", "flac", "ogg")},
 )
 
 
 def default_of(field: Field) -> str:
-    """What happens where `field` is left out, in words; empty where that is nothing."""
-    if field.default is None:
-        hosted = HOSTED[field.name].default
-        return "" if hosted is None else f"the model's own, usually {_plain(hosted)}"
-    return _plain(field.default)
+    """Describe what applies where `field` is left out; empty where nothing does."""
+    if field.default is not None:
+        return _plain(field.default)
+    usual = _USUAL.get(field.name.removesuffix("_s"))
+    return "" if usual is None else f"the model's own, usually {usual}"
+
+
+# Of the published models; each model names its own.
+_USUAL = {
+    "top_k": "250",
+    "top_p": "0",
+    "temperature": "1",
+    "cfg": "3",
+    "classifier_free_guidance": "3",
+    "cfg_beta": "5",
+    "stride": "0.6 of its window, 18 of 30 s",
+}

@@ -1,7 +1,7 @@
 """Read the audio of a request, as far as the request uses it.
 
-melody: of a file, what the windows of the clip can reach; of style models all, as they take its
-middle. continuation, encode-decode: all of it, for it is part of the result.
+Of a melody in a file, that is what the windows of the clip can reach; a style model takes the
+middle of all of it. Audio to continue, or to encode and decode, is used whole.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from toccata.audio import audio_input
-from toccata.audio.audio_input import MAX_RATE_HZ, MAX_VALUES, AudioInput
+from toccata.audio.audio_input import MAX_RATE_HZ, MAX_VALUES, AudioInput, AudioPart, part_of
 from toccata.audio.source import Source
 from toccata.audio.waveform import Waveform
 from toccata.errors import InputError
-from toccata.generation.inputs import Inputs
-from toccata.generation.schema import ENCODE_DECODE, MELODY_MODELS
+from toccata.generation.request import GenerationRequest, ModelRequest
+from toccata.generation.schema import MELODY_MODELS
 
 log = logging.getLogger(__name__)
 
@@ -30,99 +30,106 @@ _SILENCE = 1e-5  # -100 dBFS
 Warn = Callable[[str], None]
 
 
-def read_audio(audio: AudioInput, field: str, *, end_s: float | None = None) -> Waveform:
-    """A waveform, checked, whatever it comes from.
+def read_audio(audio: AudioInput, field: str, *, reach_s: float | None = None) -> Waveform:
+    """Return `audio` as a Waveform.
 
     Args:
         audio: As `audio_input.read_audio` takes it.
-        field: What error messages call it.
-        end_s: What is used of a file with a name; None: all.
+        field: The name of the parameter that holds it, for errors.
+        reach_s: The seconds that are used of a file, or of its part; None: all.
 
     Raises:
-        AudioError: For a file that cannot be read.
-        InputError: For a waveform that is none.
+        AudioError: A file cannot be read.
+        InputError: It is no audio.
     """
-    if isinstance(audio, str | os.PathLike):
-        audio_input.check_audio(field, audio)
-        return _read(Path(audio), 0.0, end_s, log.warning)
-    return audio_input.read_audio(field, audio)
+    if not isinstance(audio, str | os.PathLike | AudioPart):
+        return audio_input.read_audio(field, audio)
+    audio_input.check_audio(field, audio)
+    part = part_of(audio).up_to(reach_s)
+    audio_input.check_local(field, part.file)
+    return read_part(part, field)
 
 
-def read_prompt(audio: AudioInput, field: str, *, end_s: float | None = None) -> Waveform:
-    """As `read_audio`, for audio that a model follows or continues; silence logs a warning.
+def read_prompt(audio: AudioInput, field: str, *, reach_s: float | None = None) -> Waveform:
+    """Read audio that a model follows or continues, as `read_audio`; warn if it is silent.
 
     Raises:
-        AudioError: For a file that cannot be read.
-        InputError: For a waveform that is none, and for too little audio.
+        AudioError: A file cannot be read.
+        InputError: It is no audio, or too short.
     """
-    prompt = read_audio(audio, field, end_s=end_s)
+    prompt = read_audio(audio, field, reach_s=reach_s)
     check_long_enough(prompt, field)
     if is_silent(prompt):
         log.warning("%s: %s", field, SILENT)
     return prompt
 
 
-def input_part(
-    inputs: Inputs,
-    model: str,
-    warn: Warn = log.warning,
-    *,
-    source: Source | None = None,
-    name: str | None = None,
-    max_values: int = MAX_VALUES,
-) -> Waveform | None:
-    """What a checked request uses of its `input_audio`; None where it has none.
+def part_in_use(request: ModelRequest, model: str) -> AudioPart | None:
+    """The part of its audio file that a request uses; None where it has no file.
 
     Args:
-        inputs: Of which `input_audio` is a path, unless there is a `source`.
-        model: The name of the model that makes the music.
-        warn: Takes a sentence about a file that was read although its header is wrong.
-        source: What is read; None: the path.
-        name: What messages call it; None: its path.
-        max_values: How many samples it may have, over all channels.
-
-    Raises:
-        AudioError: For a file that cannot be read; TooMuchError for more than `max_values`.
-        InputError: For a part that starts behind the end, and for too little audio.
+        request: The request.
+        model: The name of the model that generates the music.
     """
-    from toccata.audio.files import PartError
-
-    if inputs.input_audio is None:
+    if not isinstance(request.audio, str | os.PathLike | AudioPart):
         return None
-    start_s, end_s = _span(inputs, model)
-    try:
-        given = Path(inputs.input_audio) if source is None else source
-        part = _read(given, start_s, end_s, warn, name, max_values=max_values)
-    except PartError as error:
-        detail = f"input_audio lasts {error.duration_s:.2f} s: start before its end"
-        raise InputError("continuation_start", start_s, detail) from error
-    if inputs.model_version != ENCODE_DECODE:
-        check_long_enough(part, "input_audio")
+    part = part_of(request.audio)
+    if isinstance(request, GenerationRequest) and request.melody and model in MELODY_MODELS:
+        return part.up_to(request.duration_s + MELODY_WINDOW_S)
     return part
 
 
-def declared_input_values(inputs: Inputs, model: str) -> int | None:
-    """How many samples `input_part` gives if the file's headers are right; None: they do not tell.
+def read_part(
+    part: AudioPart,
+    field: str,
+    *,
+    shown: str | None = None,
+    source: Source | None = None,
+    warn: Warn = log.warning,
+    max_values: int = MAX_VALUES,
+) -> Waveform:
+    """Decode a part of an audio file.
 
-    Raises AudioError for what cannot be opened as audio.
+    Args:
+        part: The part.
+        field: The name of the parameter that holds it, for errors about its times.
+        shown: The name of the file in messages; None: its path.
+        source: What is decoded in place of the file; None: the file.
+        warn: Takes a sentence about a file that was read although its header is wrong.
+        max_values: The number of samples allowed, over all channels.
+
+    Raises:
+        AudioError: The file cannot be read; TooMuchError for more than `max_values`.
+        InputError: The part starts after the end of the file.
     """
-    from toccata.audio.files import declared_values
+    from toccata.audio.files import PartError, read
 
-    if inputs.input_audio is None:
-        return 0
-    start_s, end_s = _span(inputs, model)
-    path = Path(inputs.input_audio)
-    return declared_values(path, start_s=start_s, end_s=end_s, max_rate_hz=MAX_RATE_HZ)
+    try:
+        return read(
+            Path(part.file) if source is None else source,
+            start_s=part.start_s,
+            end_s=part.end_s,
+            max_values=max_values,
+            max_rate_hz=MAX_RATE_HZ,
+            warn=warn,
+            name=shown,
+        )
+    except PartError as error:
+        detail = f"{field} lasts {error.duration_s:.2f} s: start before its end"
+        raise InputError("start_s", part.start_s, detail) from error
 
 
-def _span(inputs: Inputs, model: str) -> tuple[float, float | None]:
-    """From where to where, in seconds, the audio is used; None: to its end."""
-    start_s, end_s = inputs.continuation_start, inputs.continuation_end
-    is_melody = not inputs.continuation and inputs.model_version != ENCODE_DECODE
-    if is_melody and model in MELODY_MODELS:
-        reach_s = start_s + inputs.duration + MELODY_WINDOW_S
-        end_s = reach_s if end_s is None else min(end_s, reach_s)
-    return start_s, end_s
+def declared_values(part: AudioPart) -> int | None:
+    """The number of samples of a part, if the headers of its file are right; None: not declared.
+
+    Raises:
+        AudioError: The file cannot be opened as audio.
+    """
+    from toccata.audio.files import declared_values as declared
+
+    return declared(
+        Path(part.file), start_s=part.start_s, end_s=part.end_s, max_rate_hz=MAX_RATE_HZ
+    )
 
 
 def check_long_enough(audio: Waveform, field: str) -> None:
@@ -135,25 +142,3 @@ def check_long_enough(audio: Waveform, field: str) -> None:
 def is_silent(audio: Waveform) -> bool:
     """Whether nothing in it moves: a DC offset alone is silence too."""
     return all(float(row.max() - row.min()) < _SILENCE for row in audio.samples)
-
-
-def _read(
-    source: Source,
-    start_s: float,
-    end_s: float | None,
-    warn: Warn,
-    name: str | None = None,
-    *,
-    max_values: int = MAX_VALUES,
-) -> Waveform:
-    from toccata.audio.files import read
-
-    return read(
-        source,
-        start_s=start_s,
-        end_s=end_s,
-        max_values=max_values,
-        max_rate_hz=MAX_RATE_HZ,
-        warn=warn,
-        name=name,
-    )

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from toccata.generation.schema import ENCODE_DECODE, EXTENDED, HOSTED, Field, Schema
+from toccata.generation.schema import ENCODE_DECODE, Field, Schema
+from toccata.server.hosted_inputs import EXTENDED, HOSTED
 
 _HOSTED_COG_VERSION = "0.8.6"
 

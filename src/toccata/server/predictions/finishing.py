@@ -72,7 +72,7 @@ class Finishing:
             "output": first,
             "more_outputs": more or None,
             "delivered": delivered,
-            "metrics": {**metrics, **({} if job is None else job.marks)},
+            "metrics": {**metrics, **({} if job is None else job.metrics)},
         }
         return Kept(tuple(made), values, data)
 

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from toccata.audio.audio_input import AudioPart
 from toccata.errors import InputError
-from toccata.generation.inputs import Inputs, check, draw_seed
 from toccata.generation.schema import ENCODE_DECODE
+from toccata.generation.values import draw_seed
 from toccata.models import hub
 from toccata.models.registry import KNOWN
 from toccata.server.concurrency import BlockingCalls
 from toccata.server.config import ServerSettings
+from toccata.server.hosted_inputs import HostedRequest, read_inputs
 from toccata.server.outbound import MAX_URL_CHARACTERS
 from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.storage.async_repository import AsyncRepository
@@ -111,8 +113,8 @@ async def resolve(
     *,
     local: BlockingCalls,
     fetch: Fetch,
-) -> Inputs:
-    """Checked inputs, `input_audio` being a file in `folder`.
+) -> HostedRequest:
+    """Check the inputs of a prediction, and bring its audio into a file in `folder`.
 
     Raises InputErrors for inputs that do not go together, ToccataError for audio that cannot be
     had.
@@ -123,26 +125,26 @@ async def resolve(
     values.pop(COUNT.name, None)
     schema = VERSIONS[prediction.version].schema
     known = [field for field in schema.fields if field.name not in (DIFFUSION, COUNT.name)]
-    inputs = check(values, replace(schema, fields=tuple(known)))
-    if inputs.input_audio is None:
+    inputs = read_inputs(values, replace(schema, fields=tuple(known)))
+    part = inputs.request.audio
+    if not isinstance(part, AudioPart):
         return inputs
-    audio, file = str(inputs.input_audio), folder / "input"
+    address, file = str(part.file), folder / "input"
     if is_inline(values):  # in a row of an earlier version
-        await local.run(_decode_into, audio, file)
-    elif (own := await uploaded(audio, store)) is not None:
+        await local.run(_decode_into, address, file)
+    elif (own := await uploaded(address, store)) is not None:
         await _copy(storage, own, file)
     else:
-        await fetch(audio, file)
-    return replace(inputs, input_audio=file)
+        await fetch(address, file)
+    return replace(inputs, request=inputs.request.with_audio(replace(part, file=str(file))))
 
 
-def model_of(inputs: Inputs, settings: ServerSettings) -> str:
-    """The model to load: the one asked for, or its stand-in if it is not on this machine."""
-    name = inputs.model_version
-    if name == ENCODE_DECODE:
+def model_of(requested: str, settings: ServerSettings) -> str:
+    """The model to load: the requested one, or its stand-in if it is not on this machine."""
+    if requested == ENCODE_DECODE:
         return settings.machine.model
-    missing = name in KNOWN and hub.find(KNOWN[name].hub_id) is None
-    return settings.stand_in if missing and settings.stand_in else name
+    missing = requested in KNOWN and hub.find(KNOWN[requested].hub_id) is None
+    return settings.stand_in if missing and settings.stand_in else requested
 
 
 async def uploaded(address: str, store: AsyncRepository) -> str | None:

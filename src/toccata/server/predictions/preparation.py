@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +72,14 @@ class Preparation:
             local=self._local,
             fetch=lambda url, to: self._fetch(url, to, owner),
         )
-        model = await self._local.run(prediction_inputs.model_of, inputs, self._settings)
-        audio = None if inputs.input_audio is None else str(inputs.input_audio)
-        values = {**asdict(inputs), "input_audio": audio}
+        model = await self._local.run(prediction_inputs.model_of, inputs.model, self._settings)
         return Job(
             prediction.id,
             model,
-            values,
+            inputs.model,
+            inputs.request,
+            prediction.seed,
+            inputs.output_format,
             str(folder),
             count=prediction.count,
             width=width,

@@ -11,12 +11,11 @@ _FORMAT = "{percentage:3.0f}%|{bar:10}| {n_fmt}/{total_fmt} [{elapsed}<{remainin
 
 def first_lines(job: Job) -> str:
     """What a prediction's logs begin with: its seeds, and what stands in for what."""
-    seeds = seeds_of(int(job.inputs["seed"]), job.count)
+    seeds = seeds_of(job.seed, job.count)
     lines = f"Using seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}\n"
     if job.stand_in is None:
         return lines
-    asked = job.inputs["model_version"]
-    return f"{lines}{asked} is not on this machine: {job.stand_in} stands in for it\n"
+    return f"{lines}{job.requested_model} is not on this machine: {job.stand_in} stands in for it\n"
 
 
 def progress_line(done: int, total: int, elapsed_s: float) -> str:

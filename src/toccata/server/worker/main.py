@@ -22,8 +22,7 @@ from toccata.audio.audio_input import MAX_VALUES
 from toccata.audio.files import TooMuchError
 from toccata.errors import AudioError, CancelledError, ToccataError
 from toccata.generation.clip import Progress
-from toccata.generation.inputs import Inputs
-from toccata.generation.source_audio import declared_input_values
+from toccata.generation.source_audio import declared_values, part_in_use
 from toccata.server.worker.memory_budget import MemoryBudget, MemoryFullError
 from toccata.server.worker.protocol import Job, Message, Pipe, receive, send
 from toccata.server.worker.variations import Variations, metrics_of
@@ -116,7 +115,7 @@ class Worker:
         if message.kind == "cancel":
             self._canceled.add(message.id)
         elif message.kind == "run":
-            job = Job(**(message.data or {}))
+            job = Job.from_message(message.data or {})
             self._canceled.discard(job.id)
             self._threads.submit(self._make, job)
 
@@ -226,14 +225,14 @@ class Worker:
 
 def _memory_of(job: Job) -> int:
     """What the audio of a job takes at most while it is decoded, the file itself included."""
-    inputs = Inputs(**job.inputs)
-    if inputs.input_audio is None:
+    part = part_in_use(job.request, job.model)
+    if part is None:
         return 0
     try:
-        values = declared_input_values(inputs, job.model)
-        file_bytes = Path(inputs.input_audio).stat().st_size
+        values = declared_values(part)
+        file_bytes = Path(part.file).stat().st_size
     except (AudioError, OSError):
-        return MAX_INPUT_BYTES  # what is wrong is told when it is decoded
+        return MAX_INPUT_BYTES  # decoding it will raise the error
     if values is None:
         return MAX_INPUT_BYTES
     decoded_bytes = VALUE_BYTES * (math.ceil(HEADER_MARGIN * values) + MIN_VALUES)

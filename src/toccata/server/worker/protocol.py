@@ -11,26 +11,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from toccata.generation.request import EncodeDecodeRequest, GenerationRequest, ModelRequest
 from toccata.generation.schema import ENCODE_DECODE, MAX_SEED
 
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of music to make; everything it depends on is in here.
+    """One prediction to run, with everything that it depends on.
 
-    inputs: the fields of `toccata.generation.inputs.Inputs`, the audio as the path of a local
-    file. model: what is loaded for it, which is not what was asked for on a server with a
-    stand-in. folder: where its files are written. count: how many variations of it are made;
-    width: how many of them at once, 0: all. owner: who created it, as Prediction has it.
-    memory_bytes: what its audio takes while it is decoded, as the worker measured; None: not yet.
+    Attributes:
+        id: The id of the prediction.
+        model: The name of the model to load.
+        requested_model: The model that the client asked for; a server with a stand-in may load
+            another one.
+        request: The request, its audio a local file or a part of one.
+        seed: The seed of the first variation.
+        output_format: The format of the output files.
+        folder: Where its files are written.
+        count: The number of variations.
+        width: The number of variations that run at once; 0: all.
+        owner: The client that created it, as Prediction has it.
+        memory_bytes: The memory that its audio takes while it is decoded, as the worker measured
+            it; None: not measured yet.
     """
 
     id: str
     model: str
-    inputs: Mapping[str, Any]
+    requested_model: str
+    request: ModelRequest
+    seed: int
+    output_format: str
     folder: str
     count: int = 1
     width: int = 0
@@ -39,14 +52,24 @@ class Job:
 
     @property
     def stand_in(self) -> str | None:
-        """The model that is not what was asked for; None if it is, or if no model is needed."""
-        asked = self.inputs["model_version"]
-        return None if asked in (self.model, ENCODE_DECODE) else self.model
+        """The model that runs in place of the requested one; None where that one runs itself."""
+        return None if self.requested_model in (self.model, ENCODE_DECODE) else self.model
 
     @property
-    def marks(self) -> dict[str, Any]:
-        """What its metrics say of it besides what the worker measured."""
+    def metrics(self) -> dict[str, Any]:
+        """The metrics that are known without the worker."""
         return {} if self.stand_in is None else {"stand_in": self.stand_in}
+
+    def to_message(self) -> dict[str, Any]:
+        """The data of a run message, as JSON has it."""
+        return {**vars(self), "request": self.request.model_dump(mode="json")}
+
+    @classmethod
+    def from_message(cls, data: Mapping[str, Any]) -> Job:
+        """The job of a run message."""
+        values = data["request"]
+        kind = EncodeDecodeRequest if "audio" in values else GenerationRequest
+        return cls(**{**data, "request": kind(**values)})
 
 
 @dataclass(frozen=True)
@@ -87,7 +110,3 @@ def seeds_of(seed: int, count: int) -> list[int]:
 def out_name(variation: int, count: int, suffix: str) -> str:
     """What the file of a variation is called, counted from 1."""
     return f"out.{suffix}" if count == 1 else f"out-{variation}.{suffix}"
-
-
-def run_message(job: Job) -> dict[str, Any]:
-    return asdict(job)

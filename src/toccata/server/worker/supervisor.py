@@ -23,7 +23,7 @@ from queue import SimpleQueue
 
 from toccata.server.worker import main
 from toccata.server.worker.blame import can_be_caused, count_oom_kills
-from toccata.server.worker.protocol import Job, Message, receive, run_message, send
+from toccata.server.worker.protocol import Job, Message, receive, send
 from toccata.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Supervisor:
 
     def run(self, job: Job) -> None:
         """Tell the worker to make `job`. Nothing happens if it has just died: LOST follows."""
-        self._send("run", job.id, **run_message(job))
+        self._send("run", job.id, **job.to_message())
 
     def cancel(self, prediction_id: str) -> None:
         self._send("cancel", prediction_id)

@@ -10,17 +10,22 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from toccata.audio.audio_input import MAX_VALUES
-from toccata.errors import CancelledError
+from toccata.audio.audio_input import MAX_VALUES, AudioPart
+from toccata.audio.waveform import Waveform
+from toccata.errors import CancelledError, InputError
 from toccata.generation.clip import Clip, Progress
-from toccata.generation.inputs import Inputs
-from toccata.generation.request import request_options
-from toccata.generation.schema import ENCODE_DECODE
-from toccata.generation.source_audio import SILENT, input_part, is_silent
+from toccata.generation.request import EncodeDecodeRequest, GenerationRequest
+from toccata.generation.source_audio import (
+    SILENT,
+    check_long_enough,
+    is_silent,
+    part_in_use,
+    read_part,
+)
 from toccata.server.worker.live_audio import LiveFiles
 from toccata.server.worker.protocol import Job, out_name, seeds_of
 
@@ -59,13 +64,13 @@ class Variations:
         """Raises TooMuchError for audio of more than `max_input_values` samples."""
         self._job, self._model = job, model
         self._on_progress, self._stopped = on_progress, stopped
-        self._inputs = Inputs(**job.inputs)
-        self._part = input_part(
-            self._inputs, job.model, warn, name="input_audio", max_values=max_input_values
-        )
-        if self._part is not None and is_silent(self._part):
+        part = part_in_use(job.request, job.model)
+        self._audio = None if part is None else _decoded(part, warn, max_input_values)
+        if isinstance(job.request, GenerationRequest) and self._audio is not None:
+            check_long_enough(self._audio, "input_audio")
+        if self._audio is not None and is_silent(self._audio):
             warn(f"input_audio: {SILENT}")
-        self._seeds = seeds_of(int(job.inputs["seed"]), job.count)
+        self._seeds = seeds_of(job.seed, job.count)
         self._done = [0] * job.count
         self._counting = threading.Lock()
         self._failed = threading.Event()
@@ -73,7 +78,7 @@ class Variations:
     @property
     def input_bytes(self) -> int:
         """How much decoded audio it holds."""
-        return 0 if self._part is None else self._part.samples.nbytes
+        return 0 if self._audio is None else self._audio.samples.nbytes
 
     def make(self) -> list[Made]:
         """All, in order. If one fails, all end with its error."""
@@ -89,11 +94,10 @@ class Variations:
         return [one.result() for one in futures]
 
     def _make(self, index: int) -> Made:
-        inputs = replace(self._inputs, seed=self._seeds[index])
         live = LiveFiles(Path(self._job.folder), index + 1)
         try:
-            clip = self._clip(inputs, live, index)
-            file = out_name(index + 1, self._job.count, inputs.output_format)
+            clip = self._clip(live, index)
+            file = out_name(index + 1, self._job.count, self._job.output_format)
             clip.save(Path(self._job.folder) / file)
             return Made(clip, file, self._seeds[index], live.begun_s)
         except BaseException:
@@ -102,14 +106,17 @@ class Variations:
         finally:
             live.close()
 
-    def _clip(self, inputs: Inputs, live: LiveFiles, index: int) -> Clip:
-        if inputs.model_version == ENCODE_DECODE and self._part is not None:
-            strategy = inputs.normalization_strategy
+    def _clip(self, live: LiveFiles, index: int) -> Clip:
+        request = self._job.request
+        if self._audio is not None:
+            request = request.with_audio(self._audio)
+        if isinstance(request, EncodeDecodeRequest):
             return self._model.encode_decode(
-                self._part, normalization=strategy, cancel=self._is_canceled
+                request.audio, normalization=request.normalization, cancel=self._is_canceled
             )
+        request = request.model_copy(update={"seed": self._seeds[index]})
         clip = self._model.generate(
-            **request_options(inputs, self._part),
+            **dict(request),
             on_progress=lambda progress: self._count(index, progress),
             on_audio=live.push,
             cancel=self._is_canceled,
@@ -126,6 +133,16 @@ class Variations:
             self._done[index] = progress.done_frames
             total = progress.total_frames * len(self._done)
             self._on_progress(Progress(sum(self._done), total))
+
+
+def _decoded(part: AudioPart, warn: Callable[[str], None], max_values: int) -> Waveform:
+    """The audio of a request, with errors in the names of the inputs."""
+    try:
+        return read_part(part, "input_audio", shown="input_audio", warn=warn, max_values=max_values)
+    except InputError as error:
+        if error.field != "start_s":
+            raise
+        raise InputError("continuation_start", error.value, error.allowed) from error
 
 
 def metrics_of(made: list[Made], model: Toccata, began_s: float) -> dict[str, object]:

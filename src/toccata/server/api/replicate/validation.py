@@ -1,7 +1,7 @@
 """Validate the `input` of a create request, with every problem at once.
 
 `validate` does it like the hosted API, which takes JSON at its word, `coerce` like a Cog container,
-which also reads numbers in text. `inputs.checked` says what is right. What does not go together is
+which also reads numbers in text. `values.checked` says what is right. What does not go together is
 not found here: it fails when the prediction runs.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from toccata.errors import InputError, ToccataError
-from toccata.generation.inputs import checked
 from toccata.generation.schema import MAX_PROMPT_CHARACTERS, Field
+from toccata.generation.values import checked
 from toccata.server.outbound import MAX_URL_CHARACTERS
 from toccata.server.versions import Version
 
@@ -116,7 +116,7 @@ class _Fault:
     kind: str  # a row of _HOSTED
     field: Field
     given: str  # its JSON type
-    detail: str = ""  # what `inputs.checked` says
+    detail: str = ""  # what `values.checked` says
 
     @property
     def expected(self) -> str:

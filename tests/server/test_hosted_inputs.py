@@ -1,4 +1,4 @@
-"""A request is checked once, and refused with everything that is wrong with it."""
+"""The inputs of the hosted versions are checked once, and refused with every problem."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toccata.audio.audio_input import AudioPart
 from toccata.errors import InputErrors
-from toccata.generation.inputs import EXTENDED, HOSTED, Inputs, check, from_text
+from toccata.generation.request import EncodeDecodeRequest, GenerationRequest
 from toccata.generation.schema import MELODY_MODELS, STYLE_MODELS, TEXT_MODELS, Schema
+from toccata.generation.values import from_text
 from toccata.models import KNOWN
+from toccata.server.hosted_inputs import EXTENDED, HOSTED, read_inputs
 
 PUBLISHED = [
     ("model_version", "string", "melody", None, None),
@@ -32,9 +35,15 @@ PUBLISHED = [
 ]
 
 
+def request(raw: dict[str, object], schema: Schema = HOSTED) -> GenerationRequest:
+    made = read_inputs(raw, schema).request
+    assert isinstance(made, GenerationRequest)
+    return made
+
+
 def problems(raw: dict[str, object], schema: Schema = HOSTED) -> dict[str, str]:
     with pytest.raises(InputErrors) as caught:
-        check(raw, schema)
+        read_inputs(raw, schema)
     return {problem.field: str(problem) for problem in caught.value.problems}
 
 
@@ -45,8 +54,8 @@ def test_the_hosted_table_is_the_published_one() -> None:
     assert HOSTED["output_format"].choices == ("wav", "mp3")
 
 
-def test_both_tables_have_the_fields_of_inputs() -> None:
-    assert HOSTED.names == EXTENDED.names == tuple(Inputs.__dataclass_fields__)
+def test_both_tables_have_the_same_names() -> None:
+    assert HOSTED.names == EXTENDED.names
 
 
 def test_the_models_are_those_that_can_be_loaded() -> None:
@@ -56,17 +65,19 @@ def test_the_models_are_those_that_can_be_loaded() -> None:
 
 
 def test_a_prompt_is_enough() -> None:
-    inputs = check({"prompt": "a waltz"})
-    assert (inputs.model_version, inputs.prompt, inputs.duration) == ("melody", "a waltz", 8)
-    assert (inputs.top_k, inputs.top_p, inputs.temperature) == (250, 0, 1)
-    assert inputs.classifier_free_guidance == 3
-    assert 0 <= inputs.seed < 2**32
+    inputs = read_inputs({"prompt": "a waltz"})
+    assert (inputs.model, inputs.output_format) == ("melody", "wav")
+    made = request({"prompt": "a waltz"})
+    assert (made.prompt, made.duration_s) == ("a waltz", 8)
+    assert (made.top_k, made.top_p, made.temperature, made.cfg) == (250, 0, 1, 3)
+    assert made.seed is not None
+    assert 0 <= made.seed < 2**32
 
 
 def test_extended_takes_the_model_that_ships_and_its_own_sampling() -> None:
-    inputs = check({"prompt": "a waltz"}, EXTENDED)
-    assert inputs.model_version == "mini"
-    assert inputs.top_k is inputs.temperature is inputs.classifier_free_guidance is None
+    assert read_inputs({"prompt": "a waltz"}, EXTENDED).model == "mini"
+    made = request({"prompt": "a waltz"}, EXTENDED)
+    assert made.top_k is made.temperature is made.cfg is None
 
 
 def test_everything_wrong_is_said_at_once() -> None:
@@ -111,27 +122,28 @@ def test_values_that_are_no_temperature(value: object) -> None:
 
 
 def test_an_integral_float_is_a_whole_number() -> None:
-    duration = check({"prompt": "x", "duration": 12.0}).duration
-    assert duration == 12
-    assert isinstance(duration, int)
+    assert request({"prompt": "x", "duration": 12.0}).duration_s == 12
+    top_k = request({"prompt": "x", "top_k": 12.0}).top_k
+    assert top_k == 12
+    assert isinstance(top_k, int)
 
 
 def test_fractions_are_for_the_extended_inputs() -> None:
     raw = {"prompt": "x", "duration": 100.5, "classifier_free_guidance": 2.5}
     assert set(problems(raw)) == {"duration", "classifier_free_guidance"}
-    inputs = check(raw, EXTENDED)
-    assert (inputs.duration, inputs.classifier_free_guidance) == (100.5, 2.5)
+    made = request(raw, EXTENDED)
+    assert (made.duration_s, made.cfg) == (100.5, 2.5)
 
 
 @pytest.mark.parametrize("seed", [None, -1])
 def test_no_seed_draws_a_new_one_each_time(seed: int | None) -> None:
-    drawn = {check({"prompt": "x", "seed": seed}).seed for _ in range(20)}
+    drawn = {request({"prompt": "x", "seed": seed}).seed for _ in range(20)}
     assert len(drawn) > 1
 
 
 @given(st.integers(0, 2**63 - 1))
 def test_a_given_seed_is_kept(seed: int) -> None:
-    assert check({"prompt": "x", "seed": seed}).seed == seed
+    assert request({"prompt": "x", "seed": seed}).seed == seed
 
 
 @pytest.mark.parametrize("seed", [-2, 2**63, 1.5])
@@ -156,7 +168,9 @@ def test_a_text_model_follows_no_melody_and_another_is_named() -> None:
     raw: dict[str, object] = {"model_version": "large", "input_audio": "a.wav"}
     assert "use melody," in problems(raw)["model_version"]
     assert "stereo-melody" in problems(raw, EXTENDED)["model_version"]
-    assert check({**raw, "continuation": True}).continuation
+    made = request({**raw, "continuation": True})
+    assert made.continue_from == AudioPart("a.wav")
+    assert made.melody is None
 
 
 def test_a_wrong_audio_is_not_blamed_on_the_others() -> None:
@@ -182,7 +196,7 @@ def test_control_characters_in_a_prompt(character: str) -> None:
 
 
 def test_line_breaks_and_space_around_a_prompt() -> None:
-    assert check({"prompt": "  slow\r\n\tpiano \n"}).prompt == "slow\r\n\tpiano"
+    assert request({"prompt": "  slow\r\n\tpiano \n"}).prompt == "slow\r\n\tpiano"
 
 
 def test_a_prompt_too_long_is_not_printed_whole() -> None:
@@ -193,7 +207,17 @@ def test_a_prompt_too_long_is_not_printed_whole() -> None:
 
 @pytest.mark.parametrize("audio", [Path("a.wav"), "data:audio/wav;base64,AAAA", "https://x/a.mp3"])
 def test_audio_by_path_or_uri(audio: str | Path) -> None:
-    assert check({"input_audio": audio}).input_audio == audio
+    part = request({"input_audio": audio}).melody
+    assert isinstance(part, AudioPart)
+    assert part.file == audio
+
+
+def test_a_part_of_the_audio_is_a_part_of_its_file() -> None:
+    raw = {"input_audio": "a.wav", "continuation_start": 2, "continuation_end": 5}
+    assert request(raw).melody == AudioPart("a.wav", 2, 5)
+    assert request({**raw, "continuation_end": -1}).melody == AudioPart("a.wav", 2)
+    coded = read_inputs({**raw, "model_version": "encode-decode"}).request
+    assert coded == EncodeDecodeRequest(audio=AudioPart("a.wav", 2, 5), normalization="loudness")
 
 
 @given(
@@ -209,7 +233,8 @@ def test_audio_by_path_or_uri(audio: str | Path) -> None:
 )
 def test_whatever_is_given_it_is_inputs_or_errors_that_name_fields(raw: dict[str, object]) -> None:
     try:
-        duration, blamed = check(raw).duration, set()
+        made = read_inputs(raw).request
+        duration, blamed = getattr(made, "duration_s", 1), set()
     except InputErrors as errors:
         duration, blamed = 1, {problem.field for problem in errors.problems}
     assert 1 <= duration <= 30
