@@ -35,11 +35,10 @@ class Piece:
         """The command line that makes the clip again, in the folder of the clips."""
         options = f'"{self.prompt}" ' if self.prompt else ""
         options += f"-d {self.duration_s:g} --seed {self.seed}"
-        source = self.melody or self.continues
-        if source:
-            options += f" --input-audio {source}.mp3"
+        if self.melody:
+            options += f" --melody {self.melody}.mp3"
         if self.continues:
-            options += " --continuation"
+            options += f" --continue-from {self.continues}.mp3"
         return f"toccata generate {options} --bitrate {BITRATE_KBPS} -o {self.name}.mp3"
 
 

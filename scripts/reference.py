@@ -32,6 +32,7 @@ from toccata.generation import schema  # noqa: E402
 from toccata.models import KNOWN  # noqa: E402
 from toccata.server.app import create_app  # noqa: E402
 from toccata.server.config import ServerSettings  # noqa: E402
+from toccata.server.hosted_inputs import EXTENDED, HOSTED  # noqa: E402
 
 SOURCE = ROOT / "src" / "toccata"
 REFERENCE = ROOT / "docs" / "reference"
@@ -56,18 +57,29 @@ def _code(text: object) -> str:
 
 
 def inputs() -> str:
-    """The inputs of a request, beside those of the hosted API."""
+    """The fields of a request."""
+    head = ("Field", "Default", "Allowed values", "Meaning")
+    return table(head, (_field(field) for field in schema.REQUEST.fields))
+
+
+def _field(field: schema.Field) -> tuple[str, ...]:
+    return (_code(field.name), schema.default_of(field), field.allowed, field.description)
+
+
+def hosted_inputs() -> str:
+    """The inputs of the HTTP API: those of toccata's version beside those of the hosted one."""
     head = ("Input", "Default", "Allowed values", "At the hosted API", "Meaning")
-    return table(head, (_input(field) for field in schema.EXTENDED.fields))
+    return table(head, map(_hosted, EXTENDED.fields))
 
 
-def _input(field: schema.Field) -> tuple[str, ...]:
-    hosted = schema.HOSTED[field.name]
+def _hosted(field: schema.Field) -> tuple[str, ...]:
+    hosted = HOSTED[field.name]
     limits = "" if hosted.allowed == field.allowed else hosted.allowed
     if hosted.default not in (None, field.default):
         limits = f"{limits}; default {schema.default_of(hosted)}".removeprefix("; ")
-    default = schema.default_of(field)
-    return (_code(field.name), default, field.allowed, limits, field.description)
+    return (
+        _code(field.name), schema.default_of(field), field.allowed, limits, field.description,
+    )  # fmt: skip
 
 
 def models() -> str:
@@ -327,7 +339,7 @@ PARTS: Mapping[Path, Sequence[Callable[[], str]]] = {
     REFERENCE / "cli.md": (commands,),
     REFERENCE / "errors.md": (error_classes,),
     REFERENCE / "http.md": (operations, schemas),
-    REFERENCE / "inputs.md": (inputs,),
+    REFERENCE / "inputs.md": (inputs, hosted_inputs),
     REFERENCE / "models.md": (models,),
     REFERENCE / "settings.md": (variables, server_variables),
     REFERENCE / "source.md": (tree,),
