@@ -18,8 +18,7 @@ import pytest
 from tests.server import fake_worker, postgres
 from toccata.server.app import create_app
 from toccata.server.config import ServerSettings
-from toccata.server.predictions import lifecycle as predictions
-from toccata.server.predictions import retries
+from toccata.server.predictions import dispatcher, retries
 from toccata.server.predictions.lifecycle import Predictions
 from toccata.server.program import Program
 from toccata.server.storage import async_repository, blobs
@@ -144,12 +143,12 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     """Run an async function on a stage."""
     from tests.server.puppet import Puppet, acting
 
-    monkeypatch.setattr(predictions, "Supervisor", Puppet)
+    monkeypatch.setattr(dispatcher, "Supervisor", Puppet)
     monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.0)
     monkeypatch.setattr(async_repository, "POOL", 1)
     monkeypatch.setattr(blobs, "NUM_THREADS", 1)
     monkeypatch.setattr(blobs, "NUM_LOCAL_THREADS", 1)
-    monkeypatch.setattr(predictions, "NUM_CLEANUP_THREADS", 1)
+    monkeypatch.setattr(dispatcher, "NUM_CLEANUP_THREADS", 1)
 
     def run(act: Act, slots: int = 1, queue: int = 10, crashed: bool = False) -> None:
         async def whole() -> None:

@@ -107,7 +107,7 @@ class Stage:
     async def settle(self) -> None:
         """Until nothing more happens by itself: there is but one thread beside the event loop."""
         for _ in range(40):
-            await self.predictions._cleanup.run("", lambda: None)
+            await self.predictions._dispatcher._cleanup.run("", lambda: None)
             for calls in (self.predictions._local, *(one._calls for one in self.asynchronous)):
                 await calls.run(lambda: None)
             await asyncio.sleep(0)

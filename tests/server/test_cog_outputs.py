@@ -240,7 +240,7 @@ def silent() -> Iterator[str]:
 def test_uploads_that_hang_stop_nobody_else(
     serve: Serve, silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toccata.server.predictions.lifecycle.MAX_STORING", 1)
+    monkeypatch.setattr("toccata.server.predictions.dispatcher.MAX_STORING", 1)
     monkeypatch.setattr(cog_outputs, "MAX_UPLOADS_PER_OWNER", 2)
     served = ready(serve(slots=1, allow_private=True))
     for number in range(5):

@@ -22,7 +22,7 @@ import httpx2
 import pytest
 
 from tests.server.conftest import TIMEOUT_S, Serve, Served
-from toccata.server.predictions import lifecycle, retries
+from toccata.server.predictions import dispatcher, retries
 from toccata.server.storage import readiness
 from toccata.server.worker import supervisor
 
@@ -134,7 +134,7 @@ def test_nothing_is_lost_whatever_goes_wrong(
         (readiness, "POLL_INTERVAL_S", 0.2), (supervisor, "PAUSES_S", (0.0,)),
         (supervisor, "WATCH_S", 0.1),
         (supervisor, "HEARTBEAT_TIMEOUT_S", 5.0), (retries, "FIRST_PAUSE_S", 0.05),
-        (retries, "MAX_PAUSE_S", 0.2), (lifecycle, "BLOCKED_S", 0.2),
+        (retries, "MAX_PAUSE_S", 0.2), (dispatcher, "BLOCKED_S", 0.2),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
     served, chance = serve(), random.Random(7)

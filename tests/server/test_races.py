@@ -15,8 +15,8 @@ from tests.server.puppet import AUDIO, Play, Stage
 from tests.server.test_inline import data_uri
 from toccata.audio.audio_input import AudioPart
 from toccata.errors import AudioError
-from toccata.server.predictions import lifecycle as predictions
-from toccata.server.predictions.lifecycle import QueueFullError
+from toccata.server.predictions import dispatcher
+from toccata.server.predictions.creation import QueueFullError
 from toccata.server.storage.blobs import BlobStorage, StorageError
 from toccata.server.storage.repository import StoredFile
 from toccata.server.worker.protocol import Job
@@ -223,7 +223,7 @@ def test_half_an_output_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_who_finds_no_memory_lets_others_pass(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictions, "POSTPONED_S", 0.05)
+    monkeypatch.setattr(dispatcher, "POSTPONED_S", 0.05)
 
     async def act(stage: Stage) -> None:
         one = await stage.create(input={"input_audio": AUDIO})

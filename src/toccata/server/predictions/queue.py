@@ -1,13 +1,13 @@
 """The queue: which predictions wait, which have a slot, and which are quarantined.
 
-    waits for its audio -> is ready -> has a slot -> is given to the worker -> runs -> leaves
+    waits for its audio -> is ready -> has a slot -> is dispatched to the worker -> runs -> leaves
 
 Slots are shared fairly. The owner with the fewest slots is first, and among its predictions the one
 that waits longest. Long pieces leave some slots free, so that a short one never waits for hours.
 
-When the worker dies, the predictions that it had are first in line again. If the death can have
-been caused by one of them: had one run, that one is to blame; had several run, each of them is
-quarantined, that is run alone from then on, so that none is blamed for what another does.
+When the worker dies, the predictions that it had are first in the queue again. If one of them can
+have caused the death: had one run, that one is to blame; had several run, each of them is
+quarantined: it runs alone from then on, so that none is blamed for what another does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-WAITING, GIVEN, RUNNING = range(3)
+WAITING, DISPATCHED, RUNNING = range(3)
 # One slot of so many is kept for short pieces.
 SHORT_SHARE = 4
 MAX_FETCHES = 64
@@ -24,22 +24,26 @@ MAX_FETCHES_PER_OWNER = 16  # those that are here and wait for a slot included
 
 @dataclass(frozen=True)
 class LostPredictions:
-    """What a dead worker had. ran: those that it ran, if one of them can have been the cause.
-    killer: the one that it ran, if it ran no other.
+    """The predictions that a dead worker had.
+
+    Attributes:
+        ids: All of them, in the order in which it got them.
+        poison: The one that must have caused the death, because no other ran.
+        ran: Those that ran, if one of them can have been the cause.
     """
 
     ids: tuple[str, ...]
-    killer: str | None = None
+    poison: str | None = None
     ran: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class QueueEntry:
-    """What the line knows of a prediction.
+    """What the queue knows of a prediction.
 
     Args:
-        owner: Who created it.
-        width: How many slots it takes.
+        owner: The client that created it.
+        width: The number of slots that it takes.
         is_long: Whether it keeps its slots for long.
         fetches: Whether its audio must be fetched before it is ready.
         quarantined: Whether it runs alone.
@@ -53,7 +57,11 @@ class QueueEntry:
 
 
 class PredictionQueue:
-    """Predictions by id. `slots` is how many the worker runs at once."""
+    """The queue of predictions, by id.
+
+    Args:
+        slots: The number of slots of the worker.
+    """
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
@@ -87,7 +95,7 @@ class PredictionQueue:
         return sum(self._places[one].owner == owner for one in self._waiting)
 
     def join(self, prediction_id: str, place: QueueEntry | None = None) -> None:
-        """At the end of the line; it is not ready yet."""
+        """Queue a prediction last; it is not ready yet."""
         place = place or QueueEntry()
         self._places[prediction_id] = place
         self._waiting[prediction_id] = None
@@ -95,11 +103,11 @@ class PredictionQueue:
             self.quarantine(prediction_id)
 
     def quarantine(self, prediction_id: str) -> None:
-        """It runs alone from now on."""
+        """Run a prediction alone from now on."""
         self._quarantined.add(prediction_id)
 
     def prepare_next(self) -> str | None:
-        """Which is to be made ready next, if any: by owners in turn, and not too many at once."""
+        """The prediction to prepare next, if any: owners in turn, and not too many at once."""
         ahead = self._ready | self._preparing
         pending = [one for one in self._waiting if one not in ahead]
         fetched = [one for one in ahead if self._places[one].fetches]
@@ -112,13 +120,13 @@ class PredictionQueue:
         return first
 
     def make_ready(self, prediction_id: str) -> None:
-        """It has all that it needs, and can be called."""
+        """Mark a prediction as prepared: it may have a slot."""
         self._preparing.discard(prediction_id)
         if prediction_id in self._waiting:
             self._ready.add(prediction_id)
 
-    def call(self) -> str | None:
-        """Whose turn it is, with a slot from now on; None: nobody is ready, or no slot is free."""
+    def acquire(self) -> str | None:
+        """Give a slot to the next prediction; None: none is ready, or no slot is free."""
         held = Counter[str]()
         for one in self._held:
             held[self._places[one].owner] += self._places[one].width
@@ -129,31 +137,36 @@ class PredictionQueue:
             return self._take(one) if self._fits(one) else None
         return None
 
-    def give(self, prediction_id: str) -> None:
-        """The worker has been told to run it."""
-        self._held[prediction_id] = GIVEN
+    def dispatch(self, prediction_id: str) -> None:
+        """Mark a prediction as given to the worker."""
+        self._held[prediction_id] = DISPATCHED
 
     def begin(self, prediction_id: str) -> None:
-        """The worker runs it now."""
+        """Mark a prediction as running."""
         if prediction_id in self._held:
             self._held[prediction_id] = RUNNING
 
     def leave(self, prediction_id: str) -> None:
-        """It neither waits nor has a slot any more."""
+        """Remove a prediction."""
         self._waiting.pop(prediction_id, None)
         self._held.pop(prediction_id, None)
         self._places.pop(prediction_id, None)
         for some in (self._ready, self._preparing, self._quarantined):
             some.discard(prediction_id)
 
-    def give_back(self, prediction_id: str, *, is_ready: bool = True) -> None:
-        """It has no slot any more, and is first in line; passed until `make_ready` otherwise."""
+    def requeue(self, prediction_id: str, *, is_ready: bool = True) -> None:
+        """Take its slot, and queue it first.
+
+        Args:
+            prediction_id: The prediction.
+            is_ready: Whether it may have a slot again at once; otherwise after `make_ready`.
+        """
         del self._held[prediction_id]
         self._waiting = {prediction_id: None, **self._waiting}
         (self._ready if is_ready else self._preparing).add(prediction_id)
 
     def lose(self, suspect: bool = True) -> LostPredictions:
-        """The worker died: all that it had are first in line, in the order in which it got them.
+        """Requeue all predictions of a worker that died, in the order in which it got them.
 
         Args:
             suspect: Whether one of those that ran can have been the cause.
@@ -161,9 +174,9 @@ class PredictionQueue:
         lost = [one for one, phase in self._held.items() if phase != WAITING]
         ran = [one for one in lost if suspect and self._held[one] == RUNNING]
         for prediction_id in reversed(lost):
-            self.give_back(prediction_id)
-        killer = ran[0] if len(ran) == 1 else None
-        return LostPredictions(tuple(lost), killer, tuple(ran))
+            self.requeue(prediction_id)
+        poison = ran[0] if len(ran) == 1 else None
+        return LostPredictions(tuple(lost), poison, tuple(ran))
 
     def has_slot(self, prediction_id: str) -> bool:
         return prediction_id in self._held

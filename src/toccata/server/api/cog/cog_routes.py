@@ -22,7 +22,7 @@ from toccata.server.api.dependencies import address, app_state, authorize, owner
 from toccata.server.api.large_answers import answered
 from toccata.server.api.path_prefix import PREFIX
 from toccata.server.api.replicate.validation import CogInvalid, Problem
-from toccata.server.predictions.lifecycle import QueueFullError
+from toccata.server.predictions.creation import QueueFullError
 from toccata.server.storage.repository import COG, AlreadyExistsError, Prediction, iso
 from toccata.server.strict_json import JSONResponse
 from toccata.server.versions import VERSIONS, openapi

@@ -39,7 +39,7 @@ from toccata.server.api.replicate.validation import (
     validate,
 )
 from toccata.server.outbound import check_webhook
-from toccata.server.predictions.lifecycle import QueueFullError
+from toccata.server.predictions.creation import QueueFullError
 from toccata.server.storage.repository import STARTING, Prediction
 from toccata.server.versions import LATEST, Version, find_version
 from toccata.server.views import content_type, prediction_json
