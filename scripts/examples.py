@@ -60,13 +60,12 @@ PIECES = (
 
 def make(model: toccata.Toccata, piece: Piece, folder: Path) -> None:
     """Generate one clip and save it in `folder`, where the clips it starts from must lie."""
-    sources = {
-        field: str(folder / f"{name}.mp3")
-        for field, name in (("melody", piece.melody), ("continue_from", piece.continues))
-        if name
-    }
     clip = model.generate(
-        piece.prompt or None, duration_s=piece.duration_s, seed=piece.seed, **sources
+        piece.prompt or None,
+        duration_s=piece.duration_s,
+        seed=piece.seed,
+        melody=folder / f"{piece.melody}.mp3" if piece.melody else None,
+        continue_from=folder / f"{piece.continues}.mp3" if piece.continues else None,
     )
     clip.save(folder / f"{piece.name}.mp3", bitrate_kbps=BITRATE_KBPS)
 

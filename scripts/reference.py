@@ -174,7 +174,7 @@ def error_classes() -> str:
     rows = [
         (
             _code(one.__name__),
-            _code(one.__base__.__name__),
+            _code(one.__mro__[1].__name__),
             "its process's" if one is errors.MeasurementError else str(one.exit_code),
             str(one.http_status),
             (one.__doc__ or "").partition("\n")[0],

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toccata.generation.inputs import check
 
 from tests.engine.helpers import full_forward
 from tests.golden_lm import expected
@@ -18,6 +17,7 @@ from toccata.engine.sequence import Codes
 from toccata.errors import InputErrors
 from toccata.generation.handle import Toccata
 from toccata.models.model import Model
+from toccata.server.hosted_inputs import read_inputs
 
 KINDS = ["text", "melody", "stereo"]
 FRAMES = 12
@@ -83,4 +83,4 @@ def test_streams_and_batches_take_it_too() -> None:
 
 def test_the_hosted_inputs_still_ask_for_something() -> None:
     with pytest.raises(InputErrors, match="give a prompt, input_audio or both"):
-        check({})
+        read_inputs({})

@@ -100,7 +100,7 @@ def test_a_wait_that_is_over_says_starting_and_where_to_look(served: Served) -> 
     assert made["output"] is None
     assert answer.headers["preference-applied"] == "wait=1"
     assert answer.headers["location"] == made["urls"]["get"]
-    assert served.get(made["id"])["status"] == "processing"
+    assert served.until(made["id"], "processing")["output"] is None
     assert served.until(made["id"])["output"].startswith("data:")
 
 

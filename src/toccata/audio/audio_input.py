@@ -60,8 +60,11 @@ class AudioPart:
 
 
 def _check_time(name: str, value: object) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 <= value <= MAX_PART_S:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value <= MAX_PART_S
+    ):
         raise InputError(name, value, f"it must be a number from 0 to {MAX_PART_S}")
 
 
@@ -148,8 +151,13 @@ def read_audio(field: str, audio: AudioInput) -> Waveform:
     elif isinstance(audio, str | os.PathLike | AudioPart):
         part = part_of(audio)
         check_local(field, part.file)
-        times = {"start_s": part.start_s, "end_s": part.end_s}
-        return read(Path(part.file), max_values=MAX_VALUES, max_rate_hz=MAX_RATE_HZ, **times)
+        return read(
+            Path(part.file),
+            start_s=part.start_s,
+            end_s=part.end_s,
+            max_values=MAX_VALUES,
+            max_rate_hz=MAX_RATE_HZ,
+        )
     return read(source, max_values=MAX_VALUES, max_rate_hz=MAX_RATE_HZ)
 
 
