@@ -22,8 +22,6 @@ from toccata.server.predictions import dispatcher, retries
 from toccata.server.predictions.lifecycle import Predictions
 from toccata.server.program import Program
 from toccata.server.storage import async_repository, blobs
-from toccata.server.storage.database import connect
-from toccata.server.storage.tables import METADATA
 from toccata.settings import Settings
 
 if TYPE_CHECKING:
@@ -132,9 +130,7 @@ def cluster() -> Iterator[postgres.Postgres]:
 @pytest.fixture
 def database(cluster: postgres.Postgres) -> str:
     """The URL of an empty PostgreSQL database."""
-    emptied = connect(cluster.url(), METADATA)
-    METADATA.drop_all(emptied)
-    emptied.dispose()
+    cluster.empty()
     return cluster.url()
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import psycopg
+
 OWNER = "postgres"  # it refuses to be run by root
 PASSWORD = "p@ss/w:rd"
 OPTIONS = ("fsync=off", "shared_buffers=16MB", "max_connections=40", "listen_addresses=127.0.0.1")
@@ -38,6 +40,12 @@ class Postgres:
 
     def stop(self) -> None:
         self._run("pg_ctl", "stop", "-w", "-s", "-m", "immediate")
+
+    def empty(self) -> None:
+        """Drop everything in the database `OWNER`."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
 
     def make(self) -> None:
         secret = self.folder / "password"

@@ -5,14 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
 
 from toccata.server.storage.repository import (
     CANCELED,
@@ -284,25 +282,10 @@ def test_a_long_prediction_is_kept(store: Repository) -> None:
     assert found.input["input_audio"] == audio
 
 
-@pytest.mark.parametrize("column", ["more_outputs", "owed"])
-def test_a_database_of_before_gets_the_columns_it_lacks(url: str, column: str) -> None:
-    with closing(Repository(url)) as before:
-        before.add(prediction())
-    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
-    with engine.begin() as connection:
-        connection.execute(text(f"ALTER TABLE predictions DROP COLUMN {column}"))
-    engine.dispose()
-    with closing(Repository(url)) as after:
-        assert after.get("one") == prediction()
-        changed = after.change("one", output="outputs/a", more_outputs=["outputs/b"], owed=True)
-        assert changed is not None
-        assert (changed.outputs, changed.owed) == (("outputs/a", "outputs/b"), True)
-
-
-def test_what_is_owed_is_known_until_it_is_paid(store: Repository) -> None:
-    for name, owed in (("one", True), ("two", True), ("three", False)):
+def test_pending_webhooks_are_known_until_they_are_delivered(store: Repository) -> None:
+    for name, pending in (("one", True), ("two", True), ("three", False)):
         store.add(prediction(name))
-        store.change(name, status=SUCCEEDED, owed=owed)
+        store.change(name, status=SUCCEEDED, webhook_pending=pending)
     assert [one.id for one in store.undelivered()] == ["one", "two"]
     store.mark_delivered("one")
     assert [one.id for one in store.undelivered()] == ["two"]

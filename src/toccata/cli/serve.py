@@ -198,6 +198,7 @@ def serve(
 
     machine = settings.read(**{name: given.pop(name) for name in MACHINE})
     config = read_server(machine, given.pop("token") or (), **given)
+    _log_to_stderr()
     check_start(config)
     _start(config)
 
@@ -230,7 +231,12 @@ def _run(config: ServerSettings) -> None:
     program.run(create_app(config), config)
 
 
-def _start(config: ServerSettings) -> None:
+def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    # What a start does to the schema is one line of our own.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def _start(config: ServerSettings) -> None:
     _greet(config)
     _run(config)

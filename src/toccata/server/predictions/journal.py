@@ -273,7 +273,9 @@ class Journal:
             if status == ABORTED and before.status != STARTING:
                 status = CANCELED
             values["metrics"] = {**values.get("metrics", {}), **_times(before, now)}
-            values["owed"] = before.webhook is not None and "completed" in before.webhook_events
+            values["webhook_pending"] = (
+                bool(before.webhook) and "completed" in before.webhook_events
+            )
             ended = await self._change(live, data, status=status, completed_at=now, **values)
             if ended is not None:
                 self._tell(ended, data)

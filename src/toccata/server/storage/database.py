@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    URL,
-    Engine,
-    MetaData,
-    create_engine,
-    event,
-    inspect,
-    make_url,
-    text,
-)
+from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from toccata.errors import InputError
 from toccata.extras import missing_extra
+from toccata.server.storage import schema_history
 
 # What connects if an address names no driver.
 DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
@@ -34,21 +26,30 @@ LISTS = 2  # further connections, for pages of lists alone
 LIKE = "it must be like postgresql://USER:PASSWORD@HOST/NAME, @ and / in a password as %40 and %2F"
 
 
-def connect(address: str, tables: MetaData) -> Engine:
-    """The database at an SQLAlchemy URL, with `tables` in it.
+def connect(address: str) -> Engine:
+    """Connect to a database, and bring its schema to the newest revision.
 
-    Raises InputError, which never shows the password, and MissingExtraError.
+    Args:
+        address: An SQLAlchemy URL; no message ever shows its password.
+
+    Raises:
+        InputError: The address is not valid, or the database cannot be used.
+        MissingExtraError: The driver for PostgreSQL is not installed.
     """
     url = _parsed(address)
     try:
         database = _engine(url)
-        tables.create_all(database)
-        _add_columns(database, tables)
     except ModuleNotFoundError as error:
         raise missing_extra("the driver for PostgreSQL", "postgres") from error
+    try:
+        schema_history.upgrade(database, shown(url))
     except SQLAlchemyError as error:
+        database.dispose()
         reason = f"it cannot be used ({_reason(url, error)}); {CURES[url.get_backend_name()]}"
         raise InputError("database", shown(url), reason) from None
+    except InputError:
+        database.dispose()
+        raise
     return database
 
 
@@ -85,20 +86,6 @@ def _engine(url: URL) -> Engine:
     database = create_engine(url, **options)
     event.listen(database, "connect", _use_wal)
     return database
-
-
-def _add_columns(database: Engine, tables: MetaData) -> None:
-    """A database of an earlier version gets the columns that it lacks: all of those may be null."""
-    known = inspect(database)
-    for table in tables.sorted_tables:
-        there = {column["name"] for column in known.get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in there:
-                kind = column.type.compile(database.dialect)
-                with database.begin() as connection:
-                    connection.execute(
-                        text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}")
-                    )
 
 
 def _limit_statements(connection: Any, _: Any) -> None:

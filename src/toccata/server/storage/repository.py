@@ -22,7 +22,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from toccata.errors import ToccataError
 from toccata.server.storage import database
 from toccata.server.storage.lease import RENEW_S, Claim, Lease
-from toccata.server.storage.tables import FILES, LOGS, METADATA, OWN, PREDICTIONS
+from toccata.server.storage.tables import FILES, LOGS, OWN, PREDICTIONS
 
 STARTING, PROCESSING = "starting", "processing"
 SUCCEEDED, FAILED, CANCELED, ABORTED = "succeeded", "failed", "canceled", "aborted"
@@ -52,7 +52,7 @@ class Prediction:
     of the file it made; more_outputs: of its further variations. as_data: they are given as data
     URIs. api: by which one it was created, whose words its webhooks use.
     output_prefix: what its creator wants the output uploaded under. delivered: the address that it
-    was uploaded to. owed: whether the webhook that tells its end is still to be delivered.
+    was uploaded to. webhook_pending: whether the webhook of its end is still to be delivered.
     owner: who created it, for fairness: a hash of the token or of the address. fingerprint: a hash
     of the request, by which a retry is recognised. running_at: since when the worker generates it;
     None: it does not. quarantined: a process died while it and others ran; it runs alone. trace:
@@ -84,7 +84,7 @@ class Prediction:
     output_prefix: str | None = None
     delivered: str | None = None
     data_removed: bool = False
-    owed: bool | None = None
+    webhook_pending: bool | None = None
     owner: str | None = None
     fingerprint: str | None = None
     running_at: float | None = None
@@ -146,7 +146,7 @@ class Repository:
 
     def __init__(self, url: str) -> None:
         """Raises InputError for a database that cannot be used, MissingExtraError."""
-        self._database = database.connect(url, METADATA)
+        self._database = database.connect(url)
         self._lease: Lease | None = None
 
     def claim(self, identity: str) -> Claim:
@@ -260,17 +260,16 @@ class Repository:
             )
 
     def undelivered(self) -> list[Prediction]:
-        """Those whose end is still to be told, oldest first."""
-        owed = and_(PREDICTIONS.c.owed.is_(True), PREDICTIONS.c.status.not_in(OPEN))
-        return self._many(select(PREDICTIONS).where(owed).order_by(PREDICTIONS.c.completed_at))
+        """Ended predictions whose last webhook is not delivered yet, oldest first."""
+        row = PREDICTIONS.c
+        pending = and_(row.webhook_pending.is_(True), row.status.not_in(OPEN))
+        return self._many(select(PREDICTIONS).where(pending).order_by(row.completed_at))
 
     def mark_delivered(self, prediction_id: str) -> None:
-        """Its end has been told, or nobody wants to hear of it."""
-        mark_delivered = (
-            PREDICTIONS.update().where(PREDICTIONS.c.id == prediction_id).values(owed=False)
-        )
+        """Note that the last webhook of a prediction is delivered, or given up."""
+        row = PREDICTIONS.c.id == prediction_id
         with self._writing() as connection:
-            connection.execute(mark_delivered)
+            connection.execute(PREDICTIONS.update().where(row).values(webhook_pending=False))
 
     def open_ones(self) -> list[Prediction]:
         """Everything that has not ended, oldest first."""

@@ -45,7 +45,7 @@ PREDICTIONS = Table(
     Column("output_prefix", Text),
     Column("delivered", Text),
     Column("data_removed", Boolean, nullable=False),
-    Column("owed", Boolean),
+    Column("webhook_pending", Boolean),
     Column("owner", String(64)),
     Column("fingerprint", String(64)),
     Column("running_at", Float),

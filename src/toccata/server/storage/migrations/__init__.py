@@ -1,0 +1,1 @@
+"""The Alembic migrations of the database, from the first schema on."""
