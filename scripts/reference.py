@@ -12,7 +12,6 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
@@ -140,33 +139,31 @@ def _prose(text: str | None) -> str:
 
 
 def variables() -> str:
-    """The variables that every command reads."""
-    return _variables(("model", "device", "precision", "offline", "slots"), settings.Settings)
+    """The settings that every command reads."""
+    return _settings(settings.common_settings())
 
 
 def server_variables() -> str:
-    """The variables that only `toccata serve` reads."""
-    return _variables(settings.SERVER_VARIABLES, ServerSettings)
+    """The settings that only `toccata serve` reads."""
+    return _settings(settings.server_settings())
 
 
-def _variables(names: Iterable[str], owner: Any) -> str:
-    options = {p.name: p for p in _root().commands["serve"].params}
-    defaults = {field.name: _default(field) for field in fields(owner)}
-    rows = []
-    for name in names:
-        option = options.get(name)
-        flag = max(option.opts, key=len) if option else f"--{name.replace('_', '-')}"
-        meaning = (option.help or "") if option else "1: never ask the hub for weights."
-        row = (settings.PREFIX + name.upper(), flag, defaults.get(name, ""))
-        rows.append((*map(_code, row), re.sub(r"\s*Default: [^.]*\.(?=\s|$)", "", meaning)))
-    return table(("Variable", "Flag", "Default", "Meaning"), rows)
+def _settings(declared: Iterable[settings.Setting]) -> str:
+    rows = [
+        (
+            _code(one.variable),
+            _code(one.flag),
+            one.about.default_text or _code(_default(one)),
+            one.allowed,
+            one.about.text,
+        )
+        for one in declared
+    ]
+    return table(("Variable", "Flag", "Default", "Allowed values", "Meaning"), rows)
 
 
-def _default(field: Field[Any]) -> str:
-    value = field.default
-    if isinstance(value, bool):
-        return str(int(value))
-    return "" if value in (MISSING, None, ()) else str(value)
+def _default(declared: settings.Setting) -> object:
+    return int(declared.default) if declared.kind is bool else declared.default_in_words
 
 
 def error_classes() -> str:

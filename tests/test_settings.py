@@ -5,11 +5,31 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from toccata.errors import InputError
-from toccata.settings import Settings, read, wait_as_by_default, wait_passively
+from toccata.cli import app
+from toccata.errors import InputError, InputErrors
+from toccata.server.config import read_server
+from toccata.settings import (
+    ServerSettings,
+    Setting,
+    Settings,
+    common_settings,
+    read,
+    read_values,
+    server_settings,
+    wait_as_by_default,
+    wait_passively,
+)
+from toccata.settings.declaration import settings_of
+
+REFERENCE = Path(__file__).parent.parent / "docs" / "reference" / "settings.md"
+DECLARED = (*common_settings(), *server_settings())
 
 
 def test_nothing_given() -> None:
@@ -57,6 +77,62 @@ def test_a_wrong_flag_is_named_as_it_is_typed() -> None:
 def test_a_misspelt_variable_is_an_error() -> None:
     with pytest.raises(InputError, match="did you mean TOCCATA_DEVICE"):
         read({"TOCCATA_DEVISE": "cpu"})
+
+
+def test_all_wrong_values_are_told_at_once() -> None:
+    with pytest.raises(InputErrors) as caught:
+        read({"TOCCATA_SLOTS": "0", "TOCCATA_DEVISE": "cpu"}, device="gpu")
+    fields = [problem.field for problem in caught.value.problems]
+    assert sorted(fields) == ["--device", "TOCCATA_DEVISE", "TOCCATA_SLOTS"]
+    assert "it must be a whole number from 1 to 1024" in str(caught.value)
+
+
+@pytest.mark.parametrize("owner", [Settings, ServerSettings])
+def test_every_field_of_settings_is_declared(owner: type) -> None:
+    declared = {one.field for one in settings_of(owner)}
+    own = {"machine", "cog_webhook_token"}  # neither comes from a flag
+    assert {field.name for field in fields(owner)} - own == declared
+
+
+@pytest.mark.parametrize("setting", DECLARED, ids=lambda setting: setting.name)
+def test_every_setting_is_a_flag_a_variable_and_a_row_of_the_reference(setting: Setting) -> None:
+    commands: Any = typer.main.get_command(app)
+    parameter = {one.name: one for one in commands.commands["serve"].params}[setting.name]
+    assert setting.flag in parameter.opts
+    assert parameter.help.startswith(setting.about.text)
+    rows = [row.split(" | ") for row in REFERENCE.read_text("utf-8").splitlines()]
+    (row,) = [row for row in rows if len(row) > 1 and row[1] == f"`{setting.flag}`"]
+    assert row[0] == (f"| `{setting.variable}`" if setting.variable else "| ")
+    assert row[-1] == f"{setting.about.text} |"
+    if setting.variable:
+        with pytest.raises(InputError, match=setting.variable):
+            read_values([setting], {setting.variable: " "}, {})
+
+
+def test_secrets_are_shown_nowhere() -> None:
+    texts = {
+        "TOCCATA_TOKEN": "s3cret", "TOCCATA_DATABASE": "postgresql://me:s3cret@there/name",
+        "TOCCATA_STORAGE": "s3://key:s3cret@bucket", "WEBHOOK_AUTH_TOKEN": "s3cret",
+        "TOCCATA_UPLOAD_URL": "https://there?signature=s3cret",
+    }  # fmt: skip
+    assert "s3cret" not in repr(read_server(Settings(), environment=texts))
+    with pytest.raises(InputError) as caught:
+        read_server(Settings(), environment={"TOCCATA_UPLOAD_URL": "there?signature=s3cret"})
+    assert "TOCCATA_UPLOAD_URL" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "1e10", "9" * 5000, "soon"])
+def test_numbers_of_seconds_are_finite(text: str) -> None:
+    with pytest.raises(InputError, match="a number from 0 to 999999999"):
+        read_server(Settings(), environment={"TOCCATA_DRAIN_S": text})
+
+
+def test_paths_may_begin_in_the_home_folder() -> None:
+    folder = read_server(Settings(), environment={"TOCCATA_DATA_DIR": "~/music"}).data_dir
+    assert folder == Path.home() / "music"
+    with pytest.raises(InputError, match="home folder"):
+        read_server(Settings(), environment={"TOCCATA_DATA_DIR": "~nobody-here/music"})
 
 
 def test_what_is_added_to_the_model_comes_from_its_flag() -> None:

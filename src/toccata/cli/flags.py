@@ -11,31 +11,14 @@ import typer
 
 from toccata.cli import completion
 from toccata.cli.inputs import INPUTS, hosted_names
+from toccata.cli.setting_flags import option
 from toccata.generation.schema import Field, default_of
 from toccata.generation.values import from_text
 
-Device = Annotated[
-    str | None,
-    typer.Option(
-        help="Device: cpu, cuda, cuda:N or mps. Default: the fastest one available.",
-        autocompletion=completion.devices,
-    ),
-]
-Precision = Annotated[
-    str | None,
-    typer.Option(
-        help="Precision of the weights: fp32, bf16 or fp16; on CPUs also int8 or int4 "
-        "(experimental). Default: auto, the fastest for the device.",
-        autocompletion=completion.precisions,
-    ),
-]
-Lora = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="FILE[:SCALE]",
-        help="LoRA file to add to the model, with its scale. Can be repeated.",
-    ),
-]
+Device = Annotated[str | None, option("device")]
+Precision = Annotated[str | None, option("precision")]
+Lora = Annotated[list[str] | None, option("lora")]
+Offline = Annotated[bool | None, option("offline")]
 Full = Annotated[
     str,
     typer.Option(
@@ -43,10 +26,6 @@ Full = Annotated[
         help="Precision of the weights: fp32, bf16 or fp16.",
         autocompletion=completion.of(("fp32", "bf16", "fp16")),
     ),
-]
-Offline = Annotated[
-    bool | None,
-    typer.Option("--offline/--online", help="Use only weights that are on this machine."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object per result to stdout.")]
 Text = Annotated[
