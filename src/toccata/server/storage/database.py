@@ -11,18 +11,18 @@ from toccata.errors import InputError
 from toccata.extras import missing_extra
 from toccata.server.storage import schema_history
 
-# What connects if an address names no driver.
+# The drivers of addresses that name none.
 DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 CURES = {
     "sqlite": "check that its folder is there, and may be written to",
     "postgresql": "check that it runs, and its host, port, name, user and password",
 }
-TIMEOUT_S = 5  # with a machine that does not answer
-# A machine that is gone without a word is noticed by its silence.
-KEEP_ALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
-STATEMENT_S = 4  # for one statement, so that no call holds its thread for longer
-POOL = 16
-LISTS = 2  # further connections, for pages of lists alone
+CONNECT_TIMEOUT_S = 5
+# How a host is noticed that disappeared without closing its connections.
+TCP_KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+STATEMENT_TIMEOUT_S = 4  # so that no call holds its thread for longer
+POOL = 16  # connections
+LISTS = 2  # further connections, only for pages of lists
 LIKE = "it must be like postgresql://USER:PASSWORD@HOST/NAME, @ and / in a password as %40 and %2F"
 
 
@@ -69,17 +69,17 @@ def _parsed(address: str) -> URL:
 
 
 def _engine(url: URL) -> Engine:
-    # What a prediction holds is not for the log: parameters stay out of errors.
-    options: dict[str, Any] = {"hide_parameters": True, "pool_timeout": STATEMENT_S}
+    # Parameters hold the contents of predictions, which must not reach the log in errors.
+    options: dict[str, Any] = {"hide_parameters": True, "pool_timeout": STATEMENT_TIMEOUT_S}
     options |= {"pool_size": POOL + LISTS, "max_overflow": 0}
     if url.get_backend_name() == "postgresql":
         arguments = {
-            "connect_timeout": TIMEOUT_S,
-            "tcp_user_timeout": 1000 * TIMEOUT_S,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "tcp_user_timeout": 1000 * CONNECT_TIMEOUT_S,
             "client_encoding": "utf8",
-            **KEEP_ALIVE,
+            **TCP_KEEPALIVE,
         }
-        # It may have been restarted since the last call.
+        # The database may have been restarted since the last call.
         database = create_engine(url, pool_pre_ping=True, connect_args=arguments, **options)
         event.listen(database, "connect", _limit_statements)
         return database
@@ -89,27 +89,31 @@ def _engine(url: URL) -> Engine:
 
 
 def _limit_statements(connection: Any, _: Any) -> None:
-    """Not as a parameter of the connection, which poolers refuse."""
+    """Set the timeouts of a new connection; poolers refuse them as connection parameters."""
     with connection.cursor() as cursor:
         for setting in ("statement_timeout", "lock_timeout"):
-            cursor.execute(f"SET {setting} = '{STATEMENT_S}s'")
+            cursor.execute(f"SET {setting} = '{STATEMENT_TIMEOUT_S}s'")
     connection.commit()
 
 
 def _use_wal(connection: Any, _: Any) -> None:
-    """Readers and the writer do not wait for each other; a commit survives a killed process."""
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={1000 * STATEMENT_S}"):
+    """Use a write-ahead log, so that readers and the writer do not wait for each other."""
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        f"busy_timeout={1000 * STATEMENT_TIMEOUT_S}",
+    ):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def shown(url: URL) -> str:
-    """Without user, password and options."""
+    """Write a URL as messages may show it: without user, password and options."""
     place = (url.host, url.port, url.database)
     return URL.create(url.drivername, None, None, *place).render_as_string()
 
 
 def _reason(url: URL, error: SQLAlchemyError) -> str:
-    """The first line of what the driver says, without anything secret of the URL."""
+    """The first line of the driver's message, without the secrets of the URL."""
     lines = str(getattr(error, "orig", None) or error).strip().splitlines()
     reason = lines[0] if lines else type(error).__name__
     for secret in (url.password, *map(str, url.query.values())):
