@@ -37,17 +37,9 @@ MAX_FILE_LINES, MEDIAN_FILE_LINES = 500, 150
 MAX_FUNCTION_LINES, MEDIAN_FUNCTION_LINES = 60, 10
 
 HEAVY = (
-    "pydantic",
-    "sqlalchemy",
-    "torch",
-    "transformers",
-    "numpy",
-    "rich",
-    "huggingface_hub",
-    "soundfile",
-    "av",
-    "scipy",
-)
+    "pydantic", "sqlalchemy", "torch", "transformers", "numpy", "rich", "huggingface_hub",
+    "soundfile", "av", "scipy", "matplotlib",
+)  # fmt: skip
 
 
 def sources() -> Iterator[tuple[Path, ast.Module]]:

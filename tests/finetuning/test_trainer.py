@@ -108,7 +108,21 @@ def test_what_is_logged_after_the_last_state_is_forgotten(tmp_path: Path) -> Non
         log.write('{"step": 100, "lo')  # killed while it wrote
     rows = trainer(tmp_path).files.rows()
     assert max(row["step"] for row in rows) == 6
-    assert (tmp_path / "losses.svg").read_text().startswith("<svg")
+
+
+def test_the_losses_are_plotted(tmp_path: Path) -> None:
+    trainer(tmp_path).train()
+    plot = (tmp_path / "losses.svg").read_text()
+    assert all(text in plot for text in ("<svg", "nats per code", "training", "held out"))
+
+
+def test_a_run_without_matplotlib_says_so_and_ends_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert trainer(tmp_path).train().step == 6
+    assert "matplotlib, which draws the plots, is not installed (extra train)" in caplog.text
+    assert not (tmp_path / "losses.svg").exists()
 
 
 def test_a_run_that_is_done_is_done(tmp_path: Path) -> None:
