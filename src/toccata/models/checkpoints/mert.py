@@ -5,6 +5,7 @@ Its names for tensors and settings are known here and nowhere else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,8 +19,6 @@ from toccata.models.checkpoints.tensors import LazyTensor, MappedFile, Rule, ope
 
 CONFIG, WEIGHTS, BIN = "config.json", "model.safetensors", "pytorch_model.bin"
 
-LAYER = r"encoder.layers.\1."
-ATTENTION = tuple(rf"{LAYER}attention.{part}_proj.\2" for part in "qkv")
 POSITIONS = "encoder.pos_conv_embed.conv."
 WEIGHT_NORM = ("parametrizations.weight.original0", "parametrizations.weight.original1")
 OLD_WEIGHT_NORM = ("weight_g", "weight_v")
@@ -59,24 +58,10 @@ def rules(found: Mapping[str, LazyTensor], ours: str, theirs: str) -> tuple[Rule
     """How our names, after `ours`, are made of those of `found`, after `theirs`."""
     spelling = next((s for s in (WEIGHT_NORM, OLD_WEIGHT_NORM)
                      if f"{theirs}{POSITIONS}{s[0]}" in found), WEIGHT_NORM)  # fmt: skip
-    plain = (
-        Rule(r"convs\.(\d+)\.weight", (r"feature_extractor.conv_layers.\1.conv.weight",)),
-        Rule(r"conv_norm\.(\w+)", (r"feature_extractor.conv_layers.0.layer_norm.\1",)),
-        Rule(r"project_norm\.(\w+)", (r"feature_projection.layer_norm.\1",)),
-        Rule(r"project\.(\w+)", (r"feature_projection.projection.\1",)),
-        Rule(r"positions\.bias", (POSITIONS + "bias",)),
-        Rule(r"positions\.weight", tuple(POSITIONS + name for name in spelling), _unnormed),
-        Rule(r"norm\.(\w+)", (r"encoder.layer_norm.\1",)),
-        Rule(r"layers\.(\d+)\.qkv\.(\w+)", ATTENTION, lambda parts: torch.cat(list(parts))),
-        Rule(r"layers\.(\d+)\.out\.(\w+)", (LAYER + r"attention.out_proj.\2",)),
-        Rule(r"layers\.(\d+)\.norm_self\.(\w+)", (LAYER + r"layer_norm.\2",)),
-        Rule(r"layers\.(\d+)\.ffn_in\.(\w+)", (LAYER + r"feed_forward.intermediate_dense.\2",)),
-        Rule(r"layers\.(\d+)\.ffn_out\.(\w+)", (LAYER + r"feed_forward.output_dense.\2",)),
-        Rule(r"layers\.(\d+)\.norm_ffn\.(\w+)", (LAYER + r"final_layer_norm.\2",)),
-    )
-    return tuple(
-        Rule(ours + rule.ours, tuple(theirs + name for name in rule.theirs), rule.join)
-        for rule in plain
+    normed = tuple(f"{theirs}{POSITIONS}{name}" for name in spelling)
+    return (
+        Rule(rf"{ours}model\.{re.escape(POSITIONS)}weight", normed, _unnormed),
+        Rule(rf"{ours}model\.(.+)", (rf"{theirs}\1",)),
     )
 
 
