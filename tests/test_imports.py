@@ -16,7 +16,7 @@ SOURCE = Path(toccata.__file__).parent
 # Each part may import parts of the rows above its own, and itself.
 LAYERS = (
     {"errors", "kernels"},
-    {"config_limits"},
+    {"config_limits", "whole_files"},
     {"audio", "codecs", "decoder", "devices", "extras", "settings"},
     {"analysis", "backends"},
     {"conditioners"},

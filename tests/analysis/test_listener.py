@@ -60,7 +60,7 @@ def test_the_level_does_not_matter() -> None:
 
 
 def test_a_listener_names_what_it_hears() -> None:
-    heard = Tagger(CLASSES).eval().listen(tune(), RATE_HZ)
+    heard = Tagger(CLASSES).eval().predict(tune(), RATE_HZ)
     assert heard.genre in CLASSES.genres
     assert heard.family in CLASSES.families
     assert heard.embedding.shape == (64,)
@@ -68,7 +68,7 @@ def test_a_listener_names_what_it_hears() -> None:
 
 def test_silence_is_heard_without_complaint(network: KeyClassifier) -> None:
     silence = np.zeros(RATE_HZ, np.float32)
-    assert Tagger(CLASSES).eval().listen(silence, RATE_HZ).embedding.isfinite().all()
+    assert Tagger(CLASSES).eval().predict(silence, RATE_HZ).embedding.isfinite().all()
     assert network(pitch_registers(silence, RATE_HZ)[None]).isfinite().all()
 
 
@@ -78,7 +78,7 @@ def test_weights_come_back_with_their_names_and_figures(tmp_path: Path) -> None:
     again = classifier_weights.read_tagger(path)
     assert again.classes == CLASSES
     assert classifier_weights.read_accuracy(path) == ACCURACY
-    before, after = tagger.listen(tune(), RATE_HZ), again.listen(tune(), RATE_HZ)
+    before, after = tagger.predict(tune(), RATE_HZ), again.predict(tune(), RATE_HZ)
     torch.testing.assert_close(after.embedding, before.embedding, rtol=0.02, atol=0.02)
 
 

@@ -143,7 +143,7 @@ def test_clips_cut_to_their_pair_are_labelled_alike(
     [
         ((*BOTH, "--with", "fid"), 2, "--with: 'fid' is not valid; use agreement, fad-clap"),
         (("measure", "--made", "made"), 2, "agreement compares: give a folder of references"),
-        (("measure", "--made", "made", "--with", "clap"), 2, "nothing says what it should be"),
+        (("measure", "--made", "made", "--with", "clap"), 2, "it has no caption"),
         (("measure", "--made", "nowhere", "--against", "songs"), 2, "--made: 'nowhere'"),
         ((*BOTH, "--weights", "clap"), 2, "write NAME=PLACE"),
         ((*BOTH, "--weights", "vgg=x"), 2, "--weights: 'vgg' is not valid; use clap, vggish"),

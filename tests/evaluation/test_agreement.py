@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from toccata.audio.waveform import Waveform
-from toccata.evaluation.agreement import agreement, hear
+from toccata.evaluation.agreement import agreement, analyze
 
 RATE_HZ = 32_000
 
@@ -28,7 +28,7 @@ FSHARP = chords(66, 71, 73, 66, bpm=140)
 
 
 def test_the_same_music_agrees_in_everything() -> None:
-    heard = [hear(C), hear(FSHARP)]
+    heard = [analyze(C), analyze(FSHARP)]
     found = agreement(heard, heard)
     assert (found.pairs, found.tempo, found.key, found.key_exact, found.chroma) == (2, 1, 1, 1, 1)
     assert found.loudness_difference_db == 0
@@ -37,15 +37,15 @@ def test_the_same_music_agrees_in_everything() -> None:
 
 
 def test_other_music_does_not() -> None:
-    found = agreement([hear(FSHARP)], [hear(C)])
+    found = agreement([analyze(FSHARP)], [analyze(C)])
     assert (found.tempo, found.key, found.key_exact) == (0, 0, 0)
     assert found.by_chance == {}
 
 
 def test_loudness_is_told_in_decibels_and_silence_is_left_out() -> None:
-    softer = hear(chords(60, 65, 67, 60, bpm=100, gain=0.1))
-    silence = hear(Waveform(np.zeros((1, RATE_HZ), np.float32), RATE_HZ))
-    found = agreement([softer, silence], [hear(C), hear(C)])
+    softer = analyze(chords(60, 65, 67, 60, bpm=100, gain=0.1))
+    silence = analyze(Waveform(np.zeros((1, RATE_HZ), np.float32), RATE_HZ))
+    found = agreement([softer, silence], [analyze(C), analyze(C)])
     assert found.loudness_difference_db == pytest.approx(6.02, abs=0.05)
     assert agreement([silence], [silence]).loudness_difference_db is None
     assert agreement([silence], [silence]).tempo == 1

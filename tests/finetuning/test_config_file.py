@@ -38,7 +38,8 @@ def test_nested_values_and_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("out: here\nstep: 3\n", "run.yaml.step"),
+        ("out: here\nstep: 3\n", r"run.yaml.step: .* did you mean steps\? known keys: out, rate"),
+        ("out: here\nzebra: 3\n", "run.yaml.zebra: 3 is not valid; known keys: out, rate"),
         ("rate: 2\n", "run.yaml.out"),
         ("out: here\ninner: {ratio: 3}\n", "run.yaml.inner.ratio"),
         ("out: here\nsteps: many\n", "run.yaml.steps"),

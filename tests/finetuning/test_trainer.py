@@ -233,7 +233,7 @@ def test_the_average_is_of_the_weights_so_far(tmp_path: Path) -> None:
             for name, old in expected.items()
         }
     assert made.weights.average is not None
-    assert same(made.weights.average, expected, atol=1e-6)
+    assert same(made.weights.average.weights, expected, atol=1e-6)
     before = learnt(made)
     with made.weights.averaged():
         assert same(learnt(made), expected, atol=1e-6)

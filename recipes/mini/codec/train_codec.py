@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from recipes.mini.codec.batches import CropMaker, in_background
 from recipes.mini.codec.bfloat16 import check_half
 from recipes.mini.codec.discriminator import Discriminator, discriminator_loss, generator_loss
-from recipes.mini.codec.ema import MovingAverage
 from recipes.mini.codec.initialization import initialize_seanet
 from recipes.mini.codec.losses import log_mel, si_sdr_db, spectral_losses
 from recipes.mini.codec.vector_quantization import CodebookLearner
@@ -30,6 +29,8 @@ from toccata.codecs.encodec import Encodec, EncodecConfig
 from toccata.errors import InputError
 from toccata.finetuning import training_state
 from toccata.finetuning.config_file import from_mapping, load_config
+from toccata.finetuning.learning_rate import warm_up
+from toccata.finetuning.moving_average import MovingAverage
 from toccata.models.loading import load_model
 
 log = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ class CodecTrainer:
         initialize_seanet(self.codec)
         self.codec.to(self.device)
         self.learner = CodebookLearner(self.codec.quantizer).to(self.device)
-        self.average = MovingAverage(self.codec, run.average)
+        self.average = MovingAverage(self.codec.state_dict(), run.average)
         self.discriminator = Discriminator(run.discriminator_filters).to(self.device)
         weights = [p for p in self.codec.parameters() if p.requires_grad]
         self.optimizer = torch.optim.Adam(weights, run.lr, betas=(0.8, 0.99))
@@ -113,11 +114,10 @@ class CodecTrainer:
         )
         self.step = 0
 
-    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | MovingAverage]:
+    def parts(self) -> dict[str, nn.Module | torch.optim.Optimizer]:
         return {
             "codec": self.codec,
             "learner": self.learner,
-            "average": self.average,
             "discriminator": self.discriminator,
             "optimizer": self.optimizer,
             "discriminator_optimizer": self.discriminator_optimizer,
@@ -128,6 +128,7 @@ class CodecTrainer:
             state = training_state.load(self.path)
             for name, part in self.parts().items():
                 part.load_state_dict(state[name])
+            self.average.load(state["weights"])
             self.step = state["step"]
             torch.set_rng_state(state["rng"])
         elif self.run.start:
@@ -139,7 +140,7 @@ class CodecTrainer:
         if not isinstance(codec, Encodec) or codec.cfg != self.run.codec:
             raise InputError("start", name, "its codec must be of the shape of this run's")
         self.codec.load_state_dict(codec.state_dict())
-        self.average = MovingAverage(self.codec, self.run.average)
+        self.average = MovingAverage(self.codec.state_dict(), self.run.average)
         self.learner.follow(self.run.batch * self.run.crop_s * codec.frame_rate_hz)
 
     def save(self) -> None:
@@ -208,7 +209,7 @@ class CodecTrainer:
         total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.codec.parameters(), 1.0)
         self.optimizer.step()
-        self.average.update()
+        self.average.update(self.codec.state_dict(), self.step)
         return {name: loss.item() for name, loss in losses.items()}
 
     def reconstruct(self, audio: Tensor) -> tuple[Tensor, Tensor]:
@@ -236,8 +237,7 @@ class CodecTrainer:
 
     def set_rate(self) -> None:
         run = self.run
-        warm = min(1.0, (self.step + 1) / 100)
-        rate = warm * run.lr * (run.lr_end / run.lr) ** (self.step / run.steps)
+        rate = warm_up(self.step, 100) * run.lr * (run.lr_end / run.lr) ** (self.step / run.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 

@@ -27,7 +27,7 @@ class Heard:
 
 def hear(samples: Samples, tagger: Tagger) -> Heard:
     """Samples [N] or [C, N] at RATE_HZ."""
-    prediction = tagger.listen(samples, RATE_HZ)
+    prediction = tagger.predict(samples, RATE_HZ)
     return Heard(
         bpm=estimate_bpm(samples, RATE_HZ),
         key=estimate_key(samples, RATE_HZ),

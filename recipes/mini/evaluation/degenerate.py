@@ -8,7 +8,13 @@ import torch
 import torch.nn.functional as F
 
 from recipes.mini.evaluation.drum_detection import has_drums
-from toccata.analysis.spectrum import FRAMES_PER_SECOND, RATE_HZ, Samples, heard, mel_frames
+from toccata.analysis.spectrum import (
+    FRAMES_PER_SECOND,
+    RATE_HZ,
+    Samples,
+    analysis_audio,
+    mel_frames,
+)
 from toccata.evaluation.chroma import SILENT, loudest_classes
 
 SILENCE_RMS = 3e-3  # -50 dBFS
@@ -43,7 +49,7 @@ class Health:
 
 def examine(samples: Samples, sample_rate_hz: int) -> Health:
     """Samples [N] or [C, N], full scale at +-1, at least a second of them."""
-    audio = heard(samples, sample_rate_hz)
+    audio = analysis_audio(samples, sample_rate_hz)
     block = round(_BLOCK_S * RATE_HZ)
     rms = audio[: len(audio) // block * block].view(-1, block).square().mean(1).sqrt()
     at_full_scale = abs(samples) >= FULL_SCALE

@@ -9,7 +9,13 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from toccata.analysis.spectrum import Samples, heard, mel_centres_hz, mel_frames, spectrum_frames
+from toccata.analysis.spectrum import (
+    Samples,
+    analysis_audio,
+    mel_centres_hz,
+    mel_frames,
+    spectrum_frames,
+)
 
 _BANDS = 40
 _HIGH_HZ = 5_000
@@ -36,7 +42,7 @@ def drum_score(samples: Samples, sample_rate_hz: int) -> float:
 
 def drum_facts(samples: Samples, sample_rate_hz: int) -> tuple[float, float, float]:
     """Burst share of the highs (0 to 1), flatness of the middle (0 to 1), log10 share of highs."""
-    audio = heard(samples, sample_rate_hz)
+    audio = analysis_audio(samples, sample_rate_hz)
     power, hz = spectrum_frames(audio)
     energy = power.sum(0)
     loud = energy > energy.quantile(_QUIET)

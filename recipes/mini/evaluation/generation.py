@@ -9,7 +9,7 @@ from typing import Any
 from recipes.mini.composer.examples import Example
 from recipes.mini.evaluation.guidance import TRIED
 from recipes.mini.evaluation.reference_songs import CLIP_S, GIVEN_S, LONG_S, NEW_S, Material
-from toccata.analysis.spectrum import RATE_HZ, Samples, heard
+from toccata.analysis.spectrum import RATE_HZ, Samples, analysis_audio
 from toccata.audio.waveform import Waveform
 from toccata.generation.handle import Toccata
 
@@ -71,7 +71,7 @@ class Maker:
         for start in range(0, len(numbered), _AT_ONCE):
             self._say(f"making {what}: {start} done")
             clips = self._model.generate_batch(numbered[start : start + _AT_ONCE])
-            made += [heard(clip.samples, clip.sample_rate_hz).numpy() for clip in clips]
+            made += [analysis_audio(clip.samples, clip.sample_rate_hz).numpy() for clip in clips]
         return made
 
 

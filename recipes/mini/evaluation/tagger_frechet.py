@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from toccata.errors import InputError
+from toccata.evaluation.frechet import distance, gaussian
 
 
 @dataclass(frozen=True)
@@ -42,20 +43,6 @@ def distances(made: Sequence[Tensor], songs: Sequence[Tensor]) -> Distances:
     return Distances(across, frechet(one, two))
 
 
-def frechet(one: Tensor, other: Tensor) -> float:
-    """The squared distance of two Gaussians with the mean and covariance of the rows [N, E] (Heusel
-    et al. 2017, "GANs trained by a two time-scale update rule", eq. 6).
-    """
-    first, second = one.double(), other.double()
-    apart = (first.mean(0) - second.mean(0)).square().sum()
-    cov_one, cov_other = first.T.cov(), second.T.cov()
-    root = _root(cov_one)
-    # The trace of (C1 C2)^(1/2) is that of a symmetric matrix with the same eigenvalues.
-    shared = torch.linalg.eigvalsh(root @ cov_other @ root).clamp(min=0).sqrt().sum()
-    return float((apart + cov_one.trace() + cov_other.trace() - 2 * shared).clamp(min=0))
-
-
-def _root(matrix: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(matrix)
-    root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
-    return root
+def frechet(clips: Tensor, songs: Tensor) -> float:
+    """The squared Frechet distance of embeddings [N, E] from [M, E]."""
+    return distance(gaussian(clips, "clips"), gaussian(songs, "songs"))

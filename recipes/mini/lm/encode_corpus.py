@@ -28,6 +28,7 @@ from recipes.mini.composer.seeds import CANDIDATES, varied_seeds
 from toccata.codecs.encodec import Encodec
 from toccata.conditioners.chroma import ChromaConfig, chroma
 from toccata.finetuning.config_file import load_config
+from toccata.whole_files import replacing
 
 log = logging.getLogger(__name__)
 # A melody is heard in windows of 26 frames: more often tells nothing new.
@@ -116,10 +117,8 @@ def pitch_per_frame(audio: Tensor) -> np.ndarray[tuple[int], np.dtype[np.uint8]]
 
 def write_shard(path: Path, shard: Shard) -> None:
     facts = np.array([json.dumps(asdict(facts)) for facts in shard.facts])
-    aside = path.with_suffix(".partial")
-    with aside.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, codes=shard.codes, pitch=shard.pitch, facts=facts)
-    aside.rename(path)
 
 
 def read_shard(path: Path) -> Shard:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from recipes.mini.captions import read_templates
-from recipes.mini.codec.ema import MovingAverage
 from recipes.mini.composer.composition import FRAMES_PER_SECOND
 from recipes.mini.composer.genres import all_genres
 from recipes.mini.composer.instruments import INSTRUMENTS
@@ -29,6 +27,8 @@ from toccata.decoder.decoder import LMConfig
 from toccata.errors import InputError
 from toccata.finetuning import training_state
 from toccata.finetuning.config_file import from_mapping, load_config
+from toccata.finetuning.learning_rate import cosine, warm_up
+from toccata.finetuning.moving_average import MovingAverage
 from toccata.models.model import MELODY, TEXT
 from toccata.models.step_conditioning import (  # fmt: skip
     BEATS,
@@ -152,7 +152,7 @@ class LMTrainer:
         self.optimizers = optimizers(self.model, run)
         self.batches = self._batches(Path(run.corpus), run.dropout)
         self.held_out = self._batches(Path(run.validation), HELD_OUT)
-        self.average = MovingAverage(self.model, run.average)
+        self.average = MovingAverage(self.model.state_dict(), run.average)
         self.step = 0
 
     def _batches(self, folder: Path, dropout: Dropout) -> CropBatches:
@@ -174,10 +174,10 @@ class LMTrainer:
             for optimizer, values in zip(self.optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(values)
             self.step = state["step"]
-            self.average.load_state_dict(state["average"])
+            self.average.load(state["weights"])
         elif self.run.start:
             begin(self.model, self._start(), self.run.start)
-            self.average = MovingAverage(self.model, self.run.average)
+            self.average = MovingAverage(self.model.state_dict(), self.run.average)
 
     def _start(self) -> Weights:
         run = self.run
@@ -189,7 +189,6 @@ class LMTrainer:
     def save(self) -> None:
         state = {
             "weights": self.average.weights,
-            "average": self.average.state_dict(),
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "step": self.step,
@@ -228,7 +227,7 @@ class LMTrainer:
             for group in optimizer.param_groups:
                 group["lr"] = self.rate()
             optimizer.step()
-        self.average.update()
+        self.average.update(self.model.state_dict(), self.step)
         return losses.detach()
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -256,10 +255,8 @@ class LMTrainer:
     def rate(self) -> float:
         """Linear warm-up, then a cosine down to `lr_end`."""
         run = self.run
-        if self.step < run.warmup_steps:
-            return run.lr * (self.step + 1) / run.warmup_steps
         done = (self.step - run.warmup_steps) / max(run.steps - run.warmup_steps, 1)
-        return run.lr_end + (run.lr - run.lr_end) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+        return warm_up(self.step, run.warmup_steps) * cosine(done, run.lr, run.lr_end)
 
 
 def optimizers(model: Conditioned, run: LMRun) -> list[torch.optim.Optimizer]:

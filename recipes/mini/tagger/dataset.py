@@ -30,6 +30,7 @@ from toccata.analysis.pitch_registers import pitch_registers
 from toccata.analysis.spectrum import RATE_HZ, Samples
 from toccata.analysis.tagger import mel_image
 from toccata.codecs.encodec import Encodec
+from toccata.whole_files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -140,11 +141,9 @@ def _add_part(lot: Lot, path: Path, codec: Path, soundfont: Path | None) -> Path
     quick = load_codec(codec)
     quick.compile_networks(half=True)
     made = make_part(lot, quick, Renderer(soundfont))
-    aside = path.with_suffix(".partial")
-    with aside.open("wb") as file:
-        columns = {name: column.numpy() for name, column in made._asdict().items()}
+    columns = {name: column.numpy() for name, column in made._asdict().items()}
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **columns)
-    aside.rename(path)
     return path
 
 

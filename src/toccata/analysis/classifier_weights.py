@@ -1,6 +1,6 @@
 """The weights of the tagger and the key classifier, as safetensors in the package.
 
-Metadata: `classes` and `accuracy`, as JSON. `accuracy` is what was reached on held-out songs.
+Metadata: `classes` and `accuracy`, as JSON. `accuracy` was measured on held-out songs.
 """
 
 from __future__ import annotations
@@ -25,19 +25,21 @@ _CURE = "run `python -m recipes.mini tagger`, or install toccata again"
 
 N = TypeVar("N", bound=nn.Module)
 Accuracy = dict[str, dict[str, float]]
-"""By head, the share it gets right: of `clean` songs, and of those that are `coded`."""
+"""By head, its accuracy on `clean` songs, and on those that went through the codec (`coded`)."""
 
 
 def write_tagger(path: Path, tagger: Tagger, accuracy: Accuracy) -> None:
+    """Write a tagger's weights in half precision, with its classes and accuracy."""
     _write(path, tagger, {"classes": asdict(tagger.classes), "accuracy": accuracy})
 
 
 def write_key_classifier(path: Path, network: KeyClassifier, accuracy: Accuracy) -> None:
+    """Write a key classifier's weights in half precision, with its accuracy."""
     _write(path, network, {"classes": {"width": network.width}, "accuracy": accuracy})
 
 
 def read_tagger(path: Path) -> Tagger:
-    """Raises CheckpointError for a file that is missing or of another network."""
+    """Read a tagger. Raises CheckpointError for a file that is missing or of another network."""
     values = _facts(path, "classes")
     if not values.get("genres") or not values.get("families"):
         raise CheckpointError(f"{path}: these weights are of no tagger; {_CURE}")
@@ -46,31 +48,32 @@ def read_tagger(path: Path) -> Tagger:
 
 
 def read_key_classifier(path: Path) -> KeyClassifier:
-    """Raises CheckpointError for a file that is missing or of another network."""
+    """Read a key classifier.
+
+    Raises CheckpointError for a file that is missing or of another network.
+    """
     return _filled(KeyClassifier(int(_facts(path, "classes")["width"])), path)
 
 
 def read_accuracy(path: Path) -> Accuracy:
-    """What the weights in `path` reached on held-out songs."""
+    """The accuracy on held-out songs of the weights in `path`."""
     return _facts(path, "accuracy")
 
 
 @cache
 def tagger() -> Tagger:
-    """The one in the package. Raises CheckpointError if there is none."""
+    """The package's tagger. Raises CheckpointError if its weights are missing."""
     return read_tagger(FOLDER / TAGGER)
 
 
 @cache
 def key_classifier() -> KeyClassifier:
-    """The one in the package. Raises CheckpointError if there is none."""
+    """The package's key classifier. Raises CheckpointError if its weights are missing."""
     return read_key_classifier(FOLDER / KEYS)
 
 
 def accuracies() -> Accuracy:
-    """What the weights in the package reached on held-out songs; nothing of those that are not
-    there.
-    """
+    """The accuracy on held-out songs of the package's weights, as far as they are there."""
     paths = [FOLDER / name for name in (TAGGER, KEYS) if (FOLDER / name).is_file()]
     return {head: shares for path in paths for head, shares in read_accuracy(path).items()}
 
@@ -79,12 +82,12 @@ def _write(path: Path, network: nn.Module, facts: Mapping[str, Any]) -> None:
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    halves = {
+    half_precision = {
         name: weight.half().contiguous()
         for name, weight in network.state_dict().items()
         if weight.is_floating_point()
     }
-    save_file(halves, path, {name: json.dumps(value) for name, value in facts.items()})
+    save_file(half_precision, path, {name: json.dumps(value) for name, value in facts.items()})
 
 
 def _facts(path: Path, name: str) -> dict[str, Any]:

@@ -25,13 +25,25 @@ _TONICS = {
 
 
 def estimate_key(samples: Samples, sample_rate_hz: int) -> Key:
-    """The most likely key of samples [N] or [C, N], as the trained ear of the package hears it."""
+    """Estimate the key with the package's key classifier.
+
+    Args:
+        samples: [N] or [C, N].
+        sample_rate_hz: Their rate.
+
+    Raises:
+        CheckpointError: The classifier's weights are missing or damaged.
+    """
     scores = key_classifier()(pitch_registers(samples, sample_rate_hz)[None])
     return KEYS[int(scores.argmax())]
 
 
 def parse_key(name: str) -> Key:
-    """ "F# minor" to (6, "minor"). Raises InputError for what is not a key."""
+    """Parse a key's name: "F# minor" to (6, "minor").
+
+    Raises:
+        InputError: The name is not a key.
+    """
     tonic, _, mode = name.partition(" ")
     letter, accidental = tonic[:1], tonic[1:]
     if letter not in _NATURALS or accidental not in _ACCIDENTALS or mode not in MODES:
@@ -41,7 +53,7 @@ def parse_key(name: str) -> Key:
 
 
 def key_name(key: Key) -> str:
-    """(6, "minor") to "F# minor": what `parse_key` reads."""
+    """Name a key so that `parse_key` reads it: (6, "minor") to "F# minor"."""
     tonic, mode = key
     return f"{_TONICS[mode][tonic]} {mode}"
 

@@ -1,9 +1,8 @@
 """The key classifier: a network whose scores shift with the transposition of its input.
 
-All convolutions turn around the circle of pitch classes, so that music a semitone higher moves the
-scores of all keys on by one: what was learned of one tonic is known of all (as in Korzeniowski and
-Widmer 2018, "Genre-agnostic key classification with convolutional neural networks", where the
-pitches lie on a line).
+All convolutions are circular over the pitch classes, so that music a semitone higher shifts the
+scores of all keys by one, and all tonics share their weights (as in Korzeniowski and Widmer 2018,
+"Genre-agnostic key classification with convolutional neural networks", where pitches are linear).
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from toccata.analysis.pitch_registers import REGISTERS
 _MODES = 2  # major and minor
 
 
-class Turning(nn.Module):
-    """A convolution around the pitch classes and along time, with its norm and ReLU.
+class CircularConv(nn.Module):
+    """A convolution that is circular over pitch classes, with batch norm and ReLU.
 
     [B, C, 12, T] to [B, D, 12, T].
     """
@@ -32,21 +31,21 @@ class Turning(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         around = F.pad(x, (0, 0, 0, self.classes - 1), mode="circular")
         around = F.pad(around, (self.frames // 2, self.frames // 2))
-        made: Tensor = self.norm(self.conv(around)).relu()
-        return made
+        activations: Tensor = self.norm(self.conv(around)).relu()
+        return activations
 
 
 class KeyClassifier(nn.Module):
-    """Registers [B, REGISTERS, 12, T] to log probabilities [B, 24], in the order of KEYS."""
+    """A network from registers [B, REGISTERS, 12, T] to log probabilities [B, 24] of KEYS."""
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
         self.width = width
-        self.notes = Turning(REGISTERS, width, 12, 3)
-        self.chords = Turning(width, width, 5, 5)
-        self.phrases = Turning(width, width, 12, 5)
+        self.notes = CircularConv(REGISTERS, width, 12, 3)
+        self.chords = CircularConv(width, width, 5, 5)
+        self.phrases = CircularConv(width, width, 12, 5)
         self.dropout = nn.Dropout(0.2)
-        self.whole = Turning(2 * width, 2 * width, 12, 1)
+        self.whole = CircularConv(2 * width, 2 * width, 12, 1)
         self.modes = nn.Conv2d(2 * width, _MODES, 1)
 
     def forward(self, registers: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """The tagger: a small network that predicts genre, lead instrument and whether there are drums.
 
-Its embedding is also the space in which sets of clips are compared. It was trained on songs that
-toccata composes and renders (`python -m recipes.mini tagger`), half of them after the codec.
+Its embedding is also the space in which a Frechet distance compares sets of clips. It was trained
+on songs that toccata composes and renders (`python -m recipes.mini tagger`), half of them after the
+codec.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from toccata.analysis.spectrum import RATE_HZ, Samples, heard, magnitudes, mel_bank
+from toccata.analysis.spectrum import RATE_HZ, Samples, analysis_audio, magnitudes, mel_bank
 
 BANDS, TAGGER_FRAMES_PER_SECOND = 64, 50
 _N_FFT, _HOP = 2_048, RATE_HZ // TAGGER_FRAMES_PER_SECOND
@@ -24,7 +25,7 @@ _EMBEDDED = 64
 
 @dataclass(frozen=True)
 class Classes:
-    """What the tagger tells apart, and how wide its first layer is."""
+    """The tagger's classes, and the width of its first layer."""
 
     genres: tuple[str, ...]
     families: tuple[str, ...]
@@ -32,7 +33,7 @@ class Classes:
 
 
 class TagLogits(NamedTuple):
-    """Of B clips: the embedding [B, 64], and the scores of genres, families and drums [B]."""
+    """The tagger's output for B clips: embedding [B, 64], and logits; of drums [B]."""
 
     embedding: Tensor
     genres: Tensor
@@ -42,7 +43,7 @@ class TagLogits(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class TagPrediction:
-    """What the tagger makes of one clip; `embedding` is [64]."""
+    """The tagger's prediction for one clip; `embedding` is [64]."""
 
     embedding: Tensor
     genre: str
@@ -51,15 +52,18 @@ class TagPrediction:
 
 
 def mel_image(samples: Samples, sample_rate_hz: int) -> Tensor:
-    """Samples [N] or [C, N] to log10 mel magnitudes [BANDS, T], whatever their level."""
-    audio = heard(samples, sample_rate_hz)
+    """The tagger's input: log10 mel magnitudes [BANDS, T] of samples [N] or [C, N].
+
+    The level is normalized first.
+    """
+    audio = analysis_audio(samples, sample_rate_hz)
     audio = audio * (_LEVEL_RMS / audio.square().mean().sqrt().clamp(min=1e-5))
     bank = mel_bank(_N_FFT, BANDS, RATE_HZ)
     return (bank.T @ magnitudes(audio[None], _N_FFT, _HOP)[0]).clamp(min=_FLOOR).log10()
 
 
 class Tagger(nn.Module):
-    """Mel images [B, BANDS, T] to `TagLogits`."""
+    """A convolutional network from `mel_image`s [B, BANDS, T] to `TagLogits`."""
 
     def __init__(self, classes: Classes) -> None:
         super().__init__()
@@ -84,14 +88,19 @@ class Tagger(nn.Module):
         return TagLogits(embedding, self.genres(hints), self.families(hints), drums)
 
     @torch.inference_mode()
-    def listen(self, samples: Samples, sample_rate_hz: int) -> TagPrediction:
-        """One clip, samples [N] or [C, N]. About 8 s is what it knows best."""
-        made = self(mel_image(samples, sample_rate_hz)[None])
+    def predict(self, samples: Samples, sample_rate_hz: int) -> TagPrediction:
+        """Predict the tags of one clip.
+
+        Args:
+            samples: [N] or [C, N]; the network was trained on 8 s.
+            sample_rate_hz: Their rate.
+        """
+        logits: TagLogits = self(mel_image(samples, sample_rate_hz)[None])
         return TagPrediction(
-            embedding=made.embedding[0],
-            genre=self.classes.genres[int(made.genres.argmax())],
-            family=self.classes.families[int(made.families.argmax())],
-            drums=bool(made.drums > 0),
+            embedding=logits.embedding[0],
+            genre=self.classes.genres[int(logits.genres.argmax())],
+            family=self.classes.families[int(logits.families.argmax())],
+            drums=bool(logits.drums > 0),
         )
 
 

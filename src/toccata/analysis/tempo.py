@@ -1,4 +1,4 @@
-"""Estimate the tempo from the period of the onsets, and the positions of the beats.
+"""Estimate tempo and beat positions from the period of the onsets.
 
 onset envelope -> autocorrelation -> for every tempo, how strong its multiples are in it
 """
@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from toccata.analysis.spectrum import FRAMES_PER_SECOND, Samples, heard, mel_frames
+from toccata.analysis.spectrum import FRAMES_PER_SECOND, Samples, analysis_audio, mel_frames
 
 Envelope = NDArray[np.float64]
 
-# What a tagger may tap just as well.
+# Factors of a tempo that listeners tap just as well.
 OCTAVES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 _SLOWEST_BPM, _OCTAVES_SEARCHED, _STEPS_PER_OCTAVE = 50.0, 2, 288  # 0.24 % apart
@@ -23,9 +23,9 @@ _BANDS = 36
 _LOUDNESS_GAIN = 30.0  # log(1 + gain * magnitude): a rise counts in soft bands too
 _LOCAL_MEAN_S = 1.0
 _RISE_LEADS_FRAMES = 1  # a window sees an onset half its length before it is centred on it
-# How much an echo of the onsets after so many beats speaks for a tempo: a softmax regression on
-# 300 songs of training seeds, clean, noisy and after the codec, rounded. Bars (4 beats, 8 beats)
-# tell most; thirds speak against, because the pulse of a triplet is none of the beat's octaves.
+# The weight of the onsets' autocorrelation after so many beats in the score of a tempo: a softmax
+# regression on 300 songs of training seeds, clean, noisy and after the codec, rounded. Bars (4 and
+# 8 beats) weigh most; thirds count against, because a triplet is not an octave of the beat.
 _BEATS = {
     1 / 4: 0.5, 1 / 3: -0.15, 1 / 2: 1.0, 2 / 3: -0.35, 3 / 4: 0.3, 1: 1.0, 4 / 3: -0.35,
     3 / 2: 1.1, 2: 1.3, 3: 1.4, 4: 3.0, 6: 0.95, 8: 1.75,
@@ -36,21 +36,36 @@ _LIKELY_BPM, _DISLIKE_PER_OCTAVE = 105.0, 0.05
 
 @dataclass(frozen=True)
 class Pulse:
-    """Beats at beat_s, beat_s + 60 / bpm, ..."""
+    """Tempo and phase of the beats, which are at beat_s, beat_s + 60 / bpm, ..."""
 
     bpm: float
     beat_s: float
 
 
 def estimate_bpm(samples: Samples, sample_rate_hz: int) -> float:
-    """Beats per minute, from 50 to 200, of samples [N] or [C, N]; 0 where nothing ever starts."""
+    """Estimate the tempo.
+
+    Args:
+        samples: [N] or [C, N].
+        sample_rate_hz: Their rate.
+
+    Returns:
+        Beats per minute, from 50 to 200; 0 for audio without onsets.
+    """
     onsets = onset_envelope(samples, sample_rate_hz)
     return _likeliest_bpm(onsets) if onsets.any() else 0.0
 
 
 def find_pulse(samples: Samples, sample_rate_hz: int, bpm: float | None = None) -> Pulse | None:
-    """The likeliest pulse of samples [N] or [C, N], that of `bpm` if it is given; None where
-    nothing ever starts.
+    """Estimate tempo and phase of the beats.
+
+    Args:
+        samples: [N] or [C, N].
+        sample_rate_hz: Their rate.
+        bpm: The tempo, if it is known.
+
+    Returns:
+        The most likely pulse; None for audio without onsets.
     """
     onsets = onset_envelope(samples, sample_rate_hz)
     if not onsets.any():
@@ -65,7 +80,7 @@ def _likeliest_bpm(onsets: Envelope) -> float:
 
 
 def _tempo_scores(onsets: Envelope) -> tuple[Envelope, Envelope]:
-    """Every tempo searched, in bpm, and how much speaks for it."""
+    """Candidate tempi in bpm, and the score of each."""
     echo = _autocorrelation(onsets)
     steps = np.arange(_OCTAVES_SEARCHED * _STEPS_PER_OCTAVE + 1)
     bpm = _SLOWEST_BPM * 2 ** (steps / _STEPS_PER_OCTAVE)
@@ -78,7 +93,7 @@ def _tempo_scores(onsets: Envelope) -> tuple[Envelope, Envelope]:
 
 
 def _first_beat_s(onsets: Envelope, bpm: float) -> float:
-    """Where in the first beat's time the beats have most onsets on them, and half-beats some."""
+    """The phase at which beats, and with less weight half-beats, meet the most onsets."""
     beat = 60 * FRAMES_PER_SECOND / bpm
     frames = np.arange(len(onsets))
     offsets = np.arange(0, beat, 0.5)
@@ -89,17 +104,32 @@ def _first_beat_s(onsets: Envelope, bpm: float) -> float:
     return float((offsets[on_beats.argmax()] + _RISE_LEADS_FRAMES) / FRAMES_PER_SECOND % (60 / bpm))
 
 
-def tempo_agrees(asked_bpm: float, heard_bpm: float, tolerance: float = 0.04) -> bool:
-    """Whether both are the same tempo within `tolerance`, or whole octaves (x2, x4) apart.
+def tempo_agrees(requested_bpm: float, detected_bpm: float, tolerance: float = 0.04) -> bool:
+    """Whether two tempi agree, as "accuracy 2" of Gouyon et al. 2006 without its thirds.
 
-    A third of a tempo, or three halves, is another tempo.
+    Args:
+        requested_bpm: The reference, above 0.
+        detected_bpm: The estimate.
+        tolerance: The largest relative error.
+
+    Returns:
+        Whether the estimate is the reference, or half, twice, a quarter or four times of it.
     """
-    return any(abs(heard_bpm * octave / asked_bpm - 1) <= tolerance for octave in OCTAVES)
+    return any(abs(detected_bpm * octave / requested_bpm - 1) <= tolerance for octave in OCTAVES)
 
 
 def onset_envelope(samples: Samples, sample_rate_hz: int) -> Envelope:
-    """How much the bands rise, FRAMES_PER_SECOND times a second, less the local mean: [T]."""
-    loudness = torch.log1p(_LOUDNESS_GAIN * mel_frames(heard(samples, sample_rate_hz), _BANDS))
+    """Compute the onset strength: the mean rise of the log mel bands, less its local mean.
+
+    Args:
+        samples: [N] or [C, N].
+        sample_rate_hz: Their rate.
+
+    Returns:
+        The envelope [T], FRAMES_PER_SECOND values a second.
+    """
+    audio = analysis_audio(samples, sample_rate_hz)
+    loudness = torch.log1p(_LOUDNESS_GAIN * mel_frames(audio, _BANDS))
     rise = loudness.diff(dim=1).clamp(min=0).mean(0).numpy().astype(np.float64)
     half = round(_LOCAL_MEAN_S * FRAMES_PER_SECOND / 2)
     around = np.pad(rise, half, mode="symmetric")
@@ -108,7 +138,7 @@ def onset_envelope(samples: Samples, sample_rate_hz: int) -> Envelope:
 
 
 def _autocorrelation(envelope: Envelope) -> Envelope:
-    """1 at lag 0. Long lags have fewer pairs: most of that is made up for, but not all."""
+    """Autocorrelation, 1 at lag 0; that long lags have fewer pairs is compensated in part."""
     count = len(envelope)
     spectrum = np.fft.rfft(envelope, 4 * count)
     sums = np.fft.irfft(np.abs(spectrum) ** 2)[:count]

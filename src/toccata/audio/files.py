@@ -6,7 +6,6 @@ import io
 import logging
 import math
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -28,6 +27,7 @@ from toccata.audio.tags import tagged
 from toccata.audio.transforms import Samples, check_part
 from toccata.audio.waveform import Waveform
 from toccata.errors import AudioError, InputError, check_path
+from toccata.whole_files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -316,16 +316,8 @@ def _write_whole(path: Path, data: bytes) -> None:
         if path.exists() and not path.is_file():  # /dev/stdout or a pipe: not to be replaced
             path.write_bytes(data)
             return
-        _replace(path.resolve(), data)
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
     except (OSError, RuntimeError, ValueError) as error:  # of links in a circle, and of NUL
         reason = getattr(error, "strerror", None) or error
         raise AudioError(f"{path}: cannot be written ({reason}); check folder and space") from error
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".toccata-{secrets.token_hex(8)}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -17,8 +17,11 @@ from toccata.evaluation.chroma import chroma_agreement, loudest_classes
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
-    """What is held against each other. bpm 0: nothing ever starts; classes: [F]."""
+class Analysis:
+    """The estimates of one clip that are compared.
+
+    bpm: 0 for audio without onsets. classes: the loudest pitch class of each frame [F].
+    """
 
     bpm: float
     key: Key
@@ -28,11 +31,16 @@ class Heard:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Shares of `pairs` that agree, 0 to 1; loudness_difference_db: their mean distance, in LU.
+    """Accuracies of clips against their references, 0 to 1.
 
-    tempo: within 4 %, octaves forgiven. key: the same scale, key_exact: tonic and mode. chroma:
-    frames of 128 ms with the reference's loudest pitch class. by_chance: the same shares against
-    the next pair's reference; a model that heeds nothing reaches them.
+    Attributes:
+        pairs: How many pairs were compared.
+        tempo: Share within 4 %, of the tempo or an octave of it.
+        key: Share of the same or the relative key.
+        key_exact: Share of the same tonic and mode.
+        chroma: Share of frames of 128 ms with the reference's loudest pitch class.
+        loudness_difference_db: The mean absolute difference, in LU; None if all are silent.
+        by_chance: The chance level: the same shares against the next pair's reference.
     """
 
     pairs: int
@@ -44,9 +52,10 @@ class Agreement:
     by_chance: dict[str, float] = field(default_factory=dict)
 
 
-def hear(waveform: Waveform) -> Heard:
+def analyze(waveform: Waveform) -> Analysis:
+    """Estimate what `agreement` compares."""
     samples, rate = waveform.samples, waveform.sample_rate_hz
-    return Heard(
+    return Analysis(
         bpm=estimate_bpm(samples, rate),
         key=estimate_key(samples, rate),
         loudness_lufs=loudness_lufs(waveform),
@@ -54,19 +63,24 @@ def hear(waveform: Waveform) -> Heard:
     )
 
 
-def agreement(made: Sequence[Heard], references: Sequence[Heard]) -> Agreement:
-    """Of clips and their references, in the same order, one at least."""
+def agreement(clips: Sequence[Analysis], references: Sequence[Analysis]) -> Agreement:
+    """Compare clips with their references.
+
+    Args:
+        clips: One at least.
+        references: As many, in the same order.
+    """
     others = [*references[1:], references[0]]
     return Agreement(
-        pairs=len(made),
-        **_shares(made, references),
-        loudness_difference_db=_loudness_difference(made, references),
-        by_chance=_shares(made, others) if len(made) > 1 else {},
+        pairs=len(clips),
+        **_shares(clips, references),
+        loudness_difference_db=_loudness_difference(clips, references),
+        by_chance=_shares(clips, others) if len(clips) > 1 else {},
     )
 
 
-def _shares(made: Sequence[Heard], references: Sequence[Heard]) -> dict[str, float]:
-    both = list(zip(made, references, strict=True))
+def _shares(clips: Sequence[Analysis], references: Sequence[Analysis]) -> dict[str, float]:
+    both = list(zip(clips, references, strict=True))
     return {
         "tempo": _mean([_same_tempo(one.bpm, other.bpm) for one, other in both]),
         "key": _mean([same_scale(one.key, other.key) for one, other in both]),
@@ -75,17 +89,17 @@ def _shares(made: Sequence[Heard], references: Sequence[Heard]) -> dict[str, flo
     }
 
 
-def _same_tempo(made_bpm: float, reference_bpm: float) -> bool:
-    if made_bpm == 0 or reference_bpm == 0:
-        return made_bpm == reference_bpm
-    return tempo_agrees(reference_bpm, made_bpm)
+def _same_tempo(clip_bpm: float, reference_bpm: float) -> bool:
+    if clip_bpm == 0 or reference_bpm == 0:
+        return clip_bpm == reference_bpm
+    return tempo_agrees(reference_bpm, clip_bpm)
 
 
-def _loudness_difference(made: Sequence[Heard], references: Sequence[Heard]) -> float | None:
-    """Silence is no distance from anything."""
+def _loudness_difference(clips: Sequence[Analysis], references: Sequence[Analysis]) -> float | None:
+    """The mean of pairs without silence; None if there is none."""
     distances = [
         abs(one.loudness_lufs - other.loudness_lufs)
-        for one, other in zip(made, references, strict=True)
+        for one, other in zip(clips, references, strict=True)
     ]
     finite = [distance for distance in distances if math.isfinite(distance)]
     return _mean(finite) if finite else None

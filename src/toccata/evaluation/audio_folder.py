@@ -13,22 +13,27 @@ from toccata.errors import InputError
 SUFFIXES = (
     ".wav", ".flac", ".ogg", ".mp3", ".m4a", ".aac", ".webm", ".opus", ".aif", ".aiff"
 )  # fmt: skip
-# Where a JSON file may say what a clip is: our own word first, then those of others.
+# Keys that a JSON file may have a caption under, toccata's own first.
 CAPTION_KEYS = ("caption", "description", "prompt", "text")
 
 
 @dataclass(frozen=True)
 class Folder:
-    """Files by their path in the folder without the suffix, sorted."""
+    """A folder's audio files by their path in it without the suffix, sorted."""
 
     path: Path
     files: Mapping[str, Path]
 
 
 def find(field: str, path: Path) -> Folder:
-    """The audio files in `path` and its subfolders.
+    """Find the audio files in a folder and its subfolders.
 
-    Raises InputError, naming `field`, if there are none, or two that differ in the suffix alone.
+    Args:
+        field: The name of the folder's option in errors.
+        path: The folder.
+
+    Raises:
+        InputError: There are none, or two that differ in the suffix alone.
     """
     if not path.is_dir():
         raise InputError(field, str(path), "give a folder with audio files")
@@ -47,7 +52,7 @@ def find(field: str, path: Path) -> Folder:
 
 
 def pairs(made: Folder, against: Folder) -> list[tuple[Path, Path]]:
-    """(made, reference) of all names that both have. Raises InputError if there is none."""
+    """Pair the files of the same name as (clip, reference). Raises InputError for no pair."""
     names = [name for name in made.files if name in against.files]
     if not names:
         raise InputError(
@@ -58,9 +63,14 @@ def pairs(made: Folder, against: Folder) -> list[tuple[Path, Path]]:
 
 
 def captions(made: Folder, path: Path | None = None) -> list[str]:
-    """A caption for each file: NAME.txt or NAME.json in `path` (None: beside it), else its prompt.
+    """Find the caption of each file: NAME.txt or NAME.json, or else the prompt in its tags.
 
-    Raises InputError for the first file that has none.
+    Args:
+        made: The audio files.
+        path: The folder of captions; None: beside the audio.
+
+    Raises:
+        InputError: A file has no caption.
     """
     folder = path or made.path
     return [_caption(name, file, folder) for name, file in made.files.items()]
@@ -70,9 +80,7 @@ def _caption(name: str, file: Path, folder: Path) -> str:
     text = _text(folder / f"{name}.txt") or _described(folder / f"{name}.json")
     text = text or read_tags(file).get("prompt", "")
     if not text:
-        raise InputError(
-            "captions", str(file), f"nothing says what it should be: write {name}.txt in {folder}"
-        )
+        raise InputError("captions", str(file), f"it has no caption: write {name}.txt in {folder}")
     return text
 
 
@@ -87,6 +95,6 @@ def _described(file: Path) -> str:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError("captions", str(file), f"it must be JSON ({error})") from error
-    given = content if isinstance(content, dict) else {"caption": content}
-    texts = (given.get(key) for key in CAPTION_KEYS)
+    fields = content if isinstance(content, dict) else {"caption": content}
+    texts = (fields.get(key) for key in CAPTION_KEYS)
     return next((text.strip() for text in texts if isinstance(text, str)), "")

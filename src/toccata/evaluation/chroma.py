@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from toccata.analysis.spectrum import RATE_HZ, Samples, heard
+from toccata.analysis.spectrum import RATE_HZ, Samples, analysis_audio
 from toccata.conditioners.chroma import ChromaConfig, chroma
 
 SILENT = -1
@@ -14,11 +14,16 @@ _CHROMA = ChromaConfig(sample_rate_hz=RATE_HZ, stems=False)
 
 
 def loudest_classes(samples: Samples, sample_rate_hz: int) -> Tensor:
-    """The loudest pitch class of each frame of 128 ms [F], as melodies are conditioned on.
+    """Find the loudest pitch class of each frame, by the chroma of melody conditioning.
 
-    Samples [N] or [C, N]. SILENT where there is nothing to hear.
+    Args:
+        samples: [N] or [C, N].
+        sample_rate_hz: Their rate.
+
+    Returns:
+        Pitch classes of frames of 128 ms [F], C being 0; SILENT below -60 dB.
     """
-    audio = heard(samples, sample_rate_hz)
+    audio = analysis_audio(samples, sample_rate_hz)
     classes = chroma(audio, _CHROMA).argmax(-1)
     half = _CHROMA.window // 2
     padded = F.pad(audio.square()[None], (half, half))
@@ -26,14 +31,17 @@ def loudest_classes(samples: Samples, sample_rate_hz: int) -> Tensor:
     return classes.masked_fill(rms[: len(classes)] < _SILENCE_RMS, SILENT)
 
 
-def chroma_agreement(made: Tensor, melody: Tensor) -> float:
-    """The share of a melody's sounding frames whose loudest class is also that of what was made.
+def chroma_agreement(clip: Tensor, melody: Tensor) -> float:
+    """Compute the share of a melody's sounding frames in which a clip has the same class.
 
-    Both from `loudest_classes`; the shorter one ends the comparison. Music in an unrelated key
-    reaches 1/12 to 0.2.
+    Music in an unrelated key reaches 1/12 to 0.2.
+
+    Args:
+        clip: Pitch classes from `loudest_classes` [F].
+        melody: Those of the melody [G]; the longer one is cut.
     """
-    frames = min(len(made), len(melody))
+    frames = min(len(clip), len(melody))
     sounding = melody[:frames] != SILENT
     if not sounding.any():
         return 0.0
-    return float((made[:frames] == melody[:frames])[sounding].float().mean())
+    return float((clip[:frames] == melody[:frames])[sounding].float().mean())

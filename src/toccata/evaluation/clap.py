@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toccata.audio.transforms import Samples
+from toccata.analysis.spectrum import Samples, to_mono
 from toccata.errors import CheckpointError
-from toccata.evaluation.embedders import Source
-from toccata.evaluation.windows import mono, windows
+from toccata.evaluation.embedders import Source, windows
 
 # Trained on music; near the checkpoint that MusicGen's authors score with.
 HUB_ID = "laion/larger_clap_music"
@@ -39,22 +38,22 @@ class Clap:
 
     @torch.inference_mode()
     def embed(self, samples: Samples, sample_rate_hz: int) -> Tensor:
-        """[W, D], of length 1."""
-        audio = mono(samples, sample_rate_hz, self.sample_rate_hz)
-        heard = windows(audio, self.window, round(HOP_S * self.sample_rate_hz))
-        return torch.cat([self._embed(batch) for batch in torch.split(heard, BATCH)])
+        """Embed each window: [W, D], with a norm of 1."""
+        audio = to_mono(samples, sample_rate_hz, self.sample_rate_hz)
+        clips = windows(audio, self.window, round(HOP_S * self.sample_rate_hz))
+        return torch.cat([self._embed(batch) for batch in torch.split(clips, BATCH)])
 
     @torch.inference_mode()
     def embed_words(self, texts: Sequence[str]) -> Tensor:
-        """[len(texts), D], of length 1; what is past 77 tokens is not read."""
+        """Embed texts: [len(texts), D], with a norm of 1; tokens after the 77th are cut."""
         inputs = self._tokenizer(
             list(texts), padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
         )
         return _vectors(self._model.get_text_features(**inputs.to(self._device)))
 
-    def _embed(self, heard: Tensor) -> Tensor:
+    def _embed(self, clips: Tensor) -> Tensor:
         inputs = self._extractor(
-            list(heard.numpy()),
+            list(clips.numpy()),
             sampling_rate=self.sample_rate_hz,
             truncation="rand_trunc",  # one view of each window, none of which is too long
             return_tensors="pt",
@@ -64,15 +63,16 @@ class Clap:
 
 
 def load(source: Source) -> Clap:
-    """CLAP from source.place, a hub id or a folder in transformers' layout.
+    """Load CLAP from source.place, a hub id or a folder in transformers' layout.
 
-    Raises CheckpointError if it is not to be had, or fuses windows by chance (clap-htsat-fused).
+    Raises:
+        CheckpointError: It cannot be loaded, or picks windows at random (clap-htsat-fused).
     """
     place = source.place or HUB_ID
     model, processor = _read(place, source.offline)
     if model.config.audio_config.enable_fusion:
         raise CheckpointError(
-            f"{place}: this CLAP picks parts of a clip by chance; use {HUB_ID} or another one "
+            f"{place}: this CLAP picks parts of a clip at random; use {HUB_ID} or another one "
             "without fusion"
         )
     return Clap(model, processor, source.device)
@@ -95,6 +95,6 @@ def _read(place: str, offline: bool) -> tuple[Any, Any]:
 
 
 def _vectors(output: Any) -> Tensor:
-    """transformers 5 gives an output with the vectors in it, the first of them gave these alone."""
+    """transformers 5.0 returns the vectors, later versions an output that holds them."""
     vectors: Tensor = getattr(output, "pooler_output", output)
     return vectors.float().cpu()

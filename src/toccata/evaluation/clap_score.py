@@ -13,18 +13,23 @@ from toccata.errors import InputError
 
 @dataclass(frozen=True)
 class Score:
-    """score: the mean cosine, from -1 to 1, of `clips` clips and their captions."""
+    """The mean cosine similarity, from -1 to 1, of `clips` clips and their captions."""
 
     score: float
     clips: int
 
 
 def clap_score(clips: list[Tensor], captions: Tensor) -> Score:
-    """Of clips, each with embeddings [W, D] of its windows, and of their captions' [N, D].
+    """Compute the CLAP score; a clip's embedding is the mean of its windows.
 
-    A clip is the mean of its windows. Raises InputError unless every clip has one caption.
+    Args:
+        clips: Of each clip the embeddings [W, D] of its windows.
+        captions: The captions' embeddings [N, D], in the same order.
+
+    Raises:
+        InputError: There are more or fewer captions than clips.
     """
     if len(clips) != len(captions):
         raise InputError("captions", len(captions), f"give {len(clips)}: one for every clip")
-    heard = torch.stack([F.normalize(windows, dim=-1).mean(0) for windows in clips])
-    return Score(float(F.cosine_similarity(heard, captions, dim=-1).mean()), len(clips))
+    audio = torch.stack([F.normalize(windows, dim=-1).mean(0) for windows in clips])
+    return Score(float(F.cosine_similarity(audio, captions, dim=-1).mean()), len(clips))

@@ -13,32 +13,32 @@ from toccata.audio.transforms import Samples
 
 
 class Embedder(Protocol):
-    """Turns sound into embeddings, one for each of its windows."""
+    """A network from audio to an embedding of each window."""
 
     def embed(self, samples: Samples, sample_rate_hz: int) -> Tensor:
-        """Samples [N] or [C, N] at any rate to [W, D] float32, W at least 1."""
+        """Embed samples [N] or [C, N] at any rate: [W, D] float32, W at least 1."""
         ...
 
 
 class WordEmbedder(Embedder, Protocol):
-    """Has words in the same space."""
+    """A network that embeds text in the same space as audio."""
 
     def embed_words(self, texts: Sequence[str]) -> Tensor:
-        """[len(texts), D]."""
+        """Embed texts: [len(texts), D]."""
         ...
 
 
 class Labeller(Protocol):
-    """Turns sound into probabilities of labels, for each of its windows."""
+    """A network from audio to label probabilities of each window."""
 
     def label(self, samples: Samples, sample_rate_hz: int) -> Tensor:
-        """Samples [N] or [C, N] at any rate to [S, L]; S is 0 for what is too short."""
+        """Label samples [N] or [C, N] at any rate: [S, L]; S is 0 for audio that is too short."""
         ...
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where weights come from: `place` is a hub id, file or folder, None the published ones."""
+    """Where weights come from: `place` is a hub id, file or folder; None: the published ones."""
 
     device: torch.device
     place: str | None = None
@@ -61,6 +61,15 @@ def _passt(source: Source) -> Labeller:
     from toccata.evaluation import passt
 
     return passt.load(source)
+
+
+def windows(audio: Tensor, length: int, hop: int) -> Tensor:
+    """Cut mono audio [N] into whole windows, one every `hop` samples.
+
+    Returns:
+        Windows [W, length], without the rest at the end; all of a shorter clip, [1, N].
+    """
+    return audio[None] if len(audio) < length else audio.unfold(0, length, hop)
 
 
 # A row more here, and `toccata measure` knows fad-NAME.

@@ -1,4 +1,4 @@
-"""Frechet audio distance (Kilgour et al. 2019): two sets of embeddings, held apart as Gaussians.
+"""Frechet audio distance (Kilgour et al. 2019): that of Gaussians fitted to two sets of embeddings.
 
 |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2), section 2 of that paper.
 """
@@ -12,14 +12,19 @@ from torch import Tensor
 
 from toccata.errors import InputError
 
-FEWEST = 2
+MIN_EMBEDDINGS = 2
 
 
 @dataclass(frozen=True)
 class Distance:
-    """distance: 0 for equal Gaussians. made, against: how many embeddings of `width` each had.
+    """A Frechet distance, and how it was measured.
 
-    warning: why the distance must not be compared with others, if it must not.
+    Attributes:
+        distance: 0 for equal Gaussians.
+        made: How many embeddings there were of clips.
+        against: How many of references.
+        width: The dimension of the embeddings.
+        warning: Why the distance must not be compared with others, if so.
     """
 
     distance: float
@@ -31,16 +36,22 @@ class Distance:
 
 @dataclass(frozen=True, eq=False)
 class Gaussian:
-    """mean [D] and covariance [D, D] in float64."""
+    """A Gaussian: mean [D] and covariance [D, D] in float64."""
 
     mean: Tensor
     covariance: Tensor
 
 
 def frechet(made: Tensor, against: Tensor) -> Distance:
-    """The distance of embeddings [N, D] from [M, D].
+    """Compute the squared Frechet distance.
 
-    Raises InputError for fewer than two embeddings, other widths, or numbers that are not finite.
+    Args:
+        made: Embeddings [N, D] of clips.
+        against: Embeddings [M, D] of references.
+
+    Raises:
+        InputError: There are fewer than two embeddings, the widths differ, or a number is not
+            finite.
     """
     if made.shape[-1] != against.shape[-1]:
         raise InputError("against", tuple(against.shape), f"give embeddings of {made.shape[-1]}")
@@ -57,10 +68,12 @@ def frechet(made: Tensor, against: Tensor) -> Distance:
 
 
 def gaussian(embeddings: Tensor, field: str) -> Gaussian:
-    """The Gaussian of embeddings [N, D]; `field` is what an InputError calls them."""
-    if len(embeddings) < FEWEST:
+    """Fit a Gaussian to embeddings [N, D]; `field` is their name in an InputError."""
+    if len(embeddings) < MIN_EMBEDDINGS:
         raise InputError(
-            field, len(embeddings), f"a spread takes {FEWEST} embeddings or more: give more audio"
+            field,
+            len(embeddings),
+            f"a covariance needs {MIN_EMBEDDINGS} embeddings or more: give more audio",
         )
     rows = embeddings.double()
     if not rows.isfinite().all():
@@ -73,8 +86,8 @@ def gaussian(embeddings: Tensor, field: str) -> Gaussian:
 
 def distance(one: Gaussian, other: Gaussian) -> float:
     """The squared Frechet distance, never below 0."""
-    # The eigenvalues of C1 C2 are the squares of these singular values. Taken so, no root is drawn
-    # of what rounding left of a 0, and covariances without full rank lose no digits.
+    # The eigenvalues of C1 C2 are the squares of these singular values. This takes no root of a 0
+    # with a rounding error, so that covariances without full rank lose no digits.
     shared = torch.linalg.svdvals(_root(one.covariance) @ _root(other.covariance)).sum()
     spread = one.covariance.trace() + other.covariance.trace() - 2 * shared
     return max(0.0, float((one.mean - other.mean).square().sum() + spread))

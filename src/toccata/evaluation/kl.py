@@ -15,9 +15,9 @@ EPSILON = 1e-6
 
 @dataclass(frozen=True)
 class Divergence:
-    """kl: KL(reference || made) in nats, the one that is published. kl_back: KL(made || reference).
+    """Mean KL divergences in nats over `windows` windows of `pairs` pairs.
 
-    Means over `windows` of all `pairs`.
+    kl: KL(reference || clip), the published one. kl_back: KL(clip || reference).
     """
 
     kl: float
@@ -27,9 +27,17 @@ class Divergence:
 
 
 def kl_divergence(made: Tensor, reference: Tensor) -> Tensor:
-    """KL(reference || made) in nats [S] of label probabilities [S, L] each.
+    """Compute KL(reference || clip) of each window.
 
-    Raises InputError if they have different shapes.
+    Args:
+        made: Label probabilities [S, L] of a clip.
+        reference: Those of its reference, of the same shape.
+
+    Returns:
+        Divergences in nats [S].
+
+    Raises:
+        InputError: The shapes differ.
     """
     if made.shape != reference.shape:
         raise InputError(
@@ -39,21 +47,26 @@ def kl_divergence(made: Tensor, reference: Tensor) -> Tensor:
 
 
 def divergence(made: list[Tensor], references: list[Tensor]) -> Divergence:
-    """Of pairs of clips, each [S, L]; a window that only one of them has does not count.
+    """Compute the mean divergences of pairs; windows that only one of a pair has do not count.
 
-    Raises InputError if no pair has a window.
+    Args:
+        made: Label probabilities [S, L] of each clip.
+        references: Those of the references, in the same order.
+
+    Raises:
+        InputError: No pair has a window.
     """
     both = [_as_many(*pair) for pair in zip(made, references, strict=True)]
-    heard = [pair for pair in both if len(pair[0])]
-    if not heard:
+    labelled = [pair for pair in both if len(pair[0])]
+    if not labelled:
         problem = "holds clips too short to label"
         raise InputError("made", None, "give pairs of longer clips", problem)
-    ours, theirs = (torch.cat(side).double() for side in zip(*heard, strict=True))
+    ours, theirs = (torch.cat(side).double() for side in zip(*labelled, strict=True))
     return Divergence(
         kl=float(kl_divergence(ours, theirs).mean()),
         kl_back=float(kl_divergence(theirs, ours).mean()),
         windows=len(ours),
-        pairs=len(heard),
+        pairs=len(labelled),
     )
 
 

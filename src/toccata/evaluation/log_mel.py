@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from toccata.evaluation.windows import windows
+from toccata.audio.mel import mel_filters
+from toccata.evaluation.embedders import windows
 
 RATE_HZ = 16_000
 FRAME, HOP, N_FFT, BANDS = 400, 160, 512, 64
@@ -22,19 +22,22 @@ MAX_GAIN = 10.0
 
 
 def slices(audio: Tensor) -> Tensor:
-    """Mono [N] at 16 kHz to what FAD's reference code cuts out of it [W, SLICE], W at least 1."""
+    """Cut mono audio [N] at 16 kHz as FAD's reference code does: [W, SLICE], W at least 1."""
     audio = F.pad(audio, (0, max(0, SLICE - len(audio))))
-    # By the highest sample, not the farthest from 0, as the published figures were made.
+    # By the highest sample, not the largest magnitude, as in the published distances.
     return windows(audio / max(float(audio.max()), 1 / MAX_GAIN), SLICE, STEP)
 
 
-def examples(heard: Tensor) -> Tensor:
-    """Slices [W, SLICE] to what VGGish takes of them [W, WINDOW_FRAMES, BANDS]."""
-    return log_mel(heard)[:, :WINDOW_FRAMES]
+def examples(clips: Tensor) -> Tensor:
+    """The input of VGGish [W, WINDOW_FRAMES, BANDS] from slices [W, SLICE]."""
+    return log_mel(clips)[:, :WINDOW_FRAMES]
 
 
 def log_mel(audio: Tensor) -> Tensor:
-    """[..., N] at 16 kHz to [..., T, BANDS]: frames of 25 ms every 10 ms, none past the end."""
+    """Log mel magnitudes [..., T, BANDS] of audio [..., N] at 16 kHz.
+
+    Frames of 25 ms every 10 ms, without padding.
+    """
     frames = audio.unfold(-1, FRAME, HOP) * torch.hann_window(FRAME)
     size = torch.fft.rfft(frames, n=N_FFT).abs()
     return torch.log(size @ mel_bank() + LOG_OFFSET)
@@ -42,17 +45,8 @@ def log_mel(audio: Tensor) -> Tensor:
 
 @cache
 def mel_bank() -> Tensor:
-    """[257, 64]: triangles with straight sides in mel, not in Hz; the constant is left out."""
-    edges = torch.linspace(_mel(LOWEST_HZ), _mel(HIGHEST_HZ), BANDS + 2, dtype=torch.float64)
-    bin_hz = RATE_HZ / N_FFT
-    mels = [_mel(index * bin_hz) for index in range(N_FFT // 2 + 1)]
-    bins = torch.tensor(mels, dtype=torch.float64)[:, None]
-    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
-    sides = torch.minimum((bins - low) / (centre - low), (high - bins) / (high - centre))
-    bank = sides.clamp(min=0)
+    """VGGish's mel filters [257, 64]; the constant part is left out."""
+    filters = mel_filters(N_FFT, BANDS, RATE_HZ, low_hz=LOWEST_HZ, high_hz=HIGHEST_HZ)
+    bank = torch.from_numpy(filters.T.copy())
     bank[0] = 0
-    return bank.float()
-
-
-def _mel(frequency_hz: float) -> float:
-    return 1127 * math.log1p(frequency_hz / 700)
+    return bank

@@ -15,20 +15,30 @@ from toccata.audio import files
 from toccata.audio.transforms import cut
 from toccata.audio.waveform import Waveform
 from toccata.errors import InputError
-from toccata.evaluation.agreement import agreement, hear
+from toccata.evaluation.agreement import agreement, analyze
 from toccata.evaluation.audio_folder import Folder, captions, find, pairs
 from toccata.evaluation.clap_score import clap_score
 from toccata.evaluation.embedders import EMBEDDERS, LABELLERS, WORD_EMBEDDERS, Source
 from toccata.evaluation.frechet import frechet
 from toccata.evaluation.kl import divergence
 
-# How many clips are done, of how many, and what is done with them.
+# Called with the number of clips done, of all clips, and the name of the metric.
 OnClip = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to measure. weights: places of a network's weights by its name (clap, vggish)."""
+    """What to measure.
+
+    Attributes:
+        made: The folder of clips.
+        measures: Names of metrics, keys of `MEASURES`.
+        device: Where networks run.
+        against: The folder of references.
+        captions: The folder of captions; None: beside the clips.
+        weights: Where the weights of a network are, by its name (clap, vggish).
+        offline: Whether nothing may be downloaded.
+    """
 
     made: Path
     measures: Sequence[str]
@@ -40,9 +50,10 @@ class Plan:
 
 
 class Study:
-    """The folders of a plan, with what several measures need computed once.
+    """The folders of a plan, with a cache of what several metrics need.
 
-    Raises InputError unless there is in them what the plan's measures take.
+    Raises:
+        InputError: A folder lacks references or captions that a metric needs.
     """
 
     def __init__(self, plan: Plan, on_clip: OnClip) -> None:
@@ -51,8 +62,8 @@ class Study:
         self.made = find("made", plan.made)
         self._against = None if plan.against is None else find("against", plan.against)
         self.pairs = pairs(self.made, self.against) if any(one.pairs for one in takes) else []
-        asked = any(one.captions for one in takes)
-        self.captions = captions(self.made, plan.captions) if asked else []
+        needs_captions = any(one.captions for one in takes)
+        self.captions = captions(self.made, plan.captions) if needs_captions else []
         self._on_clip = on_clip
         self._networks: dict[str, Any] = {}
         self._embedded: dict[tuple[str, Path], list[Tensor]] = {}
@@ -64,7 +75,7 @@ class Study:
         return self._against
 
     def network(self, table: Mapping[str, Callable[[Source], Any]], name: str) -> Any:
-        """Loaded when it is first asked for."""
+        """The network `name` of `table`, loaded at its first use."""
         if name not in self._networks:
             place = self.plan.weights.get(name)
             source = Source(self.plan.device, place, self.plan.offline)
@@ -93,10 +104,19 @@ class Study:
 
 
 def measure(plan: Plan, on_clip: OnClip | None = None) -> dict[str, Any]:
-    """The result of each measure of `plan` by its name, after what was compared with what.
+    """Compute the metrics of a plan.
 
-    Raises InputError, before anything is loaded, for measures, weights, folders and captions that
-    do not go together; MissingExtraError or CheckpointError for a network that is not to be had.
+    Args:
+        plan: What to measure.
+        on_clip: Called before each clip.
+
+    Returns:
+        Under "clips" how many there were; each metric's result by its name.
+
+    Raises:
+        InputError: Metrics, weights, folders and captions do not fit; nothing was loaded yet.
+        MissingExtraError: A network's package is not installed.
+        CheckpointError: A network's weights cannot be loaded.
     """
     check(plan)
     study = Study(plan, on_clip or (lambda *_: None))
@@ -108,7 +128,7 @@ def measure(plan: Plan, on_clip: OnClip | None = None) -> dict[str, Any]:
 
 
 def check(plan: Plan) -> None:
-    """Raises InputError."""
+    """Check the names and options of a plan. Raises InputError."""
     for name in plan.measures:
         if name not in MEASURES:
             raise InputError("with", name, "use " + ", ".join(MEASURES))
@@ -121,8 +141,8 @@ def check(plan: Plan) -> None:
 
 def _agreement(study: Study) -> Any:
     both = study.read(study.pairs, "agreement")
-    heard = [(hear(made), hear(reference)) for made, reference in both]
-    return agreement([made for made, _ in heard], [reference for _, reference in heard])
+    analyses = [(analyze(clip), analyze(reference)) for clip, reference in both]
+    return agreement([clip for clip, _ in analyses], [reference for _, reference in analyses])
 
 
 def _frechet(study: Study, name: str) -> Any:
@@ -142,7 +162,7 @@ def _kl(study: Study, name: str) -> Any:
 
 
 def _as_long(made: Waveform, reference: Waveform) -> tuple[Waveform, Waveform]:
-    """Both cut to the shorter one: what a classifier hears depends on how much it hears."""
+    """Both cut to the shorter one: a classifier's labels depend on the length."""
     end_s = min(made.duration_s, reference.duration_s)
     return cut(made, end_s=end_s), cut(reference, end_s=end_s)
 
@@ -154,7 +174,7 @@ def _clap(study: Study) -> Any:
 
 @dataclass(frozen=True)
 class Measure:
-    """How a measure is taken, and what it takes: references, of the same names, captions."""
+    """How a metric is computed, and whether it needs references, of the same names, or captions."""
 
     take: Callable[[Study], Any]
     against: bool = True

@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toccata.audio.transforms import Samples
+from toccata.analysis.spectrum import Samples, to_mono
 from toccata.errors import CheckpointError, InputError, MissingExtraError
 from toccata.evaluation.embedders import Source
-from toccata.evaluation.windows import mono
 from toccata.extras import missing_extra
 
 RATE_HZ = 32_000
@@ -36,19 +35,21 @@ class Passt:
 
     @torch.inference_mode()
     def label(self, samples: Samples, sample_rate_hz: int) -> Tensor:
-        """[S, L]; rows sum to 1. What is left of a clip after its last 10 s counts over 0.15 s."""
-        audio = mono(samples, sample_rate_hz, RATE_HZ)
-        heard = [window for window in torch.split(audio, WINDOW) if len(window) > SHORTEST]
+        """Label windows of 10 s: [S, L], rows sum to 1. A rest of at most 0.15 s is dropped."""
+        audio = to_mono(samples, sample_rate_hz, RATE_HZ)
+        clips = [window for window in torch.split(audio, WINDOW) if len(window) > SHORTEST]
         with _quiet():
-            rows = [self._model(window[None].to(self._device)) for window in heard]
+            rows = [self._model(window[None].to(self._device)) for window in clips]
         return torch.cat(rows).float().softmax(-1).cpu() if rows else torch.zeros(0, 1)
 
 
 def load(source: Source) -> Passt:
-    """PaSST with its published weights, which its package keeps in torch's cache.
+    """Load PaSST with its published weights, which its package keeps in torch's cache.
 
-    Raises MissingExtraError without the package, CheckpointError without the weights, InputError
-    for a place of one's own: the package takes none.
+    Raises:
+        MissingExtraError: The package is not installed.
+        CheckpointError: The weights cannot be loaded.
+        InputError: `source` names a place, which the package cannot load from.
     """
     if source.place:
         raise InputError("weights", f"passt={source.place}", "leave out passt: it fetches its own")
@@ -92,7 +93,7 @@ def _cache() -> Path:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The package prints the shape of everything, where results belong, and warns of the rest."""
+    """Silence the package: it prints shapes to stdout, and warns."""
     with redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -12,11 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from toccata.audio.transforms import Samples
+from toccata.analysis.spectrum import Samples, to_mono
 from toccata.errors import CheckpointError
 from toccata.evaluation.embedders import Source
 from toccata.evaluation.log_mel import BANDS, RATE_HZ, WINDOW_FRAMES, examples, slices
-from toccata.evaluation.windows import mono
 from toccata.models.checkpoints.bin_files import UNREADABLE, damage_of
 
 # The published conversion of AudioSet's checkpoint; the name has the start of the file's SHA-256.
@@ -80,11 +79,11 @@ class Vggish:
 
     @torch.inference_mode()
     def embed(self, samples: Samples, sample_rate_hz: int) -> Tensor:
-        heard = slices(mono(samples, sample_rate_hz, RATE_HZ))
-        return torch.cat([self._embed(batch) for batch in torch.split(heard, BATCH)])
+        clips = slices(to_mono(samples, sample_rate_hz, RATE_HZ))
+        return torch.cat([self._embed(batch) for batch in torch.split(clips, BATCH)])
 
-    def _embed(self, heard: Tensor) -> Tensor:
-        embedded: Tensor = self._network(examples(heard).to(self._device))
+    def _embed(self, clips: Tensor) -> Tensor:
+        embedded: Tensor = self._network(examples(clips).to(self._device))
         return embedded.cpu()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import secrets
 from pathlib import Path
 
 from torch import nn
@@ -14,6 +13,7 @@ from toccata.conditioners.beats import Beats
 from toccata.finetuning.dataset import Item
 from toccata.models.lora_files import shape_text
 from toccata.models.model import Model
+from toccata.whole_files import replacing
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +41,8 @@ class BeatCache:
     def save(self) -> None:
         """Write the file, whole or not at all."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._path.with_name(f".{secrets.token_hex(8)}.partial")
-        aside.write_text(json.dumps(self._known), encoding="utf-8")
-        aside.replace(self._path)
+        with replacing(self._path) as temporary:
+            temporary.write_text(json.dumps(self._known), encoding="utf-8")
 
     def _key(self, item: Item) -> str:
         return _digest(self._model, item.caption, str(item.tags.bpm), item.codes.tobytes())

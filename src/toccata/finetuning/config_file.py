@@ -1,9 +1,13 @@
-"""Training configurations: YAML files checked against frozen dataclasses."""
+"""Training configurations: YAML files checked against frozen dataclasses.
+
+Not by pydantic: for these dataclasses, which are those of models too, its strict mode takes no
+nested mappings or lists, and its lax mode takes `true` for 1, "12" for 12, and unknown keys.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -16,14 +20,23 @@ _SCALARS = {int: "a whole number", float: "a number", str: "a text", bool: "true
 
 
 def load_config(path: Path, kind: type[T]) -> T:
-    """Read `path` as a `kind`. Raises InputError for a missing file, unknown or missing keys."""
+    """Read a YAML file as a dataclass.
+
+    Args:
+        path: The file.
+        kind: The dataclass; fields without a default are required.
+
+    Raises:
+        InputError: The file is missing or no YAML, or a key is unknown, missing or of a wrong
+            type; the message has the path of the key.
+    """
     if not path.is_file():
         raise InputError("config", str(path), "name an existing YAML file")
     return from_mapping(kind, read_yaml(path) or {}, path.name)
 
 
 def read_yaml(path: Path) -> object:
-    """What is in a YAML file. Raises InputError for what is none."""
+    """The content of a YAML file. Raises InputError for a file that is none."""
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -34,13 +47,22 @@ def read_yaml(path: Path) -> object:
 
 
 def from_mapping(kind: type[T], values: object, where: str) -> T:
-    """Build dataclass `kind` from nested mappings; lists become tuples."""
+    """Build a dataclass from nested mappings; lists become tuples.
+
+    Args:
+        kind: The dataclass.
+        values: Its fields by name, as YAML or JSON has them.
+        where: What errors call the whole: the name of the file.
+
+    Raises:
+        InputError: As for `load_config`.
+    """
     if not isinstance(values, dict):
         raise InputError(where, values, f"give the fields of {kind.__name__}")
     known = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key in values:
         if key not in known:
-            raise InputError(f"{where}.{key}", values[key], f"known keys: {', '.join(known)}")
+            raise InputError(f"{where}.{key}", values[key], _known(key, known))
     required = [
         name
         for name, field in known.items()
@@ -53,6 +75,15 @@ def from_mapping(kind: type[T], values: object, where: str) -> T:
     return kind(
         **{key: _value(hints[key], value, f"{where}.{key}") for key, value in values.items()}
     )
+
+
+def _known(key: object, known: Iterable[str]) -> str:
+    """The cure for an unknown key: the one that is spelt like it, and all."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(str(key), known, n=1)
+    guess = f"did you mean {close[0]}? " if close else ""
+    return f"{guess}known keys: {', '.join(known)}"
 
 
 def _value(hint: Any, value: object, where: str) -> object:

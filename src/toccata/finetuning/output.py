@@ -14,7 +14,7 @@ from toccata.errors import InputError
 from toccata.models import lora_files
 from toccata.models.checkpoints import native
 from toccata.models.model import Model
-from toccata.models.whole_files import replaced, write_errors
+from toccata.whole_files import replaced, write_errors
 
 RECORD = "written.json"
 MODEL_FILES = (native.CONFIG, native.WEIGHTS, native.TOKENIZER)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from toccata.errors import CheckpointError
 from toccata.finetuning import training_state
-from toccata.models.whole_files import write_errors
+from toccata.whole_files import write_errors
 
 STATE, BEST, LOG, CHART = "state.pt", "best.pt", "log.jsonl", "losses.svg"
 STATE_PARTS = ("options", "data", "base", "record", "weights", "optimizer", "scaler")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from toccata.finetuning.batches import Example, Sampler, digest, held_out
 from toccata.finetuning.beat_cache import BeatCache
 from toccata.finetuning.conditions import Conditioner, heard_beats
 from toccata.finetuning.dataset import Item
+from toccata.finetuning.learning_rate import rate, share_done
 from toccata.finetuning.loss_plot import losses_svg
 from toccata.finetuning.losses import book_sums, grouped
 from toccata.finetuning.options import FULL, FinetuneOptions, check_same
@@ -280,17 +280,3 @@ class Trainer:
         self.record = Record(**state["record"])
         if self._ranks.first:
             self.files.forget_after(self.record.step)
-
-
-def share_done(options: FinetuneOptions, step: int, elapsed_s: float) -> float:
-    """0 at the start, 1 or more at the end, of settled options."""
-    by_steps = step / options.steps if options.steps else 0.0
-    by_clock = elapsed_s / (60 * options.minutes) if options.minutes else 0.0
-    return max(by_steps, by_clock)
-
-
-def rate(options: FinetuneOptions, step: int, done: float) -> float:
-    """Linear warm-up, then a cosine down to `lr_end` of the learning rate."""
-    warm = min(1.0, (step + 1) / max(options.warmup_steps, 1))
-    cosine = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
-    return options.lr * warm * (options.lr_end + (1 - options.lr_end) * cosine)

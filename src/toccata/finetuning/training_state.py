@@ -9,7 +9,7 @@ import torch
 
 from toccata.errors import CheckpointError
 from toccata.models.checkpoints.bin_files import UNREADABLE, damage_of
-from toccata.models.whole_files import replaced
+from toccata.whole_files import replaced
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

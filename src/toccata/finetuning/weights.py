@@ -12,11 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from toccata.decoder.decoder import Decoder
 from toccata.decoder.lora import adapt
+from toccata.finetuning.moving_average import MovingAverage
 from toccata.finetuning.options import FULL, FinetuneOptions
 
 Tensors = dict[str, Tensor]
-# An average of the first few steps must not remember the start for long.
-_YOUNG = 10
 
 
 class Weights:
@@ -24,9 +23,8 @@ class Weights:
 
     def __init__(self, decoder: Decoder, options: FinetuneOptions) -> None:
         prepare(decoder, options)
-        self._decay = options.ema
         self.trained = {name: one for name, one in decoder.named_parameters() if one.requires_grad}
-        self.average: Tensors | None = _copies(self.trained) if options.ema else None
+        self.average = MovingAverage(self.trained, options.ema) if options.ema else None
 
     @property
     def count(self) -> int:
@@ -39,14 +37,10 @@ class Weights:
         given = ((matrices, weight_decay), (others, 0.0))
         return [{"params": some, "weight_decay": decay} for some, decay in given if some]
 
-    @torch.no_grad()
     def follow(self, step: int) -> None:
-        """Move the average towards the weights after step number `step`."""
-        if self.average is None:
-            return
-        share = 1 - min(self._decay, (1 + step) / (_YOUNG + step))
-        for name, one in self.trained.items():
-            self.average[name].lerp_(one.detach(), share)
+        """Move the average towards the weights after step number `step`, the first being 0."""
+        if self.average is not None:
+            self.average.update(self.trained, step)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -61,7 +55,8 @@ class Weights:
 
     @torch.no_grad()
     def _swap(self) -> None:
-        for name, average in (self.average or {}).items():
+        averages = {} if self.average is None else self.average.weights
+        for name, average in averages.items():
             kept = self.trained[name].clone()
             self.trained[name].copy_(average)
             average.copy_(kept)
@@ -76,14 +71,14 @@ class Weights:
             one.copy_(values[name])
 
     def state(self) -> dict[str, Tensors | None]:
-        return {"trained": self.values(), "average": self.average}
+        average = None if self.average is None else self.average.weights
+        return {"trained": self.values(), "average": average}
 
     def restore(self, state: Mapping[str, Tensors | None]) -> None:
         self.put(state["trained"] or {})
         average = state["average"]
         if self.average is not None and average is not None:
-            for name, one in self.average.items():
-                one.copy_(average[name])
+            self.average.load(average)
 
 
 def prepare(decoder: Decoder, options: FinetuneOptions) -> None:
@@ -102,7 +97,3 @@ def _recompute(layer: nn.Module) -> None:
     2016, section 4).
     """
     vars(layer)["forward"] = partial(checkpoint, layer.forward, use_reentrant=False)
-
-
-def _copies(tensors: Mapping[str, Tensor]) -> Tensors:
-    return {name: one.detach().clone() for name, one in tensors.items()}

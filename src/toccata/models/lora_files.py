@@ -22,7 +22,7 @@ from toccata.errors import CheckpointError
 from toccata.models.checkpoints.config_fields import Fields
 from toccata.models.checkpoints.tensors import bare
 from toccata.models.lora_names import existing, parse
-from toccata.models.whole_files import replaced
+from toccata.whole_files import replaced
 
 FORMAT, VERSION = "toccata-lora", "1"
 INFO = "lora"

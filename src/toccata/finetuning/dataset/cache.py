@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import secrets
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from toccata.errors import InputError
 from toccata.finetuning.dataset.encoding import Encoded
 from toccata.finetuning.dataset.items import Tags
+from toccata.whole_files import replacing
 
 _NAMED_BY = 24  # hexadecimal digits of each digest
 _BROKEN = (OSError, EOFError, ValueError, TypeError, LookupError, BadZipFile, zlib.error)
@@ -55,14 +55,8 @@ class CodeCache:
         return self._path(content).exists()
 
     def store(self, content: str, chunks: Sequence[Encoded]) -> None:
-        path = self._path(content)
-        aside = path.with_name(f".{secrets.token_hex(8)}.partial")
-        try:
-            with aside.open("wb") as file:
-                _write(file, chunks)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        with replacing(self._path(content)) as temporary, temporary.open("wb") as file:
+            _write(file, chunks)
 
     def _path(self, content: str) -> Path:
         return self._folder / f"{content[:_NAMED_BY]}-{self._identity}.npz"

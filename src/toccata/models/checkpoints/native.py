@@ -29,7 +29,7 @@ from toccata.models.checkpoints.config_fields import Fields, read_json
 from toccata.models.checkpoints.tensors import Part, Rule, build, open_safetensors, without_prefix
 from toccata.models.model import Model
 from toccata.models.sampling_params import SamplingParams
-from toccata.models.whole_files import write_errors
+from toccata.whole_files import write_errors
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 FORMAT, VERSION = "toccata", 1

@@ -5,11 +5,12 @@ numpy alone: the process that answers requests has no torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toccata.audio.mel import mel_filters
 from toccata.audio.waveform import Waveform
 
 if TYPE_CHECKING:
@@ -55,7 +56,10 @@ def waveform_rows(mono: Floats) -> Pixels:
 def mel_rows(made: Waveform) -> Pixels:
     """[MEL_ROWS, WIDTH, 3]: low below, 70 dB from dark to bright."""
     power = _power(_mono(made), MEL_WINDOW)
-    bands = _mel_filters(made.sample_rate_hz) @ power
+    rate_hz = made.sample_rate_hz
+    highest_hz = min(HIGHEST_HZ, rate_hz / 2)
+    filters = mel_filters(MEL_WINDOW, MEL_BANDS, rate_hz, low_hz=LOWEST_HZ, high_hz=highest_hz)
+    bands = filters @ power
     level_db = 10 * np.log10(np.maximum(bands, 1e-12))
     bright = np.clip((level_db - level_db.max()) / DYNAMICS_DB + 1, 0, 1)
     return _shaded(_stretched(bright[::-1], MEL_ROWS))
@@ -95,22 +99,6 @@ def _power(mono: Floats, window: int) -> Floats:
     spectrum = np.fft.rfft(frames * np.hanning(window), axis=-1)
     power: Floats = ((np.abs(spectrum) ** 2).T / window).astype(np.float32)
     return power
-
-
-def _mel_filters(sample_rate_hz: int) -> Floats:
-    """Triangles [MEL_BANDS, MEL_WINDOW / 2 + 1], evenly spaced in mel."""
-    hz = np.fft.rfftfreq(MEL_WINDOW, 1 / sample_rate_hz)
-    highest = min(HIGHEST_HZ, sample_rate_hz / 2)
-    edges = np.linspace(_mel(LOWEST_HZ), _mel(highest), MEL_BANDS + 2)
-    at = _mel(hz)[None]
-    rising = (at - edges[:-2, None]) / (edges[1] - edges[0])
-    filters: Floats = np.clip(np.minimum(rising, 2 - rising), 0, None).astype(np.float32)
-    return filters
-
-
-def _mel(hz: float | NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    mel: NDArray[np.float64] = 2595 * np.log10(1 + np.asarray(hz) / 700)
-    return mel
 
 
 def _stretched(values: Floats, rows: int) -> Floats:
