@@ -35,7 +35,7 @@ def main() -> None:
         batch=asked.batch,
         recompute=asked.recompute,
         precision=asked.precision or precision_of(device),
-    ).settled()
+    ).resolved()
     held = "fp32" if asked.kind == FULL else options.precision
     model = random_model(shape_of(asked.shape), held, str(device))
     loaded_gb = peak_bytes(device) / 1e9

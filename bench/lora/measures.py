@@ -97,7 +97,7 @@ def train_judge(model: Model, tagger: Tagger, sizes: Sizes, renderer: Renderer) 
 
 def embeddings(clips: Sequence[Samples], tagger: Tagger) -> Tensor:
     """[N, E] of clips at RATE_HZ."""
-    return torch.stack([tagger.listen(samples, RATE_HZ).embedding for samples in clips])
+    return torch.stack([tagger.predict(samples, RATE_HZ).embedding for samples in clips])
 
 
 def figures(songs: Sequence[Example], clips: Sequence[Samples], judge: Judge) -> dict[str, Any]:

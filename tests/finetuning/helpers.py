@@ -49,7 +49,7 @@ def items(count: int = 8, held: int = 2, **more: Any) -> list[Item]:
 
 
 def options(**more: Any) -> FinetuneOptions:
-    return FinetuneOptions(**{**OPTIONS, **more}).settled()
+    return FinetuneOptions(**{**OPTIONS, **more}).resolved()
 
 
 def trainer(

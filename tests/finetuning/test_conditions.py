@@ -22,7 +22,7 @@ from toccata.conditioners.beats import Beats
 from toccata.conditioners.chroma import melody_rows, mono
 from toccata.decoder.decoder import Decoder
 from toccata.finetuning.beat_cache import BeatCache
-from toccata.finetuning.conditions import ActiveConditions, Conditioner, heard_beats
+from toccata.finetuning.conditions import ActiveConditions, Conditioner, track_beats
 from toccata.finetuning.dataset import Item, Tags
 from toccata.models.model import Model
 from toccata.models.step_conditioning import GENRE, KEY, LEAD
@@ -74,7 +74,7 @@ def test_it_is_told_what_a_request_is_told() -> None:
         item(1), caption="calm piano, 120 bpm, A minor",
         melody=melody_rows(samples, model.chroma).numpy(),
     )  # fmt: skip
-    told = Conditioner(model, learns=False, beats={(one.name, one.start_s): beats})
+    told = Conditioner(model, with_gradients=False, beats={(one.name, one.start_s): beats})
     minor: Key = (9, "minor")
     asked: Any = {"beats": beats, "key": minor}
     assert same(told(one, ActiveConditions()), model.conditions(one.caption, melody, **asked))
@@ -108,7 +108,7 @@ def test_a_caption_is_read_once() -> None:
             asked.append(prompt)
             return super().encode(prompt)
 
-    told = Conditioner(replace(fake_model(), text_encoder=Counting()), learns=False, beats={})
+    told = Conditioner(replace(fake_model(), text_encoder=Counting()), with_gradients=False, beats={})
     for _ in range(3):
         told(item(1), ActiveConditions())
     assert asked == ["calm piano, 120 bpm"]
@@ -130,12 +130,12 @@ def clicking_model() -> Model:
 def test_beats_fall_where_they_are_heard(clicking_model: Model, tmp_path: Path) -> None:
     quiet = replace(item(0), tags=Tags(None, None, -14.0))
     cache = BeatCache(tmp_path / "beats.json", clicking_model)
-    found = heard_beats(clicking_model, [item(1), quiet], cache)
+    found = track_beats(clicking_model, [item(1), quiet], cache)
     assert found.keys() == {(item(1).name, item(1).start_s)}
     [beats] = found.values()
     assert beats.bpm == 120.0
     assert beats.bar_s % 0.5 == pytest.approx(0.2, abs=0.05)
-    assert not heard_beats(fake_model(), [item(1)], cache)
+    assert not track_beats(fake_model(), [item(1)], cache)
 
 
 def test_beats_are_looked_for_once(
@@ -151,7 +151,7 @@ def test_beats_are_looked_for_once(
     path, music = tmp_path / "run" / "beats.json", [item(1), replace(item(2), caption="no beat")]
 
     def heard(model: Model, music: list[Item]) -> Mapping[tuple[str, float], Beats]:
-        return heard_beats(model, music, BeatCache(path, model))
+        return track_beats(model, music, BeatCache(path, model))
 
     first = heard(clicking_model, music)
     assert first == {(item(1).name, item(1).start_s): Beats(120.0, 0.25)}

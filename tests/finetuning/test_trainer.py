@@ -307,9 +307,9 @@ def test_wrong_options_are_named(change: dict[str, Any], field: str) -> None:
 
 
 def test_a_run_without_a_length_gets_one() -> None:
-    assert FinetuneOptions().settled().steps == 1000
-    assert FinetuneOptions(minutes=5).settled().steps == 0
-    assert FinetuneOptions(kind="full").settled().lr == 2e-5
+    assert FinetuneOptions().resolved().steps == 1000
+    assert FinetuneOptions(minutes=5).resolved().steps == 0
+    assert FinetuneOptions(kind="full").resolved().lr == 2e-5
 
 
 def test_much_held_out_music_is_asked_in_part(tmp_path: Path) -> None:

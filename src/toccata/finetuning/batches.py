@@ -1,6 +1,6 @@
-"""The items of each step and their dropped conditions, decided by seed and step alone.
+"""The items of each step and their dropped conditions, a function of seed and step alone.
 
-So a run that is resumed, or spread over processes, sees the same as one that is neither.
+A run that is resumed, or distributed over processes, therefore sees the same as any other.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from toccata.finetuning.conditions import ActiveConditions
 from toccata.finetuning.dataset import Item
 from toccata.finetuning.options import FinetuneOptions
 
-# More would take longer to measure than they would tell.
+# More would take longer than their information is worth.
 MAX_HELD = 64
 
 Example = tuple[Item, ActiveConditions]
@@ -24,19 +24,19 @@ Example = tuple[Item, ActiveConditions]
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """batches: this process's part, one after another. frames: of all processes together."""
+    """The data of one step: this process's `batches`, and the `frames` of all processes."""
 
     batches: Sequence[Sequence[Example]]
     frames: int
 
 
 class Sampler:
-    """Every item once in an epoch, each epoch in another order."""
+    """Draws the items of a step: every item once in an epoch, each epoch in another order."""
 
     def __init__(
         self, items: Sequence[Item], options: FinetuneOptions, rank: int = 0, world: int = 1
     ) -> None:
-        """Raises InputError if there is nothing to learn from."""
+        """Raises InputError if there is nothing to train on."""
         self._items = [item for item in items if not item.held_out]
         if not self._items:
             problem = f"has {len(items)} chunks, all of them held out"
@@ -54,9 +54,9 @@ class Sampler:
     def _example(self, number: int) -> Example:
         epoch, place = divmod(number, len(self._items))
         order = np.random.default_rng([self._options.seed, epoch]).permutation(len(self._items))
-        return self._items[order[place]], self._told(number)
+        return self._items[order[place]], self._active(number)
 
-    def _told(self, number: int) -> ActiveConditions:
+    def _active(self, number: int) -> ActiveConditions:
         options = self._options
         draws = np.random.default_rng([options.seed, 1, number]).random(3)
         dropped = draws < (options.drop_caption, options.drop_melody, options.drop_beats)
@@ -64,9 +64,7 @@ class Sampler:
 
 
 def held_out(items: Sequence[Item], rank: int = 0, world: int = 1) -> list[Example]:
-    """This process's part of what validation asks, at most `MAX_HELD` of all held-out items;
-    every other item without its melody.
-    """
+    """Select this process's validation items, of at most `MAX_HELD`, every other without melody."""
     every = [item for item in items if item.held_out]
     own = every[:: -(-len(every) // MAX_HELD) or 1]
     examples = [(item, ActiveConditions(melody=place % 2 == 0)) for place, item in enumerate(own)]
@@ -74,7 +72,7 @@ def held_out(items: Sequence[Item], rank: int = 0, world: int = 1) -> list[Examp
 
 
 def digest(items: Sequence[Item]) -> str:
-    """Of all that a run learns from."""
+    """A digest of all that a run is trained on and validated with."""
     total = hashlib.sha256()
     for item in items:
         total.update(f"{item.name}\0{item.start_s}\0{item.caption}\0{item.held_out}\0".encode())

@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 
 
 class BeatCache:
-    """One JSON file: by the digest of all that beats depend on, their tempo and bar, or null."""
+    """A JSON file: tempo and bar, or null, by the digest of all that beats depend on."""
 
     def __init__(self, path: Path, model: Model) -> None:
-        """Beats that another model found, or of another text or music, are never returned."""
+        """Open the cache; it never returns beats of another model, caption or music."""
         self._path = path
         self._model = _digest(model.name, shape_text(model.lm.config), _norms(model.lm))
         self._known = _read(path)
@@ -31,7 +31,7 @@ class BeatCache:
         return self._key(item) in self._known
 
     def __getitem__(self, item: Item) -> Beats | None:
-        """None: the model finds no beats in it. Raises KeyError for an item that is not here."""
+        """The beats of an item; None: it has none. Raises KeyError for one that is not cached."""
         found = self._known[self._key(item)]
         return None if found is None else Beats(*found)
 
@@ -49,19 +49,19 @@ class BeatCache:
 
 
 def _read(path: Path) -> dict[str, tuple[float, float] | None]:
-    """What the file holds; nothing if it is not there, or damaged."""
+    """The content of the file; empty if it is missing or damaged."""
     if not path.is_file():
         return {}
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
         return {str(key): None if v is None else (v[0], v[1]) for key, v in known.items()}
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-        log.warning("%s: is damaged (%s); beats are looked for again", path, error)
+        log.warning("%s: is damaged (%s); beats are detected again", path, error)
         return {}
 
 
 def _norms(decoder: nn.Module) -> bytes:
-    """Weights with one dimension: few, and other ones in every model that was trained."""
+    """Weights with one dimension: they are small, and differ between trained models."""
     small = [weight for weight in decoder.parameters() if weight.ndim == 1]
     return b"".join(weight.detach().float().cpu().numpy().tobytes() for weight in small)
 

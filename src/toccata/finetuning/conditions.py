@@ -25,18 +25,18 @@ from toccata.generation.musical_plan import match_beats
 from toccata.models.model import Model
 
 log = logging.getLogger(__name__)
-# By the item's name and start.
+# Beats by an item's name and start.
 BeatTracker = Mapping[tuple[str, float], Beats]
-_ENOUGH_S = 6.0  # of a chunk, to tell its phrase by
-_SAID_EVERY = 100
+_TRACKED_S = 6.0  # of a chunk, enough to find its phrase
+_LOG_INTERVAL = 100
 
-# Below torch's decorator, which would keep gradients from the projections.
+# Without torch's decorator, which would disable gradients of the projections.
 _CONDITIONS: Callable[..., Conditions] = inspect.unwrap(Model.conditions)
 
 
 @dataclass(frozen=True)
 class ActiveConditions:
-    """Which of an item's conditions the model is told."""
+    """Which of an item's conditions are active; the others are dropped."""
 
     caption: bool = True
     melody: bool = True
@@ -44,41 +44,47 @@ class ActiveConditions:
 
 
 class Conditioner:
-    """Items to `Conditions`, as the model gets them when it makes music."""
+    """Makes the `Conditions` of items as those of requests are made."""
 
-    def __init__(self, model: Model, learns: bool, beats: BeatTracker) -> None:
-        """`learns`: the projections of conditions are trained too."""
-        self._learns, self._beats = learns, beats
+    def __init__(self, model: Model, with_gradients: bool, beats: BeatTracker) -> None:
+        """with_gradients: whether the projections of conditions are trained too."""
+        self._with_gradients, self._beats = with_gradients, beats
         own = {field.name: getattr(model, field.name) for field in fields(model)}
-        own["text_encoder"] = _remembering(model.text_encoder)
+        own["text_encoder"] = _cached(model.text_encoder)
         self._model = _FromRows(**own)
 
-    def __call__(self, item: Item, told: ActiveConditions) -> Conditions:
-        beats = self._beats.get(_place(item)) if told.beats else None
+    def __call__(self, item: Item, active: ActiveConditions) -> Conditions:
+        beats = self._beats.get(_place(item)) if active.beats else None
         melody = None
-        if told.melody and item.melody is not None:
+        if active.melody and item.melody is not None:
             melody = Waveform(np.ascontiguousarray(item.melody.T), 1)
-        prompt = item.caption if told.caption else None
-        key = self._item_key(item) if told.caption else None
-        with torch.set_grad_enabled(self._learns and torch.is_grad_enabled()):
+        prompt = item.caption if active.caption else None
+        key = self._item_key(item) if active.caption else None
+        with torch.set_grad_enabled(self._with_gradients and torch.is_grad_enabled()):
             return _CONDITIONS(self._model, prompt, melody, beats=beats, key=key)
 
     def _item_key(self, item: Item) -> Key | None:
-        """The key that the caption names, or that was heard."""
+        """The key that the caption names, or else the detected one."""
         if not self._model.follows_key:
             return None
-        heard = None if item.tags.key is None else parse_key(item.tags.key)
-        return named_key(item.caption) or heard
+        detected = None if item.tags.key is None else parse_key(item.tags.key)
+        return named_key(item.caption) or detected
 
 
-def heard_beats(model: Model, items: Sequence[Item], cache: BeatCache) -> BeatTracker:
-    """The beats of all items whose caption names a tempo, or in which one was heard.
+def track_beats(model: Model, items: Sequence[Item], cache: BeatCache) -> BeatTracker:
+    """Find the beats of all items whose caption names a tempo, or that have a detected one.
 
-    Those that were found before are read from `cache`, which is saved.
+    Beat conditioning that is out of phase with the music would train the model to ignore it, and a
+    chunk seldom starts on a beat. So the phase is the one under which the model, before it is
+    trained, gives the chunk the highest likelihood.
 
-    A metronome that is out of time with what it goes along with would teach the model not to
-    listen to it: a chunk seldom starts on a beat, and less often with a bar. So the model says
-    under which it finds the chunk likeliest, before it is trained.
+    Args:
+        model: A model that may follow beats.
+        items: All items of a run.
+        cache: Beats that were found before; it is saved.
+
+    Returns:
+        Beats by name and start of the items that have some; empty for other models.
     """
     found: dict[tuple[str, float], Beats] = {}
     if not model.follows_beats:
@@ -88,9 +94,9 @@ def heard_beats(model: Model, items: Sequence[Item], cache: BeatCache) -> BeatTr
             cache[item] = _matched(model, item)
         if (beats := cache[item]) is not None:
             found[_place(item)] = beats
-        if number % _SAID_EVERY == 0 or number == len(items):
+        if number % _LOG_INTERVAL == 0 or number == len(items):
             cache.save()
-            log.info("heard the beats of %d of %d chunks", number, len(items))
+            log.info("tracked the beats of %d of %d chunks", number, len(items))
     return found
 
 
@@ -99,10 +105,10 @@ def _matched(model: Model, item: Item) -> Beats | None:
     bpm = item.tags.bpm if named is None else named.bpm
     if bpm is None:
         return None
-    frames = round(_ENOUGH_S * model.codec.frame_rate_hz)
+    frames = round(_TRACKED_S * model.codec.frame_rate_hz)
     codes = item.codes[:, :frames].astype(np.int64)
-    given = torch.from_numpy(codes).to(model.device)
-    audio = model.codec.decode(given[None])[0].float().cpu().numpy()
+    known = torch.from_numpy(codes).to(model.device)
+    audio = model.codec.decode(known[None])[0].float().cpu().numpy()
     clip = Waveform(audio, model.codec.sample_rate_hz)
     return match_beats(model, item.caption, clip, codes, bpm)
 
@@ -112,32 +118,33 @@ def _place(item: Item) -> tuple[str, float]:
 
 
 class _FromRows(Model):
-    """Takes the rows of a melody [P, bins] in place of its sound, as a waveform of `bins` channels:
-    they were made when the sound was at hand.
+    """A model that takes a melody's rows [P, bins], as a waveform of `bins` channels.
+
+    They were computed when the item was encoded, and its audio is not kept.
     """
 
     def _melody(self, chroma: ChromaConfig, melody: Waveform, start_s: float | None) -> Tensor:  # noqa: ARG002
         return torch.from_numpy(np.ascontiguousarray(melody.samples.T))
 
 
-def _remembering(encoder: TextEncoder) -> TextEncoder:
-    """The same encoder, which reads each prompt once; it is not trained.
+def _cached(encoder: TextEncoder) -> TextEncoder:
+    """The same encoder with a cache; it is not trained.
 
-    What it says is copied: a tensor of inference mode could not be part of what is trained.
+    Its outputs are copied, because tensors of inference mode cannot take part in training.
     """
-    twin = copy.copy(encoder)
+    cached = copy.copy(encoder)
 
     @cache
     def encode(prompt: str) -> Tensor:
         return encoder.encode(prompt).clone()
 
-    vars(twin)["encode"] = encode
+    vars(cached)["encode"] = encode
     if isinstance(encoder, MusicTextEncoder):
-        knowing: MusicTextEncoder = encoder
+        music_encoder: MusicTextEncoder = encoder
 
         @cache
         def named(prompt: str) -> dict[str, Tensor]:
-            return {kind: shares.clone() for kind, shares in knowing.named(prompt).items()}
+            return {kind: shares.clone() for kind, shares in music_encoder.named(prompt).items()}
 
-        vars(twin)["named"] = named
-    return twin
+        vars(cached)["named"] = named
+    return cached

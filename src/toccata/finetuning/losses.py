@@ -1,4 +1,4 @@
-"""Cross-entropy of the codes of several items, by codebook, as the decoder hears them."""
+"""Cross-entropy of the codes of several items, by codebook."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Pair = tuple[Item, Conditions]
 
 
 def grouped(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
-    """Those that can be computed together: a prefix shifts all positions, so it must be as long."""
+    """Group items whose prefixes have one length: a prefix shifts all positions of a batch."""
     groups: dict[int, list[Pair]] = defaultdict(list)
     for item, conditions in pairs:
         prefix = conditions.prefix
@@ -28,46 +28,54 @@ def grouped(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
 
 
 def book_sums(decoder: Decoder, pairs: Sequence[Pair]) -> Tensor:
-    """Nats of each codebook [K], summed over all frames of one group; padding counts nothing."""
+    """Sum the losses of one group over its frames.
+
+    Args:
+        decoder: The language model.
+        pairs: Items and their conditions, with prefixes of one length.
+
+    Returns:
+        Nats by codebook [K]; padding does not count.
+    """
     config, place = decoder.config, next(decoder.parameters()).device
     codes = _codes([item for item, _ in pairs], config.special_id).to(place)
     steps = delay.apply(codes, config.delays, config.special_id)
-    given = [conditions for _, conditions in pairs]
-    memory, mask = _memory(given)
+    conditions = [one for _, one in pairs]
+    memory, mask = _memory(conditions)
     logits = decoder(
         steps[..., :-1],
-        prefix=_prefix(given),
+        prefix=_prefix(conditions),
         memory=memory,
         memory_mask=mask,
-        step_conditioning=_step_sums(given, steps.shape[2] - 1, config.dim),
+        step_conditioning=_step_conditioning(conditions, steps.shape[2] - 1, config.dim),
     )
     # Unbound, not sliced: a slice fills a gradient of the whole for each codebook.
     return torch.stack(
         [
             F.cross_entropy(
-                book.flatten(0, 1), wanted.flatten(), ignore_index=config.special_id,
+                book.flatten(0, 1), targets.flatten(), ignore_index=config.special_id,
                 reduction="sum",
             )
-            for book, wanted in zip(logits.unbind(1), steps[..., 1:].unbind(1), strict=True)
+            for book, targets in zip(logits.unbind(1), steps[..., 1:].unbind(1), strict=True)
         ]
     )  # fmt: skip
 
 
 def _codes(items: Sequence[Item], special_id: int) -> Tensor:
-    """[B, K, T] of the longest; the special id after the end of shorter ones."""
+    """Codes [B, K, T], padded with the special id to the longest."""
     longest = max(item.codes.shape[1] for item in items)
     codes = [torch.from_numpy(item.codes.astype(np.int64)) for item in items]
     return torch.stack([F.pad(one, (0, longest - one.shape[1]), value=special_id) for one in codes])
 
 
-def _prefix(given: Sequence[Conditions]) -> Tensor | None:
-    rows = [one.prefix for one in given if one.prefix is not None]
+def _prefix(conditions: Sequence[Conditions]) -> Tensor | None:
+    rows = [one.prefix for one in conditions if one.prefix is not None]
     return torch.stack(rows) if rows else None
 
 
-def _memory(given: Sequence[Conditions]) -> tuple[Tensor | None, Tensor | None]:
-    """Texts [B, L, D] of the longest, and which rows are there [B, L]."""
-    texts = [one.text for one in given if one.text is not None]
+def _memory(conditions: Sequence[Conditions]) -> tuple[Tensor | None, Tensor | None]:
+    """Texts [B, L, D], padded to the longest, and the mask of their rows [B, L]."""
+    texts = [one.text for one in conditions if one.text is not None]
     if not texts:
         return None, None
     longest = max(len(text) for text in texts)
@@ -76,15 +84,16 @@ def _memory(given: Sequence[Conditions]) -> tuple[Tensor | None, Tensor | None]:
     return memory, torch.arange(longest, device=memory.device) < lengths[:, None]
 
 
-def _step_sums(given: Sequence[Conditions], steps: int, dim: int) -> Tensor | None:
-    """[B, steps, D]; zeros for who has none."""
+def _step_conditioning(conditions: Sequence[Conditions], steps: int, dim: int) -> Tensor | None:
+    """Per-step conditioning [B, steps, D]; zeros for items without one."""
     known = next(
-        (one.step_conditioning for one in given if one.step_conditioning is not None), None
+        (one.step_conditioning for one in conditions if one.step_conditioning is not None), None
     )
     if known is None:
         return None
     nothing = known.new_zeros(steps, dim)
     rows = [
-        nothing if one.step_conditioning is None else one.step_conditioning[:steps] for one in given
+        nothing if one.step_conditioning is None else one.step_conditioning[:steps]
+        for one in conditions
     ]
     return torch.stack(rows)

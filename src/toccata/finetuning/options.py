@@ -1,4 +1,4 @@
-"""How a fine-tuning run is made."""
+"""The options of a fine-tuning run."""
 
 from __future__ import annotations
 
@@ -13,29 +13,39 @@ LORA, FULL = "lora", "full"
 KINDS = (LORA, FULL)
 PRECISIONS = ("fp32", "bf16", "fp16")
 DEFAULT_STEPS = 1000
-# A LoRA starts from nothing and stands a rate that would wreck the weights themselves.
+# Updates from zero tolerate a rate that would destroy pretrained weights.
 DEFAULT_LR = {LORA: 5e-4, FULL: 2e-5}
-# What another run may have different and still go on with the state of the last one.
+# Options that may change when a run is continued.
 MAY_CHANGE = ("steps", "minutes", "validate_every", "patience", "recompute")
 
 
 @dataclass(frozen=True)
 class FinetuneOptions:
-    """kind: lora trains low-rank updates, full the whole decoder. lora: their size.
+    """All options of a run.
 
-    steps, minutes: the run's length, whichever is reached first; 0 is no limit, and without any
-        limit it is `DEFAULT_STEPS`. The learning rate falls to `lr_end` of itself by then.
-    batch: items at once, on each device; accumulate: batches to one step. lr 0: by kind.
-    drop_caption, drop_melody, drop_beats: how often each is dropped, so that guidance has
-        something to lead away from. clip: the gradient's greatest norm.
-    ema: decay of the moving average that is measured and kept; 0 keeps the weights themselves.
-    validate_every: steps between two looks at the held-out items. patience: how many of them may
-        bring nothing new before the run ends; 0: any number.
-    precision: fp32, bf16 or fp16; "" is by device. recompute: keep no activations of layers, but
-        compute them twice.
-    trigger: words put before every caption, to call for what was learnt.
-    keep: clips that the model makes before it is trained, and learns beside the music, so that it
-        stays able to do the rest.
+    Attributes:
+        kind: "lora" trains low-rank updates, "full" the whole decoder.
+        lora: Size and place of the updates.
+        steps: The length of the run; 0: no limit. Without any limit it is `DEFAULT_STEPS`.
+        minutes: The same as time; the limit that is reached first counts.
+        batch: Items in a batch on each device.
+        accumulate: Batches for each step.
+        lr: Peak of the learning rate; 0: `DEFAULT_LR` of the kind.
+        lr_end: The learning rate at the end, as a share of `lr`.
+        warmup_steps: Steps of linear warm-up.
+        weight_decay: AdamW's, for matrices.
+        clip: The maximum norm of the gradient.
+        drop_caption: Dropout probability of the caption, for classifier-free guidance.
+        drop_melody: The same of the melody.
+        drop_beats: The same of the beats.
+        ema: Decay of the moving average of the weights, which is validated and kept; 0: none.
+        validate_every: Steps between two validations.
+        patience: Validations without progress before the run ends; 0: no limit.
+        precision: "fp32", "bf16" or "fp16"; "": by device.
+        recompute: Whether activations are computed again in the backward pass, to save memory.
+        seed: Of the order of items, of dropout and of initial updates.
+        trigger: Words put before every caption, which later prompts call the style by.
+        keep: Clips of the model itself in the dataset, for prior preservation.
     """
 
     kind: str = LORA
@@ -61,8 +71,8 @@ class FinetuneOptions:
     trigger: str = ""
     keep: int = 0
 
-    def settled(self) -> FinetuneOptions:
-        """Checked, with the length and the learning rate filled in. Raises InputErrors."""
+    def resolved(self) -> FinetuneOptions:
+        """Check the options and fill in length and learning rate. Raises InputErrors."""
         problems = list(self._problems())
         if problems:
             raise InputErrors(problems)
@@ -103,8 +113,15 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
 
 
 def check_same(before: str, now: FinetuneOptions, where: str) -> None:
-    """Raises InputError for the first option that differs from those of the run so far, which are
-    JSON; those of `MAY_CHANGE` may.
+    """Compare the options of a run that is continued; those of `MAY_CHANGE` may differ.
+
+    Args:
+        before: The options so far, as JSON.
+        now: The new ones.
+        where: The run's folder, for the error.
+
+    Raises:
+        InputError: An option differs.
     """
     old = {**asdict(FinetuneOptions()), **json.loads(before)}
     new = json.loads(now.to_json())

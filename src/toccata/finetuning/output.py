@@ -1,4 +1,4 @@
-"""What a run writes for its user, and a record of it: nothing else is ever replaced."""
+"""The output of a run, and a record of it, so that no other file is ever replaced."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ NUM_DIGESTS = 2
 
 
 class Output:
-    """The file or folder that a run makes. The digests of its files are kept in the run's folder.
+    """The file or folder that a run writes.
 
-    So a run that goes on replaces what it wrote before, and refuses what its user put or changed
-    there.
+    Digests of its files are kept in the run's folder: a run that continues replaces what it wrote
+    before, and refuses files that somebody else wrote or changed.
     """
 
     def __init__(self, path: Path, run: Path) -> None:
@@ -34,7 +34,7 @@ class Output:
         self._target = path.resolve()
 
     def check(self) -> None:
-        """Raises InputError if something is at the path that this run has not written."""
+        """Raises InputError if the path has something that this run has not written."""
         target, name, written = self._target, str(self._path), self._written()
         if not target.exists():
             if self._path.is_symlink():
@@ -49,25 +49,25 @@ class Output:
                 raise InputError("output", name, f"{problem}: move it away, or name another")
 
     def write_lora(self, info: lora_files.LoraInfo, factors: Mapping[str, Factors]) -> None:
-        """Raises InputError as `check` does, CheckpointError if it cannot be written."""
-        with self._replacing(self._target.parent) as aside:
-            lora_files.write(aside / self._target.name, info, factors)
+        """Write a LoRA. Raises InputError as `check` does, CheckpointError for other problems."""
+        with self._replacing(self._target.parent) as temporary:
+            lora_files.write(temporary / self._target.name, info, factors)
 
     def write_model(self, model: Model) -> None:
-        """Raises InputError as `check` does, CheckpointError if it cannot be written."""
-        with self._replacing(self._target) as aside:
-            native.write_files(model, aside)
+        """Write a model. Raises InputError as `check` does, CheckpointError for other problems."""
+        with self._replacing(self._target) as temporary:
+            native.write_files(model, temporary)
 
     @contextmanager
     def _replacing(self, folder: Path) -> Iterator[Path]:
-        """A temporary folder whose files take the place of those of their names in `folder`."""
+        """Give a temporary folder whose files then replace those of their names in `folder`."""
         self.check()
-        beside = self._target.parent
+        parent = self._target.parent
         with write_errors(self._path):
-            beside.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".toccata-", dir=beside) as aside:
-                yield Path(aside)
-                files = list(Path(aside).iterdir())
+            parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".toccata-", dir=parent) as temporary:
+                yield Path(temporary)
+                files = list(Path(temporary).iterdir())
                 self._note(files)
                 folder.mkdir(exist_ok=True)
                 for file in files:
@@ -78,11 +78,11 @@ class Output:
         for file in files:
             digests = [*written.get(file.name, []), _digest(file)]
             written[file.name] = digests[-NUM_DIGESTS:]
-        with replaced(self._record) as aside:
-            aside.write_text(json.dumps(written), encoding="utf-8")
+        with replaced(self._record) as temporary:
+            temporary.write_text(json.dumps(written), encoding="utf-8")
 
     def _written(self) -> dict[str, list[str]]:
-        """The digests of what was written so far, by the names of the files."""
+        """Digests of what was written so far, by file name."""
         try:
             known = json.loads(self._record.read_text(encoding="utf-8"))
             return {str(name): [str(one) for one in digests] for name, digests in known.items()}
@@ -91,7 +91,7 @@ class Output:
 
 
 def _digest(file: Path) -> str:
-    """Of what a file holds; "" for what is no file."""
+    """The digest of a file's content; "" for what is no file."""
     if not file.is_file():
         return ""
     with file.open("rb") as opened:

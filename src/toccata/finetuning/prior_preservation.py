@@ -1,8 +1,8 @@
-"""Music that a model makes before it is trained, to be learned beside what is new.
+"""Prior preservation (Ruiz et al. 2023, "DreamBooth", section 3.3): clips of the model itself.
 
-So it stays able to do the rest: the prior preservation of Ruiz et al. 2023, "DreamBooth", section
-3.3. There the clips are of one class of things; here captions.txt names all that captions can: what
-the composer of mini's training music wrote for a thousand pieces.
+They are generated before training and trained on as well, so that the model keeps what it can do.
+DreamBooth's clips are of one class of things; here captions.txt covers what captions can name, with
+a thousand that the composer of mini's training music wrote.
 """
 
 from __future__ import annotations
@@ -23,9 +23,13 @@ _AT_ONCE = 8
 def make_clips(
     load: Callable[[], Toccata], folder: Path, count: int, on_progress: OnProgress
 ) -> None:
-    """`count` clips in `folder`, each with its caption beside it. Those that are there are kept,
-    and without any to make the model is not loaded. A silent one is left out: there is nothing to
-    be kept in it.
+    """Generate clips with their captions; silent ones are left out.
+
+    Args:
+        load: Loads the model, if a clip is missing.
+        folder: The folder of the clips; existing ones are kept.
+        count: How many clips.
+        on_progress: Called after each batch.
     """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [number for number in range(count) if not _path(folder, number).exists()]
@@ -33,7 +37,7 @@ def make_clips(
     while model is not None and missing:
         numbers, missing = missing[:_AT_ONCE], missing[_AT_ONCE:]
         _make(model, folder, numbers)
-        on_progress(count - len(missing), count, "made clips of the model's own")
+        on_progress(count - len(missing), count, "generated clips of the model itself")
 
 
 def _make(model: Toccata, folder: Path, numbers: Sequence[int]) -> None:
@@ -53,7 +57,7 @@ def _make(model: Toccata, folder: Path, numbers: Sequence[int]) -> None:
 
 
 def captions() -> list[str]:
-    """The prompts of the clips, in order; after the last one they begin again, with other seeds."""
+    """The prompts of the clips; after the last one they repeat, with other seeds."""
     return files(__package__).joinpath("captions.txt").read_text(encoding="utf-8").splitlines()
 
 

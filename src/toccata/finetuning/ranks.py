@@ -1,6 +1,6 @@
-"""Several processes that train one model, as `torchrun` starts them.
+"""Data-parallel training by several processes, as `torchrun` starts them.
 
-Each has a copy and a part of every step, and their gradients are added up.
+Each has a copy of the model and a part of every batch, and their gradients are summed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-# Others wait while the first prepares the data.
-PATIENCE = timedelta(hours=12)
-# Numbers that are sent in one message.
+# The other processes wait while the first one prepares the data.
+DATA_TIMEOUT = timedelta(hours=12)
+# Numbers in one all-reduce.
 BUCKET = 2**24
 
 
@@ -30,11 +30,11 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether it is the one that writes and speaks."""
+        """Whether this is the process that writes files and logs."""
         return self.rank == 0
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
-        """Each becomes, in every process, the sum of all. They are of one dtype."""
+        """Replace each tensor by its sum over all processes. They have one dtype."""
         if self.world > 1:
             for some in _buckets(tensors):
                 together = torch.cat([one.flatten() for one in some])
@@ -45,19 +45,19 @@ class Ranks:
                     start += one.numel()
 
     def agree(self, values: Tensor) -> Tensor:
-        """The greatest of each number that any process has."""
+        """The maximum of each number over all processes."""
         if self.world > 1:
             dist.all_reduce(values, dist.ReduceOp.MAX)
         return values
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Wait for all processes."""
         if self.world > 1:
             dist.barrier()
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Together they take fewer messages, in parts less memory."""
+    """Groups of tensors: fewer messages than one each, less memory than all at once."""
     some: list[Tensor] = []
     for one in tensors:
         if some and sum(other.numel() for other in some) + one.numel() > BUCKET:
@@ -69,7 +69,7 @@ def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
 
 
 def local_device(name: str | None) -> str | None:
-    """`name`, or this process's own GPU of the machine where there are several processes."""
+    """The device `name`, or this process's own GPU if there are several processes."""
     number = os.environ.get("LOCAL_RANK")
     if number is None or (name or "cuda") != "cuda" or not torch.cuda.is_available():
         return name
@@ -78,14 +78,14 @@ def local_device(name: str | None) -> str | None:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Ranks]:
-    """The processes that `torchrun` started; this one alone without it."""
+    """Join the processes that `torchrun` started; without it there is this one alone."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Ranks()
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=DATA_TIMEOUT)
     try:
         yield Ranks(dist.get_rank(), world)
     finally:

@@ -36,10 +36,17 @@ TRIAL_STEPS = 2
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One run: music in `data`, a model to start from, and what to write.
+    """One run.
 
-    output: a file ending in .safetensors for a LoRA, a new folder otherwise. folder: how the music
-    is cut and heard; a segment_s of 0 is the model's own. version: of toccata, for the file.
+    Attributes:
+        data: The folder of music.
+        base: The model to start from: name, hub id or folder.
+        output: A file that ends in .safetensors for a LoRA, otherwise a new folder.
+        options: How to train.
+        folder: How the music is prepared; a segment_s of 0 is the model's window.
+        device: Where to train; None: the fastest device.
+        offline: Whether nothing may be downloaded.
+        version: toccata's version, for the output's metadata.
     """
 
     data: Path
@@ -54,8 +61,16 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run. steps: those made; best_step: the one whose weights were written;
-    held_out: their loss in nats per code, None if no music was held out.
+    """The result of a run.
+
+    Attributes:
+        path: The output.
+        run: The folder of the run's state.
+        steps: How many steps were made.
+        best_step: The step whose weights were written.
+        held_out: Their validation loss in nats per code; None if no music was held out.
+        seconds: The time of all steps.
+        first: Whether this is the process that reports.
     """
 
     path: Path
@@ -69,7 +84,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a run would take. trained: how many weights."""
+    """What a run would take: `trained` weights, and `step_s` seconds for a step."""
 
     device: torch.device
     precision: str
@@ -78,19 +93,25 @@ class Trial:
     summary: str
 
 
-def finetune(wanted: RunConfig, on_progress: OnProgress) -> Outcome:
-    """Train, or go on training, and write the best there was.
+def finetune(config: RunConfig, on_progress: OnProgress) -> Outcome:
+    """Train, or continue training, and write the best weights.
 
-    Raises InputErrors for options, a folder or an output that cannot be used, and what loading the
-    model raises. Ctrl-C saves, and comes through as KeyboardInterrupt.
+    Args:
+        config: The run.
+        on_progress: Called with parts done, of how many, and a text.
+
+    Raises:
+        InputErrors: Options, folder or output cannot be used.
+        CheckpointError: The model cannot be loaded.
+        KeyboardInterrupt: The process was told to stop; the state is saved.
     """
-    options = _checked(wanted)
-    output = Output(wanted.output, run_folder(wanted.output))
-    with _trainer(wanted, options, on_progress) as (trainer, items, ranks):
-        info = _info(wanted, trainer.model, options, items)
+    options = _checked(config)
+    output = Output(config.output, run_folder(config.output))
+    with _trainer(config, options, on_progress) as (trainer, items, ranks):
+        info = _info(config, trainer.model, options, items)
 
-        def on_step(done: float, said: str) -> None:
-            on_progress(round(PARTS * min(done, 1.0)), PARTS, said)
+        def on_step(done: float, status: str) -> None:
+            on_progress(round(PARTS * min(done, 1.0)), PARTS, status)
 
         def on_better(weights: Mapping[str, Tensor], step: int) -> None:
             if options.kind == LORA:
@@ -99,11 +120,11 @@ def finetune(wanted: RunConfig, on_progress: OnProgress) -> Outcome:
         record = trainer.train(on_step, on_better)
         if ranks.first:
             info = replace(info, steps=record.best_step)
-            _write(output, trainer, info, wanted.output.name)
+            _write(output, trainer, info, config.output.name)
         ranks.wait()
     return Outcome(
-        path=wanted.output,
-        run=run_folder(wanted.output),
+        path=config.output,
+        run=run_folder(config.output),
         steps=record.step,
         best_step=record.best_step,
         held_out=record.best,
@@ -112,10 +133,10 @@ def finetune(wanted: RunConfig, on_progress: OnProgress) -> Outcome:
     )
 
 
-def trial(wanted: RunConfig, on_progress: OnProgress) -> Trial:
-    """Two steps, of which nothing is kept but the codes of the music and its beats."""
-    options = replace(wanted.options.settled(), keep=0)
-    with _trainer(wanted, options, on_progress, resumes=False) as (trainer, items, _):
+def trial(config: RunConfig, on_progress: OnProgress) -> Trial:
+    """Make two steps, of which only the codes and beats of the music are kept."""
+    options = replace(config.options.resolved(), keep=0)
+    with _trainer(config, options, on_progress, resumes=False) as (trainer, items, _):
         for _ in range(TRIAL_STEPS):
             began_s = time.monotonic()
             trainer.update(options.lr)
@@ -131,29 +152,29 @@ def trial(wanted: RunConfig, on_progress: OnProgress) -> Trial:
 
 @contextmanager
 def _trainer(
-    wanted: RunConfig, options: FinetuneOptions, on_progress: OnProgress, resumes: bool = True
+    config: RunConfig, options: FinetuneOptions, on_progress: OnProgress, resumes: bool = True
 ) -> Iterator[tuple[Trainer, list[Item], Ranks]]:
-    device = pick_device(local_device(wanted.device))
+    device = pick_device(local_device(config.device))
     options = replace(options, precision=options.precision or precision_of(device))
-    run = run_folder(wanted.output)
+    run = run_folder(config.output)
     with joined(device) as ranks:
         if options.keep and ranks.first:
-            loading = partial(load, wanted.base, device=str(device), offline=wanted.offline)
+            loading = partial(load, config.base, device=str(device), offline=config.offline)
             make_clips(loading, run / KEPT, options.keep, on_progress)
         model = load_model(
-            wanted.base,
+            config.base,
             device=str(device),
             precision="fp32" if options.kind == FULL else options.precision,
-            offline=wanted.offline,
+            offline=config.offline,
             as_trained=True,
         )
-        items, kept = _items(wanted, options, model, ranks, on_progress)
+        items, kept = _items(config, options, model, ranks, on_progress)
         files = RunFiles(run if resumes else run / "trial", run / BEATS)
         yield Trainer(model, [*items, *kept], options, files, ranks), items, ranks
 
 
 def precision_of(device: torch.device) -> str:
-    """What trains fastest on a device without being worse."""
+    """The precision that trains fastest on a device without a loss of quality."""
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
@@ -162,38 +183,38 @@ def precision_of(device: torch.device) -> str:
 
 
 def _items(
-    wanted: RunConfig,
+    config: RunConfig,
     options: FinetuneOptions,
     model: Model,
     ranks: Ranks,
     on_progress: OnProgress,
 ) -> tuple[list[Item], list[Item]]:
-    """Of the music, and of the model's own. The first process encodes, the others find it done."""
-    segment_s = wanted.folder.segment_s or model.segment_s
-    shortest_s = min(wanted.folder.shortest_s, segment_s)
-    folder = replace(wanted.folder, segment_s=segment_s, shortest_s=shortest_s)
-    run = run_folder(wanted.output)
+    """Items of the music, and of prior preservation. The first process encodes them all."""
+    segment_s = config.folder.segment_s or model.segment_s
+    shortest_s = min(config.folder.shortest_s, segment_s)
+    folder = replace(config.folder, segment_s=segment_s, shortest_s=shortest_s)
+    run = run_folder(config.output)
     if not ranks.first:
         ranks.wait()
-    items = prepare(wanted.data, model, folder, run / CODES, on_progress)
+    items = prepare(config.data, model, folder, run / CODES, on_progress)
     own = replace(folder, captions=None, devocalise=False, held_out_share=0.0)
     kept = prepare(run / KEPT, model, own, run / CODES, on_progress) if options.keep else []
     if ranks.first:
         ranks.wait()
-    named = [replace(item, caption=_called(options.trigger, item.caption)) for item in items]
+    named = [replace(item, caption=_with_trigger(options.trigger, item.caption)) for item in items]
     return named, kept
 
 
-def _called(trigger: str, caption: str) -> str:
+def _with_trigger(trigger: str, caption: str) -> str:
     return ", ".join(part for part in (trigger.strip(), caption) if part)
 
 
-def _checked(wanted: RunConfig) -> FinetuneOptions:
-    """The options, settled; the precision is that of the run so far, where none is named.
+def _checked(config: RunConfig) -> FinetuneOptions:
+    """The resolved options, with the precision of the run so far if none is set.
 
-    Raises InputErrors for wrong ones, and for an output that this run has not written.
+    Raises InputErrors for wrong options, and for an output that this run has not written.
     """
-    options, output = wanted.options.settled(), wanted.output
+    options, output = config.options.resolved(), config.output
     files = RunFiles(run_folder(output))
     if options.kind == LORA and output.suffix != ".safetensors":
         raise InputError("output", str(output), "end its name in .safetensors")
@@ -207,20 +228,20 @@ def _checked(wanted: RunConfig) -> FinetuneOptions:
 
 
 def _info(
-    wanted: RunConfig, model: Model, options: FinetuneOptions, items: Sequence[Item]
+    config: RunConfig, model: Model, options: FinetuneOptions, items: Sequence[Item]
 ) -> lora_files.LoraInfo:
-    config = model.lm.config
+    shape = model.lm.config
     [(caption, _)] = Counter(item.caption for item in items).most_common(1)
     return lora_files.LoraInfo(
         base=model.name,
-        base_digest=lora_files.shape_digest(config),
-        base_shape=lora_files.shape_text(config),
+        base_digest=lora_files.shape_digest(shape),
+        base_shape=lora_files.shape_text(shape),
         rank=options.lora.rank,
         alpha=options.lora.alpha,
         targets=options.lora.targets,
         caption=options.trigger or caption,
         steps=0,
-        toccata=wanted.version,
+        toccata=config.version,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a run keeps in its folder: its state, its best weights, a line of JSON for each step."""
+"""The files of a run: its state, its best weights, a log with a line of JSON for each step."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ Row = Mapping[str, Any]
 
 
 def run_folder(output: Path) -> Path:
-    """Where the run that makes `output` keeps what it needs to go on: beside it."""
+    """The folder, beside `output`, with the state from which its run can be continued."""
     return output.with_name(output.name.removesuffix(".safetensors") + ".training")
 
 
 class RunFiles:
-    """The files of one run; None of them is there before it is written."""
+    """Reads and writes the files of one run."""
 
     def __init__(self, folder: Path, beats: Path | None = None) -> None:
-        """beats: where those of the music are kept; None: in `folder`."""
+        """beats: the file of the cache of beats; None: in `folder`."""
         self.folder = folder
         self.beats = beats or folder / BEATS
         self._unsaved: dict[str, Tensor] | None = None
 
     def state(self) -> dict[str, Any] | None:
-        """Raises CheckpointError for a file that is not a training state."""
+        """The training state; None if there is none. Raises CheckpointError for a damaged one."""
         path = self.folder / STATE
         if not path.is_file():
             return None
@@ -49,7 +49,7 @@ class RunFiles:
         return state
 
     def save_state(self, state: dict[str, Any]) -> None:
-        """Best weights that could not be saved are saved first: the state says that they are."""
+        """Write the state, after best weights that could not be saved before."""
         if self._unsaved is not None:
             self.save_best(self._unsaved)
         training_state.save(self.folder / STATE, state)
@@ -61,7 +61,11 @@ class RunFiles:
         return training_state.load(path)["weights"] if path.is_file() else None
 
     def save_best(self, weights: Mapping[str, Tensor]) -> None:
-        """Raises CheckpointError if they cannot be saved: a copy is kept in memory until then."""
+        """Write the best weights.
+
+        Raises:
+            CheckpointError: They cannot be written; a copy is kept in memory for later.
+        """
         try:
             training_state.save(self.folder / BEST, {"weights": dict(weights)})
             self._unsaved = None
@@ -82,7 +86,7 @@ class RunFiles:
                 log.write(json.dumps(row) + "\n")
 
     def forget_after(self, step: int) -> None:
-        """Drop what was noted after the state that a run goes on from."""
+        """Drop the rows after the state from which a run continues."""
         kept = [row for row in self.rows() if row["step"] <= step]
         if (self.folder / LOG).is_file():
             text = "".join(json.dumps(row) + "\n" for row in kept)

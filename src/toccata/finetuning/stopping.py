@@ -12,25 +12,26 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Whether somebody asked to stop; whoever asks twice is not kept waiting."""
+    """Whether a stop was requested; a second request raises KeyboardInterrupt at once."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
-    def ask(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self.asked:
+    def request(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Handle a signal."""
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
 
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """In the block, Ctrl-C and SIGTERM only ask. Signals reach the main thread alone."""
+    """Let Ctrl-C and SIGTERM request a stop in the block, if it runs in the main thread."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, stop.ask) for number in SIGNALS}
+    before = {number: signal.signal(number, stop.request) for number in SIGNALS}
     try:
         yield stop
     finally:

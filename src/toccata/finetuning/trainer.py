@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from toccata.errors import InputError, ToccataError
 from toccata.finetuning.batches import Example, Sampler, digest, held_out
 from toccata.finetuning.beat_cache import BeatCache
-from toccata.finetuning.conditions import Conditioner, heard_beats
+from toccata.finetuning.conditions import Conditioner, track_beats
 from toccata.finetuning.dataset import Item
 from toccata.finetuning.learning_rate import rate, share_done
 from toccata.finetuning.loss_plot import losses_svg
@@ -31,11 +31,11 @@ from toccata.models.model import Model
 log = logging.getLogger(__name__)
 SAVE_S = 120.0
 BETAS = (0.9, 0.99)
-# Less than this is no progress.
+# A smaller improvement of the loss, in nats, is no progress.
 MIN_GAIN = 1e-4
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
-# Called with the share that is done and the latest losses.
+# Called with the share of the run that is done, and the latest losses as text.
 OnStep = Callable[[float, str], None]
 # Called with weights that are better than all before, and their step.
 OnBetter = Callable[[Tensors, int], None]
@@ -43,8 +43,16 @@ OnBetter = Callable[[Tensors, int], None]
 
 @dataclass
 class Record:
-    """How far a run is. best: the lowest held-out loss so far, in nats; misses: how often since
-    then it was not reached; looked: the last step at which it was measured.
+    """The progress of a run.
+
+    Attributes:
+        step: How many steps were made.
+        elapsed_s: The time they took.
+        best: The lowest validation loss so far, in nats.
+        best_step: The step at which it was measured.
+        misses: How many validations since then were worse.
+        looked: The step of the last validation.
+        losses: The losses of the last step by codebook, in nats.
     """
 
     step: int = 0
@@ -57,10 +65,7 @@ class Record:
 
 
 class Trainer:
-    """Trains the decoder of `model` in place; `options` are settled, with a precision.
-
-    model: of the kind full in float32, otherwise in the precision to compute in.
-    """
+    """Trains the decoder of a model in place."""
 
     def __init__(
         self,
@@ -70,9 +75,17 @@ class Trainer:
         files: RunFiles,
         ranks: Ranks | None = None,
     ) -> None:
-        """Goes on from the state in `files`, if there is one.
+        """Continue from the state in `files`, if there is one.
 
-        Raises InputError for options that contradict it, and for items without one to train on.
+        Args:
+            model: In float32 to train all of it, otherwise in the precision to compute in.
+            items: Those to train on and those to validate with.
+            options: Resolved options, with a precision.
+            files: The files of the run.
+            ranks: The processes that train together; None: this one.
+
+        Raises:
+            InputError: The options contradict the state, or no item is to train on.
         """
         self.model, self.options, self.files = model, options, files
         self._ranks = ranks or Ranks()
@@ -81,10 +94,10 @@ class Trainer:
         self._has_held = any(item.held_out for item in items)
         self._digest = digest(items)
         self._base = f"{model.name}: {shape_text(model.lm.config)}"
-        beats = heard_beats(model, items, BeatCache(files.beats, model))
+        beats = track_beats(model, items, BeatCache(files.beats, model))
         self.weights = Weights(model.lm, options)
-        learns = any("projections" in name for name in self.weights.trained)
-        self._conditions = Conditioner(model, learns, beats)
+        with_gradients = any("projections" in name for name in self.weights.trained)
+        self._conditions = Conditioner(model, with_gradients, beats)
         groups = self.weights.groups(options.weight_decay)
         self._optimizer = torch.optim.AdamW(groups, options.lr, betas=BETAS, fused=True)
         half = model.device.type == "cuda" and options.precision == "fp16"
@@ -96,16 +109,24 @@ class Trainer:
         self._resume()
 
     def train(self, on_step: OnStep | None = None, on_better: OnBetter | None = None) -> Record:
-        """To the end. Ctrl-C saves the state, and is raised again as KeyboardInterrupt."""
+        """Train to the end.
+
+        Args:
+            on_step: Called after each step.
+            on_better: Called with the best weights so far.
+
+        Raises:
+            KeyboardInterrupt: The process was told to stop; the state is saved.
+        """
         saved_s = time.monotonic()
         with stoppable() as stop:
             while (done := self._share_done()) < 1 and not self._idle():
                 began_s = time.monotonic()
-                self._lead(done)
+                self._train_step(done)
                 if on_step is not None and self._ranks.first:
-                    on_step(done, self._said())
+                    on_step(done, self._status())
                 if self.record.step % self.options.validate_every == 0:
-                    self._look(on_better)
+                    self._validate(on_better)
                 if self._counted(time.monotonic() - began_s, stop):
                     self.save()
                     raise KeyboardInterrupt
@@ -113,13 +134,13 @@ class Trainer:
                     self._tolerate(self.save)
                     saved_s = time.monotonic()
             if self.record.looked != self.record.step:
-                self._look(on_better)
+                self._validate(on_better)
         self._tolerate(self.save)
         self._tolerate(self._draw)
         return self.record
 
-    def _lead(self, done: float) -> None:
-        """One step, and a note of it."""
+    def _train_step(self, done: float) -> None:
+        """Make one step and log its losses."""
         lr = rate(self.options, self.record.step, done)
         losses = self.update(lr)
         self.record.step += 1
@@ -127,13 +148,17 @@ class Trainer:
         self._note(loss=losses, lr=lr)
 
     def update(self, lr: float) -> Tensor:
-        """One optimiser step; the mean losses by codebook [K], of all processes.
+        """Make one optimiser step.
 
-        Raises InputError, and leaves the weights alone, if a loss is not finite.
+        Returns:
+            The mean losses of all processes by codebook [K], in nats.
+
+        Raises:
+            InputError: A loss is not finite; the weights are unchanged.
         """
         self._optimizer.zero_grad(set_to_none=False)
         step = self._sampler(self.record.step)
-        sums = sum((self._learn(batch, step.frames) for batch in step.batches), self._nothing())
+        sums = sum((self._accumulate(batch, step.frames) for batch in step.batches), self._zeros())
         gradients = [one.grad for one in self.weights.trained.values() if one.grad is not None]
         self._ranks.add_up([sums, *gradients])
         if not sums.isfinite().all():
@@ -148,9 +173,9 @@ class Trainer:
         self.weights.follow(self.record.step)
         return sums / step.frames
 
-    def _learn(self, batch: Sequence[Example], frames: int) -> Tensor:
-        """Add the gradients of a batch, as a part of so many frames. Its losses, summed [K]."""
-        sums = self._nothing()
+    def _accumulate(self, batch: Sequence[Example], frames: int) -> Tensor:
+        """Add the gradients of a batch of a step of `frames`. Returns its summed losses [K]."""
+        sums = self._zeros()
         for losses in self._losses(batch):
             loss = losses.mean() / frames
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -161,7 +186,7 @@ class Trainer:
         """The losses [K], summed over frames, of each group of a batch."""
         half = DTYPES.get(self.options.precision) if self.options.kind == FULL else None
         with torch.autocast(self.model.device.type, half, enabled=half is not None):
-            pairs = [(item, self._conditions(item, told)) for item, told in batch]
+            pairs = [(item, self._conditions(item, active)) for item, active in batch]
         for group in grouped(pairs):
             with torch.autocast(self.model.device.type, half, enabled=half is not None):
                 losses = book_sums(self.model.lm, group)
@@ -169,10 +194,10 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> Tensor | None:
-        """Mean losses by codebook [K] on all that is held out; None if nothing is."""
+        """The mean losses on held-out items by codebook [K]; None if nothing is held out."""
         if not self._has_held:
             return None
-        size, sums, frames = self.options.batch, self._nothing(), self._nothing()[:1]
+        size, sums, frames = self.options.batch, self._zeros(), self._zeros()[:1]
         with self.weights.averaged():
             for start in range(0, len(self._held), size):
                 batch = self._held[start : start + size]
@@ -182,8 +207,8 @@ class Trainer:
         self._ranks.add_up([sums, frames])
         return sums / frames
 
-    def _look(self, on_better: OnBetter | None) -> None:
-        """Measure, and keep the weights if they are the best so far."""
+    def _validate(self, on_better: OnBetter | None) -> None:
+        """Validate, and keep the weights if they are the best so far."""
         losses, record = self.validate(), self.record
         record.looked = record.step
         if losses is not None:
@@ -210,15 +235,16 @@ class Trainer:
         return share_done(self.options, self.record.step, self.record.elapsed_s)
 
     def _counted(self, seconds: float, stop: Stop) -> bool:
-        """Add to the run's time; whether it is to stop. All processes take the slowest one's word
-        for the time, and stop together.
-        """
-        said = torch.tensor([seconds, float(stop.asked)], device=self.model.device)
-        taken_s, asked = self._ranks.agree(said).tolist()
-        self.record.elapsed_s += taken_s
-        return bool(asked)
+        """Add to the run's time, and return whether to stop.
 
-    def _nothing(self) -> Tensor:
+        All processes count the time of the slowest one, and stop together.
+        """
+        own = torch.tensor([seconds, float(stop.requested)], device=self.model.device)
+        slowest_s, is_requested = self._ranks.agree(own).tolist()
+        self.record.elapsed_s += slowest_s
+        return bool(is_requested)
+
+    def _zeros(self) -> Tensor:
         return torch.zeros(self.model.lm.config.codebooks, device=self.model.device)
 
     def _note(self, lr: float | None = None, **losses: Tensor) -> None:
@@ -229,7 +255,7 @@ class Trainer:
             row |= {name: float(books.mean()), "books": books.tolist()}
         self._tolerate(partial(self.files.note, row if lr is None else {**row, "lr": lr}))
 
-    def _said(self) -> str:
+    def _status(self) -> str:
         losses = self.record.losses
         best = "" if self.record.best is None else f", held out {self.record.best:.3f}"
         return f"step {self.record.step}: {sum(losses) / len(losses):.3f} nats{best}"
@@ -239,7 +265,7 @@ class Trainer:
             self.files.draw(losses_svg(self.files.rows()))
 
     def _tolerate(self, write: Callable[[], None]) -> None:
-        """A disk that is full for a while does not end hours of training: a later save may work."""
+        """Log an error of writing once: a full disk must not end hours of training."""
         try:
             write()
         except ToccataError as error:
@@ -248,7 +274,7 @@ class Trainer:
             self._warning = str(error)
 
     def save(self) -> None:
-        """Written aside and renamed: a crash leaves the last one. Raises CheckpointError."""
+        """Write the training state, whole or not at all. Raises CheckpointError."""
         if self._ranks.first:
             state = {
                 "options": self.options.to_json(),

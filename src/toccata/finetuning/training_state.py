@@ -13,13 +13,13 @@ from toccata.whole_files import replaced
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Raises CheckpointError for a file that cannot be written."""
-    with replaced(path) as aside:
-        torch.save(state, aside)
+    """Write a state, whole or not at all. Raises CheckpointError."""
+    with replaced(path) as temporary:
+        torch.save(state, temporary)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Raises CheckpointError for a file that is not a training state."""
+    """Read a state. Raises CheckpointError for a file that is none."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:

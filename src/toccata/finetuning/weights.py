@@ -19,7 +19,7 @@ Tensors = dict[str, Tensor]
 
 
 class Weights:
-    """What the optimiser changes in a decoder. `average` None: there is none."""
+    """The weights of a decoder that are trained, and their moving average, if there is one."""
 
     def __init__(self, decoder: Decoder, options: FinetuneOptions) -> None:
         prepare(decoder, options)
@@ -31,11 +31,11 @@ class Weights:
         return sum(one.numel() for one in self.trained.values())
 
     def groups(self, weight_decay: float) -> list[dict[str, object]]:
-        """For the optimiser: only matrices decay."""
+        """The optimiser's parameter groups; only matrices have weight decay."""
         matrices = [one for one in self.trained.values() if one.dim() > 1]
         others = [one for one in self.trained.values() if one.dim() < 2]
-        given = ((matrices, weight_decay), (others, 0.0))
-        return [{"params": some, "weight_decay": decay} for some, decay in given if some]
+        groups = ((matrices, weight_decay), (others, 0.0))
+        return [{"params": some, "weight_decay": decay} for some, decay in groups if some]
 
     def follow(self, step: int) -> None:
         """Move the average towards the weights after step number `step`, the first being 0."""
@@ -44,9 +44,7 @@ class Weights:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """In the block the decoder has the average in place of the weights, and the other way
-        round: that takes no memory.
-        """
+        """Swap the weights and their average in the block, which takes no memory."""
         self._swap()
         try:
             yield
@@ -62,7 +60,7 @@ class Weights:
             average.copy_(kept)
 
     def values(self) -> Tensors:
-        """What is trained, as it is now: not copies."""
+        """The trained weights themselves, not copies."""
         return {name: one.detach() for name, one in self.trained.items()}
 
     @torch.no_grad()
@@ -82,7 +80,7 @@ class Weights:
 
 
 def prepare(decoder: Decoder, options: FinetuneOptions) -> None:
-    """Say which weights of `decoder` are trained; a LoRA puts its own beside them."""
+    """Mark the weights of `decoder` that are trained; a LoRA adds its own."""
     if options.kind == FULL:
         decoder.requires_grad_(True)
     else:
@@ -93,7 +91,5 @@ def prepare(decoder: Decoder, options: FinetuneOptions) -> None:
 
 
 def _recompute(layer: nn.Module) -> None:
-    """Keep only what goes into the layer, and compute the rest again for the gradient (Chen et al.
-    2016, section 4).
-    """
+    """Checkpoint activations: compute them again for the gradient (Chen et al. 2016, section 4)."""
     vars(layer)["forward"] = partial(checkpoint, layer.forward, use_reentrant=False)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.finetuning.dataset.music import OPTIONS, caption, prepared, song
 from toccata.errors import InputErrors
-from toccata.finetuning.dataset.caption_json import worded
+from toccata.finetuning.dataset.caption_json import caption_of
 from toccata.finetuning.dataset.caption_tags import add_key, add_tempo
 
 NO_TAGS = replace(OPTIONS, auto_tags=False)
@@ -59,7 +59,7 @@ def test_words_are_read_from_files_beside_the_songs(data: Path) -> None:
 def test_metadata_becomes_one_caption(fields: dict[str, object], expected: str) -> None:
     import json
 
-    assert worded("a.wav", json.dumps(fields)) == expected
+    assert caption_of("a.wav", json.dumps(fields)) == expected
 
 
 def test_a_table_takes_the_place_of_files(data: Path, tmp_path: Path) -> None:

@@ -36,4 +36,4 @@ def test_it_is_told_in_words() -> None:
     text = str(summary(ITEMS))
     assert "3 files, 4 chunks, 2.0 minutes" in text
     assert "80 to 99 bpm (2), 120 to 139 bpm (1)" in text
-    assert "none heard" in str(summary(ITEMS[3:]))
+    assert "none detected" in str(summary(ITEMS[3:]))

@@ -1,4 +1,4 @@
-"""A folder of music to training material: found, checked, heard, encoded once.
+"""A folder of music as a dataset: found, checked, analysed, encoded once.
 
 files -> captions -> (without vocals) -> chunks -> codes, tempo, key, loudness -> items
 """

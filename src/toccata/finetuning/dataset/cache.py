@@ -1,4 +1,4 @@
-"""Encoded songs on disk: one .npz of plain arrays for each, named by what its codes depend on."""
+"""A cache of encoded files: an .npz for each, named by a digest of what its codes depend on."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class CodeCache:
-    """Any change of a song, the codec or the options is a new name: nothing in it gets stale.
+    """A folder of encoded files.
 
-    Files are whole or not there, so that a stopped preparation goes on where it was.
+    Any change of a file, the codec or the options is another name, so nothing gets stale. Files
+    are written whole, so that a stopped preparation can be continued.
     """
 
     def __init__(self, folder: Path, identity: str) -> None:
@@ -40,18 +41,18 @@ class CodeCache:
             raise InputError("cache", str(folder), reason) from error
 
     def load(self, content: str) -> list[Encoded] | None:
-        """What is there of a song with this digest; None if it is not there, or broken."""
+        """The chunks of the file with this digest; None if they are missing or damaged."""
         path = self._path(content)
         if not path.exists():
             return None
         try:
             return _read(path)
         except _BROKEN as error:
-            log.warning("%s: is damaged (%s); it is made anew", path, error)
+            log.warning("%s: is damaged (%s); it is encoded again", path, error)
             return None
 
     def __contains__(self, content: str) -> bool:
-        """Whether there is a file for it, broken or not."""
+        """Whether there is an entry, damaged or not."""
         return self._path(content).exists()
 
     def store(self, content: str, chunks: Sequence[Encoded]) -> None:
@@ -63,7 +64,7 @@ class CodeCache:
 
 
 def content_digest(path: Path) -> str:
-    """Of a file's bytes. Raises InputError for one that cannot be read."""
+    """The digest of a file's bytes. Raises InputError for one that cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -72,7 +73,7 @@ def content_digest(path: Path) -> str:
 
 
 def _write(file: BinaryIO, chunks: Sequence[Encoded]) -> None:
-    """Chunks side by side. A tempo that was not heard is nan, a key "", a melody has no rows."""
+    """Write chunks as arrays. An unknown tempo is nan, an unknown key "", no melody no rows."""
     tags = [chunk.tags for chunk in chunks]
     nothing, no_rows = [np.zeros((0, 0), np.uint16)], np.zeros(0, np.uint8)
     np.savez(
@@ -88,7 +89,7 @@ def _write(file: BinaryIO, chunks: Sequence[Encoded]) -> None:
 
 
 def _read(path: Path) -> list[Encoded]:
-    """Raises whatever numpy does for a file that is not of `_write`."""
+    """Read chunks; a file that is not of `_write` raises one of `_BROKEN`."""
     # Opened here: numpy leaves what it cannot read open.
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         arrays = dict(stored)

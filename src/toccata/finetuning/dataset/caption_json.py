@@ -1,4 +1,4 @@
-"""Captions in JSON: one field of words, or audiocraft's metadata, whose fields are joined."""
+"""Captions in JSON: one field of text, or audiocraft's metadata, whose fields are joined."""
 
 from __future__ import annotations
 
@@ -14,11 +14,21 @@ _CAPTION_FIELDS = ("caption", "description", "prompt")
 _LIST_FIELDS = ("genre", "moods", "keywords")
 
 
-def worded(name: str, text: str) -> str:
-    """The caption of the song `name`, "" where no field says anything; other fields do not count.
+def caption_of(name: str, text: str) -> str:
+    """Compose a caption from the fields of a JSON object.
 
-    Words and lists come first and are not said twice, then tempo and key if no words name them.
-    Raises InputError for what is no JSON object, and for values that cannot be words.
+    Texts and lists come first, without repetition, then tempo and key if no text names them. Other
+    fields are ignored.
+
+    Args:
+        name: The song, for errors.
+        text: The JSON.
+
+    Returns:
+        The caption; "" if no field has text.
+
+    Raises:
+        InputError: It is no JSON object, or a field has a wrong type.
     """
     values = _object(name, text)
     parts: list[str] = []
@@ -62,7 +72,7 @@ def _text(name: str, field: str, value: object) -> str:
 
 
 def _bpm(name: str, value: object) -> float | None:
-    """Audiocraft's files have numbers, texts of numbers, and nothing."""
+    """The tempo; audiocraft's files have numbers, numbers as text, and null."""
     if value is None or value == "":
         return None
     try:

@@ -17,7 +17,11 @@ _MAX_BYTES = 64 * 2**20
 
 
 def read_table(table: Path, names: Collection[str]) -> dict[str, str]:
-    """Captions by song name; songs need no row. Raises InputErrors for all wrong rows."""
+    """Read captions by song name from a CSV; songs need no row.
+
+    Raises:
+        InputErrors: All wrong rows.
+    """
     if not table.is_file():
         raise InputError("captions", str(table), f"name a CSV with the columns {_HEADER}")
     reader = csv.reader(io.StringIO(read_text(table, _MAX_BYTES), newline=""), strict=True)
@@ -59,13 +63,13 @@ def _new(name: str, names: Collection[str], captions: Mapping[str, str], table: 
     return name
 
 
-def read_text(path: Path, most_bytes: int) -> str:
-    """Raises InputError for a file that is too large, cannot be read or is not UTF-8."""
+def read_text(path: Path, max_bytes: int) -> str:
+    """Read a text file. Raises InputError if it is too large, unreadable or not UTF-8."""
     try:
         with path.open("rb") as file:
-            data = file.read(most_bytes + 1)
-        if len(data) > most_bytes:
-            raise InputError(str(path), None, "shorten it", f"is too long, over {most_bytes} bytes")
+            data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise InputError(str(path), None, "shorten it", f"is too long, over {max_bytes} bytes")
         return data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         problem = f"cannot be read as text ({error})"

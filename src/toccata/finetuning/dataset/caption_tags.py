@@ -1,4 +1,4 @@
-"""Tempo and key in captions: is there one, and adding those that were heard."""
+"""Find tempo and key in captions, and add detected ones."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import re
 from toccata.conditioners.beats import named_beats
 from toccata.finetuning.dataset.items import Tags
 
-# "F# minor", "bb major", "E-flat maj", "in Am", "key of D". "A minor change" is taken for one too:
-# better no key than a wrong one.
+# "F# minor", "bb major", "E-flat maj", "in Am", "key of D". "A minor change" matches too: a missing
+# key is better than a wrong one.
 _KEY = re.compile(
     r"\b[a-g](?:[#♯b♭]|[ -]?(?:sharp|flat))?[ -]?(?:major|minor|maj|min)\b"
     r"|\bkey\s*(?:of|:|is)\s*[a-g]\b"
@@ -18,25 +18,27 @@ _KEY = re.compile(
 
 
 def names_tempo(caption: str) -> bool:
+    """Whether a caption names a tempo."""
     return named_beats(caption) is not None
 
 
 def names_key(caption: str) -> bool:
+    """Whether a caption names a key, in one of many spellings."""
     return _KEY.search(caption) is not None
 
 
 def add_tempo(caption: str, bpm: float | None) -> str:
-    """The tempo at the end of a caption that names none, as mini's own captions have it."""
+    """Append the tempo to a caption that names none, as in mini's own captions."""
     return caption if bpm is None or names_tempo(caption) else _joined(caption, f"{bpm:.0f} bpm")
 
 
 def add_key(caption: str, key: str | None) -> str:
-    """The same for the key."""
+    """Append the key to a caption that names none."""
     return caption if key is None or names_key(caption) else _joined(caption, key)
 
 
 def add_tags(caption: str, tags: Tags) -> str:
-    """Tempo and key, where they were heard and the caption does not say."""
+    """Append detected tempo and key to a caption that names none."""
     return add_key(add_tempo(caption, tags.bpm), tags.key)
 
 

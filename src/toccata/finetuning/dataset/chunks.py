@@ -1,4 +1,4 @@
-"""A song, a few seconds at a time, to chunks: of songs of any length, one chunk is held at once."""
+"""Cut a stream of audio into chunks; one chunk is in memory at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from toccata.finetuning.dataset.dataset_options import FolderOptions
 
 @dataclass(frozen=True)
 class Cut:
-    """Chunks of `length`, one every `step`, the last as short as `shortest`; in samples."""
+    """Lengths in samples: of a chunk, from start to start, and the minimum of the last chunk."""
 
     length: int
     step: int
@@ -22,7 +22,7 @@ class Cut:
 
     @classmethod
     def of(cls, options: FolderOptions, codec: Codec, sample_rate_hz: int) -> Cut:
-        """Whole frames of the codec, of audio at any rate."""
+        """The lengths of `options`, in whole frames of the codec."""
         hop_s = options.segment_s if options.hop_s is None else options.hop_s
         seconds = (options.segment_s, hop_s, options.shortest_s)
         frames = (max(1, int(length_s * codec.frame_rate_hz)) for length_s in seconds)
@@ -30,16 +30,23 @@ class Cut:
 
 
 def chunks(pieces: Iterable[Samples], cut: Cut) -> Iterator[tuple[int, Samples]]:
-    """The first sample and the samples [C, N] of each chunk; `pieces` are [C, n].
+    """Cut audio into chunks.
 
-    What is left at the end is a chunk if it is long enough and not all of it was in the last one.
+    The rest at the end is a chunk if it is long enough and not all of it was in the last one.
+
+    Args:
+        pieces: Consecutive samples, each [C, n].
+        cut: Lengths.
+
+    Yields:
+        The number of the first sample of a chunk, and its samples [C, N].
     """
-    held, start, heard = np.zeros((1, 0), np.float32), 0, 0
+    held, start, used = np.zeros((1, 0), np.float32), 0, 0
     for piece in pieces:
         held = np.concatenate([held, piece], axis=1) if held.size else piece
         while held.shape[1] >= max(cut.length, cut.step):
             yield start, held[:, : cut.length]
-            heard = start + cut.length
+            used = start + cut.length
             held, start = held[:, cut.step :], start + cut.step
-    if held.shape[1] >= cut.shortest and start + held.shape[1] > heard:
+    if held.shape[1] >= cut.shortest and start + held.shape[1] > used:
         yield start, held[:, : cut.length]

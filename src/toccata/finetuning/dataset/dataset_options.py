@@ -1,4 +1,4 @@
-"""How a folder of music becomes training material."""
+"""Options of preparing a folder of music."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from pathlib import Path
 from toccata.errors import InputError, InputErrors
 
 _MAX_HELD_OUT = 0.5
-_LONGEST_HOP_S = 3600.0
+_MAX_HOP_S = 3600.0
 
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """segment_s: length of a chunk; hop_s: distance of their starts, None: no overlap.
+    """How a folder of music becomes a dataset.
 
-    shortest_s: the end of a file is a chunk too if it is at least so long; a file that is shorter
-        is an error.
-    captions: a CSV with the columns file and caption, in place of files beside the audio.
-    devocalise: take the vocals out (extra `stems`).
-    auto_tags: hear tempo and key, and add them to captions that name none.
-    held_out_share: of the files, for validation; which ones is decided by name and seed.
+    Attributes:
+        segment_s: The length of a chunk.
+        hop_s: The time from the start of a chunk to that of the next; None: no overlap.
+        shortest_s: The minimum length of a file's last chunk, and of a file.
+        captions: A CSV with the columns file and caption; None: files beside the audio.
+        devocalise: Whether vocals are removed (extra `stems`).
+        auto_tags: Whether detected tempo and key are added to captions that name none.
+        held_out_share: The share of the files for validation.
+        seed: With the names it determines which files these are.
     """
 
     segment_s: float
@@ -34,10 +37,10 @@ class FolderOptions:
 
 
 def check_options(options: FolderOptions, longest_s: float) -> None:
-    """Raises InputErrors with all that is wrong; `longest_s` is what the model holds at once."""
+    """Raises InputErrors for all wrong options; `longest_s` is the model's window."""
     limits = [("segment_s", options.segment_s, longest_s)]
     if options.hop_s is not None:
-        limits.append(("hop_s", options.hop_s, _LONGEST_HOP_S))
+        limits.append(("hop_s", options.hop_s, _MAX_HOP_S))
     if options.segment_s > 0:
         limits.append(("shortest_s", options.shortest_s, min(options.segment_s, longest_s)))
     problems = [

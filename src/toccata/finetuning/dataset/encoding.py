@@ -1,4 +1,4 @@
-"""A song to encoded chunks."""
+"""Encode an audio file in chunks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from toccata.conditioners.stems import Separator
 from toccata.finetuning.dataset.chunks import Cut, chunks
 from toccata.finetuning.dataset.dataset_options import FolderOptions
 from toccata.finetuning.dataset.items import Tags
-from toccata.finetuning.dataset.tagging import listen
+from toccata.finetuning.dataset.tagging import detect_tags
 from toccata.models.model import Model
 
 VOCALS = "vocals"
@@ -29,8 +29,13 @@ MAX_BYTES = 2**31  # of a file: an hour of studio quality
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """One chunk. codes [K, T]; pitch [P]: the loudest pitch class of each row of the melody, for
-    models that follow one.
+    """An encoded chunk.
+
+    Attributes:
+        start_s: Where it begins in the file.
+        tags: Tempo, key and loudness.
+        codes: [K, T].
+        pitch: The loudest pitch class of each row of the melody [P]; None for models without one.
     """
 
     start_s: float
@@ -40,7 +45,7 @@ class Encoded:
 
 
 class TrackEncoder:
-    """Encodes with the codec of `model`, on its device. separator: takes the vocals out."""
+    """Encodes with the codec of `model`, on its device. separator: removes the vocals."""
 
     def __init__(self, model: Model, options: FolderOptions, separator: Separator | None) -> None:
         self._model, self._options, self._separator = model, options, separator
@@ -61,7 +66,7 @@ class TrackEncoder:
         audio = self._for_codec(Waveform(samples, self._rate_hz))
         if rms(audio.samples) < SILENCE:
             return None
-        tags = listen(audio, tempo_and_key=self._options.auto_tags)
+        tags = detect_tags(audio, tempo_and_key=self._options.auto_tags)
         return Encoded(start / self._rate_hz, tags, self._codes(audio), self._pitch(audio))
 
     def _for_codec(self, chunk: Waveform) -> Waveform:
@@ -78,7 +83,7 @@ class TrackEncoder:
         return codes[0].cpu().numpy().astype(np.uint16)
 
     def _pitch(self, audio: Waveform) -> NDArray[np.uint8] | None:
-        """As `Model.conditions` hears a melody."""
+        """The melody, as `Model.conditions` takes it from audio."""
         config = self._model.chroma
         if config is None:
             return None
@@ -88,7 +93,7 @@ class TrackEncoder:
 
 
 def without_vocals(mix: Waveform, separator: Separator) -> Waveform:
-    """All stems but the vocals [C, N], at the separator's rate and channels."""
+    """Sum all stems but the vocals, at the separator's rate and channels."""
     form = resample(to_channels(mix, separator.channels), separator.sample_rate_hz)
     stems = separator.separate(torch.from_numpy(form.samples))
     kept = [stem for name, stem in zip(separator.sources, stems, strict=True) if name != VOCALS]

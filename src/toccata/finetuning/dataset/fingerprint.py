@@ -1,4 +1,4 @@
-"""What the codes of a song depend on, as one digest: the codec and the options."""
+"""A digest of all that the codes of a file depend on: the codec and the options."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _OPTIONS = ("segment_s", "hop_s", "shortest_s", "devocalise", "auto_tags")
 
 
 def identity(model: Model, options: FolderOptions) -> str:
+    """The digest of a model's codec and melody, and of the options that change codes."""
     chroma = model.chroma
     parts = {
         "format": FORMAT,
@@ -33,7 +34,7 @@ def identity(model: Model, options: FolderOptions) -> str:
 
 
 def codec_digest(codec: Codec) -> str:
-    """Of its kind, its configuration and its weights."""
+    """A digest of a codec's kind, configuration and weights."""
     numbers = (codec.sample_rate_hz, codec.channels, codec.codebooks, codec.card, codec.hop)
     digest = hashlib.sha256(f"{type(codec).__name__} {numbers}".encode())
     if isinstance(codec, nn.Module):

@@ -1,4 +1,4 @@
-"""What training gets: chunks of music as codes, with words and what was heard in them."""
+"""Items of the dataset: chunks of music as codes, with captions and tags."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Tags:
-    """What was heard. bpm None: no beat, key None: nothing with a pitch, or nobody listened.
+    """The tags of a chunk.
 
-    key is worded as in captions: "A minor".
+    Attributes:
+        bpm: The tempo; None: unknown.
+        key: As captions name it, "A minor"; None: unknown.
+        loudness_lufs: The loudness.
     """
 
     bpm: float | None
@@ -22,11 +25,17 @@ class Tags:
 
 @dataclass(frozen=True, eq=False)
 class Item:
-    """One chunk of the file `name`, a path within the folder.
+    """One chunk of an audio file.
 
-    codes [K, T]. melody: one-hot rows [P, 12], None for a model that follows none. held_out: for
-    validation, never to be trained on. captioned: the caption has words besides the tags and what
-    is the same for all music of a run.
+    Attributes:
+        name: The file's path within the folder.
+        start_s: Where the chunk begins in it.
+        caption: The caption, with tags.
+        tags: Tempo, key and loudness.
+        codes: [K, T].
+        melody: One-hot rows [P, 12]; None for models without melody conditioning.
+        held_out: Whether it is for validation, and never trained on.
+        captioned: Whether the caption has words besides tags and trigger.
     """
 
     name: str

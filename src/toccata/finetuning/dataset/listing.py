@@ -1,4 +1,4 @@
-"""Which files of a folder are music."""
+"""Find the audio files of a folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SOUND_SUFFIXES = frozenset({
     ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm",
     ".mka", ".mkv", ".mov", ".aif", ".aiff", ".aifc", ".caf", ".w64", ".rf64", ".au", ".snd", ".wv",
     ".wma", ".amr", ".ac3", ".eac3", ".mp2",
-    # These cannot be read, which is better said than passed over.
+    # These cannot be read, which should be an error rather than ignored.
     ".ape", ".tta", ".mpc", ".dsf", ".mid", ".midi",
 })  # fmt: skip
 
@@ -27,9 +27,10 @@ class Track:
 
 
 def songs_of(data: Path) -> list[Track]:
-    """All audio in `data` and the folders in it, by name. Hidden files are passed over.
+    """Find all audio in a folder and its subfolders, by name, except hidden files.
 
-    Raises InputError for what is no folder, or holds no audio.
+    Raises:
+        InputError: It is no folder, or has no audio.
     """
     if not data.is_dir():
         raise InputError("data", str(data), "name a folder with your music in it")
@@ -40,7 +41,7 @@ def songs_of(data: Path) -> list[Track]:
 
 
 def plain_name(name: str) -> str:
-    """With slashes, and accents in one character: some systems keep them apart."""
+    """Normalize a path: slashes, and accents composed (NFC), which some systems decompose."""
     return unicodedata.normalize("NFC", name.replace("\\", "/")).removeprefix("./")
 
 

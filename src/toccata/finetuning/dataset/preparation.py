@@ -1,4 +1,4 @@
-"""A folder of music to items, each file encoded once."""
+"""Prepare a folder of music as items, each file encoded once."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from toccata.finetuning.dataset.listing import Track, songs_of
 from toccata.finetuning.dataset.problems import Problems
 from toccata.models.model import Model
 
-_FEW = 5  # of fewer songs, none can be spared
+_MIN_SONGS = 5  # of fewer, none is held out
 
 
 log = logging.getLogger(__name__)
 
 OnProgress = Callable[[int, int, str], None]
-"""Takes how many songs are done, of how many, and what was done: "checked a.wav"."""
+"""Called with the number of songs done, of all songs, and a text such as "checked a.wav"."""
 
 
 def prepare(
@@ -42,17 +42,29 @@ def prepare(
     *,
     separator: Separator | None = None,
 ) -> list[Item]:
-    """Items of all audio in `data`, by name and time. What was encoded before is read from `cache`.
+    """Encode all audio of a folder.
 
-    `separator` takes the vocals out if the options say so; None: demucs.
-    Raises InputErrors for all that is wrong with the options, or with the folder, before anything
-    is encoded; MissingExtraError and CheckpointError if vocals cannot be taken out.
+    Args:
+        data: The folder.
+        model: The model whose codec encodes.
+        options: How to cut, tag and split the music.
+        cache: The folder of what was encoded before.
+        on_progress: Called after each file is checked, and after it is encoded.
+        separator: Removes vocals if the options require it; None: demucs.
+
+    Returns:
+        Items by name and time.
+
+    Raises:
+        InputErrors: All problems of options and folder, before anything is encoded.
+        MissingExtraError: demucs is not installed.
+        CheckpointError: demucs' weights cannot be loaded.
     """
     check_options(options, model.segment_s)
-    tell = on_progress or _say_nothing
+    report = on_progress or _ignore
     songs = songs_of(data)
     codes = CodeCache(cache, identity(model, options))
-    captions, digests = _checked(songs, data, options, codes, tell)
+    captions, digests = _checked(songs, data, options, codes, report)
     held = held_out(digests, options)
     encoder: TrackEncoder | None = None
     items: list[Item] = []
@@ -63,20 +75,20 @@ def prepare(
             encoder = encoder or _encoder(model, options, separator)
             chunks = encoder(song.path)
             if not chunks:
-                log.warning("%s: nothing in it can be heard; it is not used", song.name)
+                log.warning("%s: it is silent; it is not used", song.name)
             codes.store(digests[song.name], chunks)
         caption = captions.get(song.name, "")
         items += [_item(song, chunk, caption, song.name in held, model) for chunk in chunks]
-        tell(done, len(songs), f"{what} {song.name}")
+        report(done, len(songs), f"{what} {song.name}")
     if not items:
-        raise InputError("data", str(data), "add music that can be heard", "holds only silence")
+        raise InputError("data", str(data), "add music that is not silent", "holds only silence")
     return items
 
 
 def _checked(
-    songs: Sequence[Track], data: Path, options: FolderOptions, codes: CodeCache, tell: OnProgress
+    songs: Sequence[Track], data: Path, options: FolderOptions, codes: CodeCache, report: OnProgress
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """The captions, and the digests of all songs, by name. Raises InputErrors."""
+    """Check all songs. Returns captions and digests by name. Raises InputErrors."""
     problems, captions, digests = Problems(), dict[str, str](), dict[str, str]()
     with problems.noted():
         table = None if options.captions is None else Path(options.captions)
@@ -86,7 +98,7 @@ def _checked(
             digests[song.name] = content_digest(song.path)
             if digests[song.name] not in codes:
                 check_audio(song, options.shortest_s)
-        tell(done, len(songs), f"checked {song.name}")
+        report(done, len(songs), f"checked {song.name}")
     problems.raise_all()
     return captions, digests
 
@@ -113,11 +125,11 @@ def _item(song: Track, chunk: Encoded, caption: str, held: bool, model: Model) -
     )
 
 
-def _say_nothing(done: int, total: int, what: str) -> None: ...
+def _ignore(done: int, total: int, what: str) -> None: ...
 
 
 def check_audio(song: Track, shortest_s: float) -> None:
-    """Decode all of it, which takes little beside encoding it. Raises InputError with the cure."""
+    """Decode a whole file, which is quick beside encoding it. Raises InputError."""
     duration_s, loudest = 0.0, 0.0
     try:
         for block in blocks(song.path, max_bytes=MAX_BYTES, max_seconds=None):
@@ -127,26 +139,26 @@ def check_audio(song: Track, shortest_s: float) -> None:
         reason = str(error).removeprefix(f"{song.path}: ")
         raise InputError("data", song.name, f"it {reason}") from error
     if duration_s < shortest_s:
-        cure = f"take it away, or let shortest_s be less than {shortest_s:g}"
+        cure = f"take it away, or set shortest_s to less than {shortest_s:g}"
         raise InputError("data", song.name, f"it lasts only {duration_s:.2f} s: {cure}")
     if loudest < SILENCE:
         raise InputError("data", song.name, "it is silent: export it again, or take it away")
 
 
 def held_out(names: Iterable[str], options: FolderOptions) -> frozenset[str]:
-    """About `held_out_share` of the songs; of 5 and more at least one, of fewer none.
+    """Choose about `held_out_share` of the songs; of 5 or more at least one, of fewer none.
 
-    A song's place depends on its name and the seed, so that new songs move no old one; only the
-    one that is held out so that there is one at all may change.
+    The choice is by a hash of name and seed, so that new songs do not change it, except where one
+    song is held out only so that there is one.
     """
     places = {name: _place(name, options.seed) for name in names}
-    if len(places) < _FEW or options.held_out_share == 0:
+    if len(places) < _MIN_SONGS or options.held_out_share == 0:
         return frozenset()
     chosen = frozenset(name for name, place in places.items() if place < options.held_out_share)
     return chosen or frozenset([min(places, key=lambda name: places[name])])
 
 
 def _place(name: str, seed: int) -> float:
-    """From 0 to 1."""
+    """A hash of name and seed, from 0 to 1."""
     digest = hashlib.sha256(f"{seed} {name}".encode(errors="surrogateescape")).digest()
     return int.from_bytes(digest[:8]) / 2**64

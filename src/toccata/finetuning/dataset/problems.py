@@ -1,4 +1,4 @@
-"""All that is wrong with a folder, said at once."""
+"""Gather errors to report them together."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from toccata.errors import InputError, InputErrors
 
 
 class Problems:
-    """Gathers errors, to raise them together."""
+    """A list of errors that are raised together."""
 
     def __init__(self) -> None:
         self._found: list[InputError] = []
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """What is wrong in here is kept for later."""
+        """Keep InputErrors of the block for later."""
         try:
             yield
         except InputErrors as errors:
@@ -25,9 +25,10 @@ class Problems:
             self._found.append(error)
 
     def add(self, field: str, value: object, cure: str) -> None:
+        """Add an error; the arguments are those of InputError."""
         self._found.append(InputError(field, value, cure))
 
     def raise_all(self) -> None:
-        """Raises InputErrors if anything was wrong."""
+        """Raises InputErrors if there are any."""
         if self._found:
             raise InputErrors(self._found)

@@ -1,4 +1,4 @@
-"""What a prepared folder holds, for those who train on it."""
+"""A summary of a prepared folder."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from toccata.finetuning.dataset.caption_tags import names_key, names_tempo
 from toccata.finetuning.dataset.items import Item
 
 _BPM_STEP = 20
-_MAX_TOLD = 8
+_MAX_LISTED = 8
 
 
 @dataclass(frozen=True)
 class FolderSummary:
-    """files, chunks and hours count all, held_out_* those for validation.
+    """Statistics of a dataset.
 
-    wordless: chunks without a caption but a trigger and what was heard in them. untagged: chunks
-    whose caption names neither tempo nor key. tempi, keys: in how many chunks each was heard,
-    "80 to 99 bpm" from slow to fast, "A minor" the most frequent first.
+    Attributes:
+        files: The number of files.
+        held_out_files: Those for validation.
+        chunks: The number of chunks.
+        held_out_chunks: Those for validation.
+        hours: The length of all chunks.
+        wordless: Chunks whose caption is only trigger and tags.
+        untagged: Chunks whose caption names neither tempo nor key.
+        tempi: Chunks by detected tempo, "80 to 99 bpm", from slow to fast.
+        keys: Chunks by detected key, "A minor", the most frequent first.
     """
 
     files: int
@@ -38,8 +45,8 @@ class FolderSummary:
             (
                 f"{self.files} files, {self.chunks} chunks, {_length(self.hours)}; for validation "
                 f"{self.held_out_files} files, {self.held_out_chunks} chunks",
-                f"captions: {self.wordless} of {self.chunks} chunks have none but what was heard "
-                f"in them, {self.untagged} are without tempo and key",
+                f"captions: {self.wordless} of {self.chunks} chunks have only detected tags, "
+                f"{self.untagged} are without tempo and key",
                 f"tempo: {_counted(self.tempi)}",
                 f"key: {_counted(self.keys)}",
             )
@@ -47,7 +54,7 @@ class FolderSummary:
 
 
 def summary(items: Sequence[Item], frame_rate_hz: float = 50.0) -> FolderSummary:
-    """`frame_rate_hz` is the codec's."""
+    """Summarize items whose codec has `frame_rate_hz`."""
     held = [item for item in items if item.held_out]
     return FolderSummary(
         files=len({item.name for item in items}),
@@ -67,8 +74,8 @@ def _is_tagged(caption: str) -> bool:
 
 
 def _tempi(items: Sequence[Item]) -> dict[str, int]:
-    heard = [item.tags.bpm for item in items if item.tags.bpm is not None]
-    steps = Counter(int(bpm) // _BPM_STEP * _BPM_STEP for bpm in heard)
+    tempi = [item.tags.bpm for item in items if item.tags.bpm is not None]
+    steps = Counter(int(bpm) // _BPM_STEP * _BPM_STEP for bpm in tempi)
     return {f"{low} to {low + _BPM_STEP - 1} bpm": steps[low] for low in sorted(steps)}
 
 
@@ -79,7 +86,7 @@ def _length(hours: float) -> str:
 def _counted(counts: Mapping[str, int]) -> str:
     """The first few."""
     if not counts:
-        return "none heard"
-    told = [f"{name} ({count})" for name, count in [*counts.items()][:_MAX_TOLD]]
-    more = len(counts) - _MAX_TOLD
-    return ", ".join(told) + (f" and {more} more" if more > 0 else "")
+        return "none detected"
+    listed = [f"{name} ({count})" for name, count in [*counts.items()][:_MAX_LISTED]]
+    more = len(counts) - _MAX_LISTED
+    return ", ".join(listed) + (f" and {more} more" if more > 0 else "")
