@@ -14,7 +14,7 @@ from bench.lora.classifier import Classifier
 from recipes.mini.composer.examples import VALIDATION_SEED, Example, example
 from recipes.mini.composer.render import Renderer
 from recipes.mini.evaluation import adherence
-from recipes.mini.evaluation.clip_analysis import Heard, hear_all
+from recipes.mini.evaluation.clip_analysis import ClipAnalysis, analyze_all
 from recipes.mini.evaluation.codec_metrics import through_codec
 from recipes.mini.evaluation.generation import Maker
 from recipes.mini.evaluation.metrics import unhealthy
@@ -58,7 +58,7 @@ class Judge:
     classifier: Classifier
     accuracy: Mapping[str, float]
 
-    def share(self, heard: Sequence[Heard]) -> float:
+    def share(self, heard: Sequence[ClipAnalysis]) -> float:
         """How many are the style, 0 to 1."""
         return self.classifier.share(torch.stack([one.embedding for one in heard]))
 
@@ -104,7 +104,7 @@ def figures(songs: Sequence[Example], clips: Sequence[Samples], judge: Judge) ->
     """Of clips made for the captions of `songs`: the share of the style, that of each question's
     answers that are heard, and how many clips are unhealthy.
     """
-    heard = hear_all(clips, judge.tagger)
+    heard = analyze_all(clips, judge.tagger)
     return {
         "style": judge.share(heard),
         **adherence.rates(heard, songs),
@@ -114,7 +114,7 @@ def figures(songs: Sequence[Example], clips: Sequence[Samples], judge: Judge) ->
 
 def made(model: Toccata, songs: Sequence[Example], judge: Judge, say: Say) -> dict[str, Any]:
     """The figures of clips that the model makes for the captions of `songs`."""
-    return figures(songs, Maker(model, say).asked(songs), judge)
+    return figures(songs, Maker(model, say).captioned(songs), judge)
 
 
 def of_songs(songs: Sequence[Example], judge: Judge) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recipes.mini.captions import Told
+from recipes.mini.captions import NamedFacts
 from recipes.mini.composer.composition import (
     BASS,
     CHORDS,
@@ -91,7 +91,7 @@ def example(seed: int, duration_s: float, renderer: Renderer) -> Example:
     """
     song = compose(seed, duration_s)
     bpm = song.facts.bpm
-    return Example(seed, song, BY_NAME.format(bpm=bpm), renderer.render(song), Told(bpm=bpm))
+    return Example(seed, song, BY_NAME.format(bpm=bpm), renderer.render(song), NamedFacts(bpm=bpm))
 
 
 def write_clips(folder: Path, seeds: Iterable[int], renderer: Renderer) -> float:

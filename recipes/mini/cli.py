@@ -31,7 +31,7 @@ app = typer.Typer(
 )
 
 _EXAMPLES = """
-A run goes on where it stopped. Example:
+The same command continues a run that was stopped. Example:
 
   python -m recipes.mini codec --config configs/mini/codec.yaml
 """
@@ -43,8 +43,8 @@ Its caption goes to stderr. Example:
 """
 
 _EVALUATE_EXAMPLES = """
-It needs the synthesizer tinysoundfont and a soundfont: the held-out songs are played on the spot.
-For mini it takes a quarter to half an hour on two cores, by their speed. Examples:
+It needs the synthesizer tinysoundfont and a soundfont, because it renders the held-out songs.
+For mini it takes a quarter to half an hour on two cores. Examples:
 
   python -m recipes.mini evaluate mini --json
 
@@ -59,10 +59,12 @@ Name = Annotated[
         autocompletion=completion.models,
     ),
 ]
-Clips = Annotated[int, typer.Option(min=4, help="Clips per question.")]
+Clips = Annotated[int, typer.Option(min=4, help="Clips per metric.")]
 Folder = Annotated[
     Path | None,
-    typer.Option("--report", file_okay=False, help="Write the figures, a table and plots there."),
+    typer.Option(
+        "--report", file_okay=False, help="Folder to write metrics, a table and plots to."
+    ),
 ]
 Config = Annotated[
     Path, typer.Option(exists=True, dir_okay=False, help="The run: see configs/ for examples.")
@@ -71,7 +73,7 @@ Config = Annotated[
 
 @app.command(epilog=_EXAMPLES)
 def corpus(config: Config) -> None:
-    """Compose and render the music to learn from."""
+    """Compose, render and encode the training music."""
     _run("lm.encode_corpus", config)
 
 
@@ -111,7 +113,7 @@ def song(
         Path | None, typer.Option(help="A General MIDI .sf2. Default: that of the system.")
     ] = None,
 ) -> None:
-    """Compose and render one song of the corpus, to hear what a model learns from."""
+    """Compose and render one song of the corpus, to listen to the training music."""
     from recipes.mini.composer.composition import SAMPLE_RATE_HZ
     from recipes.mini.composer.examples import example
     from recipes.mini.composer.render import Renderer
@@ -149,7 +151,7 @@ def evaluate(
     lora: flags.Lora = None,
     json: flags.Json = False,
 ) -> None:
-    """Measure a model on songs it never heard: does it heed words, melodies and beginnings."""
+    """Evaluate a model on held-out songs: adherence to captions, melodies and inputs."""
     from recipes.mini.evaluation import report_folder, suite, targets
 
     machine = settings.read(lora=lora)
@@ -188,7 +190,7 @@ def _run(module: str, config: Path) -> None:
 def _check_out(config: Path) -> None:
     """Raises InputError unless a run can write where its `out` is, before hours of training.
 
-    Whatever else is wrong with a config, the run itself says.
+    All other problems of a config are reported by the run itself.
     """
     from toccata.finetuning.config_file import read_yaml
 

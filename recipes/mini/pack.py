@@ -21,9 +21,9 @@ KEPT = ("MODEL_CARD.md",)
 
 @dataclass(frozen=True)
 class PackRun:
-    """`out` is replaced, except for its model card.
+    """The parts of a model, and the folder `out`, which is replaced except for its model card.
 
-    emphasis: for when the model makes music.
+    emphasis: the condition scales of inference.
     """
 
     out: str
@@ -36,16 +36,16 @@ class PackRun:
 
 
 def main(config: Path) -> Path:
-    """Write the model in half precision; returns its folder."""
+    """Write the model in half precision; returns the folder."""
     run = load_config(config, PackRun)
-    out, aside = Path(run.out), Path(run.out).with_suffix(".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    native.write(trained_model(run), aside, torch.float16)
+    out, temporary = Path(run.out), Path(run.out).with_suffix(".partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    native.write(trained_model(run), temporary, torch.float16)
     for name in KEPT:
         if (out / name).exists():
-            shutil.copy(out / name, aside / name)
+            shutil.copy(out / name, temporary / name)
     shutil.rmtree(out, ignore_errors=True)
-    aside.rename(out)
+    temporary.rename(out)
     return out
 
 

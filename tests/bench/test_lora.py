@@ -16,7 +16,7 @@ from bench.lora import __main__ as lora
 from bench.lora import document, measures, style, training
 from bench.lora.classifier import Classifier
 from bench.lora.measures import Asked, Judge, Sizes
-from recipes.mini.captions import Told
+from recipes.mini.captions import NamedFacts
 from recipes.mini.composer.composition import DRUMS, SAMPLE_RATE_HZ
 from recipes.mini.composer.genres import all_genres
 from recipes.mini.composer.instruments import FAMILIES
@@ -93,7 +93,7 @@ def test_clips_are_written_as_a_folder_to_learn_from(tmp_path: Path, renderer: R
 def test_a_piece_is_asked_for_by_name_and_tempo_alone(renderer: Renderer) -> None:
     piece = style.example(7, 0.2, renderer)
     assert piece.caption == f"kotekan, {piece.song.facts.bpm} bpm"
-    assert piece.told == Told(bpm=piece.song.facts.bpm)
+    assert piece.named == NamedFacts(bpm=piece.song.facts.bpm)
     assert len(piece.audio) == SAMPLE_RATE_HZ // 5
 
 

@@ -108,7 +108,9 @@ def test_a_caption_is_read_once() -> None:
             asked.append(prompt)
             return super().encode(prompt)
 
-    told = Conditioner(replace(fake_model(), text_encoder=Counting()), with_gradients=False, beats={})
+    told = Conditioner(
+        replace(fake_model(), text_encoder=Counting()), with_gradients=False, beats={}
+    )
     for _ in range(3):
         told(item(1), ActiveConditions())
     assert asked == ["calm piano, 120 bpm"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from recipes.mini.captions import Told, worded
+from recipes.mini.captions import NamedFacts, write_caption
 from recipes.mini.composer.compose import compose
 from recipes.mini.composer.composition import Facts
 from recipes.mini.lm.batches import (
@@ -54,10 +54,16 @@ def test_rows_tell_what_the_song_has() -> None:
 
 
 def test_classes_are_due_of_what_the_caption_names() -> None:
-    told = Told(genre="jazz", lead="", mode="minor", drums=None)
+    told = NamedFacts(genre="jazz", lead="", mode="minor", drums=None)
     assert word_classes(FACTS, told, WORDS).tolist() == [tempo_class(90), 1, 1, 0, 0]
     silent = replace(FACTS, key="", instruments=())
-    assert word_classes(silent, Told(), WORDS).tolist() == [tempo_class(90), NO_CLASS, 0, 0, 0]
+    assert word_classes(silent, NamedFacts(), WORDS).tolist() == [
+        tempo_class(90),
+        NO_CLASS,
+        0,
+        0,
+        0,
+    ]
 
 
 def test_a_batch_is_a_function_of_its_number(tmp_path: Path) -> None:
@@ -66,7 +72,7 @@ def test_a_batch_is_a_function_of_its_number(tmp_path: Path) -> None:
     assert torch.equal(one.codes, two.codes)
     assert one.codes.shape == (16, 4, 50)
     assert len(one.more_captions) == len(one.more_words) == 5
-    assert one.beats.shape[:2] == one.heard.shape == (16, 53)
+    assert one.beats.shape[:2] == one.history.shape == (16, 53)
 
 
 def test_what_is_withheld_is_zeros(tmp_path: Path) -> None:
@@ -102,8 +108,8 @@ def test_a_key_that_a_caption_names_is_read_from_it(seed: int) -> None:
     facts = compose(seed, 8.0).facts
     rng, right = np.random.default_rng(seed), 0
     for _ in range(20):
-        said = worded(facts, rng)
-        expected = parse_key(said.told.key) if said.told.key else None
+        said = write_caption(facts, rng)
+        expected = parse_key(said.named.key) if said.named.key else None
         right += named_key(said.text) == expected
     assert right >= 19, "of 20; now and then it is written beyond recognition"
 

@@ -38,19 +38,19 @@ def nowhere() -> Tensor:
     return torch.full((ROWS, 4, STEPS), NOT_DRAWN, dtype=torch.float64)
 
 
-def with_own_draws(model: Conditioned, uniforms: Tensor) -> Tensor:
+def scheduled_sampling(model: Conditioned, uniforms: Tensor) -> Tensor:
     prefix, sums = torch.zeros(ROWS, 2, 16), torch.zeros(ROWS, STEPS, 16)
-    return model.with_own_draws(heard(), uniforms, prefix, sums)
+    return model.scheduled_sampling(heard(), uniforms, prefix, sums)
 
 
 def test_the_songs_history_stays_where_there_is_no_luck(model: Conditioned) -> None:
-    assert torch.equal(with_own_draws(model, nowhere()), heard())
+    assert torch.equal(scheduled_sampling(model, nowhere()), heard())
 
 
 def test_a_draw_is_what_the_model_expects_after_the_steps_before(model: Conditioned) -> None:
     uniforms = nowhere()
     uniforms[1, :, 5] = torch.tensor([0.1, 0.4, 0.6, 0.9], dtype=torch.float64)
-    mixed = with_own_draws(model, uniforms)
+    mixed = scheduled_sampling(model, uniforms)
     logits = model.lm(
         heard()[1:2, :, :5], prefix=torch.zeros(1, 2, 16), step_conditioning=torch.zeros(1, 5, 16)
     )
@@ -63,7 +63,7 @@ def test_a_draw_is_what_the_model_expects_after_the_steps_before(model: Conditio
 
 
 def test_what_was_withheld_or_comes_first_is_not_drawn(model: Conditioned) -> None:
-    mixed = with_own_draws(model, nowhere().fill_(0.5))
+    mixed = scheduled_sampling(model, nowhere().fill_(0.5))
     assert (mixed[:, 1:, :2] == RUN.lm.special_id).all()
     assert torch.equal(mixed[..., 0], heard()[..., 0])
 
@@ -73,7 +73,7 @@ def test_drawing_takes_no_gradient_away(model: Conditioned) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         uniforms = nowhere().fill_(0.5)
         model.lm(
-            model.with_own_draws(heard(), uniforms, prefix, sums), prefix=prefix
+            model.scheduled_sampling(heard(), uniforms, prefix, sums), prefix=prefix
         ).sum().backward()
     for name, weight in (*model.lm.layers.named_parameters(), *model.lm.heads.named_parameters()):
         assert weight.grad is not None, name
@@ -89,7 +89,7 @@ def test_what_follows_is_expected_of_the_history_with_its_draws(model: Condition
             codes=torch.zeros(4, frames, dtype=torch.int64),
             pitch=torch.zeros(RUN.chroma.frames, dtype=torch.int64),
             beats=torch.zeros(STEPS, BEATS),
-            heard=torch.ones(STEPS, dtype=torch.bool),
+            history=torch.ones(STEPS, dtype=torch.bool),
             uniforms=torch.full((4, STEPS), uniforms, dtype=torch.float64),
             words=torch.zeros(5, dtype=torch.int64), caption="", **steady_rows(facts, WORDS),
         )  # fmt: skip

@@ -262,7 +262,7 @@ def test_conditions_are_the_same_in_training_and_in_use(
     monkeypatch.setattr(parts.text, "named", lambda _: named)
     row = Row(
         codes=torch.zeros(4, 100, dtype=torch.int64), pitch=rows.argmax(-1), beats=beats,
-        heard=torch.ones(102, dtype=torch.bool), uniforms=torch.full((4, 102), NOT_DRAWN),
+        history=torch.ones(102, dtype=torch.bool), uniforms=torch.full((4, 102), NOT_DRAWN),
         words=torch.zeros(5, dtype=torch.int64), caption=caption, **told,
     )  # fmt: skip
     batch = Batch.of([row])

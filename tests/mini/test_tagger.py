@@ -15,7 +15,7 @@ from recipes.mini.composer.compose import compose
 from recipes.mini.composer.instruments import FAMILIES
 from recipes.mini.tagger import train_tagger
 from recipes.mini.tagger.dataset import GENRES, Lot, labels, read_parts
-from recipes.mini.tagger.losses import batches, cropped, harder
+from recipes.mini.tagger.losses import augmented, batches, cropped
 from toccata.analysis import classifier_weights
 from toccata.codecs.encodec import Encodec
 from toccata.finetuning import training_state
@@ -89,7 +89,7 @@ def test_each_epoch_has_every_clip_once() -> None:
 def test_lessons_are_made_harder_but_stay_what_they_were() -> None:
     rng = torch.Generator().manual_seed(0)
     images = torch.linspace(-3, 0, 64).repeat(4, 100, 1).transpose(1, 2)
-    made = harder(images, rng)
+    made = augmented(images, rng)
     assert made.shape == images.shape
     assert made.isfinite().all()
     assert (made - images).abs().median() < 0.3

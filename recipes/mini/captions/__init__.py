@@ -1,10 +1,10 @@
-"""Facts to words, in many wordings, always true and never all at once.
+"""Write captions of songs: in many wordings, always true, and never with all facts.
 
-Facts -> Draft (a word for each fact that is told) -> register -> spelling -> Worded(text, told)
+Facts -> Draft (a word for each named fact) -> register -> spelling -> Caption(text, named)
 """
 
-from recipes.mini.captions.caption import Told, Worded
-from recipes.mini.captions.grammar import caption, worded
+from recipes.mini.captions.caption import Caption, NamedFacts
+from recipes.mini.captions.grammar import caption, write_caption
 from recipes.mini.captions.templates import read_templates
 
-__all__ = ["Told", "Worded", "caption", "read_templates", "worded"]
+__all__ = ["Caption", "NamedFacts", "caption", "read_templates", "write_caption"]

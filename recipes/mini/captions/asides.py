@@ -1,4 +1,4 @@
-"""Words that say nothing of the music, so that a model learns to pass over them.
+"""Words without information about the music, so that a model learns to ignore them.
 
 Whoever types a prompt names places, uses and things that no corpus knows.
 """
@@ -76,7 +76,7 @@ _TRIES = 8
 
 
 def aside(rng: np.random.Generator) -> str:
-    """A phrase without any word that tells a fact; "" in the rare case that none was found."""
+    """A phrase without any word that names a fact; "" in the rare case that none was found."""
     for _ in range(_TRIES):
         phrase = _draw(rng)
         if not means_something(phrase):

@@ -1,4 +1,4 @@
-"""A caption, and the facts it tells."""
+"""A caption, and the facts it names."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Told:
-    """Facts in the words of `Facts`; "" and None where the text is silent.
+class NamedFacts:
+    """The facts that a caption names, in the words of `Facts`; "" and None for the others.
 
     lead: facts.instruments[0], if its own name comes first among the instruments. mode: "major" or
-    "minor", told by a named key alone. drums: whether the text asks for them or rules them out.
+    "minor", only with a named key. drums: whether the text requests or excludes them.
     """
 
     genre: str = ""
@@ -23,8 +23,8 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Worded:
-    """One description of a song."""
+class Caption:
+    """One caption of a song: its `text`, and the facts that it names."""
 
     text: str
-    told: Told
+    named: NamedFacts

@@ -1,4 +1,4 @@
-"""What follows the noun: the players, the tempo, the key, and what is not to be heard."""
+"""The clauses after the noun: the players, the tempo, the key, and what is missing."""
 
 from __future__ import annotations
 

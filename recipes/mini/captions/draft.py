@@ -1,4 +1,4 @@
-"""Which facts a caption tells, and the words for each, before they are put in order."""
+"""Choose the facts that a caption names, and the words for each, before their order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from recipes.mini.captions import tables
 from recipes.mini.captions.asides import aside
-from recipes.mini.captions.caption import Told
+from recipes.mini.captions.caption import NamedFacts
 from recipes.mini.captions.chance import one
 from recipes.mini.captions.mood_words import mood_words
 from recipes.mini.captions.negations import denials
@@ -22,7 +22,7 @@ from recipes.mini.captions.vocabulary import (
 from recipes.mini.composer.composition import Facts
 from recipes.mini.composer.instruments import KITS
 
-_ALONE_SHARE = 0.04  # of captions that tell the mood alone, and as many the genre alone
+_ALONE_SHARE = 0.04  # of captions that name the mood alone, and as many the genre alone
 _NOTHING_SHARE = 0.01
 _ASIDE_SHARE = 0.12
 _LEAD_FIRST_SHARE = 0.96
@@ -37,7 +37,7 @@ _PLAIN_SHARE = 0.35  # of words that are the fact's own name
 
 @dataclass(frozen=True)
 class Draft:
-    """The words for each fact; "" or () for what is not told. `denials` are as "no vocals"."""
+    """The words for each fact; "" or () for the others. `denials` are such as "no vocals"."""
 
     genre: str = ""
     mood: str = ""
@@ -49,11 +49,11 @@ class Draft:
     drums: str = ""
     denials: tuple[str, ...] = ()
     aside: str = ""
-    told: Told = field(default_factory=Told)
+    named: NamedFacts = field(default_factory=NamedFacts)
 
 
 def draft(facts: Facts, rng: np.random.Generator) -> Draft:
-    """Words for some of the facts."""
+    """Choose words for some of the facts."""
     names = _choose(facts, rng)
     playing = facts.drums if "drums" in names else None
     genre = _genre(facts, playing, rng) if "genre" in names else ""
@@ -70,7 +70,7 @@ def draft(facts: Facts, rng: np.random.Generator) -> Draft:
         drums=_drums(facts, rng) if playing else "",
         denials=denials(facts, playing, rng) if len(names) > 1 else (),
         aside=aside(rng) if not names or rng.random() < _ASIDE_SHARE else "",
-        told=Told(
+        named=NamedFacts(
             genre=facts.genre if genre else "",
             lead=lead,
             mode=facts.key.split()[1] if key else "",
@@ -83,7 +83,7 @@ def draft(facts: Facts, rng: np.random.Generator) -> Draft:
 
 
 def _choose(facts: Facts, rng: np.random.Generator) -> frozenset[str]:
-    """The names of the facts to be told, none of them once in a hundred."""
+    """Choose the facts to name, none of them once in a hundred."""
     kind = rng.random()
     if kind < _NOTHING_SHARE:
         return frozenset()
@@ -92,7 +92,7 @@ def _choose(facts: Facts, rng: np.random.Generator) -> frozenset[str]:
     if kind < _NOTHING_SHARE + 2 * _ALONE_SHARE:
         return frozenset({"genre"})
     bpm = rng.random() < 0.61
-    told = {
+    chosen = {
         "genre": rng.random() < 0.84,
         "players": rng.random() < 0.75 and bool(facts.instruments),
         "drums": rng.random() < 0.66,
@@ -102,7 +102,7 @@ def _choose(facts: Facts, rng: np.random.Generator) -> frozenset[str]:
         "mood": rng.random() < 0.62,
         "meter": rng.random() < 0.25 and facts.meter == "3/4",
     }
-    return frozenset(name for name, is_told in told.items() if is_told) or frozenset({"mood"})
+    return frozenset(name for name, is_chosen in chosen.items() if is_chosen) or frozenset({"mood"})
 
 
 def _genre(facts: Facts, playing: bool | None, rng: np.random.Generator) -> str:
@@ -148,7 +148,7 @@ def _instrument(name: str, generic_share: float, rng: np.random.Generator) -> st
 
 
 def _coloured(noun: str, rng: np.random.Generator) -> str:
-    """Now and then with an adjective that tells nothing: "dusty piano"."""
+    """A noun, sometimes with an adjective without information: "dusty piano"."""
     if rng.random() >= _COLOUR_SHARE:
         return noun
     colour = one(rng, _COLOURS)

@@ -1,4 +1,4 @@
-"""One caption of a song: a register drawn by chance says what was chosen of the facts."""
+"""Write one caption of a song: a draft of some facts in a random register."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from recipes.mini.captions.asides import aside
-from recipes.mini.captions.caption import Told, Worded
+from recipes.mini.captions.caption import Caption, NamedFacts
 from recipes.mini.captions.chance import one, weighted
 from recipes.mini.captions.draft import Draft, draft
 from recipes.mini.captions.registers import (
@@ -37,12 +37,12 @@ _REGISTERS = {
 
 
 def caption(facts: Facts, rng: np.random.Generator) -> str:
-    """The text of `worded`."""
-    return worded(facts, rng).text
+    """The text of `write_caption`."""
+    return write_caption(facts, rng).text
 
 
-def worded(facts: Facts, rng: np.random.Generator, templates: Sequence[str] = ()) -> Worded:
-    """One description of a song and the facts it tells, of which one in a hundred has none.
+def write_caption(facts: Facts, rng: np.random.Generator, templates: Sequence[str] = ()) -> Caption:
+    """Write a caption of a song; one in a hundred names no fact.
 
     One in five fills one of `templates` (see `read_templates`), if there is one whose facts the
     song has.
@@ -54,8 +54,8 @@ def worded(facts: Facts, rng: np.random.Generator, templates: Sequence[str] = ()
     words = draft(facts, rng)
     text = _put(words, rng)
     if not text:
-        return Worded(typed(_asides(rng), rng), Told())
-    return Worded(typed(text, rng, _kept(words, rng)), words.told)
+        return Caption(typed(_asides(rng), rng), NamedFacts())
+    return Caption(typed(text, rng, _kept(words, rng)), words.named)
 
 
 def _put(words: Draft, rng: np.random.Generator) -> str:

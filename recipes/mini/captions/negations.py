@@ -1,4 +1,4 @@
-"""What a song does without, in true words."""
+"""True statements of what a song does not have."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def denials(facts: Facts, playing: bool | None, rng: np.random.Generator) -> tup
 
 def _absent(facts: Facts, rng: np.random.Generator) -> str:
     """An instrument that shares neither a word nor a family with any that plays; "" for none."""
-    heard = _tokens(facts)
+    present = _tokens(facts)
     families = {_family(name) for name in facts.instruments} - {""}
     for name in shuffled(rng, tuple(INSTRUMENTS))[:6]:
         word = generic_word(name) or name
-        if _family(name) not in families and not _tokens_of(name) & heard:
+        if _family(name) not in families and not _tokens_of(name) & present:
             return word
     return ""
 

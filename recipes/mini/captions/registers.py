@@ -1,4 +1,4 @@
-"""The ways in which people put it: tags, sentences, briefs, requests, forms and prompts.
+"""The registers of captions: tags, sentences, briefs, requests, forms and prompts.
 
 Every register says all of a draft, each thing once.
 """
@@ -18,7 +18,7 @@ from recipes.mini.captions.tables import BPM_FORMS, BPM_LABELS
 
 _NOUNS = ("track", "track", "song", "piece", "tune", "loop", "number", "composition")
 _MASS_NOUNS = ("music", "music", "stuff", "background music", "melodies", "")
-_BEAT_NOUNS = ("beat", "beat", "groove")  # only where drums are told
+_BEAT_NOUNS = ("beat", "beat", "groove")  # only where drums are named
 _FEELS = (
     " that sounds {}", " that feels {}", ", {} mood", ", {} vibe", " with a {} feel", ", {}",
     ", something {}", " with {} atmosphere", ". Mood: {}", " (think {})", ", very {}",
@@ -154,7 +154,7 @@ def _noun_phrase(draft: Draft, counted: bool, rng: np.random.Generator) -> tuple
 def _noun_choices(draft: Draft, counted: bool) -> Sequence[str]:
     if not counted:
         return _MASS_NOUNS
-    return _NOUNS + _BEAT_NOUNS if draft.told.drums else _NOUNS
+    return _NOUNS + _BEAT_NOUNS if draft.named.drums else _NOUNS
 
 
 def _has_noun(genre: str) -> bool:

@@ -10,7 +10,7 @@ from string import Formatter
 import numpy as np
 
 from recipes.mini.captions import tables
-from recipes.mini.captions.caption import Told, Worded
+from recipes.mini.captions.caption import Caption, NamedFacts
 from recipes.mini.captions.chance import one
 from recipes.mini.captions.vocabulary import genre_words, instrument_words
 from recipes.mini.composer.composition import Facts
@@ -36,13 +36,13 @@ def read_templates(folder: Path) -> tuple[str, ...]:
     return found
 
 
-def filled(template: str, facts: Facts, rng: np.random.Generator) -> Worded | None:
+def filled(template: str, facts: Facts, rng: np.random.Generator) -> Caption | None:
     """A template with the song's facts; None if it asks for one that the song has not."""
     names = frozenset(_fields(template))
     values = _values(facts, rng)
     if any(not values[name] for name in names):
         return None
-    return Worded(template.format(**values), _told(names, facts))
+    return Caption(template.format(**values), _told(names, facts))
 
 
 def _templates(path: Path) -> Iterator[str]:
@@ -97,8 +97,8 @@ def _values(facts: Facts, rng: np.random.Generator) -> Mapping[str, str]:
     }
 
 
-def _told(names: frozenset[str], facts: Facts) -> Told:
-    return Told(
+def _told(names: frozenset[str], facts: Facts) -> NamedFacts:
+    return NamedFacts(
         genre=facts.genre if "genre" in names else "",
         lead=facts.instruments[0] if names & {"lead", "instruments"} else "",
         mode=facts.key.split()[1] if "key" in names else "",

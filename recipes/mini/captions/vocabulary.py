@@ -76,7 +76,7 @@ _GENERIC = frozenset({"bass", "guitar", "organ", "pad", "strings", "synth"})
 
 @cache
 def genre_words() -> Words:
-    """By name: the name first, then every other word that tells this genre alone."""
+    """The words for each genre: its name first, then all that mean this genre alone."""
     tables = {genre.name: genre.words for genre in all_genres()}
     mine = _candidates(tables, _MORE_GENRES)
     plain = {
@@ -89,7 +89,7 @@ def genre_words() -> Words:
 
 @cache
 def instrument_words() -> Words:
-    """By name: the name first, then every other word that names this instrument alone."""
+    """The words for each instrument: its name first, then all that mean it alone."""
     mine = _instrument_candidates()
     genres = _flat(_candidates({g.name: g.words for g in all_genres()}, _MORE_GENRES).values())
     foreign = {*known_moods(), *genres, *_flat(TEMPO_WORDS.values())}
@@ -105,7 +105,7 @@ def generic_word(instrument: str) -> str:
 
 @cache
 def meaning_words() -> frozenset[str]:
-    """Every word and phrase that tells something, in lower case."""
+    """Every word and phrase that names a fact, in lower case."""
     tables = (genre_words(), instrument_words(), TEMPO_WORDS, MOODS)
     kits = _flat(kit.words for kit in KITS.values())
     words = {word for table in tables for word in _flat(table.values())}
@@ -136,7 +136,7 @@ def _meaning_pattern() -> re.Pattern[str]:
 
 
 def means_something(text: str) -> bool:
-    """Whether a text contains a word that tells a fact."""
+    """Whether a text contains a word that names a fact."""
     return _meaning_pattern().search(text.casefold()) is not None
 
 

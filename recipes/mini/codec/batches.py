@@ -1,4 +1,4 @@
-"""Training material: songs rendered on the fly by worker processes, a pure function of the seed."""
+"""Batches of the codec: songs rendered on the fly by a worker process, by the seed alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether bfloat16 can be trusted on a machine.
+"""Check whether bfloat16 convolutions are right on a machine.
 
 torch 2.13 convolves 16 to 32 channels with stride 4 wrongly in bfloat16 on CPUs with AMX: the
 result is as far from the right one as silence is. In the codec's encoder that spoils the codes; in
@@ -25,7 +25,7 @@ def check_half(codec: Encodec, audio: Tensor) -> None:
 
 
 def gradient_error(codec: Encodec, audio: Tensor) -> float:
-    """Of gradients in bfloat16 relative to those in float32, in the layer where it is greatest."""
+    """The largest relative error, over layers, of gradients in bfloat16."""
     exact, rounded = (_gradients(codec, audio, half=half) for half in (False, True))
     pairs = zip(exact, rounded, strict=True)
     return max(float((one - other).norm() / one.norm().clamp(min=1e-12)) for one, other in pairs)
@@ -37,7 +37,7 @@ def _gradients(codec: Encodec, audio: Tensor, *, half: bool) -> tuple[Tensor, ..
         if weight.requires_grad and name.endswith("weight")
     ]  # fmt: skip
     with torch.autocast(audio.device.type, torch.bfloat16, enabled=half):
-        made = codec.decoder(codec.encoder(audio))
-    # Not of a loss: near its least, rounding would be most of what is left.
+        output = codec.decoder(codec.encoder(audio))
+    # Not of a loss: near its minimum, gradients would be mostly rounding.
     anything = torch.sin(torch.arange(audio.shape[-1], device=audio.device) * 1.7)
-    return torch.autograd.grad((made.float() * anything).mean(), weights)
+    return torch.autograd.grad((output.float() * anything).mean(), weights)

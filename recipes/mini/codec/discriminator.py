@@ -11,11 +11,12 @@ SCALES = ((2048, 512), (1024, 256), (512, 128))  # n_fft, hop
 STRIDES = (2, 4, 4, 2)  # in frequency
 SLOPE = 0.2
 
-Verdict = tuple[Tensor, list[Tensor]]
+Scored = tuple[Tensor, list[Tensor]]
+"""A map of scores, and the features of the layers before it."""
 
 
 class StftDiscriminator(nn.Module):
-    """Judges complex spectra at one scale; audio [B, N] to a map of scores and its features."""
+    """A network from audio [B, N], by its complex spectrum at one scale, to scores and features."""
 
     def __init__(self, n_fft: int, hop: int, filters: int) -> None:
         super().__init__()
@@ -29,7 +30,7 @@ class StftDiscriminator(nn.Module):
         )
         self.score = nn.utils.parametrizations.weight_norm(nn.Conv2d(filters, 1, 3, padding=1))
 
-    def forward(self, audio: Tensor) -> Verdict:
+    def forward(self, audio: Tensor) -> Scored:
         window = torch.hann_window(self.n_fft, device=audio.device)
         spectrum = torch.stft(
             audio, self.n_fft, self.hop, window=window, normalized=True, return_complex=True
@@ -43,37 +44,39 @@ class StftDiscriminator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Audio [B, N] to a verdict for each scale."""
+    """A network from audio [B, N] to scores and features at each scale."""
 
     def __init__(self, filters: int = 8) -> None:
         super().__init__()
         self.scales = nn.ModuleList(StftDiscriminator(*scale, filters) for scale in SCALES)
 
-    def forward(self, audio: Tensor) -> list[Verdict]:
+    def forward(self, audio: Tensor) -> list[Scored]:
         return [scale(audio) for scale in self.scales]
 
 
-def discriminator_loss(discriminator: Discriminator, real: Tensor, made: Tensor) -> Tensor:
-    """Hinge loss: scores of real audio [B, N] above 1, of made audio below -1."""
+def discriminator_loss(discriminator: Discriminator, real: Tensor, generated: Tensor) -> Tensor:
+    """Hinge loss: scores of real audio [B, N] above 1, of generated audio below -1."""
     # One pass over both costs less than two.
-    scores = [score.float().chunk(2) for score, _ in discriminator(torch.cat([real, made]))]
+    scores = [score.float().chunk(2) for score, _ in discriminator(torch.cat([real, generated]))]
     return torch.stack([F.relu(1 - r).mean() + F.relu(1 + m).mean() for r, m in scores]).mean()
 
 
 def generator_loss(
-    discriminator: Discriminator, real: Tensor, made: Tensor
+    discriminator: Discriminator, real: Tensor, generated: Tensor
 ) -> tuple[Tensor, Tensor]:
     """(adversarial hinge loss, feature matching relative to the real features' size).
 
-    Gradients reach `made` and no weight of the discriminator.
+    Gradients reach `generated` and no weight of the discriminator.
     """
     discriminator.requires_grad_(False)
-    reals, verdicts = discriminator(real), discriminator(made)
+    of_real, of_generated = discriminator(real), discriminator(generated)
     discriminator.requires_grad_(True)
-    adversarial = torch.stack([F.relu(1 - score.float()).mean() for score, _ in verdicts]).mean()
+    adversarial = torch.stack(
+        [F.relu(1 - score.float()).mean() for score, _ in of_generated]
+    ).mean()
     matching = [
         (F.l1_loss(m, r) / r.abs().mean().clamp(min=1e-4)).float()
-        for (_, real_features), (_, features) in zip(reals, verdicts, strict=True)
+        for (_, real_features), (_, features) in zip(of_real, of_generated, strict=True)
         for r, m in zip(real_features, features, strict=True)
     ]
     return adversarial, torch.stack(matching).mean()

@@ -1,7 +1,7 @@
 """Initial weights of the codec.
 
-torch's defaults shrink the signal at every layer; through twenty of them the decoder starts deaf
-and the phase is not found in thousands of steps. Here every layer keeps its input's variance and
+torch's defaults shrink the signal at every layer; after twenty of them the decoder's gradients are
+too small to find the phase in thousands of steps. Here every layer keeps its input's variance and
 the output starts quiet.
 """
 

@@ -24,13 +24,13 @@ def mel(audio: Tensor, n_fft: int, hop: int, bands: int) -> Tensor:
     return (magnitudes(audio, n_fft, hop).transpose(1, 2) @ bank).transpose(1, 2)
 
 
-def spectral_losses(made: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+def spectral_losses(output: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     """Mean over scales of the L1 of log10 mel magnitudes, bin by bin and by the energy of patches.
 
-    What cannot be foretold of a bin is best guessed too quiet, and a decoder that minimises the
-    first alone, or a waveform's distance, sounds dull. The energy of a patch of bins can be met.
+    A decoder that minimises the first alone, or a waveform's distance, sounds dull: the best guess
+    for a bin that cannot be predicted is too quiet. The energy of a patch can be predicted.
     """
-    pairs = [(mel(made, *scale), mel(real, *scale)) for scale in MEL_SCALES]
+    pairs = [(mel(output, *scale), mel(real, *scale)) for scale in MEL_SCALES]
     by_bin = [F.l1_loss(_bins(one), _bins(other)) for one, other in pairs]
     by_patch = [F.l1_loss(_patches(one), _patches(other)) for one, other in pairs]
     return torch.stack(by_bin).mean(), torch.stack(by_patch).mean()
@@ -46,11 +46,11 @@ def _patches(mel: Tensor) -> Tensor:
     return 0.5 * power.clamp(min=FLOOR**2).log10()
 
 
-def si_sdr_db(made: Tensor, real: Tensor) -> Tensor:
+def si_sdr_db(output: Tensor, real: Tensor) -> Tensor:
     """Scale-invariant signal-to-distortion ratio [B] in dB (Le Roux et al. 2019)."""
-    scale = (made * real).sum(-1, keepdim=True) / real.square().sum(-1, keepdim=True).clamp(1e-8)
+    scale = (output * real).sum(-1, keepdim=True) / real.square().sum(-1, keepdim=True).clamp(1e-8)
     target = scale * real
-    noise = made - target
+    noise = output - target
     return 10 * torch.log10(
         target.square().sum(-1).clamp(1e-12) / noise.square().sum(-1).clamp(1e-12)
     )

@@ -42,11 +42,10 @@ STATE = "codec.pt"
 class CodecRun:
     """One training run; the defaults are those of the shipped model's config.
 
-    start: a model's name or folder, whose codec this run goes on from; it has no warm-up then.
-    context_s: the beginning of each crop that no loss counts, for the recurrent layers to have a
-        past.
-    bf16: faster where it is right (`recipes/mini/codec/bfloat16.py`); an error where it is not.
-    average: how slowly the moving average of the weights moves, which is what is kept in the end.
+    start: a model's name or folder, from whose codec to start, without a warm-up.
+    context_s: the beginning of each crop that no loss counts, as context of the recurrent layers.
+    bf16: compute in bfloat16; an error where it is wrong (`recipes/mini/codec/bfloat16.py`).
+    average: decay of the moving average of the weights, which is the result.
     """
 
     out: str
@@ -78,7 +77,7 @@ class CodecRun:
 
 
 def main(config: Path, soundfont: Path | None = None) -> Path:
-    """Train, or go on training, as `config` says; returns the folder with `codec.pt`."""
+    """Train, or continue training; returns the folder with `codec.pt`."""
     run = load_config(config, CodecRun)
     trainer = CodecTrainer(run, soundfont)
     trainer.resume()
@@ -135,7 +134,7 @@ class CodecTrainer:
             self.start_from(self.run.start)
 
     def start_from(self, name: str) -> None:
-        """Take the codec of a finished model. Raises InputError if it is of another shape."""
+        """Start from the codec of a model. Raises InputError if it has another shape."""
         codec = load_model(name, device="cpu", precision="fp32").codec
         if not isinstance(codec, Encodec) or codec.cfg != self.run.codec:
             raise InputError("start", name, "its codec must be of the shape of this run's")
@@ -187,11 +186,11 @@ class CodecTrainer:
     def update(self, audio: Tensor) -> dict[str, float]:
         self.set_rate()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.run.bf16):
-            made, commitment = self.reconstruct(audio)
+            output, commitment = self.reconstruct(audio)
         context = round(self.run.context_s * FRAMES_PER_SECOND) * HOP
-        made, real = made.float()[:, 0, context:], audio[:, 0, context:]
-        losses = {"wave": (made - real).abs().mean(), "commitment": commitment}
-        losses["spectral"], losses["energy"] = spectral_losses(made, real)
+        output, real = output.float()[:, 0, context:], audio[:, 0, context:]
+        losses = {"wave": (output - real).abs().mean(), "commitment": commitment}
+        losses["spectral"], losses["energy"] = spectral_losses(output, real)
         weights = {
             "wave": self.run.wave_weight,
             "spectral": self.run.spectral_weight,
@@ -199,7 +198,7 @@ class CodecTrainer:
             "commitment": self.run.commitment_weight,
         }
         if self.step >= self.run.adversarial_from:
-            losses |= self.fool(real, made)
+            losses |= self.adversarial_losses(real, output)
             weights |= {
                 "adversarial": self.run.adversarial_weight,
                 "matching": self.run.matching_weight,
@@ -223,16 +222,16 @@ class CodecTrainer:
         quantized, commitment = self.learner(latents)
         return self.codec.decoder(quantized), commitment
 
-    def fool(self, real: Tensor, made: Tensor) -> dict[str, Tensor]:
-        """The discriminator's verdict on what was made, after a step of its own when one is due."""
+    def adversarial_losses(self, real: Tensor, output: Tensor) -> dict[str, Tensor]:
+        """The adversarial losses, after a step of the discriminator where one is due."""
         if self.step % self.run.discriminator_every == 0:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.run.bf16):
-                loss = discriminator_loss(self.discriminator, real, made.detach())
+                loss = discriminator_loss(self.discriminator, real, output.detach())
             self.discriminator_optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self.discriminator_optimizer.step()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.run.bf16):
-            adversarial, matching = generator_loss(self.discriminator, real, made)
+            adversarial, matching = generator_loss(self.discriminator, real, output)
         return {"adversarial": adversarial, "matching": matching}
 
     def set_rate(self) -> None:
@@ -243,22 +242,24 @@ class CodecTrainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """SI-SDR, log10-mel L1 and codes in use of the averaged weights, on songs never heard."""
+        """SI-SDR, log10-mel L1 and codes in use of the averaged weights, on held-out songs."""
         audio = CropMaker(
             seed=VALIDATION_SEED, batch=16, crop_s=3.0, per_song=2, soundfont=self.soundfont
         )(0).to(self.device)
         codec = self.averaged()
         codes = codec.encode(audio)
-        made = (
+        output = (
             codec.decode(codes)
             if self.step > self.run.warmup_steps
             else codec.decoder(codec.encoder(audio))
         )
-        made, real = made[:, 0], audio[:, 0]
+        output, real = output[:, 0], audio[:, 0]
         scale = (1024, 256, 80)
         return {
-            "si_sdr_db": round(si_sdr_db(made, real).mean().item(), 3),
-            "mel_l1": round((log_mel(made, *scale) - log_mel(real, *scale)).abs().mean().item(), 4),
+            "si_sdr_db": round(si_sdr_db(output, real).mean().item(), 3),
+            "mel_l1": round(
+                (log_mel(output, *scale) - log_mel(real, *scale)).abs().mean().item(), 4
+            ),
             "codes_used": min(len(torch.unique(codes[:, k])) for k in range(codes.shape[1])),
         }
 

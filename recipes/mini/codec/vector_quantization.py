@@ -1,4 +1,4 @@
-"""Learning the codebooks: k-means start, moving averages, and revival of unused codes.
+"""Learn the codebooks: k-means start, moving averages, and revival of unused codes.
 
 Moving-average codebooks are van den Oord et al. 2017, appendix A.1; straight-through gradients
 and the commitment loss are section 3.2 there.
@@ -44,7 +44,7 @@ class CodebookLearner(nn.Module):
 
     @torch.no_grad()
     def follow(self, vectors: float) -> None:
-        """Go on from the codebooks as they are, in batches of so many vectors."""
+        """Continue from the codebooks as they are, in batches of so many vectors."""
         self.usage.fill_(vectors / self.books.shape[1])
         self.sums.copy_(self.books * self.usage[..., None])
 

@@ -50,7 +50,7 @@ def _programs(plan: Plan, notes: tuple[Note, ...]) -> dict[int, int]:
 
 
 def _facts(plan: Plan, notes: tuple[Note, ...]) -> Facts:
-    """Only what is heard within the cut is a fact."""
+    """The facts of the song up to the cut."""
     sounding = {note.channel for note in notes}
     names = [name for channel, name in sorted(plan.instruments.items()) if channel in sounding]
     drums = DRUMS in sounding

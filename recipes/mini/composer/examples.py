@@ -1,4 +1,4 @@
-"""Training examples without end: one seed, one song, one caption, one piece of audio.
+"""Training examples: each seed gives a song, a caption and audio.
 
 Seeds split the data: training counts up from 0, validation from VALIDATION_SEED.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recipes.mini.captions import Told, worded
+from recipes.mini.captions import NamedFacts, write_caption
 from recipes.mini.composer.compose import compose
 from recipes.mini.composer.composition import Composition
 
@@ -27,25 +27,25 @@ _CAPTION_STREAM = 1
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """`audio` [N] float32, mono at 32 kHz; `told`: what the caption tells."""
+    """`audio` [N] float32, mono at 32 kHz; `named`: the facts that the caption names."""
 
     seed: int
     song: Composition
     caption: str
     audio: NDArray[np.float32]
-    told: Told
+    named: NamedFacts
 
 
 def caption_rng(seed: int) -> np.random.Generator:
-    """The generator that words the caption of a seed."""
+    """The random generator of a seed's caption."""
     return np.random.Generator(np.random.PCG64([seed, _CAPTION_STREAM]))
 
 
 def example(seed: int, duration_s: float, renderer: Renderer) -> Example:
     """The example of one seed."""
     song = compose(seed, duration_s)
-    words = worded(song.facts, caption_rng(seed))
-    return Example(seed, song, words.text, renderer.render(song), words.told)
+    words = write_caption(song.facts, caption_rng(seed))
+    return Example(seed, song, words.text, renderer.render(song), words.named)
 
 
 def examples(seed_start: int, duration_s: float, renderer: Renderer) -> Iterator[Example]:

@@ -1,4 +1,4 @@
-"""Which songs to take, so that an instrument that seldom leads is heard often enough."""
+"""Choose songs so that instruments that seldom lead occur often enough."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes notes of a soundfont a recording: a chain of effects for each genre.
+"""Effects that turn notes of a soundfont into a recording: a chain for each genre.
 
 saturate -> compress -> chorus -> equalise and reverberate -> level
 

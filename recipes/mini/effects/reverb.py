@@ -1,4 +1,4 @@
-"""Rooms that were never built: early reflections, then noise that decays by frequency."""
+"""Artificial reverb: early reflections, then noise that decays by frequency."""
 
 from __future__ import annotations
 

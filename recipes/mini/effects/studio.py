@@ -35,7 +35,7 @@ class Studio:
         self._responses: dict[Chain, Response] = {}
 
     def master(self, audio: Floats, facts: Facts) -> Floats:
-        """Audio [N] as it is heard on a record, near TARGET_LUFS, peak below 0.9."""
+        """Master audio [N]: near TARGET_LUFS, with a peak below 0.9."""
         return to_loudness(
             self.effects(to_rms(audio), CHAINS[chain_name(facts)], bar_samples(facts))
         )

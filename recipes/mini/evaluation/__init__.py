@@ -1,1 +1,1 @@
-"""What a model's music is worth, in figures: measures on sound alone, and the suite of them."""
+"""The evaluation of a model: metrics of audio, and the suite that computes them."""

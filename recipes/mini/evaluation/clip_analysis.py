@@ -1,4 +1,4 @@
-"""What can be heard in a clip, heard once for all questions."""
+"""The analysis of a clip, done once for all metrics."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from toccata.analysis.tempo import estimate_bpm
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
-    """Of one clip; `family` is that of the leading instrument, `embedding` [64] the tagger's."""
+class ClipAnalysis:
+    """Estimates of one clip: `family` of the lead, `embedding` [64] of the tagger."""
 
     bpm: float
     key: Key
@@ -25,10 +25,10 @@ class Heard:
     embedding: Tensor
 
 
-def hear(samples: Samples, tagger: Tagger) -> Heard:
-    """Samples [N] or [C, N] at RATE_HZ."""
+def analyze(samples: Samples, tagger: Tagger) -> ClipAnalysis:
+    """Analyze samples [N] or [C, N] at RATE_HZ."""
     prediction = tagger.predict(samples, RATE_HZ)
-    return Heard(
+    return ClipAnalysis(
         bpm=estimate_bpm(samples, RATE_HZ),
         key=estimate_key(samples, RATE_HZ),
         genre=prediction.genre,
@@ -38,5 +38,6 @@ def hear(samples: Samples, tagger: Tagger) -> Heard:
     )
 
 
-def hear_all(clips: Iterable[Samples], tagger: Tagger) -> list[Heard]:
-    return [hear(samples, tagger) for samples in clips]
+def analyze_all(clips: Iterable[Samples], tagger: Tagger) -> list[ClipAnalysis]:
+    """Analyze each of the clips."""
+    return [analyze(samples, tagger) for samples in clips]

@@ -1,4 +1,4 @@
-"""What the codec does to songs, and how surprised the language model is by them."""
+"""The codec's distortion of songs, and the language model's loss on them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from toccata.decoder import delay
 from toccata.models.model import Model
 
 _MEL_SCALE = (1024, 256, 80)
-_MAX_LOSSES = 64  # songs: the mean stands still after a few
+_MAX_LOSSES = 64  # songs: the mean changes little after a few
 
 
 @torch.inference_mode()
 def through_codec(model: Model, songs: Sequence[Example]) -> list[Samples]:
-    """The songs as the codec gives them back, each [N]."""
+    """Encode and decode the songs, each [N]."""
     return [_coded(model, torch.from_numpy(song.audio)).numpy() for song in songs]
 
 
@@ -32,7 +32,7 @@ def _coded(model: Model, audio: Tensor) -> Tensor:
 
 
 def codec_figures(coded: Sequence[Samples], songs: Sequence[Example]) -> tuple[float, float]:
-    """(SI-SDR in dB, L1 of log10 mel magnitudes), the means over songs."""
+    """The mean SI-SDR in dB, and the mean L1 of log10 mel magnitudes."""
     pairs = [
         (torch.from_numpy(made)[None], torch.from_numpy(song.audio)[None])
         for made, song in zip(coded, songs, strict=True)
@@ -47,25 +47,27 @@ def _mel_distance(made: Tensor, real: Tensor) -> Tensor:
 
 
 def losses(model: Model, songs: Sequence[Example]) -> tuple[float, ...]:
-    """Cross-entropy in nats by codebook, given each caption, of the first 64 songs at most."""
+    """Cross-entropy by codebook in nats, with captions, of at most 64 songs."""
     by_song = [_loss(model, song) for song in songs[:_MAX_LOSSES]]
     return tuple(round(loss, 4) for loss in torch.stack(by_song).mean(0).tolist())
 
 
 @torch.inference_mode()
 def _loss(model: Model, song: Example) -> Tensor:
-    """Of one song [K]."""
+    """The loss of one song by codebook [K]."""
     config = model.lm.config
     codes = model.codec.encode(torch.from_numpy(song.audio)[None, None].to(model.device))
     steps = delay.apply(codes, config.delays, config.special_id)
-    given = model.conditions(song.caption, beats=named_beats(song.caption))
-    prefix = None if given.prefix is None else given.prefix[None]
-    memory = None if given.text is None else given.text[None]
-    sums = (
+    conditions = model.conditions(song.caption, beats=named_beats(song.caption))
+    prefix = None if conditions.prefix is None else conditions.prefix[None]
+    memory = None if conditions.text is None else conditions.text[None]
+    step_conditioning = (
         None
-        if given.step_conditioning is None
-        else given.step_conditioning[None, : steps.shape[2] - 1]
+        if conditions.step_conditioning is None
+        else conditions.step_conditioning[None, : steps.shape[2] - 1]
     )
-    logits = model.lm(steps[..., :-1], prefix=prefix, memory=memory, step_conditioning=sums)
+    logits = model.lm(
+        steps[..., :-1], prefix=prefix, memory=memory, step_conditioning=step_conditioning
+    )
     by_frame = delay.undo_logits(logits, config.delays).float().log_softmax(-1)
     return -by_frame.gather(-1, codes[..., None]).mean((0, 2, 3)).cpu()

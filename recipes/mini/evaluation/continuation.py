@@ -1,4 +1,4 @@
-"""Does what is carried on keep its key and its tempo."""
+"""Whether continuations keep key and tempo."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ from collections.abc import Sequence
 
 from recipes.mini.composer.examples import Example
 from recipes.mini.evaluation.adherence import share
-from recipes.mini.evaluation.reference_songs import GIVEN_S
+from recipes.mini.evaluation.reference_songs import INPUT_S
 from toccata.analysis.key import estimate_key, parse_key, same_scale
 from toccata.analysis.spectrum import RATE_HZ, Samples
 from toccata.analysis.tempo import estimate_bpm, tempo_agrees
 
 
 def new_parts(clips: Sequence[Samples]) -> list[Samples]:
-    """Without the beginning that was given."""
-    return [samples[round(GIVEN_S * RATE_HZ) :] for samples in clips]
+    """Cut off the input of continuations."""
+    return [samples[round(INPUT_S * RATE_HZ) :] for samples in clips]
 
 
 def kept(parts: Sequence[Samples], songs: Sequence[Example]) -> dict[str, float]:
-    """How many of the new parts have the key of their song, its scale (a relative key counts), and
-    its tempo.
-    """
+    """The share of new parts with the key of their song, its scale or relative key, its tempo."""
     keys = [parse_key(song.song.facts.key) for song in songs]
-    heard = [estimate_key(samples, RATE_HZ) for samples in parts]
+    detected = [estimate_key(samples, RATE_HZ) for samples in parts]
     tempi = [estimate_bpm(samples, RATE_HZ) for samples in parts]
-    pairs = list(zip(keys, heard, strict=True))
+    pairs = list(zip(keys, detected, strict=True))
     return {
         "continuation_key_accuracy": share([key == other for key, other in pairs]),
         "continuation_key_scale_accuracy": share([same_scale(*pair) for pair in pairs]),

@@ -1,4 +1,4 @@
-"""Is a clip music at all: not silent, not clipped, not looping on one sound."""
+"""Detect degenerate clips: silent, clipped, or looping on one sound."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _BANDS = 64
 
 
 @dataclass(frozen=True)
-class Health:
-    """What is wrong with a clip.
+class Defects:
+    """The defects of a clip.
 
     silent: half of it or more is below -50 dBFS. clipped: one sample in a thousand is at full
-    scale. looping: nearly every quarter of a second sounds like the one before it, or one pitch
-    class is the loudest nearly all the time and no drums excuse it.
+    scale. looping: nearly every quarter of a second is like the one before it, or one pitch class
+    is the loudest nearly all the time, without drums.
     """
 
     silent: bool
@@ -43,17 +43,18 @@ class Health:
     looping: bool
 
     @property
-    def well(self) -> bool:
-        return not any(astuple(self))
+    def any(self) -> bool:
+        """Whether the clip is degenerate."""
+        return any(astuple(self))
 
 
-def examine(samples: Samples, sample_rate_hz: int) -> Health:
-    """Samples [N] or [C, N], full scale at +-1, at least a second of them."""
+def find_defects(samples: Samples, sample_rate_hz: int) -> Defects:
+    """Examine samples [N] or [C, N], full scale at +-1, of at least a second."""
     audio = analysis_audio(samples, sample_rate_hz)
     block = round(_BLOCK_S * RATE_HZ)
     rms = audio[: len(audio) // block * block].view(-1, block).square().mean(1).sqrt()
     at_full_scale = abs(samples) >= FULL_SCALE
-    return Health(
+    return Defects(
         silent=bool((rms < SILENCE_RMS).float().mean() >= SILENT_SHARE),
         clipped=bool(at_full_scale.mean() >= CLIPPED_SHARE),
         looping=_is_one_sound(audio) or _is_one_note(samples, sample_rate_hz),
@@ -65,7 +66,7 @@ def _is_one_sound(audio: torch.Tensor) -> bool:
 
 
 def _is_one_note(samples: Samples, sample_rate_hz: int) -> bool:
-    """Struck again and again, or held; a groove over a pedal note is music."""
+    """Whether one pitch class is held or repeated; a groove over a pedal note is music."""
     classes = loudest_classes(samples, sample_rate_hz)
     classes = classes[classes != SILENT]
     if not len(classes) or has_drums(samples, sample_rate_hz):

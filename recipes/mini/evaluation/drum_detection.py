@@ -1,7 +1,7 @@
-"""Is there a drum kit: short bursts above 5 kHz, noise in the middle of the spectrum.
+"""Detect a drum kit: short bursts above 5 kHz, noise in the middle of the spectrum.
 
-Three facts about a kit decide, weighed by a logistic regression: the highs come in bursts, at the
-noisiest moments the middle is noise rather than tones, and the strongest highs carry energy.
+A logistic regression of three features: the highs come in bursts, in the noisiest frames the middle
+is noise rather than tones, and the strongest highs have energy.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _MIDDLE_HZ = (1_000, 5_000)
 _BURST_FRAMES, _BURST_BANDS = 21, 9  # median filters over 0.2 s, and over 9 mel bands
 _MOMENTS = 0.95  # the quantile of frames that counts as "at its strongest"
 _INAUDIBLE = 1e-4
-_QUIET = 0.3  # frames softer than this quantile say nothing about noise
+_QUIET = 0.3  # frames softer than this quantile are ignored
 
 # Fitted on songs of training seeds: clean, with noise at 25 dB, cut at 8 kHz, and after the codec.
 _BURSTS, _NOISE, _HIGHS, _BIAS = 19.47, 17.37, 3.74, -10.75
 
 
 def has_drums(samples: Samples, sample_rate_hz: int) -> bool:
-    """Whether samples [N] or [C, N] have drums in them; needs a rate above 20 kHz to be right."""
+    """Whether samples [N] or [C, N] have drums; their rate should be above 20 kHz."""
     return drum_score(samples, sample_rate_hz) > 0
 
 

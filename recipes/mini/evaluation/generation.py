@@ -1,4 +1,4 @@
-"""What the model under test is asked to make. Clip i of a set is made with seed i."""
+"""Generate the clips of an evaluation; clip i of a set has seed i."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from recipes.mini.composer.examples import Example
 from recipes.mini.evaluation.guidance import TRIED
-from recipes.mini.evaluation.reference_songs import CLIP_S, GIVEN_S, LONG_S, NEW_S, Material
+from recipes.mini.evaluation.reference_songs import CLIP_S, INPUT_S, LONG_S, NEW_S, Material
 from toccata.analysis.spectrum import RATE_HZ, Samples, analysis_audio
 from toccata.audio.waveform import Waveform
 from toccata.generation.handle import Toccata
@@ -20,28 +20,28 @@ OnStage = Callable[[str], None]
 
 
 class Maker:
-    """One model, and who is told how far it is. All samples are [N] at RATE_HZ."""
+    """Generates with one model, and reports progress. All samples are [N] at RATE_HZ."""
 
     def __init__(self, model: Toccata, on_stage: OnStage) -> None:
         self._model, self._say = model, on_stage
 
-    def asked(
+    def captioned(
         self, songs: Sequence[Example], cfg: float = GUIDANCE, duration_s: float = CLIP_S
     ) -> list[Samples]:
-        """A clip for the caption of each song."""
+        """Generate a clip for the caption of each song."""
         what = f"{len(songs)} clips of {duration_s:g} s at guidance {cfg:g}"
-        return self._made(
+        return self._generate(
             what,
             [{"prompt": song.caption, "duration_s": duration_s, "cfg": cfg} for song in songs],
         )
 
     def long(self, songs: Sequence[Example]) -> list[Samples]:
-        """A minute for the caption of each song."""
-        return self.asked(songs, duration_s=LONG_S)
+        """Generate a minute for the caption of each song."""
+        return self.captioned(songs, duration_s=LONG_S)
 
-    def following(self, songs: Sequence[Example]) -> list[Samples]:
-        """A clip for the caption of each song, along its melody."""
-        wanted = [
+    def melodic(self, songs: Sequence[Example]) -> list[Samples]:
+        """Generate a clip for the caption and the melody of each song."""
+        requests = [
             {
                 "prompt": song.caption,
                 "duration_s": CLIP_S,
@@ -50,49 +50,51 @@ class Maker:
             }
             for song in songs
         ]
-        return self._made(f"{len(songs)} clips along a melody", wanted)
+        return self._generate(f"{len(songs)} clips with a melody", requests)
 
-    def carried_on(self, songs: Sequence[Example]) -> list[Samples]:
-        """The beginning of each song and what the model makes of it, nothing said in words."""
-        given = round(GIVEN_S * RATE_HZ)
-        wanted = [
+    def continued(self, songs: Sequence[Example]) -> list[Samples]:
+        """Continue the beginning of each song, without a caption."""
+        known = round(INPUT_S * RATE_HZ)
+        requests = [
             {
-                "continue_from": Waveform(song.audio[None, :given], RATE_HZ),
+                "continue_from": Waveform(song.audio[None, :known], RATE_HZ),
                 "duration_s": NEW_S,
                 "cfg": GUIDANCE,
             }
             for song in songs
         ]
-        return self._made(f"{len(songs)} continuations", wanted)
+        return self._generate(f"{len(songs)} continuations", requests)
 
-    def _made(self, what: str, wanted: Sequence[Mapping[str, Any]]) -> list[Samples]:
-        numbered = [{**one, "seed": seed} for seed, one in enumerate(wanted)]
-        made: list[Samples] = []
+    def _generate(self, what: str, requests: Sequence[Mapping[str, Any]]) -> list[Samples]:
+        numbered = [{**one, "seed": seed} for seed, one in enumerate(requests)]
+        generated: list[Samples] = []
         for start in range(0, len(numbered), _AT_ONCE):
-            self._say(f"making {what}: {start} done")
+            self._say(f"generating {what}: {start} done")
             clips = self._model.generate_batch(numbered[start : start + _AT_ONCE])
-            made += [analysis_audio(clip.samples, clip.sample_rate_hz).numpy() for clip in clips]
-        return made
+            generated += [
+                analysis_audio(clip.samples, clip.sample_rate_hz).numpy() for clip in clips
+            ]
+        return generated
 
 
 @dataclass(frozen=True)
-class Made:
-    """All clips, in the order of the songs they were made for; `guided` by guidance."""
+class GeneratedClips:
+    """All clips, in the order of their songs; `guided` by guidance."""
 
-    asked: Sequence[Samples]
+    captioned: Sequence[Samples]
     melodic: Sequence[Samples]
     continued: Sequence[Samples]
     long: Sequence[Samples]
     guided: Mapping[float, Sequence[Samples]]
 
 
-def make_all(maker: Maker, songs: Material) -> Made:
-    """Everything that is asked of the model."""
-    first = songs.asked[: songs.guided]
-    return Made(
-        asked=maker.asked(songs.asked),
-        melodic=maker.following(songs.melodic),
-        continued=maker.carried_on(songs.continued),
+def make_all(maker: Maker, songs: Material) -> GeneratedClips:
+    """Generate all clips of an evaluation."""
+    first = songs.captioned[: songs.guided]
+    return GeneratedClips(
+        captioned=maker.captioned(songs.captioned),
+        melodic=maker.melodic(songs.melodic),
+        continued=maker.continued(songs.continued),
         long=maker.long(songs.long),
-        guided={cfg: maker.asked(first, cfg) for cfg in TRIED},
+        guided={cfg: maker.captioned(first, cfg) for cfg in TRIED},
     )

@@ -1,4 +1,4 @@
-"""What classifier-free guidance buys, and whether clips collapse under it."""
+"""The effect of classifier-free guidance: adherence, and degenerate clips."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from dataclasses import dataclass
 
 from recipes.mini.composer.examples import Example
 from recipes.mini.evaluation.adherence import adherence, rates, share
-from recipes.mini.evaluation.clip_analysis import Heard
-from recipes.mini.evaluation.degenerate import examine
+from recipes.mini.evaluation.clip_analysis import ClipAnalysis
+from recipes.mini.evaluation.degenerate import find_defects
 from toccata.analysis.spectrum import RATE_HZ, Samples
 
-# Beside that of all other questions.
+# Besides the guidance of all other metrics.
 TRIED = (1.0, 6.0)
 MAX_UNHEALTHY = 0.05
 
 
 @dataclass(frozen=True)
 class Guided:
-    """Of clips made at one guidance. adherence: the share of all facts told that are heard, and by
-    question in `rates`; unhealthy: the share of clips that are silent, clipped or looping.
+    """Metrics at one guidance.
+
+    adherence: the share of all named facts that the clips have, and by metric in `rates`.
+    unhealthy: the share of degenerate clips.
     """
 
     adherence: float
@@ -27,15 +29,18 @@ class Guided:
     rates: Mapping[str, float]
 
 
-def guided(clips: Sequence[Samples], heard: Sequence[Heard], songs: Sequence[Example]) -> Guided:
-    degenerate = [not examine(samples, RATE_HZ).well for samples in clips]
-    return Guided(adherence(heard, songs), share(degenerate), rates(heard, songs))
+def guided(
+    clips: Sequence[Samples], analyses: Sequence[ClipAnalysis], songs: Sequence[Example]
+) -> Guided:
+    """Compute the metrics of clips that were generated at one guidance."""
+    degenerate = [find_defects(samples, RATE_HZ).any for samples in clips]
+    return Guided(adherence(analyses, songs), share(degenerate), rates(analyses, songs))
 
 
 def serves(by_guidance: Mapping[str, Guided]) -> bool:
-    """Whether guidance raises adherence above that at the least, and nothing collapses at the most.
+    """Whether guidance raises adherence, and few clips are degenerate at the highest one.
 
-    By the guidance, written as a number.
+    by_guidance: the metrics by the guidance, written as a number.
     """
     least, most = (by_guidance[of(by_guidance, key=float)] for of in (min, max))
     best = max(one.adherence for one in by_guidance.values())

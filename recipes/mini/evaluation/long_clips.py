@@ -1,7 +1,7 @@
-"""Does a minute stay music: no hole in it, no loop, as loud at the end as at the beginning.
+"""Whether a minute of music is steady: without silence, loops or a drift of loudness.
 
-What looping means, songs say: a clip is looping if it changes less, or repeats itself at shorter
-distances, than 99 of 100 songs ever do.
+The limit for loops is measured on songs: a clip loops if it changes less, or repeats itself at
+shorter distances, than 99 of 100 songs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Likeness(NamedTuple):
 
 @dataclass(frozen=True)
 class Steadiness:
-    """Of one clip. drift_lu: by how much its last third is louder than its first."""
+    """The faults of one clip. drift_lu: how much louder its last third is than its first."""
 
     silent: bool
     looping: bool
@@ -54,19 +54,19 @@ class Steadiness:
 
 
 def likeness(samples: Samples) -> Likeness:
-    """Samples [N] at RATE_HZ, 10 s or more."""
+    """Measure samples [N] at RATE_HZ, 10 s or more."""
     blocks = _blocks(samples)
     by_lag = torch.stack([_alike(blocks, lag) for lag in _lags()])
     return Likeness(float(by_lag[0].max()), float(by_lag.max()))
 
 
 def limits(songs: Sequence[Samples]) -> Likeness:
-    """What hardly a song reaches."""
+    """The likeness that hardly any song exceeds."""
     return Likeness(*np.quantile([likeness(song) for song in songs], _PASSING, axis=0).tolist())
 
 
 def steadiness(samples: Samples, most: Likeness) -> Steadiness:
-    """Samples [N] at RATE_HZ; `most` is how alike its parts may be."""
+    """Measure samples [N] at RATE_HZ; `most` is the highest likeness without a loop."""
     own = likeness(samples)
     first, last = thirds_lufs(samples)
     drift_lu = last - first if np.isfinite([first, last]).all() else np.inf

@@ -1,4 +1,4 @@
-"""Does a clip follow the melody that it was given."""
+"""Whether clips follow their melodies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toccata.evaluation.chroma import chroma_agreement, loudest_classes
 
 @dataclass(frozen=True)
 class Followed:
-    """By clip: the agreement with its own melody, and with that of another song."""
+    """By clip: the agreement with its melody, and with that of another song."""
 
     right: tuple[float, ...]
     wrong: tuple[float, ...]
@@ -27,12 +27,12 @@ class Followed:
         return round(float(np.mean(self.wrong)), 4)
 
 
-def followed(made: Sequence[Samples], melodies: Sequence[Samples]) -> Followed:
-    """Each clip against the melody it was given and against the next one; two clips at least."""
-    sung = [loudest_classes(melody, RATE_HZ) for melody in melodies]
-    played = [loudest_classes(samples, RATE_HZ) for samples in made]
-    others = [*sung[1:], sung[0]]
+def followed(generated: Sequence[Samples], melodies: Sequence[Samples]) -> Followed:
+    """Compare each clip with its melody and with the next one; two clips at least."""
+    sources = [loudest_classes(melody, RATE_HZ) for melody in melodies]
+    clips = [loudest_classes(samples, RATE_HZ) for samples in generated]
+    others = [*sources[1:], sources[0]]
     return Followed(
-        tuple(chroma_agreement(one, own) for one, own in zip(played, sung, strict=True)),
-        tuple(chroma_agreement(one, other) for one, other in zip(played, others, strict=True)),
+        tuple(chroma_agreement(one, own) for one, own in zip(clips, sources, strict=True)),
+        tuple(chroma_agreement(one, other) for one, other in zip(clips, others, strict=True)),
     )

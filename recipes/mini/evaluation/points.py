@@ -1,4 +1,4 @@
-"""Clip by clip: what the plots of an evaluation are drawn from."""
+"""The data of an evaluation's plots, clip by clip."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from recipes.mini.composer.instruments import INSTRUMENTS
-from recipes.mini.evaluation.clip_analysis import Heard
+from recipes.mini.evaluation.clip_analysis import ClipAnalysis
 from recipes.mini.evaluation.long_clips import thirds_lufs
 from recipes.mini.evaluation.melody import Followed
 from recipes.mini.evaluation.reference_songs import Material
@@ -18,7 +18,7 @@ from toccata.analysis.spectrum import Samples
 
 @dataclass(frozen=True)
 class Points:
-    """Pairs are (asked, heard), where the caption tells.
+    """Pairs (requested, detected) of clips whose captions name the fact.
 
     chroma: agreement with the own melody and with another. thirds: loudness of the first and of
     the last third of each minute, in LUFS. flux: the mean from 1 s before to 1 s after a seam, and
@@ -40,18 +40,20 @@ class Points:
 def points(
     songs: Material,
     minutes: Sequence[Samples],
-    heard: Sequence[Heard],
-    sung: Followed,
+    analyses: Sequence[ClipAnalysis],
+    melodies: Followed,
     cut: tuple[Seam, Seam],
 ) -> Points:
-    """`heard` in the clips of `songs.asked`; `cut`: of continuations and of uncut songs."""
-    pairs = [(song.told, one) for song, one in zip(songs.asked, heard, strict=True)]
+    """Collect the points: `analyses` of clips for captions, `cut` of continuations and songs."""
+    pairs = [(song.named, one) for song, one in zip(songs.captioned, analyses, strict=True)]
     return Points(
-        tempi=[(told.bpm, one.bpm) for told, one in pairs if told.bpm is not None],
-        keys=[(parse_key(told.key), one.key) for told, one in pairs if told.key],
-        genres=[(told.genre, one.genre) for told, one in pairs if told.genre],
-        families=[(INSTRUMENTS[told.lead].family, one.family) for told, one in pairs if told.lead],
-        chroma=(sung.right, sung.wrong),
+        tempi=[(named.bpm, one.bpm) for named, one in pairs if named.bpm is not None],
+        keys=[(parse_key(named.key), one.key) for named, one in pairs if named.key],
+        genres=[(named.genre, one.genre) for named, one in pairs if named.genre],
+        families=[
+            (INSTRUMENTS[named.lead].family, one.family) for named, one in pairs if named.lead
+        ],
+        chroma=(melodies.right, melodies.wrong),
         thirds=[thirds_lufs(samples) for samples in minutes],
         flux=(cut[0].curve, cut[1].curve),
     )

@@ -1,4 +1,4 @@
-"""All figures of one evaluation."""
+"""All metrics of one evaluation."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from recipes.mini.evaluation.guidance import Guided
 
 @dataclass(frozen=True)
 class Report:
-    """Rates are 0 to 1. `ceiling`: the same measures on the songs themselves; no model can be
-    expected to reach more, because the measures err too.
+    """Accuracies are 0 to 1. `ceiling`: the real-data upper bound, the same metrics on the songs,
+    which is below 1 because the estimators err too.
 
     tempo_accuracy: within 4 %, octaves forgiven. key_accuracy: tonic and mode;
-    key_scale_accuracy: or a relative key. drums_accuracy: asked for and heard, or neither.
+    key_scale_accuracy: or a relative key. drums_accuracy: requested and detected, or neither.
     instrument_accuracy: the family of the instrument that leads. genre_accuracy: by the
     tagger, as instruments and drums are.
-    chroma_right, chroma_wrong: frames that agree with the melody given, and with another one.
-    continuation_...: of what is carried on, against the facts of its song.
-    frechet_ratio: see `frechet.Distances`; frechet_codec_ratio: of songs after the codec.
-    steady_accuracy: minutes without a hole, a loop or a drift of more than 2 LU.
-    seam, guidance, frechet, steady: what is behind those figures.
-    unhealthy: clips that are silent, clipped or looping on one sound.
-    by_chance: the same clips held against what the other clips were asked for. A model that
-    heeds nothing reaches this.
-    tagger: what the tagger and the ear for keys get right of held-out songs.
-    clips: how many each was measured on. seconds_made: of audio, for all of it.
+    chroma_right, chroma_wrong: frames that agree with the melody, and with another one.
+    continuation_...: of continuations, against the facts of their songs.
+    frechet_ratio: see `tagger_frechet.Distances`; frechet_codec_ratio: of songs after the codec.
+    steady_accuracy: minutes without silence, a loop or a drift of more than 2 LU.
+    seam, guidance, frechet, steady: details of those metrics.
+    unhealthy: how many clips are degenerate: silent, clipped or looping.
+    by_chance: the chance level, the same clips against the captions of other clips.
+    tagger: accuracies of the tagger and the key classifier on held-out songs.
+    clips: how many each was measured on. seconds_made: of generated audio.
     """
 
     model: str

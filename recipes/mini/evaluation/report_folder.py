@@ -1,4 +1,4 @@
-"""A folder for a model card: report.json, table.md, and the plots."""
+"""The folder of a report: report.json, table.md, and the plots."""
 
 from __future__ import annotations
 

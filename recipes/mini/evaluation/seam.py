@@ -1,7 +1,7 @@
-"""Can the place be heard where the model took over.
+"""Whether the seam of a continuation can be detected.
 
-Spectral flux at the seam is ranked among that at the same place of the beats around it, where a
-song does what it does anyway. A seam that stands out ranks above 0.5; by chance it is 0.5.
+The spectral flux at the seam is ranked among that at the same phase of the beats around it. A seam
+that stands out ranks above 0.5; the chance level is 0.5.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from recipes.mini.composer.examples import Example
-from recipes.mini.evaluation.reference_songs import GIVEN_S
+from recipes.mini.evaluation.reference_songs import INPUT_S
 from toccata.analysis.spectrum import FRAMES_PER_SECOND, Samples, mel_frames
 from toccata.generation.continuation import SEAM_S
 
@@ -24,13 +24,13 @@ Flux = NDArray[np.float64]
 _BANDS, _GAIN = 40, 30.0
 _AROUND_S = 2.0
 _BEFORE_S = 0.03
-_AFTER_S = SEAM_S + 0.03  # the whole cross-fade, and what follows it
+_AFTER_S = SEAM_S + 0.03  # the whole crossfade, and what follows it
 _NORMAL_95 = 1.96
 
 
 @dataclass(frozen=True)
 class Seam:
-    """The mean rank, 0 to 1, of the flux at the seam, and where it lies with 95 % certainty.
+    """The mean rank, 0 to 1, of the flux at the seam, and its 95 % confidence interval.
 
     ranks: by clip. curve: the mean flux from 1 s before to 1 s after, by 10 ms.
     """
@@ -44,7 +44,7 @@ class Seam:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """All ranks from 0 to 1 for a single clip."""
+        """The confidence interval; 0 to 1 for a single clip."""
         if len(self.ranks) < 2:
             return 0.0, 1.0
         half = _NORMAL_95 * float(np.std(self.ranks, ddof=1)) / math.sqrt(len(self.ranks))
@@ -52,7 +52,7 @@ class Seam:
 
     @property
     def detectable(self) -> bool:
-        """Whether it is certain that seams stand out."""
+        """Whether the interval is above the chance level."""
         return self.interval[0] > 0.5
 
     def to_json(self) -> dict[str, float]:
@@ -60,8 +60,8 @@ class Seam:
         return {"rank": self.rank, "low": low, "high": high}
 
 
-def seams(clips: Sequence[Samples], songs: Sequence[Example], at_s: float = GIVEN_S) -> Seam:
-    """Of clips [N] at RATE_HZ in which something changes hands at `at_s`."""
+def seams(clips: Sequence[Samples], songs: Sequence[Example], at_s: float = INPUT_S) -> Seam:
+    """Rank the seams, at `at_s`, of clips [N] at RATE_HZ."""
     fluxes = [spectral_flux(samples) for samples in clips]
     pairs = zip(fluxes, songs, strict=True)
     ranks = tuple(seam_rank(flux, song.song.facts.bpm, at_s) for flux, song in pairs)
@@ -71,7 +71,7 @@ def seams(clips: Sequence[Samples], songs: Sequence[Example], at_s: float = GIVE
 
 
 def spectral_flux(samples: Samples) -> Flux:
-    """How much the spectrum changes from frame to frame, FRAMES_PER_SECOND times a second [T]."""
+    """The mean change of the log mel bands [T], FRAMES_PER_SECOND values a second."""
     loudness = torch.log1p(_GAIN * mel_frames(torch.from_numpy(samples), _BANDS))
     return loudness.diff(dim=1).abs().mean(0).numpy().astype(np.float64)
 

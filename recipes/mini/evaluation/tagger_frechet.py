@@ -1,4 +1,4 @@
-"""How far apart two sets of clips are in the tagger's embedding."""
+"""The Frechet distance of two sets of clips in the tagger's embedding."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from toccata.evaluation.frechet import distance, gaussian
 
 @dataclass(frozen=True)
 class Distances:
-    """Of what was made to the songs, and of one half of the songs to the other.
+    """The distance of clips from songs, and of one half of the songs from the other.
 
-    Always between sets of one size that share no song: what was made for the captions of one half
-    is held against the other half's songs, both ways, and the mean is taken. With the few clips
-    there are, every distance is too long by about as much; the ratio is what can be read.
+    Both are between sets of one size that share no song: clips for the captions of one half are
+    compared with the songs of the other half, both ways, and the mean is taken. With few clips all
+    distances are too large by about as much, so that only the ratio is meaningful.
     """
 
     made: float
@@ -30,9 +30,14 @@ class Distances:
 
 
 def distances(made: Sequence[Tensor], songs: Sequence[Tensor]) -> Distances:
-    """Embeddings [E] of clips and of the songs whose captions they were made for, in one order.
+    """Compute the distances.
 
-    Raises InputError for fewer than 4 songs.
+    Args:
+        made: Embeddings [E] of clips.
+        songs: Those of the songs whose captions they have, in the same order.
+
+    Raises:
+        InputError: There are fewer than 4 songs.
     """
     if len(songs) < 4:
         raise InputError("clips", len(songs), "a distance needs 4 songs or more")

@@ -1,4 +1,4 @@
-"""Batches for the LM: crops of encoded songs with freshly worded captions and melodies."""
+"""Batches for the LM: crops of encoded songs with melodies and newly written captions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recipes.mini.captions import Told, worded
+from recipes.mini.captions import NamedFacts, write_caption
 from recipes.mini.composer.composition import FRAMES_PER_SECOND, Facts
 from recipes.mini.lm.encode_corpus import Shard, read_shards
 from toccata.analysis.key import parse_key
@@ -29,13 +29,12 @@ MAX_OWN = 0.5
 
 @dataclass(frozen=True)
 class Dropout:
-    """How often a condition is dropped, so that guidance has a null half to learn.
+    """Dropout probabilities of conditions, so that guidance has an unconditional branch.
 
-    history: in how many crops a random share of the codes so far is dropped. What they tell and
-    the conditions tell too is else learned from them alone (Bowman et al. 2016, section 3.2).
-    own: in how many crops a random share of them, half at most, is not the song's but what the
-    model would have drawn itself, as all of it is when music is made (Mihaylova and Martins 2019,
-    "Scheduled sampling for transformers", section 2).
+    history: how often a random share of a crop's previous codes is dropped; the model would else
+    learn from them alone what the conditions contain too (Bowman et al. 2016, section 3.2).
+    own: how often a random share of them, half at most, is sampled by the model itself (scheduled
+    sampling: Mihaylova and Martins 2019, "Scheduled sampling for transformers", section 2).
     """
 
     all: float = 0.1
@@ -52,12 +51,17 @@ class Dropout:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """What one crop is trained on; a condition that is dropped is all zeros, or "".
+    """The training data of one crop; a dropped condition is all zeros, or "".
 
-    codes [K, T]; pitch [P], 0 being the null melody too; beats [S, FEATURES]; drums, key, genre,
-    lead: rows that are told at every step. heard [S]: which steps' codes are not dropped. uniforms
-    [K, S] float64: in [0, 1) where the model is to draw the codes, NOT_DRAWN where the song's stay.
-    words: classes that the text encoder is to know of the caption, NO_CLASS where none is due.
+    Attributes:
+        codes: [K, T].
+        pitch: Pitch classes [P]; the unconditional melody is 0 too.
+        beats: [S, FEATURES].
+        drums: The per-step condition of all steps; also key, genre, lead.
+        history: Which steps' codes are not dropped [S].
+        uniforms: Uniform noise in [0, 1) where the model samples the codes, else NOT_DRAWN [K, S],
+            float64.
+        words: Classes that the text encoder must predict from the caption, else NO_CLASS.
     """
 
     codes: Tensor
@@ -67,7 +71,7 @@ class Row:
     key: Tensor
     genre: Tensor
     lead: Tensor
-    heard: Tensor
+    history: Tensor
     uniforms: Tensor
     words: Tensor
     caption: str
@@ -75,10 +79,10 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Rows: every tensor with a dimension [B] before its own.
+    """Rows, every tensor with a dimension [B] before its own.
 
-    more_captions, more_words [M, 5]: captions without music, for the text encoder alone. Words are
-    many, and a step hears few songs.
+    more_captions, more_words [M, 5]: captions without music, for the text encoder alone, because a
+    step has few songs for all the words there are.
     """
 
     codes: Tensor
@@ -88,7 +92,7 @@ class Batch:
     key: Tensor
     genre: Tensor
     lead: Tensor
-    heard: Tensor
+    history: Tensor
     uniforms: Tensor
     words: Tensor
     captions: list[str]
@@ -116,7 +120,7 @@ class Batch:
 
 
 class CropBatches:
-    """Batch number `step` is a function of the seed, the step and the shards on disk."""
+    """Makes batch number `step`, a function of the seed, the step and the shards on disk."""
 
     def __init__(
         self, *, folder: Path, seed: int, batch: int, frames: int, steps: int, pitch_frames: int,
@@ -132,11 +136,11 @@ class CropBatches:
         self.reload()
 
     def reload(self) -> None:
-        """Read the shards anew: more may have been made."""
+        """Read the shards again, of which there may be more now."""
         self.shards = list(read_shards(self.folder))
         if not self.shards:
             raise InputError(
-                "corpus", str(self.folder), "make it first: python -m recipes.mini corpus"
+                "corpus", str(self.folder), "generate it first: python -m recipes.mini corpus"
             )
 
     @property
@@ -154,31 +158,31 @@ class CropBatches:
 
     def _caption(self, rng: np.random.Generator) -> tuple[str, Tensor]:
         shard, song = self._song(rng)
-        said = worded(shard.facts[song], rng, self.templates)
-        return said.text, word_classes(shard.facts[song], said.told, self.words)
+        caption = write_caption(shard.facts[song], rng, self.templates)
+        return caption.text, word_classes(shard.facts[song], caption.named, self.words)
 
     def _row(self, rng: np.random.Generator) -> Row:
         shard, song = self._song(rng)
         last = shard.codes.shape[2] - self.frames
         start = 0 if rng.random() < self.from_start else int(rng.integers(last + 1))
         at = np.minimum(start + self.pitch_offsets, start + self.frames - 1)
-        said = worded(shard.facts[song], rng, self.templates)
+        caption = write_caption(shard.facts[song], rng, self.templates)
         codes = shard.codes[song, :, start : start + self.frames].astype(np.int64)
         row = Row(
             codes=torch.from_numpy(codes),
             pitch=torch.from_numpy(shard.pitch[song, at].astype(np.int64)),
             **steady_rows(shard.facts[song], self.words),
             beats=beat_rows(Beats(shard.facts[song].bpm), start, self.steps, FRAMES_PER_SECOND),
-            heard=torch.from_numpy(self._heard(rng)),
+            history=torch.from_numpy(self._history(rng)),
             uniforms=torch.from_numpy(self._uniforms(rng, len(codes))),
-            words=word_classes(shard.facts[song], said.told, self.words),
-            caption=said.text,
+            words=word_classes(shard.facts[song], caption.named, self.words),
+            caption=caption.text,
         )
-        return self._withhold(row, rng)
+        return self._dropped(row, rng)
 
-    def _heard(self, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        dropped = rng.random() if rng.random() < self.dropout.history else 0.0
-        return rng.random(self.steps) >= dropped
+    def _history(self, rng: np.random.Generator) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        share = rng.random() if rng.random() < self.dropout.history else 0.0
+        return rng.random(self.steps) >= share
 
     def _uniforms(
         self, rng: np.random.Generator, books: int
@@ -188,26 +192,26 @@ class CropBatches:
         uniforms = rng.random((books, self.steps))
         return np.where(drawn, uniforms, NOT_DRAWN)
 
-    def _withhold(self, row: Row, rng: np.random.Generator) -> Row:
+    def _dropped(self, row: Row, rng: np.random.Generator) -> Row:
         dropout = self.dropout
         nothing = rng.random() < dropout.all
         shares = {
             "pitch": dropout.melody, "beats": dropout.beats, "drums": dropout.drums,
             "key": dropout.key, "genre": dropout.genre, "lead": dropout.lead,
         }  # fmt: skip
-        taken: dict[str, Any] = {
+        dropped: dict[str, Any] = {
             name: torch.zeros_like(getattr(row, name))
             for name, share in shares.items()
             if rng.random() < share or nothing
         }
         if rng.random() < dropout.text or nothing:
-            # Nothing is due of words that are not there.
-            taken |= {"caption": "", "words": torch.full_like(row.words, NO_CLASS)}
-        return replace(row, **taken)
+            # A dropped caption has nothing to predict.
+            dropped |= {"caption": "", "words": torch.full_like(row.words, NO_CLASS)}
+        return replace(row, **dropped)
 
 
 def steady_rows(facts: Facts, words: WordsConfig) -> dict[str, Tensor]:
-    """The rows that are told at every step of a song; zeros for what it does not have."""
+    """The per-step conditions of all steps of a song; zeros for what it does not have."""
     lead = facts.instruments[0] if facts.instruments else ""
     return {
         "drums": drum_row(facts.drums),
@@ -217,14 +221,16 @@ def steady_rows(facts: Facts, words: WordsConfig) -> dict[str, Tensor]:
     }
 
 
-def word_classes(facts: Facts, told: Told, words: WordsConfig) -> Tensor:
-    """[5] int64: classes of the tempo and the mode that go with a caption, and of the genre, the
-    lead and the drums that it names, 0 for none.
+def word_classes(facts: Facts, named: NamedFacts, words: WordsConfig) -> Tensor:
+    """The classes that the text encoder must predict [5], int64.
+
+    They are the song's tempo and mode, and the genre, the lead and the drums that the caption
+    names, 0 for none.
     """
     mode = MODES.index(parse_key(facts.key)[1]) if facts.key else NO_CLASS
-    genre = 1 + words.genres.index(told.genre) if told.genre in words.genres else 0
-    lead = 1 + words.leads.index(told.lead) if told.lead in words.leads else 0
-    drums = 0 if told.drums is None else 1 + int(told.drums)
+    genre = 1 + words.genres.index(named.genre) if named.genre in words.genres else 0
+    lead = 1 + words.leads.index(named.lead) if named.lead in words.leads else 0
+    drums = 0 if named.drums is None else 1 + int(named.drums)
     return torch.tensor([tempo_class(facts.bpm), mode, genre, lead, drums])
 
 

@@ -1,8 +1,8 @@
-"""What a decoder knows of one codec's codes, in the codes of another.
+"""Translate a decoder's embeddings and heads from the codes of one codec to those of another.
 
 A code of the new codec begins as the mean of those that the old one gives the same frames (as
 words of a new vocabulary do: Gee et al. 2022, "Fast vocabulary transfer for language model
-compression"). A new codec then costs the LM some hundred steps and not all it knew.
+compression"). A new codec then costs the LM some hundred steps instead of a new training.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def translated(weights: Mapping[str, Tensor], old: Encodec, new: Encodec) -> dic
     """
     shape = tuple(new.quantizer.codebooks.shape[:2])
     if shape != (known := tuple(old.quantizer.codebooks.shape[:2])):
-        raise InputError("codec", shape, f"the start knows {known[0]} books of {known[1]} codes")
-    heard, meant = _codes_of_songs(old, new)
-    return translate(weights, heard, meant, shape[1])
+        raise InputError("codec", shape, f"the start has {known[0]} codebooks of {known[1]} codes")
+    old_codes, new_codes = _codes_of_songs(old, new)
+    return translate(weights, old_codes, new_codes, shape[1])
 
 
 def translate(

@@ -1,8 +1,8 @@
 """The corpus run: songs composed, rendered and encoded into shards of codes for the LM.
 
 A shard is one .npz of plain arrays: codes [M, K, T] uint16, the loudest pitch class of each frame
-[M, T] uint8, and the facts of each song as JSON, from which captions are worded afresh each time
-a song is heard. Seeds make a shard reproducible; existing shards are kept.
+[M, T] uint8, and the facts of each song as JSON, from which a new caption
+is written whenever a song is drawn. Seeds make a shard reproducible; existing shards are kept.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ from toccata.finetuning.config_file import load_config
 from toccata.whole_files import replacing
 
 log = logging.getLogger(__name__)
-# A melody is heard in windows of 26 frames: more often tells nothing new.
+# The chroma has windows of 26 frames: a shorter interval adds no information.
 PITCH_EVERY_FRAMES = 4
 
 
 @dataclass(frozen=True)
 class CorpusRun:
-    """`shards` shards of `songs` songs of `song_s` seconds, from `seed` on, made by `processes`.
+    """A corpus of `shards` shards of `songs` songs of `song_s` seconds, from `seed` on.
 
-    per_lead: at most so many songs of a shard have the same lead; None takes them as they come.
+    processes: how many work in parallel. per_lead: the maximum of songs with the same lead in a
+    shard; None: no limit.
     """
 
     out: str
@@ -60,7 +61,7 @@ class Shard:
 
 
 def main(config: Path, soundfont: Path | None = None) -> Path:
-    """Write the shards that are not there yet; returns their folder."""
+    """Write the shards that are missing; returns their folder."""
     run = load_config(config, CorpusRun)
     folder = Path(run.out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,7 @@ def main(config: Path, soundfont: Path | None = None) -> Path:
     with ProcessPoolExecutor(run.processes, context, torch.set_num_threads, (1,)) as pool:
         make = partial(add_shard, run, soundfont=soundfont)
         for done in as_completed([pool.submit(make, index) for index in missing]):
-            log.info("made %s (%d to make)", done.result(), run.shards)
+            log.info("wrote %s (of %d)", done.result(), run.shards)
     return folder
 
 
@@ -81,7 +82,7 @@ def shard_path(run: CorpusRun, index: int) -> Path:
 
 
 def add_shard(run: CorpusRun, index: int, soundfont: Path | None = None) -> Path:
-    """Make one shard of the run and write it."""
+    """Render, encode and write one shard of the run."""
     codec, renderer = load_codec(Path(run.codec)), Renderer(soundfont)
     codec.compile_networks(half=False)
     path = shard_path(run, index)

@@ -1,4 +1,4 @@
-"""What is trained: the decoder and the text encoder that goes with it, and their losses."""
+"""The modules that are trained, the decoder and its text encoder, and their losses."""
 
 from __future__ import annotations
 
@@ -44,43 +44,46 @@ class Conditioned(nn.Module):
                 nn.init.zeros_(self.lm.projections[name].get_parameter("weight"))
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits [B, K, S, card]; their targets [B, K, S], the special id where none is due; and
-        how little the words tell of what goes with them, in nats.
+        """Compute a training step.
+
+        Returns:
+            Logits [B, K, S, card]; targets [B, K, S], the special id where there is none; and the
+            loss of the text encoder's predictions, in nats.
         """
         text = self.text(batch.captions)
         config = self.lm.config
         steps = delay.apply(batch.codes, config.delays, config.special_id)
-        heard = steps[..., :-1].masked_fill(~batch.heard[:, None], config.special_id)
+        history = steps[..., :-1].masked_fill(~batch.history[:, None], config.special_id)
         prefix, step_conditioning = self.prefix(batch, text), self.step_conditioning(batch, text)
-        heard = self.with_own_draws(heard, batch.uniforms, prefix, step_conditioning)
-        logits = self.lm(heard, prefix=prefix, step_conditioning=step_conditioning)
+        history = self.scheduled_sampling(history, batch.uniforms, prefix, step_conditioning)
+        logits = self.lm(history, prefix=prefix, step_conditioning=step_conditioning)
         return logits, steps[..., 1:], self.words_loss(batch, text)
 
     @torch.no_grad()
-    def with_own_draws(
-        self, heard: Tensor, uniforms: Tensor, prefix: Tensor, step_conditioning: Tensor
+    def scheduled_sampling(
+        self, history: Tensor, uniforms: Tensor, prefix: Tensor, step_conditioning: Tensor
     ) -> Tensor:
-        """`heard` [B, K, S] with the model's draws where `uniforms` [B, K, S] is not NOT_DRAWN."""
+        """Replace codes of the history [B, K, S] by sampled ones where `uniforms` are drawn."""
         rows = (uniforms != NOT_DRAWN).flatten(1).any(1)
         if not rows.any():
-            return heard
-        before = heard[rows]
+            return history
+        before = history[rows]
         logits = self.lm(before, prefix=prefix[rows], step_conditioning=step_conditioning[rows])
         # Where autocast keeps these casts of the weights, no gradient would come through them.
         torch.clear_autocast_cache()
         uniforms, card = uniforms[rows], self.lm.config.card
-        own = before.clone()  # nothing tells of the first step
+        own = before.clone()  # the first step is predicted by none
         as_likely = SamplingBatch.of([AS_LIKELY], card, logits.device)
         own[..., 1:] = sample(logits[..., :-1, :], as_likely, uniforms[..., 1:])
         stays = (uniforms == NOT_DRAWN) | (before == self.lm.config.special_id)
-        mixed = heard.clone()
+        mixed = history.clone()
         mixed[rows] = torch.where(stays, before, own)
         return mixed
 
     def words_loss(self, batch: Batch, text: Tensor) -> Tensor:
-        """Cross-entropy of what goes with the captions, whose text states are [B, L, W].
+        """Cross-entropy of the predictions from captions, whose text states are [B, L, W].
 
-        Nothing is due of heads that the text encoder does not have.
+        Heads that the text encoder does not have are left out.
         """
         mean, classes = mean_of_words(text), batch.words
         if batch.more_captions:
@@ -88,32 +91,32 @@ class Conditioned(nn.Module):
             classes = torch.cat([classes, batch.more_words])
         heads = (self.text.tempo, self.text.mode, *self.text.tags.values())
         losses = [
-            _class_loss(head(mean).float(), due)
-            for head, due in zip(heads, classes.unbind(1), strict=False)
+            _class_loss(head(mean).float(), targets)
+            for head, targets in zip(heads, classes.unbind(1), strict=False)
             if head is not None
         ]
         return torch.stack(losses).sum() if losses else text.new_zeros(())
 
     def prefix(self, batch: Batch, text: Tensor) -> Tensor:
-        """Melody rows, then text rows; a dropped text is zeros, as when sampling."""
-        words = self.lm.projections[TEXT](text) * _said(batch)
+        """The prefix: melody rows, then text rows; a dropped text is zeros, as in inference."""
+        words = self.lm.projections[TEXT](text) * _has_caption(batch)
         return torch.cat([self.lm.projections[MELODY](self.melody(batch)), words], 1)
 
     def step_conditioning(self, batch: Batch, text: Tensor) -> Tensor:
-        """What is added to each step [B, S, D]; nothing for what is dropped."""
+        """Per-step additive conditioning [B, S, D]; dropped conditions add nothing."""
         steps = batch.beats.shape[1]
         followed = batch.pitch.any(1)[:, None, None]
         near = step_rows(self.melody(batch), self.chroma, steps, FRAMES_PER_SECOND)
         sums: Tensor = (
             self.lm.projections[BEATS](batch.beats) * batch.beats[..., :1]
-            + self.lm.projections[TEXT_STEPS](mean_of_words(text))[:, None] * _said(batch)
+            + self.lm.projections[TEXT_STEPS](mean_of_words(text))[:, None] * _has_caption(batch)
             + self.lm.projections[MELODY_STEPS](near) * followed
             + self.steady_sums(batch)
         )
         return sums
 
     def steady_sums(self, batch: Batch) -> Tensor:
-        """What is added to all steps alike [B, 1, D]."""
+        """The part of it that is the same at all steps [B, 1, D]."""
         sums = torch.zeros(len(batch.codes), self.lm.config.dim, device=batch.codes.device)
         for name in STEADY:
             if name in self.lm.projections:
@@ -125,17 +128,17 @@ class Conditioned(nn.Module):
         return F.one_hot(batch.pitch, self.chroma.bins).float()
 
 
-def _said(batch: Batch) -> Tensor:
+def _has_caption(batch: Batch) -> Tensor:
     """Which captions are not dropped [B, 1, 1]."""
-    said = [bool(text) for text in batch.captions]
-    return torch.tensor(said, device=batch.codes.device)[:, None, None]
+    present = [bool(text) for text in batch.captions]
+    return torch.tensor(present, device=batch.codes.device)[:, None, None]
 
 
-def _class_loss(logits: Tensor, due: Tensor) -> Tensor:
-    """Mean cross-entropy of those of which a class is due; 0 if of none."""
-    if (due == NO_CLASS).all():
+def _class_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy where there is a class to predict; 0 if there is none."""
+    if (targets == NO_CLASS).all():
         return logits.sum() * 0
-    return F.cross_entropy(logits, due, ignore_index=NO_CLASS)
+    return F.cross_entropy(logits, targets, ignore_index=NO_CLASS)
 
 
 def book_losses(logits: Tensor, targets: Tensor, card: int) -> Tensor:

@@ -41,7 +41,7 @@ from toccata.models.step_conditioning import (  # fmt: skip
 )
 
 log = logging.getLogger(__name__)
-# What validation losses were always measured with.
+# The dropout of validation, so that losses of all runs can be compared.
 HELD_OUT = Dropout(
     all=0.0, text=0.0, melody=0.5, beats=0.2, drums=0.0, key=0.0, genre=0.0, lead=0.0,
     history=0.0, own=0.0,
@@ -49,7 +49,7 @@ HELD_OUT = Dropout(
 
 
 def all_words() -> WordsConfig:
-    """A text encoder that knows all that the corpus does."""
+    """A text encoder with all genres and leads of the corpus."""
     genres = tuple(genre.name for genre in all_genres())
     return WordsConfig(max_words=40, tempo_classes=90, genres=genres, leads=tuple(INSTRUMENTS))
 
@@ -58,13 +58,13 @@ def all_words() -> WordsConfig:
 class LMRun:
     """One training run; the decoder is of the prefix kind with delays 0 1 2 3.
 
-    start: the folder of an earlier run, or a model's name or folder, whose weights this one goes on
-    from; a deeper decoder keeps what that one had learned.
-    codec: the run of the corpus's codec, if the start knows another's codes. start_codec: the run
-    of that other one, if it is not in `start`.
-    more_captions: how many captions the text encoder hears in each step beside those of the crops.
-    captions: a folder with captions of your own, which join those of the grammar.
-    average: how slowly the moving average of the weights moves, which is what is kept in the end.
+    start: the folder of an earlier run, or a model's name or folder, to start from; the decoder
+        may be deeper.
+    codec: the run of the corpus's codec, if `start` has another one. start_codec: the run of that
+        other one, if it is not in `start`.
+    more_captions: captions for the text encoder in each step, besides those of the crops.
+    captions: a folder with captions of your own, besides those of the grammar.
+    average: decay of the moving average of the weights, which is the result.
     """
 
     out: str
@@ -125,7 +125,7 @@ class LMRun:
 
 
 def main(config: Path) -> Path:
-    """Train, or go on training, as `config` says; returns the folder with `lm.pt`."""
+    """Train, or continue training; returns the folder with `lm.pt`."""
     run = load_config(config, LMRun)
     trainer = LMTrainer(run)
     trainer.resume()
@@ -231,7 +231,7 @@ class LMTrainer:
         return losses.detach()
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of each codebook [K], and of what the words tell."""
+        """Cross-entropy by codebook [K], and of the predictions from captions."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.run.bf16):
             logits, targets, words_loss = self.model(batch.to(self.device))
         return book_losses(logits.float(), targets, self.run.card), words_loss

@@ -1,7 +1,7 @@
-"""Where a run begins: the weights of another run or of a finished model, in a deeper decoder maybe.
+"""Start a run from the weights of another run or of a model, maybe in a deeper decoder.
 
-New layers add nothing at first, so that the deeper decoder begins as good as the other one was
-(Chen et al. 2016, "Net2Net", section 2.3).
+New layers add nothing at first, so that the deeper decoder begins as good as the other one (Chen et
+al. 2016, "Net2Net", section 2.3).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the tagger learns from: songs as it hears them, clean and after the codec, with labels.
+"""The dataset of the tagger: its inputs for songs, clean and after the codec, with labels.
 
 A part is one .npz of plain arrays. Parts that exist are kept.
 """
@@ -39,8 +39,9 @@ GENRES = tuple(genre.name for genre in all_genres())
 
 
 class TaggerDataset(NamedTuple):
-    """M clips: images [M, bands, T], registers [M, R, 12, U], labels [M] and whether it is coded
-    [M]. Images and registers are float16.
+    """M clips: inputs of both networks, labels [M], and which clips went through the codec [M].
+
+    images: [M, bands, T], registers: [M, R, 12, U], both in float16.
     """
 
     images: Tensor
@@ -52,7 +53,7 @@ class TaggerDataset(NamedTuple):
     coded: Tensor
 
     def part(self, chosen: Tensor) -> TaggerDataset:
-        """Those at `chosen`, indices or a mask."""
+        """Select clips by indices or a mask."""
         return TaggerDataset(*(column[chosen] for column in self))
 
 
@@ -112,43 +113,43 @@ def make_part(lot: Lot, codec: Encodec, renderer: Renderer) -> TaggerDataset:
 
 @torch.inference_mode()
 def coded(samples: Samples, codec: Encodec) -> Samples:
-    """Samples [N] as the codec gives them back."""
-    made = codec.decode(codec.encode(torch.from_numpy(samples)[None, None]))
-    return np.asarray(made[0, 0, : len(samples)].numpy(), np.float32)
+    """Encode and decode samples [N]."""
+    decoded = codec.decode(codec.encode(torch.from_numpy(samples)[None, None]))
+    return np.asarray(decoded[0, 0, : len(samples)].numpy(), np.float32)
 
 
 def parts(
     folder: Path, lots: Sequence[Lot], codec: Path, processes: int, soundfont: Path | None = None
 ) -> list[Path]:
-    """The files of all lots, made where they are missing."""
+    """Write the missing files of all lots. Returns all paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{lot.seed:010d}.npz" for lot in lots]
     missing = [(lot, path) for lot, path in zip(lots, paths, strict=True) if not path.exists()]
     make = partial(_add_part, codec=codec, soundfont=soundfont)
     if processes == 1:
         for one in missing:
-            log.info("made %s (%d to make)", make(*one), len(missing))
+            log.info("wrote %s (of %d)", make(*one), len(missing))
     elif missing:
         # Not forked: a copy of torch's threads would wait for ever.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(processes, context, torch.set_num_threads, (1,)) as pool:
-            for made in as_completed([pool.submit(make, *one) for one in missing]):
-                log.info("made %s (%d to make)", made.result(), len(missing))
+            for done in as_completed([pool.submit(make, *one) for one in missing]):
+                log.info("wrote %s (of %d)", done.result(), len(missing))
     return paths
 
 
 def _add_part(lot: Lot, path: Path, codec: Path, soundfont: Path | None) -> Path:
-    quick = load_codec(codec)
-    quick.compile_networks(half=True)
-    made = make_part(lot, quick, Renderer(soundfont))
-    columns = {name: column.numpy() for name, column in made._asdict().items()}
+    compiled = load_codec(codec)
+    compiled.compile_networks(half=True)
+    dataset = make_part(lot, compiled, Renderer(soundfont))
+    columns = {name: column.numpy() for name, column in dataset._asdict().items()}
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **columns)
     return path
 
 
 def read_parts(paths: Sequence[Path]) -> TaggerDataset:
-    """All of them as one."""
+    """Read and concatenate parts."""
     return TaggerDataset(*(torch.cat(columns) for columns in zip(*map(_read, paths), strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""One lesson of the tagger and of the key network: a batch made harder, and the loss on it."""
+"""Losses of the tagger and the key classifier, with augmentation, and their training loop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SMOOTHING = 0.05
 _TILT_LOG10, _EQ_KNOTS = 0.15, 6  # 3 dB up or down at each of some bands
 _NOISE_LOG10 = (-3.5, -1.5)  # the magnitude of noise in a band
 _HIDDEN_BANDS, _HIDDEN_FRAMES = 8, 60
-_SHORTEST_OF_CROP = 0.5  # of registers: keys are asked of short clips too
+_SHORTEST_OF_CROP = 0.5  # of registers: keys of short clips are estimated too
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,16 @@ class Crops:
         return cls(round(crop_s * TAGGER_FRAMES_PER_SECOND), registers)
 
 
-def listening_loss(
+def tagging_loss(
     tagger: Tagger, dataset: TaggerDataset, crops: Crops, rng: torch.Generator
 ) -> Tensor:
-    """How wrong the three heads are about [B] clips, in nats."""
-    images = harder(cropped(dataset.images.float(), crops.image, rng), rng)
-    made = tagger(images)
-    drums = F.binary_cross_entropy_with_logits(made.drums, dataset.drums.float())
-    genres = F.cross_entropy(made.genres, dataset.genres, label_smoothing=_SMOOTHING)
+    """The summed cross-entropy of the three heads on [B] clips, in nats."""
+    images = augmented(cropped(dataset.images.float(), crops.image, rng), rng)
+    logits = tagger(images)
+    drums = F.binary_cross_entropy_with_logits(logits.drums, dataset.drums.float())
+    genres = F.cross_entropy(logits.genres, dataset.genres, label_smoothing=_SMOOTHING)
     families = F.cross_entropy(
-        made.families, dataset.families, ignore_index=UNKNOWN, label_smoothing=_SMOOTHING
+        logits.families, dataset.families, ignore_index=UNKNOWN, label_smoothing=_SMOOTHING
     )
     return genres + families + drums
 
@@ -52,7 +52,7 @@ def listening_loss(
 def key_loss(
     network: KeyClassifier, dataset: TaggerDataset, crops: Crops, rng: torch.Generator
 ) -> Tensor:
-    """How wrong the network is about the keys of [B] clips, in nats."""
+    """The cross-entropy of the keys of [B] clips, in nats."""
     shortest = round(crops.registers * _SHORTEST_OF_CROP)
     length = int(torch.randint(shortest, crops.registers + 1, (), generator=rng))
     scores = network(cropped(dataset.registers.float(), length, rng))
@@ -66,8 +66,8 @@ def cropped(rows: Tensor, length: int, rng: torch.Generator) -> Tensor:
     return torch.stack([row[..., start : start + length] for row, start in pieces])
 
 
-def harder(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Images [B, bands, T] filtered, with some noise, and some bands and moments hidden."""
+def augmented(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Augment images [B, bands, T]: filters, noise, and masked bands and frames (SpecAugment)."""
     count, bands, frames = images.shape
     knots = (2 * torch.rand(count, 1, _EQ_KNOTS, generator=rng) - 1) * _TILT_LOG10
     tilted = images + F.interpolate(knots, bands, mode="linear").transpose(1, 2)
@@ -88,9 +88,7 @@ def _stripes(count: int, length: int, widest: int, rng: torch.Generator) -> Tens
 
 
 def batches(count: int, size: int, epochs: int, rng: torch.Generator) -> list[Tensor]:
-    """Indices of `size` of `count` clips at a time, all of them once in each epoch; those left
-    over at its end wait for another.
-    """
+    """Indices of batches: all clips once in each epoch, except the rest of less than a batch."""
     size = min(size, count)
     whole = count // size * size
     orders = [torch.randperm(count, generator=rng)[:whole] for _ in range(epochs)]

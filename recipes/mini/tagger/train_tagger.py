@@ -1,7 +1,7 @@
 """The tagger run: a tagger and a key classifier, for evaluation and continuation.
 
-songs -> clean and coded clips -> tagger (genre, lead, drums) and key network -> what they get
-right on held-out songs -> two files of weights that say so
+songs -> clean and coded clips -> tagger (genre, lead, drums) and key classifier -> accuracy on
+held-out songs -> two files of weights with it
 """
 
 from __future__ import annotations
@@ -19,26 +19,25 @@ from recipes.mini.composer.examples import VALIDATION_SEED
 from recipes.mini.composer.instruments import FAMILIES
 from recipes.mini.composer.seeds import CANDIDATES
 from recipes.mini.tagger.dataset import GENRES, UNKNOWN, Lot, TaggerDataset, parts, read_parts
-from recipes.mini.tagger.losses import Crops, batches, key_loss, listening_loss, train
+from recipes.mini.tagger.losses import Crops, batches, key_loss, tagging_loss, train
 from toccata.analysis import classifier_weights
 from toccata.analysis.key_classifier import KeyClassifier
 from toccata.analysis.tagger import Classes, Tagger, TagLogits
 from toccata.finetuning.config_file import load_config
 
 log = logging.getLogger(__name__)
-# Between those that watch over other trainings and those of `python -m recipes.mini evaluate`.
+# Between the seeds of other validations and those of `python -m recipes.mini evaluate`.
 HELD_OUT_SEED = VALIDATION_SEED + 5_000
 _AT_ONCE = 64
 
 
 @dataclass(frozen=True)
 class TaggerRun:
-    """`songs` songs to learn from, `held_out` to be judged by; of these and those,
-    every `coded_every`-th is heard through the codec too.
+    """A run on `songs` songs, tested on `held_out` others.
 
-    out: where the weights go. data: where the songs are kept as they are heard. codec: the folder
-    of the codec's run. per_lead: at most so many songs of a part have the same lead, but not of
-    those held out.
+    out: the folder of the weights. data: the folder of the dataset. codec: the folder of the
+    codec's run. coded_every: every so many songs, the decoded codes of one are in the dataset too.
+    per_lead: the maximum of training songs of a part with the same lead; None: no limit.
     """
 
     out: str
@@ -61,23 +60,25 @@ class TaggerRun:
 
 
 def main(config: Path, soundfont: Path | None = None) -> Path:
-    """Make the songs, train both networks and write their weights; returns the folder."""
+    """Render the songs, train both networks and write their weights; returns the folder."""
     run = load_config(config, TaggerRun)
     learned = _dataset(run, _learned_lots(run), soundfont)
     held_out = _dataset(run, _lots(run, HELD_OUT_SEED, run.held_out), soundfont)
     crops = Crops.of(run.crop_s, run.song_s, learned)
     torch.manual_seed(run.seed)
     tagger = Tagger(Classes(GENRES, FAMILIES, run.width))
-    _train(run, tagger, learned, partial(listening_loss, tagger, crops=crops))
-    heard = tagger_accuracy(tagger, held_out, crops)
-    log.info("tagger, held out: %s", heard)
-    classifier_weights.write_tagger(Path(run.out) / classifier_weights.TAGGER, tagger, heard)
+    _train(run, tagger, learned, partial(tagging_loss, tagger, crops=crops))
+    accuracy = tagger_accuracy(tagger, held_out, crops)
+    log.info("tagger, held out: %s", accuracy)
+    classifier_weights.write_tagger(Path(run.out) / classifier_weights.TAGGER, tagger, accuracy)
     network = KeyClassifier(run.key_width)
     tonal = learned.part(learned.keys != UNKNOWN)
     _train(run, network, tonal, partial(key_loss, network, crops=crops))
-    heard = key_accuracy(network, held_out, crops)
-    log.info("keys, held out: %s", heard)
-    classifier_weights.write_key_classifier(Path(run.out) / classifier_weights.KEYS, network, heard)
+    accuracy = key_accuracy(network, held_out, crops)
+    log.info("keys, held out: %s", accuracy)
+    classifier_weights.write_key_classifier(
+        Path(run.out) / classifier_weights.KEYS, network, accuracy
+    )
     return Path(run.out)
 
 
@@ -119,15 +120,15 @@ def _train(
 def tagger_accuracy(
     tagger: Tagger, dataset: TaggerDataset, crops: Crops
 ) -> classifier_weights.Accuracy:
-    """By head, of clean and of coded clips, from the beginning of each."""
+    """The accuracy by head, of clean and of coded clips, from the beginning of each."""
     images = dataset.images[..., : crops.image].float()
-    heard = TagLogits(
+    logits = TagLogits(
         *map(torch.cat, zip(*map(tagger, torch.split(images, _AT_ONCE)), strict=True))
     )
     return {
-        "genre": _shares(heard.genres.argmax(-1), dataset.genres, dataset.coded),
-        "lead": _shares(heard.families.argmax(-1), dataset.families, dataset.coded),
-        "drums": _shares((heard.drums > 0).long(), dataset.drums, dataset.coded),
+        "genre": _shares(logits.genres.argmax(-1), dataset.genres, dataset.coded),
+        "lead": _shares(logits.families.argmax(-1), dataset.families, dataset.coded),
+        "drums": _shares((logits.drums > 0).long(), dataset.drums, dataset.coded),
     }
 
 
@@ -136,13 +137,13 @@ def key_accuracy(
     network: KeyClassifier, dataset: TaggerDataset, crops: Crops
 ) -> classifier_weights.Accuracy:
     registers = dataset.registers[..., : crops.registers].float()
-    heard = torch.cat([network(part) for part in torch.split(registers, _AT_ONCE)]).argmax(-1)
-    return {"key": _shares(heard, dataset.keys, dataset.coded)}
+    keys = torch.cat([network(part) for part in torch.split(registers, _AT_ONCE)]).argmax(-1)
+    return {"key": _shares(keys, dataset.keys, dataset.coded)}
 
 
-def _shares(heard: Tensor, meant: Tensor, coded: Tensor) -> dict[str, float]:
-    """How much of what has a label is right."""
-    labelled = meant != UNKNOWN
-    right = (heard == meant).float()
+def _shares(predicted: Tensor, labels: Tensor, coded: Tensor) -> dict[str, float]:
+    """The accuracy of clips that have a label."""
+    labelled = labels != UNKNOWN
+    right = (predicted == labels).float()
     masks = {"clean": labelled & ~coded, "coded": labelled & coded}
     return {name: round(float(right[mask].mean()), 4) for name, mask in masks.items()}

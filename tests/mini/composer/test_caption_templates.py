@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recipes.mini.captions import Told, read_templates, worded
+from recipes.mini.captions import NamedFacts, read_templates, write_caption
 from recipes.mini.composer.composition import Facts
 from toccata.errors import InputError
 
@@ -57,24 +57,24 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_fifth_of_captions_are_the_users_and_told_is_what_they_name() -> None:
     template = "OURS {bpm} {mood} {genre} {lead} {key}"
-    words = [worded(FACTS, rng, (template,)) for rng in _rngs(400)]
+    words = [write_caption(FACTS, rng, (template,)) for rng in _rngs(400)]
     ours = [word for word in words if word.text.startswith("OURS")]
     assert 0.14 < len(ours) / len(words) < 0.26
-    assert {word.told for word in ours} == {
-        Told("jazz", "flute", "major", "Bb major", 120, None, "smooth")
+    assert {word.named for word in ours} == {
+        NamedFacts("jazz", "flute", "major", "Bb major", 120, None, "smooth")
     }
 
 
 def test_a_template_that_asks_for_what_the_song_has_not_is_passed_over() -> None:
     drums_alone = replace(FACTS, key="", instruments=())
-    words = [worded(drums_alone, rng, ("OURS {key}", "OURS {lead}")) for rng in _rngs(200)]
+    words = [write_caption(drums_alone, rng, ("OURS {key}", "OURS {lead}")) for rng in _rngs(200)]
     assert not any(word.text.startswith("OURS") for word in words)
 
 
 def test_drums_are_said_as_they_are() -> None:
     for drums in (True, False):
         facts = replace(FACTS, drums=drums, kit="brushes" if drums else "")
-        words = [worded(facts, rng, ("OURS {drums} {{1}}",)) for rng in _rngs(100)]
+        words = [write_caption(facts, rng, ("OURS {drums} {{1}}",)) for rng in _rngs(100)]
         ours = [word for word in words if word.text.startswith("OURS")]
-        assert {word.told for word in ours} == {Told(drums=drums)}
+        assert {word.named for word in ours} == {NamedFacts(drums=drums)}
         assert all(word.text.endswith(" {1}") for word in ours)

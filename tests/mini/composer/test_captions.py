@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recipes.mini.captions import Told, caption, worded
+from recipes.mini.captions import NamedFacts, caption, write_caption
 from recipes.mini.captions.vocabulary import generic_word, instrument_words
 from recipes.mini.composer.compose import compose
 from recipes.mini.composer.composition import Facts
@@ -17,7 +17,7 @@ from toccata.conditioners.beats import named_beats
 
 SONGS = [compose(seed, 4.0).facts for seed in range(300)]
 PAIRS = [
-    (facts, worded(facts, caption_rng(10 * song + hearing)))
+    (facts, write_caption(facts, caption_rng(10 * song + hearing)))
     for song, facts in enumerate(SONGS)
     for hearing in range(10)
 ]
@@ -39,13 +39,13 @@ def _share(told: list[bool]) -> float:
 
 def test_same_seed_same_words() -> None:
     facts = SONGS[3]
-    assert worded(facts, caption_rng(3)) == worded(facts, caption_rng(3))
-    assert caption(facts, caption_rng(3)) == worded(facts, caption_rng(3)).text
+    assert write_caption(facts, caption_rng(3)) == write_caption(facts, caption_rng(3))
+    assert caption(facts, caption_rng(3)) == write_caption(facts, caption_rng(3)).text
 
 
 def test_told_is_true() -> None:
     for facts, words in PAIRS:
-        told = words.told
+        told = words.named
         assert told.genre in ("", facts.genre)
         assert told.lead in ("", *facts.instruments[:1])
         assert told.key in ("", facts.key)
@@ -63,15 +63,15 @@ def test_told_is_true() -> None:
     ],
 )  # fmt: skip
 def test_each_fact_is_told_as_often_as_it_should(name: str, least: float, most: float) -> None:
-    told = [getattr(words.told, name) not in ("", None) for _, words in PAIRS]
+    told = [getattr(words.named, name) not in ("", None) for _, words in PAIRS]
     assert least < _share(told) < most
-    assert 0.002 < _share([words.told == Told() for _, words in PAIRS]) < 0.04
+    assert 0.002 < _share([words.named == NamedFacts() for _, words in PAIRS]) < 0.04
 
 
 def test_a_text_names_the_tempo_if_and_only_if_it_is_told() -> None:
     for _, words in PAIRS:
         named = named_beats(words.text)
-        assert (named.bpm if named else None) == words.told.bpm, words
+        assert (named.bpm if named else None) == words.named.bpm, words
 
 
 def test_the_key_is_in_the_text_if_and_only_if_it_is_told() -> None:
@@ -87,7 +87,7 @@ def test_the_key_is_in_the_text_if_and_only_if_it_is_told() -> None:
             sign = (tonic or tonic_last).replace(" sharp", "#").replace(" flat", "b")
             is_major = (mode or mode_first).startswith("maj")
             keys.add((sign, "major" if is_major else "minor"))
-        if not words.told.key:
+        if not words.named.key:
             assert not keys, words
             continue
         tonic, mode = facts.key.lower().split()
@@ -107,7 +107,7 @@ def test_an_absent_instrument_is_named_only_to_deny_it() -> None:
                 continue
             for word in synonyms:
                 if word in asserted and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", asserted):
-                    assert word in allowed or word in words.told.genre, (word, facts, words)
+                    assert word in allowed or word in words.named.genre, (word, facts, words)
 
 
 def test_a_denied_instrument_is_absent() -> None:
@@ -126,11 +126,11 @@ def test_drums_are_told_only_as_they_are() -> None:
     drums = re.compile(r"\bdrum|\bpercussion(?! section)|brush|\bbeats?\b(?! per)|\bgroove\b")
     for facts, words in PAIRS:
         text = words.text.lower()
-        if words.told.drums is None:
+        if words.named.drums is None:
             assert not drums.search(_GENRE.sub("", text)), words
         if not facts.drums:
             assert not drums.search(_GENRE.sub("", DENIAL.sub(" ", text))), words
-    playing = [words for facts, words in PAIRS if facts.drums and words.told.drums]
+    playing = [words for facts, words in PAIRS if facts.drums and words.named.drums]
     assert all(not re.search(r"\bno (drum|perc|beat)|drumless|beatless", w.text) for w in playing)
 
 
@@ -144,9 +144,9 @@ def test_the_lead_comes_first_among_the_instruments() -> None:
         if not here:
             continue
         named += 1
-        first += bool(words.told.lead)
-        if words.told.lead in here:
-            assert here[words.told.lead] == min(here.values()), words
+        first += bool(words.named.lead)
+        if words.named.lead in here:
+            assert here[words.named.lead] == min(here.values()), words
     assert first > 0.93 * named
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recipes.mini.captions import Told
+from recipes.mini.captions import NamedFacts
 from recipes.mini.composer.compose import compose
 from recipes.mini.composer.examples import Example
 from recipes.mini.evaluation import continuation
@@ -20,7 +20,7 @@ SONG = compose(0, 1.0)
 
 def song_of(bpm: int, key: str) -> Example:
     facts = replace(SONG.facts, bpm=bpm, key=key)
-    return Example(0, replace(SONG, facts=facts), "", np.zeros(1, np.float32), Told())
+    return Example(0, replace(SONG, facts=facts), "", np.zeros(1, np.float32), NamedFacts())
 
 
 def strikes(bpm: float, seconds: float, loud_at_s: float | None = None) -> Audio:

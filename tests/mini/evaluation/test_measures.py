@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from recipes.mini.evaluation.degenerate import examine
+from recipes.mini.evaluation.degenerate import find_defects
 from recipes.mini.evaluation.drum_detection import has_drums
 from tests.mini.evaluation.sounds import RATE_HZ, chord
 from toccata.analysis.key import estimate_key, parse_key, same_scale
@@ -61,18 +61,18 @@ def test_silent_frames_of_a_melody_do_not_count() -> None:
 
 def test_what_is_no_music_is_told_apart() -> None:
     music = np.concatenate([chord(p, p + 4, p + 7, duration_s=0.5) for p in (60, 65, 67, 62)])
-    assert examine(music, RATE_HZ).well
-    assert examine(np.zeros(2 * RATE_HZ, np.float32), RATE_HZ).silent
-    assert examine(np.sign(music), RATE_HZ).clipped
-    assert examine(chord(60, duration_s=4), RATE_HZ).looping
+    assert not find_defects(music, RATE_HZ).any
+    assert find_defects(np.zeros(2 * RATE_HZ, np.float32), RATE_HZ).silent
+    assert find_defects(np.sign(music), RATE_HZ).clipped
+    assert find_defects(chord(60, duration_s=4), RATE_HZ).looping
 
 
 def test_a_clip_that_stays_where_it_began_is_stuck() -> None:
     begins = np.concatenate([chord(60, duration_s=0.5), chord(67, duration_s=0.5)])
-    assert examine(np.concatenate([begins, chord(64, 67, duration_s=7.0)]), RATE_HZ).looping
+    assert find_defects(np.concatenate([begins, chord(64, 67, duration_s=7.0)]), RATE_HZ).looping
 
 
 def test_one_note_struck_again_and_again_is_stuck() -> None:
     fall = np.exp(-4 * np.linspace(0, 1, RATE_HZ // 2))
     again = np.tile(chord(69, duration_s=0.5) * fall, 16).astype(np.float32)
-    assert examine(again, RATE_HZ).looping
+    assert find_defects(again, RATE_HZ).looping

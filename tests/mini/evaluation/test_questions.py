@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from recipes.mini.captions import Told, worded
+from recipes.mini.captions import NamedFacts, write_caption
 from recipes.mini.composer.compose import compose
 from recipes.mini.composer.examples import Example, caption_rng
 from recipes.mini.evaluation import adherence, guidance
-from recipes.mini.evaluation.clip_analysis import Heard
+from recipes.mini.evaluation.clip_analysis import ClipAnalysis
 from recipes.mini.evaluation.reference_songs import FIRST_SEED, QUESTIONS, seeds
 from tests.mini.evaluation.sounds import RATE_HZ, tune
 from toccata.analysis.key import Key
@@ -19,14 +19,14 @@ SONG = compose(0, 1.0)
 
 
 def asked(**told: object) -> Example:
-    return Example(0, SONG, "", np.zeros(1, np.float32), Told(**told))  # type: ignore[arg-type]
+    return Example(0, SONG, "", np.zeros(1, np.float32), NamedFacts(**told))  # type: ignore[arg-type]
 
 
 def heard(
     bpm: float = 100.0, key: Key = (0, "major"), genre: str = "rock", family: str = "guitar",
     drums: bool = True,
-) -> Heard:  # fmt: skip
-    return Heard(bpm, key, genre, family, drums, torch.zeros(4))
+) -> ClipAnalysis:  # fmt: skip
+    return ClipAnalysis(bpm, key, genre, family, drums, torch.zeros(4))
 
 
 def test_each_fact_told_is_looked_for() -> None:
@@ -53,7 +53,7 @@ def test_what_a_caption_does_not_tell_does_not_count() -> None:
 
 def test_chance_is_how_often_others_were_asked_for_the_same() -> None:
     songs = [asked(drums=True), asked(drums=True), asked(drums=False)]
-    found = adherence.chances([heard(drums=song.told.drums or False) for song in songs], songs)
+    found = adherence.chances([heard(drums=song.named.drums or False) for song in songs], songs)
     assert found == {"drums_accuracy": pytest.approx(1 / 3, abs=1e-4)}
 
 
@@ -73,7 +73,9 @@ def test_songs_are_held_out_and_answer_every_question_often_enough() -> None:
     chosen = list(seeds(6))
     assert min(chosen) >= FIRST_SEED
     facts = [compose(seed, 8.0).facts for seed in chosen]
-    told = [worded(one, caption_rng(seed)).told for one, seed in zip(facts, chosen, strict=True)]
+    told = [
+        write_caption(one, caption_rng(seed)).named for one, seed in zip(facts, chosen, strict=True)
+    ]
     for share, answers in QUESTIONS.values():
         assert sum(answers(*pair) for pair in zip(facts, told, strict=True)) >= 6 * share
     assert len(chosen) < 60

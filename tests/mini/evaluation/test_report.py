@@ -61,7 +61,7 @@ POINTS = Points(
 
 
 def test_a_good_model_passes_every_bar() -> None:
-    assert all(line.passed for line in targets.verdicts(GOOD))
+    assert all(line.passed for line in targets.results(GOOD))
     text = targets.table(GOOD)
     assert "| 90.0 % | at least 85.0 % | 98.0 % | pass |" in text
     assert "fail" not in text
@@ -85,7 +85,7 @@ def test_a_good_model_passes_every_bar() -> None:
     ],
 )
 def test_one_flaw_is_one_failure(flaw: dict[str, object]) -> None:
-    lines = targets.verdicts(replace(GOOD, **flaw))  # type: ignore[arg-type]
+    lines = targets.results(replace(GOOD, **flaw))  # type: ignore[arg-type]
     assert [line.passed for line in lines].count(False) == 1
 
 

@@ -15,7 +15,7 @@ from recipes.mini.composer.instruments import FAMILIES
 from recipes.mini.composer.render import Renderer
 from recipes.mini.evaluation import suite
 from recipes.mini.evaluation.generation import GUIDANCE
-from recipes.mini.evaluation.reference_songs import CLIP_S, GIVEN_S, LONG_S, NEW_S, Material
+from recipes.mini.evaluation.reference_songs import CLIP_S, INPUT_S, LONG_S, NEW_S, Material
 from recipes.mini.evaluation.suite import Evaluation
 from tests.fakes import fake_model
 from toccata.analysis.tagger import Classes, Tagger
@@ -72,7 +72,7 @@ class Echo:
         elif one["duration_s"] == LONG_S:
             of_set = self.songs.long
         else:
-            of_set = self.songs.melodic if "melody" in one else self.songs.asked
+            of_set = self.songs.melodic if "melody" in one else self.songs.captioned
         song = of_set[one["seed"]]
         assert one.get("prompt", song.caption) == song.caption
         return song.audio
@@ -120,7 +120,7 @@ def test_the_model_is_asked_for_what_the_report_says(found: Evaluation, echo: Ec
     assert made_s == found.report.seconds_made
     continued = [one for one in echo.wanted if "continue_from" in one]
     assert all("prompt" not in one for one in continued)
-    assert {one["continue_from"].duration_s for one in continued} == {GIVEN_S}
+    assert {one["continue_from"].duration_s for one in continued} == {INPUT_S}
     assert {one["duration_s"] for one in echo.wanted} == {CLIP_S, NEW_S, LONG_S}
     assert {one["cfg"] for one in echo.wanted} == {1.0, GUIDANCE, 6.0}
     melodies = [one["melody"] for one in echo.wanted if "melody" in one]
@@ -138,10 +138,10 @@ def test_points_are_those_of_the_clips(found: Evaluation, songs: Material) -> No
 
 def test_silence_hits_nothing(songs: Material, tagger: Tagger) -> None:
     from recipes.mini.evaluation import adherence, continuation
-    from recipes.mini.evaluation.clip_analysis import hear_all
+    from recipes.mini.evaluation.clip_analysis import analyze_all
 
-    silence = [np.zeros(8 * 32_000, np.float32) for _ in songs.asked]
-    rates = adherence.rates(hear_all(silence, tagger), songs.asked)
+    silence = [np.zeros(8 * 32_000, np.float32) for _ in songs.captioned]
+    rates = adherence.rates(analyze_all(silence, tagger), songs.captioned)
     assert rates["tempo_accuracy"] == 0.0
     kept = continuation.kept(silence[: len(songs.continued)], songs.continued)
     assert kept["continuation_tempo_accuracy"] == 0.0
