@@ -42,7 +42,7 @@ _FLUSH_FRAMES = 4  # cut voices fade for some milliseconds
 
 
 def find_soundfont(soundfont: Path | None = None) -> Path:
-    """Find a soundfont: the given one, or the first of SOUNDFONT_PLACES. Raises InputError for none."""
+    """Find a soundfont, by default the first of SOUNDFONT_PLACES. Raises InputError for none."""
     for place in SOUNDFONT_PLACES if soundfont is None else (soundfont,):
         if place.is_file():
             return place
