@@ -39,7 +39,7 @@ def test_json_is_one_object_with_every_figure(run: Run, asked: list[int]) -> Non
 def test_a_person_sees_the_table(run: Run, asked: list[int]) -> None:
     result = run("evaluate", "mini", "--clips", "24")
     assert asked == [24]
-    assert "| what | reached | bar |" in result.out
+    assert "| metric | result | target |" in result.out
     assert "frechet_ratio: 2.0" in result.out
 
 
