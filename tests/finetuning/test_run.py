@@ -180,7 +180,7 @@ def test_chunks_without_words_are_counted_whatever_the_trigger(
     Path("music/captions.csv").write_text("file,caption\n0.wav,a tone\n")
     flags = [flag for flag in command("lora", base) if flag != "--no-auto-tags"]
     said = run(*flags, "--trigger", "my style", "-o", "style.safetensors", "--dry-run")
-    assert "captions: 3 of 4 chunks have none" in said.err, said.err
+    assert "captions: 3 of 4 chunks have only detected tags" in said.err, said.err
 
 
 @pytest.mark.parametrize(
