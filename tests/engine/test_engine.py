@@ -228,7 +228,7 @@ def test_a_clip_that_the_device_has_no_room_for_fails_alone(each_backend: str) -
     alone = run(Engine(model), request(model, frames=30))
     kept = engine.submit(request(model, frames=30))
     engine.step()
-    engine._backend.recorder.free = 0  # type: ignore[attr-defined]
+    engine._backend.graph_capture.free = 0  # type: ignore[attr-defined]
     long = engine.submit(request(model, frames=600))
     finish(engine, kept, long)
     with pytest.raises(GenerationError, match="shorter clips"):

@@ -12,20 +12,35 @@ from toccata.engine.sequence import Codes, Sequence
 
 
 class Batch:
-    """`members` by slot; `rows` of the cache, ascending, one to three for each member."""
+    """The requests that one step computes, with their sampling parameters as tensors.
+
+    Each request has one row of the cache per CFG branch: conditional, unconditional, and for style
+    conditioning one between them with the style alone.
+
+    Args:
+        members: The N running requests, ordered by slot.
+        rows_per_slot: How many rows of the cache a slot owns, at least as many as any member's
+            branches.
+        card: The number of codes in a codebook.
+        device: Where codes are sampled.
+
+    Attributes:
+        members: As above.
+        rows: The rows of the cache that the step computes, ascending.
+    """
 
     def __init__(
         self, members: list[Sequence], rows_per_slot: int, card: int, device: torch.device
     ) -> None:
         self.members = members
-        self.rows = [rows_per_slot * m.slot + half for m in members for half in range(m.branches)]
+        self.rows = [rows_per_slot * m.slot + row for m in members for row in range(m.branches)]
         self._owners = [n for n, m in enumerate(members) for _ in range(m.branches)]
         ends = np.cumsum([m.branches for m in members])
         self._guided = any(m.branches > 1 for m in members)
         self._styled = any(m.branches == 3 for m in members)
-        self._null = torch.tensor(ends - 1, device=device)
+        self._uncond = torch.tensor(ends - 1, device=device)
         self._cond = torch.tensor(ends - [m.branches for m in members], device=device)
-        # Where there is no style half, the conditioned one stands for it.
+        # A request without a style branch uses its conditional branch instead.
         from_end = np.array([2 if m.branches == 3 else m.branches for m in members])
         self._style = torch.tensor(ends - from_end, device=device)
         params = [m.request.params for m in members]
@@ -35,24 +50,31 @@ class Batch:
         self._device = device
         self._cpu = (
             CpuSampling(
-                params, (self._cond.tolist(), self._style.tolist(), self._null.tolist()), card
+                params, (self._cond.tolist(), self._style.tolist(), self._uncond.tolist()), card
             )
             if device.type == "cpu"
             else None
         )
 
     def codes(self) -> Tensor:
-        """The last known codes, [rows, K]."""
+        """Return the last known codes of each row, [rows, K]."""
         inputs = np.stack([member.input for member in self.members])
         return torch.from_numpy(inputs[self._owners])
 
     def positions(self) -> list[int]:
-        """Where those codes stand in their rows."""
-        places = [m.prefix + m.step - 1 for m in self.members]
-        return [places[owner] for owner in self._owners]
+        """Return the position of those codes in each row."""
+        positions = [m.prefix + m.step - 1 for m in self.members]
+        return [positions[owner] for owner in self._owners]
 
     def choose(self, logits: Tensor) -> tuple[Codes, list[bool]]:
-        """logits [rows, K, card] -> codes [N, K], and whether each request's were all finite."""
+        """Guide the logits and sample from them.
+
+        Args:
+            logits: [rows, K, card] float32.
+
+        Returns:
+            Codes [N, K], and for each request whether all of its logits were finite.
+        """
         uniform = np.stack([member.uniform for member in self.members])
         if self._cpu is not None:
             return self._cpu(logits.to(self._device), uniform)
@@ -62,14 +84,15 @@ class Batch:
         return codes.cpu().numpy(), finite.tolist()
 
     def guide(self, logits: Tensor) -> Tensor:
-        """logits [rows, K, card] -> [N, K, card] = null + cfg * (cond - null).
+        """Mix the branches of each request: logits [rows, K, card] -> [N, K, card].
 
-        With a style half, cond is style + beta * (cond - style) (Rouard et al. 2024, section 3.3).
+        The result is uncond + cfg * (cond - uncond). With a style branch, cond is first replaced by
+        style + beta * (cond - style) (Rouard et al. 2024, section 3.3).
         """
         logits = logits.to(self._device)
         if not self._guided:
             return logits
-        null, cond = logits[self._null], logits[self._cond]
+        uncond, cond = logits[self._uncond], logits[self._cond]
         if self._styled:
             cond = guide(cond, logits[self._style], self._beta)
-        return guide(cond, null, self._cfg)
+        return guide(cond, uncond, self._cfg)

@@ -16,11 +16,18 @@ from toccata.kernels.sampling import CHOOSE_LOOPS, Branches, Limits, choose
 from toccata.models.sampling_params import SamplingParams
 
 TASKS_PER_THREAD = 8
-"""Codebooks of requests. Fewer are drawn before a second thread has woken up."""
+"""Codebooks that one thread samples: fewer take less time than waking a second thread."""
 
 
 class CpuSampling:
-    """The same codes as `sampling.sample` draws of guided logits; see there for the rules."""
+    """Samples the codes that `sampling.sample` draws from guided logits, by the same rules.
+
+    Args:
+        params: The sampling parameters of N requests.
+        rows: The rows of the logits with the conditional, the style and the unconditional branch
+            of each request.
+        card: The number of codes in a codebook.
+    """
 
     def __init__(
         self,
@@ -28,12 +35,11 @@ class CpuSampling:
         rows: tuple[Sequence[int], Sequence[int], Sequence[int]],
         card: int,
     ) -> None:
-        """rows: those of the logits that are each request's cond, style and null half."""
-        cond, style, null = (np.array(half, np.int64) for half in rows)
-        self._halves = Branches(
+        cond, style, uncond = (np.array(branch, np.int64) for branch in rows)
+        self._branches = Branches(
             cond,
             style,
-            null,
+            uncond,
             np.array([p.cfg for p in params], np.float32),
             np.array([p.cfg_beta for p in params], np.float32),
         )
@@ -42,25 +48,33 @@ class CpuSampling:
             np.array([k_of(p, card) for p in params], np.int64),
             np.array([p_of(p) for p in params], np.float64),
         )
-        self._room = _room(0, card)
+        self._workspace = _workspace(0, card)
 
     def __call__(
         self, logits: Tensor, uniform: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], list[bool]]:
-        """logits [rows, K, card] float32, uniform [N, K] -> codes [N, K], which are finite [N]."""
+        """Sample one code per request and codebook.
+
+        Args:
+            logits: [rows, K, card] float32.
+            uniform: Random numbers in [0, 1), [N, K].
+
+        Returns:
+            Codes [N, K], and for each of the N requests whether all of its logits were finite.
+        """
         codes = np.empty(uniform.shape, np.int64)
         finite = np.empty(uniform.shape, np.bool_)
         threads = max(1, min(torch.get_num_threads(), codes.size // TASKS_PER_THREAD))
-        rooms = codes.size if threads > 1 else 1
-        if len(self._room[0]) != rooms:
-            self._room = _room(rooms, logits.shape[2])
+        tasks = codes.size if threads > 1 else 1
+        if len(self._workspace[0]) != tasks:
+            self._workspace = _workspace(tasks, logits.shape[2])
         thread_team.run(
             choose, CHOOSE_LOOPS, threads, logits.contiguous().numpy(),
-            self._halves, self._limits, uniform, codes, finite, *self._room,
+            self._branches, self._limits, uniform, codes, finite, *self._workspace,
         )  # fmt: skip
         return codes, [bool(request.all()) for request in finite]
 
 
-def _room(tasks: int, card: int) -> tuple[NDArray[Any], ...]:
-    """For guided logits, weights and heaps."""
+def _workspace(tasks: int, card: int) -> tuple[NDArray[Any], ...]:
+    """Allocate guided logits, weights and heaps for so many codebooks at once."""
     return tuple(np.empty((tasks, card), kind) for kind in (np.float32, np.float64, np.int32))

@@ -1,7 +1,7 @@
-"""The step loop: admit requests, prefill one chunk, step all that run.
+"""The step loop: admit requests, prefill one chunk, compute one step of all running requests.
 
-Any thread may call `step`; one at a time does. Whoever waits for a request drives the engine, and
-drives everybody else's requests with it.
+Any thread may call `step`; a lock lets one at a time through. The engine has no thread of its own:
+each thread that waits for its request calls `step`, which advances all other requests too.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from toccata.conditioners.base import Conditions
     from toccata.models.model import Model
 
-PREFIX_ROOM = 320
-"""Positions that are made ready for what goes before the codes: 235 of a melody, and words."""
+MAX_PREFIX = 320
+"""Positions that `warm_up` reserves for prefix conditioning: 235 of a melody, and the text."""
 
 
 @dataclass(eq=False)
@@ -42,7 +42,13 @@ class _Prefill:
 class Engine:
     """Runs up to `slots` requests at once over one model; the others wait in order of arrival.
 
-    backend: by name; None: the fastest.
+    Args:
+        model: The model, whose language model the backend runs.
+        slots: How many requests run at once.
+        backend: The name of a backend; None selects the fastest.
+
+    Raises:
+        InputError: If there is no backend of this name, or it cannot run the model.
     """
 
     def __init__(self, model: Model, slots: int = 8, backend: str | None = None) -> None:
@@ -58,55 +64,64 @@ class Engine:
 
     @property
     def backend(self) -> Backend:
-        """What runs the model. Only for measuring: the engine calls it under its lock."""
+        """The backend, for measurements only: the engine calls it under its lock."""
         return self._backend
 
     def _new_stepper(self, device: torch.device) -> Stepper:
         if isinstance(self._backend, GraphCapturable):
             return OverlappedStepper(
-                self._backend, self._config, self._slots, self._rows_per_slot, self._longest
+                self._backend, self._config, self._slots, self._rows_per_slot, self._max_steps
             )
-        # Sampling is in float64, which Apple's GPUs have not.
+        # Sampling uses float64, which Apple's GPUs do not support.
         sampling = torch.device("cpu") if device.type == "mps" else device
         return SynchronousStepper(self._backend, self._rows_per_slot, self._config.card, sampling)
 
     @property
-    def _longest(self) -> int:
-        """Steps of a window that fills a segment."""
+    def _max_steps(self) -> int:
+        """The number of steps in a window that fills a segment."""
         return steps_of(self._segment_frames, self._config.delays)
 
     @torch.inference_mode()
     def warm_up(self) -> None:
-        """Do now what the first requests would wait for, with room for all slots.
+        """Allocate memory for all slots and capture graphs, so that first requests need not wait.
 
-        Raises InputError if the device has no room for so many.
+        Raises:
+            InputError: If the device has too little memory for so many slots.
         """
-        prefix = 0 if self._config.cross_attention else PREFIX_ROOM
+        prefix = 0 if self._config.cross_attention else MAX_PREFIX
         with self._lock:
-            self._stepper.warm_up(self._slots, prefix + self._longest)
+            self._stepper.warm_up(self._slots, prefix + self._max_steps)
 
     def submit(self, request: Request) -> Sequence:
-        """Queue `request`. The handle fills with codes as somebody calls `step`."""
+        """Queue `request`.
+
+        Returns:
+            A handle, whose codes are filled in by calls of `step`.
+        """
         sequence = Sequence(request, self._config, self._segment_frames)
         with self._lock:
             self._scheduler.add(sequence)
         return sequence
 
     def cancel(self, sequence: Sequence) -> None:
-        """End `sequence` now, at whatever step it is; nothing happens if it has ended already."""
+        """End `sequence` at once, with the codes it has; do nothing if it has ended already."""
         with self._lock:
             if not sequence.finished:
                 self._end(sequence, "cancelled")
 
     def close(self) -> None:
-        """End everybody's request now."""
+        """End all requests at once."""
         with self._lock:
-            for sequence in self._scheduler.everybody:
+            for sequence in self._scheduler.unfinished:
                 self._end(sequence, "cancelled")
 
     @torch.inference_mode()
     def step(self) -> bool:
-        """Move everybody on by one step at most; False once there is nothing left to do."""
+        """Advance every running request by at most one step.
+
+        Returns:
+            False once no request is left.
+        """
         with self._lock:
             try:
                 self._step()
@@ -140,7 +155,7 @@ class Engine:
             conditions.step_conditioning,
             *[conditions.unconditional_step_conditioning] * (sequence.branches - 1),
         ]
-        step_conditioning = [None if half is None else half[:steps] for half in sums]
+        step_conditioning = [None if branch is None else branch[:steps] for branch in sums]
         self._backend.open(
             self._row(sequence), sequence.prefix + steps, memories, step_conditioning
         )
@@ -152,7 +167,11 @@ class Engine:
             self._scheduler.prefill(sequence)
 
     def _embed_known(self, sequence: Sequence, conditions: Conditions) -> Tensor:
-        """All that comes before the first step, [branches, S, D]."""
+        """Embed prefix conditioning and known codes, the input before the first step.
+
+        Returns:
+            [branches, S, D].
+        """
         known = self._backend.embed(torch.from_numpy(sequence.known_steps))
         prefixes = {
             1: [conditions.prefix],
@@ -165,7 +184,7 @@ class Engine:
         return torch.stack(branches)
 
     def _row(self, sequence: Sequence) -> int:
-        """The first of its rows in the cache."""
+        """Return the first of the sequence's rows in the cache."""
         return self._rows_per_slot * sequence.slot
 
     def _prefill_chunk(self) -> None:
@@ -188,7 +207,10 @@ class Engine:
                 self._open_window(sequence)
 
     def _end_holders(self, failure: RuntimeError) -> None:
-        """The device failed, mostly for want of memory: no slot can be trusted any more."""
+        """End all requests that have a slot, after the device failed.
+
+        Mostly memory ran out, and then the contents of no slot can be trusted.
+        """
         for sequence in list(self._scheduler.holders):
             error = GenerationError(f"the step failed: {failure}; use fewer slots or shorter clips")
             error.__cause__ = failure

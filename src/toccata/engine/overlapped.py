@@ -1,11 +1,11 @@
-"""The overlapped stepper: step n + 1 is launched before the codes of step n have come back.
+"""The overlapped stepper: step n + 1 is launched before the codes of step n are read.
 
     device   | step 1 | step 2 | step 3 | ...
     host         launch 2, read 1 | launch 3, read 2 | ...
 
-Nothing that a step needs waits for the host: sampled codes stay on the device, and what is known of
-a window beforehand lies there since it was opened (step_table.py). So the device never idles
-while Python is at work; the host learns everything one step late.
+A step needs nothing from the host: sampled codes stay on the device, and known codes and random
+numbers of a window are copied there when it is opened (slot_table.py). The device is therefore
+never idle while Python runs, and the host reads the results of a step one step late.
 """
 
 from __future__ import annotations
@@ -28,51 +28,58 @@ from toccata.errors import InputError
 
 log = logging.getLogger(__name__)
 
-SLOTS_ALIKE = 8
-"""Engines of up to so many slots give a request the same codes."""
+MIN_SAMPLED_SLOTS = 8
+"""Codes are sampled for at least so many slots, so that engines of up to this size agree."""
 
 
 @dataclass(eq=False)
 class _LoadedSlot:
-    """Who is stepped in a slot, and how far its window was launched."""
+    """The request in a slot, and how many steps of its window were launched."""
 
     sequence: Sequence
     window: Window
-    position: int  # of the next input, in its rows
-    left: int  # steps to launch
+    position: int  # of the next input, in the slot's rows
+    left: int  # steps that are not launched yet
 
 
 @dataclass(frozen=True, eq=False)
 class _Launch:
-    """A step under way, and those who were in it."""
+    """A step that was launched, and the requests in it."""
 
     sequences: list[Sequence]
     codes: Fetched  # [slots, K + 1]: codes, then 1 where logits were finite
 
     def outcomes(self) -> list[Outcome]:
-        """Waits for the codes. Who has ended meanwhile wants none."""
+        """Wait for the codes and return those of requests that have not ended meanwhile."""
         codes = self.codes().numpy()
-        here = [one for one in self.sequences if not one.finished]
-        return [(one, codes[one.slot, :-1], bool(codes[one.slot, -1])) for one in here]
+        unfinished = [one for one in self.sequences if not one.finished]
+        return [(one, codes[one.slot, :-1], bool(codes[one.slot, -1])) for one in unfinished]
 
 
 class OverlappedStepper(Stepper):
-    """For backends whose step can be recorded.
+    """Replays captured graphs, and launches each step before the codes of the last one are read.
 
-    steps: of the longest window. A recording is made for each size of step when it is first
-    needed, and kept as long as the backend's tensors stay where they are.
+    The graph for a size of step is captured when it is first needed, and kept as long as the
+    backend's tensors stay where they are.
+
+    Args:
+        backend: A backend whose step can be captured as a graph.
+        config: The shape of the language model.
+        slots: How many requests run at once.
+        rows_per_slot: How many rows of the cache a slot owns, one per CFG branch.
+        steps: The number of steps in the longest window.
     """
 
     def __init__(
         self, backend: GraphCapturable, config: LMConfig, slots: int, rows_per_slot: int, steps: int
     ) -> None:
-        self._backend, self._recorder = backend, backend.recorder
+        self._backend, self._capture = backend, backend.graph_capture
         self._rows_per_slot = rows_per_slot
-        together = max(slots, SLOTS_ALIKE)
+        together = max(slots, MIN_SAMPLED_SLOTS)
         counts = sorted({*(min(2**n, slots) for n in range(slots.bit_length() + 1))})
         backend.prepare([rows_per_slot * n for n in counts], rows_per_slot * together)
         self._table = SlotTable(backend, config, together, rows_per_slot, steps)
-        self._recorded: dict[tuple[Size, bool], Work] = {}
+        self._graphs: dict[tuple[Size, bool], Work] = {}
         self._layout: Hashable = None
         self._loaded: dict[int, _LoadedSlot] = {}
         self._active: list[int] = []
@@ -89,7 +96,7 @@ class OverlappedStepper(Stepper):
 
     def warm_up(self, slots: int, positions: int) -> None:
         rows = slots * self._rows_per_slot
-        fitting = min(positions, self._backend.room(rows))
+        fitting = min(positions, self._backend.max_positions(rows))
         if fitting == 0:
             raise InputError("slots", slots, "the device has no memory for so many; use fewer")
         if fitting < positions:
@@ -102,7 +109,7 @@ class OverlappedStepper(Stepper):
             )
         self._backend.reserve(rows, fitting)
         for size in self._backend.sizes:
-            self._recording(size, nucleus=False)
+            self._graph(size, nucleus=False)
 
     def _load(self, sequence: Sequence) -> _LoadedSlot:
         loaded_slot = self._loaded.get(sequence.slot)
@@ -124,15 +131,15 @@ class OverlappedStepper(Stepper):
         if not loaded_slots:
             return None
         slots = [loaded_slot.sequence.slot for loaded_slot in loaded_slots]
-        # First: a new recording is warmed up, which is harmless only while nobody is active.
-        recording = self._recording(self._size(loaded_slots), self._nucleus(loaded_slots))
+        # Before slots are activated: capture runs the step to warm up, which must change no slot.
+        replay = self._graph(self._size(loaded_slots), self._nucleus(loaded_slots))
         self._activate(slots)
-        recording()
+        replay()
         for loaded_slot in loaded_slots:
             loaded_slot.position, loaded_slot.left = loaded_slot.position + 1, loaded_slot.left - 1
         return _Launch(
             [loaded_slot.sequence for loaded_slot in loaded_slots],
-            self._recorder.fetch(self._table.codes),
+            self._capture.fetch(self._table.codes),
         )
 
     def _activate(self, slots: list[int]) -> None:
@@ -147,18 +154,19 @@ class OverlappedStepper(Stepper):
         )
 
     def _nucleus(self, loaded_slots: list[_LoadedSlot]) -> bool:
-        """Whether anybody samples with top_p: it takes a sort, which others are spared."""
+        """Return whether any request samples with top_p, which needs a slow sort."""
         return any(loaded_slot.sequence.request.params.top_p > 0 for loaded_slot in loaded_slots)
 
-    def _recording(self, size: Size, nucleus: bool) -> Work:
+    def _graph(self, size: Size, nucleus: bool) -> Work:
+        """Return the graph of a step, captured if it is new or the backend's tensors have moved."""
         if self._backend.layout != self._layout:
-            self._recorder.clear()
-            self._recorded.clear()
+            self._capture.clear()
+            self._graphs.clear()
             self._layout = self._backend.layout
-        if (size, nucleus) not in self._recorded:
+        if (size, nucleus) not in self._graphs:
             start = time.perf_counter()
             self._activate([])
             work = partial(self._table.step, size, nucleus)
-            self._recorded[size, nucleus] = self._recorder.capture(work)
-            log.info("recorded %s in %.2f s", size, time.perf_counter() - start)
-        return self._recorded[size, nucleus]
+            self._graphs[size, nucleus] = self._capture.capture(work)
+            log.info("captured %s in %.2f s", size, time.perf_counter() - start)
+        return self._graphs[size, nucleus]

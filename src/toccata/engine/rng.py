@@ -1,9 +1,9 @@
 """Counter-based random numbers of each request: u(seed, frame, codebook).
 
 Philox is a counter-based generator: number n of the stream of a seed is a function of (seed, n),
-with no state to share or restore. Here n = frame * K + codebook, frame 0 being the request's first
-new one, so that a request draws the same numbers in any slot, beside any neighbours and from any
-window of a long clip.
+with no state to share or restore (Salmon et al. 2011). Here n = frame * K + codebook, where frame 0
+is the request's first new one. A request therefore draws the same numbers in any slot, in any
+batch, and in any window of a long clip.
 """
 
 from __future__ import annotations
@@ -16,7 +16,17 @@ BEYOND_ALL_FRAMES = 2**128
 
 
 def uniforms(seed: int, first_frame: int, frames: int, codebooks: int) -> NDArray[np.float64]:
-    """Numbers in [0, 1) for frames first_frame .. first_frame + frames - 1 -> [frames, K]."""
+    """Draw the numbers of frames first_frame .. first_frame + frames - 1.
+
+    Args:
+        seed: The seed of the request.
+        first_frame: A frame, counted from the first one that is generated.
+        frames: The number of frames, T.
+        codebooks: The number of codebooks, K.
+
+    Returns:
+        [T, K] float64 in [0, 1).
+    """
     first, count = first_frame * codebooks, frames * codebooks
     counter, skip = divmod(first, WORDS_PER_COUNT)
     words = np.random.Philox(key=seed, counter=counter).random_raw(skip + count)[skip:]
@@ -24,12 +34,12 @@ def uniforms(seed: int, first_frame: int, frames: int, codebooks: int) -> NDArra
 
 
 def tempo_uniform(seed: int) -> float:
-    """The number in [0, 1) that chooses the tempo of a request which names none."""
+    """Return the number in [0, 1) that chooses the tempo if a request names none."""
     return _beyond(seed)[0]
 
 
 def key_uniform(seed: int) -> float:
-    """The number in [0, 1) that chooses the key of a request which names none."""
+    """Return the number in [0, 1) that chooses the key if a request names none."""
     return _beyond(seed)[1]
 
 
@@ -39,5 +49,5 @@ def _beyond(seed: int) -> list[float]:
 
 
 def _to_unit(words: NDArray[np.uint64]) -> NDArray[np.float64]:
-    # The upper 53 bits: every result is exact in a float64, and 1 is never reached.
+    # With the upper 53 bits every result is exact in a float64, and 1 is never reached.
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53

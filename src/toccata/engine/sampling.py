@@ -1,13 +1,14 @@
-"""Sampling: logits to codes, for each request by its own parameters.
+"""Sampling of codes from logits, for each request with its own parameters.
 
-Probabilities are softmax(logits / temperature). With top_p > 0 a token is dropped if the tokens
-before it, from the likeliest on, already hold more than p. Otherwise, with top_k > 0, it is dropped
-if its logit is below the k-th largest: ties with the k-th stay. Never both. Temperature 0 takes the
-largest logit, the first of equals. Codebooks are drawn independently.
+Probabilities are softmax(logits / temperature). With top_p > 0 a code is dropped if more likely
+codes already have a total probability above p; top_k is then ignored. Otherwise, with top_k > 0, a
+code is dropped if its logit is below the k-th largest; codes that tie with the k-th are kept.
+Temperature 0 takes the code with the largest logit, the first one of equals. Codebooks are sampled
+independently.
 
-The draw is the inverse of the cumulative probability in token order, in float64, at a uniform
-number that the caller gives. Every operation works along one row, so that a request's codes do not
-depend on what else is in the call.
+A code is the inverse of the cumulative distribution, in the order of codes and in float64, at a
+uniform number that the caller passes. Every operation works along one row, so that a request's
+codes do not depend on the rest of the batch.
 """
 
 from __future__ import annotations
@@ -23,23 +24,24 @@ from toccata.models.sampling_params import SamplingParams
 
 @dataclass(frozen=True, eq=False)
 class SamplingBatch:
-    """The parameters of N requests as columns; parts that nobody in the batch asks for are None."""
+    """The sampling parameters of N requests as columns; None where no request uses a parameter."""
 
-    temperature: Tensor  # [N, 1, 1] float64, 1 for the greedy ones
+    temperature: Tensor  # [N, 1, 1] float64, 1 for greedy requests
     greedy: Tensor | None  # [N, 1] bool
-    top_k: Tensor | None  # [N, 1, 1] int64, the whole card where it does not limit
-    largest_k: int
+    top_k: Tensor | None  # [N, 1, 1] int64, card where it does not limit
+    max_k: int
     top_p: Tensor | None  # [N, 1, 1] float64, 1 where it does not limit
 
     @classmethod
     def of(cls, params: Sequence[SamplingParams], card: int, device: torch.device) -> SamplingBatch:
+        """Build the columns that these requests need."""
         limits = [k_of(p, card) for p in params]
         whole = cls.whole(params, card, device)
         return replace(
             whole,
             greedy=whole.greedy if any(p.temperature == 0 for p in params) else None,
             top_k=whole.top_k if min(limits) < card else None,
-            largest_k=max((k for k in limits if k < card), default=card),
+            max_k=max((k for k in limits if k < card), default=card),
             top_p=whole.top_p if min(p_of(p) for p in params) < 1 else None,
         )
 
@@ -47,7 +49,7 @@ class SamplingBatch:
     def whole(
         cls, params: Sequence[SamplingParams], card: int, device: torch.device
     ) -> SamplingBatch:
-        """With all parts there, and room for any k: it draws the same codes, only slower."""
+        """Build all columns, for any k; it samples the same codes as `of`, but slower."""
 
         def column(values: Sequence[float], dtype: torch.dtype) -> Tensor:
             return torch.tensor(values, dtype=dtype, device=device).view(-1, 1, 1)
@@ -56,32 +58,50 @@ class SamplingBatch:
             temperature=column([p.temperature or 1.0 for p in params], torch.float64),
             greedy=column([p.temperature == 0 for p in params], torch.bool).view(-1, 1),
             top_k=column([k_of(p, card) for p in params], torch.int64),
-            largest_k=card,
+            max_k=card,
             top_p=column([p_of(p) for p in params], torch.float64),
         )
 
 
 def p_of(params: SamplingParams) -> float:
-    """top_p, 1 where it does not limit."""
+    """Return top_p, or 1 if it does not limit."""
     return params.top_p if params.top_p > 0 else 1.0
 
 
 def k_of(params: SamplingParams, card: int) -> int:
-    """top_k, the whole card where it does not limit."""
+    """Return top_k, or card if it does not limit."""
     limited = params.top_k > 0 and not params.top_p > 0 and params.temperature > 0
     return min(params.top_k, card) if limited else card
 
 
-def guide(cond: Tensor, null: Tensor, cfg: Tensor) -> Tensor:
-    """Logits [N, K, card] of both branches, cfg [N, 1, 1] float32 -> null + cfg * (cond - null)."""
-    return null + cfg * (cond - null)
+def guide(cond: Tensor, uncond: Tensor, cfg: Tensor) -> Tensor:
+    """Apply classifier-free guidance (Ho and Salimans 2022): uncond + cfg * (cond - uncond).
+
+    Args:
+        cond: Logits of the conditional branch, [N, K, card].
+        uncond: Logits of the unconditional branch, [N, K, card].
+        cfg: The guidance scale of each request, [N, 1, 1] float32.
+
+    Returns:
+        [N, K, card].
+    """
+    return uncond + cfg * (cond - uncond)
 
 
 def sample(logits: Tensor, batch: SamplingBatch, uniform: Tensor) -> Tensor:
-    """logits [N, K, card] finite, uniform [N, K] float64 in [0, 1) -> codes [N, K] int64."""
+    """Sample one code per request and codebook.
+
+    Args:
+        logits: Finite logits, [N, K, card].
+        batch: The sampling parameters of the N requests.
+        uniform: Random numbers in [0, 1), [N, K] float64.
+
+    Returns:
+        Codes [N, K] int64.
+    """
     weights = torch.softmax(logits.double() / batch.temperature, dim=-1)
     if batch.top_k is not None:
-        weights = _keep_top_k(weights, logits, batch.top_k, batch.largest_k)
+        weights = _keep_top_k(weights, logits, batch.top_k, batch.max_k)
     if batch.top_p is not None:
         weights = _keep_top_p(weights, batch.top_p)
     cumulative = weights.cumsum(-1)
@@ -92,10 +112,10 @@ def sample(logits: Tensor, batch: SamplingBatch, uniform: Tensor) -> Tensor:
     return codes
 
 
-def _keep_top_k(weights: Tensor, logits: Tensor, top_k: Tensor, largest: int) -> Tensor:
-    values = logits.topk(largest, dim=-1).values
-    place = (top_k - 1).clamp(max=largest - 1).expand(-1, logits.shape[1], 1)
-    below = (logits < values.gather(-1, place)) & (top_k < logits.shape[-1])
+def _keep_top_k(weights: Tensor, logits: Tensor, top_k: Tensor, max_k: int) -> Tensor:
+    values = logits.topk(max_k, dim=-1).values
+    kth = (top_k - 1).clamp(max=max_k - 1).expand(-1, logits.shape[1], 1)
+    below = (logits < values.gather(-1, kth)) & (top_k < logits.shape[-1])
     return weights.masked_fill(below, 0.0)
 
 

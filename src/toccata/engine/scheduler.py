@@ -1,8 +1,8 @@
-"""The scheduler: which requests have a slot, are prefilled or are stepped.
+"""The scheduler: which requests wait, are prefilled, or are in the batch.
 
 Waiting requests get slots in order of arrival, the lowest free slot first, which keeps the rows in
-use together. One request at a time is prefilled, in the order in which they asked, so that a long
-prompt delays the others by one chunk per step and no more.
+use adjacent. One request at a time is prefilled, in order of arrival, so that a long prompt delays
+the others by one chunk per step at most.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from toccata.engine.sequence import Sequence
 
 
 class Scheduler:
-    """`holders` have a slot. `running` is ordered by slot, and a new list with every change."""
+    """The requests of an engine by state.
+
+    Args:
+        slots: How many requests can have a slot.
+
+    Attributes:
+        holders: The requests that have a slot.
+        running: The requests in the batch, ordered by slot; replaced by a new list at each change.
+    """
 
     def __init__(self, slots: int) -> None:
         self._free = list(range(slots))
@@ -28,15 +36,15 @@ class Scheduler:
         return not (self._waiting or self._prefilling or self.running)
 
     @property
-    def everybody(self) -> list[Sequence]:
-        """Those who have a slot and those who wait for one."""
+    def unfinished(self) -> list[Sequence]:
+        """The requests that have a slot and those that wait for one."""
         return [*self.holders, *self._waiting]
 
     def add(self, sequence: Sequence) -> None:
         self._waiting.append(sequence)
 
     def admit(self) -> list[Sequence]:
-        """Give free slots to those who wait; returns those who got one."""
+        """Assign free slots to waiting requests, and return the requests that got one."""
         admitted = []
         while self._waiting and self._free:
             sequence = self._waiting.popleft()
@@ -49,17 +57,17 @@ class Scheduler:
         return self._prefilling[0] if self._prefilling else None
 
     def prefill(self, sequence: Sequence) -> None:
-        """A new window was opened: queue it for prefill."""
+        """Queue a request, whose new window was opened, for prefill."""
         self._leave(sequence)
         self._prefilling.append(sequence)
 
     def run(self, sequence: Sequence) -> None:
-        """Its prefill is done: step it from now on."""
+        """Add a request whose prefill is done to the batch."""
         self._leave(sequence)
         self.running = sorted([*self.running, sequence], key=lambda member: member.slot)
 
     def remove(self, sequence: Sequence) -> None:
-        """Forget it, wherever it is; its slot is free again. Unknown sequences are ignored."""
+        """Remove a request in any state and free its slot; unknown requests are ignored."""
         self._leave(sequence)
         if sequence.slot >= 0:
             self.holders.remove(sequence)

@@ -1,4 +1,4 @@
-"""One request and everything that is known about it while it runs. No torch: plain bookkeeping."""
+"""A request of the engine, and its codes and position while it runs (NumPy only, without torch)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,16 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """What the engine is asked for.
+    """The codes to generate, and from which conditions.
 
-    frames: of new audio, at least 1. conditions: called once per window with the frame it starts
-    at, counted from the start of the codes (prompt included). prompt [K, P]: codes to carry on.
-    stride_frames: by how much the window moves on when the clip is longer than a segment.
+    Attributes:
+        conditions: Called once per window with the frame at which it starts, counted from the
+            start of the codes, prompt included; returns the conditions of that window.
+        frames: How many new frames are generated, at least 1.
+        params: The sampling parameters.
+        seed: The seed of the random numbers.
+        stride_frames: By how many frames the window moves if the clip is longer than a segment.
+        prompt: Codes [K, P] to continue.
     """
 
     conditions: Callable[[int], Conditions]
@@ -42,15 +47,20 @@ class Request:
 class Sequence:
     """A request's codes, window, position and end; the handle that `Engine.submit` returns.
 
-    `codes` [K, prompt + new] holds what is known. Frames are final, and safe to read from any
-    thread, as soon as `ready` (new frames) counts them.
+    Attributes:
+        codes: [K, prompt + new] int64. A frame is final, and safe to read from any thread, once
+            `ready` counts it.
+        ready: How many new frames are final.
+        prompt_frames: How many frames of the prompt are used.
+        finish_reason: "done", "cancelled" or "failed"; None while the request waits or runs.
+        error: Why the request failed.
     """
 
     def __init__(self, request: Request, config: LMConfig, segment_frames: int) -> None:
         self.request = request
         self.slot = -1
-        self.branches = 1  # rows of the cache, known once its conditions are
-        self.prefix = 0  # positions before the first step, of the window's conditions
+        self.branches = 1  # CFG branches, one row of the cache each
+        self.prefix = 0  # positions of prefix conditioning before the first step
         self.finish_reason: str | None = None  # "done", "cancelled" or "failed"
         self.error: ToccataError | None = None
         self.ready = 0
@@ -60,7 +70,7 @@ class Sequence:
         self._windows: Iterator[Window] = plan(
             self.prompt_frames, request.frames, segment_frames, request.stride_frames
         )
-        # One place more than there are codes: where the pattern holds no frame, it points there.
+        # The last entry is the special code, where the delay pattern has no frame.
         size = config.codebooks * (self.prompt_frames + request.frames)
         self._flat = np.full(size + 1, config.special_id, np.int64)
         self.codes = self._flat[:-1].reshape(config.codebooks, -1)
@@ -75,8 +85,10 @@ class Sequence:
         return request.prompt[:, request.prompt.shape[1] - count :]
 
     def choose_branches(self, conditions: Conditions) -> None:
-        """How many rows of the cache it needs: guidance runs a conditioned and a null half, and
-        between them one with the style alone where text and style are told apart.
+        """Set the number of CFG branches, one row of the cache each.
+
+        Guidance needs a conditional and an unconditional branch; double guidance of text and style
+        also one with the style alone (Rouard et al. 2024, section 3.3).
         """
         params = self.request.params
         if conditions.style_prefix is not None and params.cfg_beta != 1:
@@ -92,7 +104,7 @@ class Sequence:
         self.finish_reason, self.error = reason, error
 
     def next_window(self) -> Window | None:
-        """Move on to the next window, at its first step that is not all known; None at the end."""
+        """Move to the next window, at its first step with a code to sample; None at the end."""
         window = next(self._windows, None)
         if window is None:
             return None
@@ -105,7 +117,7 @@ class Sequence:
         self._places = np.where(inside, column + frame, self._flat.size - 1)  # [S, K] into _flat
         self._open = inside & (frame >= window.known)
         self._uniform = self._draw(window, frame)
-        # Generation starts at the first step that holds a new frame, that of codebook 0.
+        # Generation starts at the first step with a new frame: the one of the least delay.
         self.step = window.known + 1 + int(self._delays.min())
         return window
 
@@ -118,34 +130,41 @@ class Sequence:
 
     @property
     def known_steps(self) -> Codes:
-        """The steps before the last known one, [K, S]: what is prefilled."""
+        """The codes [K, S] of the steps before the last known one, which are prefilled."""
         return self._flat[self._places[: self.step - 1]].T
 
     @property
     def input(self) -> Codes:
-        """Codes [K] of the last known step: what the model reads next."""
+        """The codes [K] of the last known step, the next input of the model."""
         codes: Codes = self._flat[self._places[self.step - 1]]
         return codes
 
     @property
     def uniform(self) -> NDArray[np.float64]:
-        """Random numbers [K] for the step to come."""
+        """The random numbers [K] for the next step."""
         return self._uniform[self.step]  # type: ignore[no-any-return]
 
     @property
     def steps(self) -> int:
-        """Of the window, its first one included, which is given."""
+        """The number of steps in the window, including the first one, which is not sampled."""
         return len(self._places)
 
     @property
     def planned(self) -> tuple[Codes, NDArray[np.float64]]:
-        """Of the window, [S, K] each: the known codes, -1 where one is sampled; random numbers."""
+        """The known codes of the window, -1 where one is sampled, and its random numbers.
+
+        Both are [S, K].
+        """
         return np.where(self._open, -1, self._flat[self._places]), self._uniform
 
     def advance(self, codes: Codes) -> bool:
-        """Take codes [K] sampled for this step where they are new; True once the window is full."""
-        asked = self._open[self.step]
-        self._flat[self._places[self.step][asked]] = codes[asked]
+        """Store codes [K] that were sampled for this step, except where codes are known already.
+
+        Returns:
+            Whether the window is full.
+        """
+        sampled = self._open[self.step]
+        self._flat[self._places[self.step][sampled]] = codes[sampled]
         whole = self.step - int(self._delays.max())  # frames of which all codebooks are known
         known = max(self.window.known, min(whole, self.window.frames))
         self.ready = self.window.offset + known - self.prompt_frames

@@ -1,7 +1,7 @@
 """The tensors that a step reads and writes, by slot, at fixed addresses.
 
-`SlotTable.step` is what is recorded: it looks up the inputs, runs the model, guides, samples, and
-moves the slots that are active on by a step.
+`SlotTable.step` is captured as a graph: it looks up the inputs, runs the model, applies guidance,
+samples, and advances the active slots by one step.
 """
 
 from __future__ import annotations
@@ -23,16 +23,25 @@ CPU = torch.device("cpu")
 
 
 class SlotTable:
-    """slots: sampled together, always all of them, so that it is the same for each.
+    """The state of all slots on the device.
 
-    steps: of the longest window. `codes` [slots, K + 1] int64 is what a step leaves: codes, and 1
-    where the logits were all finite.
+    Args:
+        backend: A backend whose step can be captured as a graph.
+        config: The shape of the language model.
+        slots: How many slots are sampled together. A step always samples all of them, so that a
+            slot's codes do not depend on how many are active.
+        rows_per_slot: How many rows of the cache a slot owns, one per CFG branch.
+        steps: The number of steps in the longest window.
+
+    Attributes:
+        codes: [slots, K + 1] int64, written by each step: K codes, then 1 if all logits were
+            finite, else 0.
     """
 
     def __init__(
         self, backend: GraphCapturable, config: LMConfig, slots: int, rows_per_slot: int, steps: int
     ) -> None:
-        self._backend, self._recorder = backend, backend.recorder
+        self._backend, self._capture = backend, backend.graph_capture
         self._rows_per_slot, self._card = rows_per_slot, config.card
         device, books = backend.device, config.codebooks
 
@@ -45,7 +54,7 @@ class SlotTable:
         self._uniform = numbers(slots, steps, books, dtype=torch.float64)
         self._step = numbers(slots)  # the last known one, which is read next
         self._prefix = numbers(slots)
-        self._null, self._style = numbers(slots), numbers(slots)  # rows, counted in the slot
+        self._uncond, self._style = numbers(slots), numbers(slots)  # rows, counted in the slot
         self._cfg = numbers(slots, 1, 1, dtype=torch.float32)
         self._beta = numbers(slots, 1, 1, dtype=torch.float32)
         self._sampling = SamplingBatch.whole([SamplingParams()] * slots, config.card, device)
@@ -53,7 +62,7 @@ class SlotTable:
         self.codes = numbers(slots, books + 1)
 
     def load_slot(self, sequence: Sequence) -> None:
-        """Put the window that `sequence` begins into its slot."""
+        """Copy the current window of `sequence` to its slot."""
         slot, params = sequence.slot, sequence.request.params
         known, uniform = (torch.from_numpy(part) for part in sequence.planned)
         self._send(known, self._known[slot, : len(known)])
@@ -62,8 +71,8 @@ class SlotTable:
         for place, value in (
             (self._step, sequence.step - 1),
             (self._prefix, sequence.prefix),
-            (self._null, last),
-            # Where there is no style half, the conditioned one stands for it.
+            (self._uncond, last),
+            # A request without a style branch uses its conditional branch instead.
             (self._style, 1 if last == 2 else 0),
             (self._cfg, params.cfg),
             (self._beta, params.cfg_beta),
@@ -74,18 +83,20 @@ class SlotTable:
             self._send(getattr(mine, name)[0], getattr(self._sampling, name)[slot])
 
     def activate(self, slots: Many[int]) -> None:
-        """Step these from now on, and no others."""
+        """Make `slots` the ones that steps advance."""
         active = torch.zeros(self._active.shape, dtype=torch.bool)
         active[list(slots)] = True
         self._send(active, self._active)
 
     def _send(self, values: Tensor, place: Tensor) -> None:
-        self._recorder.send(values.to(place.dtype), place)
+        self._capture.send(values.to(place.dtype), place)
 
     def step(self, size: Size, nucleus: bool) -> None:
-        """One step of the first size.rows rows. Changes nothing for a slot that is not active.
+        """Compute one step of the first size.rows rows; slots that are not active keep their state.
 
-        nucleus: whether top_p is heeded.
+        Args:
+            size: The shape of the step.
+            nucleus: Whether top_p is applied; without it there is no sort.
         """
         slots = size.rows // self._rows_per_slot
         logits = self._backend.forward(
@@ -96,12 +107,12 @@ class SlotTable:
         sampling = self._sampling if nucleus else replace(self._sampling, top_p=None)
         codes = sample(guided, sampling, self._uniform[self._slots, self._next_step()])
         finite = guided.sum(dim=(1, 2)).isfinite()
-        made = torch.cat([codes, finite[:, None]], dim=1)
-        self.codes.copy_(torch.where(self._active[:, None], made, self.codes))
+        output = torch.cat([codes, finite[:, None]], dim=1)
+        self.codes.copy_(torch.where(self._active[:, None], output, self.codes))
         self._step.add_(self._active)
 
     def _inputs(self) -> Tensor:
-        """[slots, K]: known codes, and where there are none, what was just sampled."""
+        """Return the next input [slots, K]: known codes, and the last sampled ones elsewhere."""
         known = self._known[self._slots, self._step]
         return torch.where(known < 0, self.codes[:, :-1], known)
 
@@ -109,16 +120,16 @@ class SlotTable:
         return torch.where(self._active, self._prefix + self._step, self._backend.dummy_slot)
 
     def _next_step(self) -> Tensor:
-        # Whoever is through stands at the last step until it leaves.
+        # A slot whose window is full stays at the last step until its request leaves.
         return (self._step + 1).clamp(max=self._known.shape[1] - 1)
 
     def _by_row(self, x: Tensor) -> Tensor:
-        """[slots, ...] -> [rows, ...]"""
+        """Repeat a slot's entry for each of its rows: [slots, ...] -> [rows, ...]."""
         return x.unsqueeze(1).expand(-1, self._rows_per_slot, *x.shape[1:]).flatten(0, 1)
 
     def _guided(self, logits: Tensor) -> Tensor:
-        """logits [slots, rows, K, card] -> [slots, K, card]."""
+        """Apply guidance: logits [slots, rows, K, card] -> [slots, K, card]."""
         cond = logits[:, 0]
         if self._rows_per_slot == 3:
             cond = guide(cond, logits[self._slots, self._style], self._beta)
-        return guide(cond, logits[self._slots, self._null], self._cfg)
+        return guide(cond, logits[self._slots, self._uncond], self._cfg)

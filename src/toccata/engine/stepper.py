@@ -1,4 +1,4 @@
-"""How everybody who runs is moved on by a step: one after the other, or one ahead (ahead.py)."""
+"""Steppers compute one step of all running requests; the other one is in overlapped.py."""
 
 from __future__ import annotations
 
@@ -12,34 +12,46 @@ from toccata.engine.batch import Batch
 from toccata.engine.sequence import Codes, Sequence
 
 Outcome = tuple[Sequence, Codes, bool]
-"""A request, its codes [K] of its next step, and whether its logits were all finite."""
+"""A request, the codes [K] of its next step, and whether its logits were all finite."""
 
 
 class Stepper(ABC):
+    """Computes steps and samples codes for the running requests of an engine."""
+
     @abstractmethod
     def step(self, running: list[Sequence]) -> Iterable[Outcome]:
-        """Compute a step of those who run (by slot), and give the codes that are known now.
+        """Compute one step, and return the codes that are available now.
 
-        Those may be of the step before: a request that is still in `running` gets its codes in
-        order, each once. The list is replaced, never changed, when somebody comes or leaves.
+        They may be the codes of the step before. A request that stays in `running` gets the codes
+        of every step once, in order.
+
+        Args:
+            running: The requests in the batch, ordered by slot. The caller passes a new list, and
+                never changes an old one, when a request joins or leaves.
         """
 
     @abstractmethod
     def forget(self) -> None:
-        """Nobody runs any more: keep nothing of those who did."""
+        """Drop all references to requests, after the last running one has ended."""
 
     @abstractmethod
     def warm_up(self, slots: int, positions: int) -> None:
-        """Prepare now what would be prepared on the way, for `slots` requests of that length."""
+        """Allocate and capture what `slots` requests of `positions` need, before they run."""
 
 
 class SynchronousStepper(Stepper):
-    """Computes a step and waits for its codes. For any backend."""
+    """Computes a step and waits for its codes; works with any backend.
+
+    Args:
+        backend: The backend that computes steps.
+        rows_per_slot: How many rows of the cache a slot owns, one per CFG branch.
+        card: The number of codes in a codebook.
+        device: Where codes are sampled.
+    """
 
     def __init__(
         self, backend: Backend, rows_per_slot: int, card: int, device: torch.device
     ) -> None:
-        """device: where codes are sampled."""
         self._backend = backend
         self._rows_per_slot = rows_per_slot
         self._card, self._device = card, device

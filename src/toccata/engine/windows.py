@@ -1,6 +1,6 @@
 """The windows of clips that are longer than the segment of the model.
 
-A segment of 6 frames, a stride of 4, a clip of 12:
+For a segment of 6 frames, a stride of 4 and a clip of 12 they are:
 
     frame      0 1 2 3 4 5 6 7 8 9 . .
     window 0   n n n n n n                  n: new
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Window:
-    """Frames offset .. offset + frames - 1 of a clip, the first `known` of them given."""
+    """Frames offset .. offset + frames - 1 of a clip, of which the first `known` have codes."""
 
     offset: int
     frames: int
@@ -24,12 +24,26 @@ class Window:
 
 
 def usable_prompt(prompt: int, new: int, segment: int, stride: int) -> int:
-    """How many of `prompt` frames can condition: the first window must have room for new ones."""
+    """Return how many frames of a prompt fit into the first window beside new ones.
+
+    Args:
+        prompt: How many frames the prompt has.
+        new: How many new frames are generated.
+        segment: How many frames the model sees at most.
+        stride: By how many frames the window moves.
+    """
     return min(prompt, segment - min(stride, new))
 
 
 def plan(prompt: int, new: int, segment: int, stride: int) -> Iterator[Window]:
-    """The windows over `prompt` known frames (usable_prompt of them) and `new` ones, in order."""
+    """Yield the windows of a clip in order.
+
+    Args:
+        prompt: How many frames are known, as `usable_prompt` returns.
+        new: How many new frames are generated.
+        segment: How many frames the model sees at most.
+        stride: By how many frames the window moves.
+    """
     total, known_to, offset = prompt + new, prompt, 0
     while known_to < total:
         end = min(offset + segment, total)
