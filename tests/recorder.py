@@ -78,7 +78,7 @@ class StrictRecorder(PlainRecorder):
             with _traced() as done:
                 work()
             for index, (now, then) in enumerate(zip(done, recorded, strict=True)):
-                assert now == then, f"operation {index} is {now}, but was recorded as {then}"
+                assert now == then, f"operation {index} is {now}, but was captured as {then}"
 
         return replay
 
@@ -101,7 +101,7 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = str(func)
-        assert name not in FORBIDDEN, f"{name} cannot be recorded"
+        assert name not in FORBIDDEN, f"{name} cannot be captured"
         arguments, _ = tree_flatten((args, kwargs or {}))
         self._refuse_masks(name, arguments)
         described = tuple(self._described(argument) for argument in arguments)

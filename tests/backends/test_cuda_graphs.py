@@ -15,10 +15,10 @@ from tests.fakes import fake_decoder
 from tests.recorder import PlainRecorder, StrictRecorder, recorded
 from toccata.backends import best, create
 from toccata.backends.batch_invariance import (
-    agreeing,
-    agreeing_lengths,
-    agreeing_products,
-    agreeing_rows,
+    invariant_attention_lengths,
+    invariant_attention_rows,
+    invariant_batches,
+    invariant_sizes,
 )
 from toccata.backends.cuda_graphs import HEADROOM_BYTES, HEADROOM_SHARE, CudaGraphs
 from toccata.backends.graph_capture import CudaGraphCapture
@@ -53,7 +53,7 @@ def test_everything_is_on_the_device_and_nothing_looks_at_it(
     cross_attention: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Meta tensors refuse to be mixed with others, and have no values to look at.
-    for probe in ("agreeing_products", "agreeing_rows", "agreeing_lengths"):
+    for probe in ("invariant_batches", "invariant_attention_rows", "invariant_attention_lengths"):
         monkeypatch.setattr(f"toccata.backends.cuda_graphs.{probe}", lambda sizes, *_: list(sizes))
     decoder = fake_decoder(cross_attention=cross_attention, beats=not cross_attention).to("meta")
     backend = recorded(decoder)
@@ -65,7 +65,7 @@ def test_everything_is_on_the_device_and_nothing_looks_at_it(
     backend.prefill(0, 0, torch.stack([embedded, embedded]))
     with torch.inference_mode():
         ahead.warm_up(3, 300)
-    assert len(ahead._recorded) == 3 * 2
+    assert len(ahead._graphs) == 3 * 2
     assert ahead._table.codes.is_meta
 
 
@@ -99,26 +99,26 @@ def test_there_is_room_for_what_is_prepared_and_no_more() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_what_agrees_here_is_found_out(dtype: torch.dtype) -> None:
     like = torch.zeros(0, dtype=dtype)
-    counts = agreeing_products([1, 2, 4, 8, 16], {(128, 64), (64, 128)}, like)
+    counts = invariant_batches([1, 2, 4, 8, 16], {(128, 64), (64, 128)}, like)
     assert counts[-1] == 16
     row, weight = torch.randn(1, 64).to(dtype), torch.randn(128, 64).to(dtype)
     products = [torch.nn.functional.linear(row.repeat(count, 1), weight) for count in counts]
     assert all(torch.equal(one[:1].expand_as(one), one) for one in products)
     assert all(torch.equal(one[0], products[-1][0]) for one in products)
-    assert agreeing_rows([2, 4], 2, 16, like)[-1] == 4
-    assert agreeing_lengths([256, 512], 2, 16, like)[-1] == 512
+    assert invariant_attention_rows([2, 4], 2, 16, like)[-1] == 4
+    assert invariant_attention_lengths([256, 512], 2, 16, like)[-1] == 512
 
 
 def test_sizes_that_disagree_are_left_out() -> None:
     def run(count: int) -> Tensor:
         return torch.full((count, 3), 1.0 if count in (4, 16) else 2.0)
 
-    assert agreeing([1, 2, 4, 8, 16], run) == [4, 16]
+    assert invariant_sizes([1, 2, 4, 8, 16], run) == [4, 16]
 
 
 def test_it_is_said_if_even_the_place_in_a_batch_matters(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert agreeing([2, 4], lambda count: torch.arange(count)[:, None]) == [4]
+        assert invariant_sizes([2, 4], lambda count: torch.arange(count)[:, None]) == [4]
     assert "its place among 4" in caplog.text
 
 
@@ -156,7 +156,7 @@ def test_too_many_slots_are_refused_and_too_long_ones_announced(
 
 
 def test_products_are_padded_to_where_they_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toccata.backends.cuda_graphs.agreeing_products", lambda *_: [8, 16])
+    monkeypatch.setattr("toccata.backends.cuda_graphs.invariant_batches", lambda *_: [8, 16])
     backend = recorded(fake_decoder())
     backend.prepare([2, 4, 16], 16)
     backend.open(0, 20, [None, None])
@@ -190,7 +190,7 @@ def test_memory_that_moved_is_seen() -> None:
     replay = StrictRecorder().capture(work)
     replay()
     tensors["x"] = torch.zeros(3)
-    with pytest.raises(AssertionError, match="was recorded as"):
+    with pytest.raises(AssertionError, match="was captured as"):
         replay()
 
 
@@ -202,7 +202,7 @@ def test_numbers_that_change_are_seen() -> None:
 
     replay = StrictRecorder().capture(work)
     position[0] = 4
-    with pytest.raises(AssertionError, match="was recorded as"):
+    with pytest.raises(AssertionError, match="was captured as"):
         replay()
 
 
@@ -215,7 +215,7 @@ def test_waiting_for_the_device_and_copying_to_it_are_seen(act: Callable[[Tensor
     def work() -> None:
         act(x)
 
-    with pytest.raises(AssertionError, match=r"cannot be recorded|looks at its values"):
+    with pytest.raises(AssertionError, match=r"cannot be captured|looks at its values"):
         StrictRecorder().capture(work)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.fakes import fake_decoder
 from tests.gpu.models import CUDA, DTYPES, can, wide_decoder
 from toccata.backends import best, create
-from toccata.backends.batch_invariance import agreeing_lengths, agreeing_rows
+from toccata.backends.batch_invariance import invariant_attention_lengths, invariant_attention_rows
 from toccata.backends.cuda_graphs import CudaGraphs
 from toccata.backends.static_attention import Size
 from toccata.decoder.decoder import Decoder
@@ -53,8 +53,8 @@ def test_attention_has_the_same_bits_in_all_sizes(dtype: torch.dtype) -> None:
         pytest.skip(f"needs a CUDA device that computes in {dtype}")
     like = torch.zeros(0, dtype=dtype, device=CUDA)
     counts, lengths = [2, 4, 8, 16, 32, 64, 128], [256, 512, 1024, 1536]
-    assert agreeing_rows(counts, 16, 64, like) == counts
-    assert agreeing_lengths(lengths, 16, 64, like) == lengths
+    assert invariant_attention_rows(counts, 16, 64, like) == counts
+    assert invariant_attention_lengths(lengths, 16, 64, like) == lengths
 
 
 def test_a_replay_is_what_was_recorded_on_what_is_there_now() -> None:
@@ -71,13 +71,13 @@ def test_a_replay_is_what_was_recorded_on_what_is_there_now() -> None:
         out[: size.batch] = backend.forward(size, codes, positions)
 
     with torch.inference_mode():
-        replay = backend.recorder.capture(work)
+        replay = backend.graph_capture.capture(work)
     for step in range(5):
         fresh = torch.randint(0, 2048, (2, 4))
-        backend.recorder.send(fresh, codes)
-        backend.recorder.send(torch.full((2,), step), positions)
+        backend.graph_capture.send(fresh, codes)
+        backend.graph_capture.send(torch.full((2,), step), positions)
         replay()
-        made = backend.recorder.fetch(out)()
+        made = backend.graph_capture.fetch(out)()
         want = backend.step([0, 1], [step, step], fresh).cpu()
         assert torch.equal(made[:2], want)
 

@@ -19,7 +19,7 @@ BACKENDS = {
 
 
 def best(decoder: Decoder) -> str:
-    """The name of the fastest backend for `decoder`, where it is and as it is."""
+    """Return the name of the fastest backend for a decoder, by its device and quantisation."""
     from toccata.backends.packed_cpu import fits
 
     if decoder.out_norm.weight.device.type == "cuda":
@@ -28,7 +28,11 @@ def best(decoder: Decoder) -> str:
 
 
 def create(name: str, decoder: Decoder) -> Backend:
-    """The backend `name` over `decoder`; imported on use. Raises InputError for an unknown name."""
+    """Import the backend `name` and create it for `decoder`.
+
+    Raises:
+        InputError: If no backend has this name, or it cannot run this decoder.
+    """
     if name not in BACKENDS:
         raise InputError("backend", name, "use one of " + ", ".join(BACKENDS))
     module, attribute = BACKENDS[name]

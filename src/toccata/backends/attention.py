@@ -1,8 +1,9 @@
 """Attention to the key-value cache, for steps of one query and for chunks of a prefill.
 
 A row's result must not depend on the other rows. torch's fused CPU kernel splits its work by the
-number of rows and threads, and moves a row's last bits with it, so a step uses plain matmuls: they
-are as fast for a single query. A chunk runs alone, so there the fused kernel is safe.
+number of rows and threads, which changes the last bits of a row, so a step uses plain matrix
+products; for a single query they are as fast. A chunk of a prefill has no other rows in its call,
+so the fused kernel is safe there.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from toccata.decoder.layers import merge_heads, split_heads
 
 
 class Attention(Protocol):
-    """What a layer attends to: the cache, and what is remembered of the text."""
+    """The self-attention and cross-attention of a layer, with their caches."""
 
     def to_self(self, layer: int, qkv: Tensor) -> Tensor:
-        """qkv [..., 3 D] -> [..., D]; the new keys and values are stored."""
+        """Store the new keys and values, and attend: qkv [..., 3 D] -> [..., D]."""
         ...
 
     def to_memory(self, layer: int, query: Tensor) -> Tensor:
-        """query [..., D] -> [..., D]."""
+        """Attend to the keys and values of the text: query [..., D] -> [..., D]."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Neighbours in the batch that are neighbours in the cache too and fill the same bucket."""
+    """Adjacent rows of the batch that are also adjacent in the cache and have the same bucket."""
 
     batch: slice
     rows: slice
@@ -43,7 +44,13 @@ class Run:
 
 
 def runs_of(rows: Sequence[int], lengths: Sequence[int], cache: KVCache) -> list[Run]:
-    """Group `rows` (ascending), which hold `lengths` positions of `cache`, into runs."""
+    """Group rows of the cache into runs.
+
+    Args:
+        rows: Rows of `cache`, ascending.
+        lengths: The number of positions that each of them holds.
+        cache: The cache that is attended to.
+    """
     sizes = [cache.round_up(length) for length in lengths]
     starts = [0]
     for i in range(1, len(rows)):
@@ -71,7 +78,7 @@ def _mask(lengths: Sequence[int], size: int, like: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class StepAttention:
-    """One query per row; the batch may be padded with rows that belong to nobody."""
+    """Attention with one query per row; the batch may be padded with rows of no request."""
 
     cache: KVCache
     memory: KVCache
@@ -81,21 +88,21 @@ class StepAttention:
     memory_runs: Sequence[Run]
 
     def to_self(self, layer: int, qkv: Tensor) -> Tensor:
-        """qkv [M, 3 D] -> [M, D]; the new keys and values are stored."""
+        """Store the new keys and values, and attend: qkv [M, 3 D] -> [M, D]."""
         cache = self.cache.layers[layer]
         split = qkv.view(len(qkv), 3, cache.shape[2], cache.shape[4])
         cache[:, self.rows, :, self.positions] = split[: len(self.rows), 1:]
         return _attend(split[:, 0], cache, self.runs)
 
     def to_memory(self, layer: int, query: Tensor) -> Tensor:
-        """query [M, D] -> [M, D]."""
+        """Attend to the keys and values of the text: query [M, D] -> [M, D]."""
         memory = self.memory.layers[layer]
         split = query.view(len(query), memory.shape[2], memory.shape[4])
         return _attend(split, memory, self.memory_runs)
 
 
 def _attend(query: Tensor, cache: Tensor, runs: Sequence[Run]) -> Tensor:
-    """query [M, heads, D / heads] -> [M, D]; zeros for the rows of no run."""
+    """Attend run by run: query [M, heads, D / heads] -> [M, D], zeros for rows of no run."""
     if len(runs) == 1 and runs[0].batch == slice(0, len(query)):
         return _attend_run(query, cache, runs[0])
     out = query.new_zeros(len(query), query.shape[1] * query.shape[2])
@@ -114,9 +121,9 @@ def _attend_run(query: Tensor, cache: Tensor, run: Run) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class ChunkAttention:
-    """A chunk [R, S, D] of one request, causal, from position `start` on.
+    """Causal attention of a chunk [R, S, D] of one request, from position `start` on.
 
-    mask [S, start + S] is True where a query may see a key.
+    `mask` [S, start + S] is True where a query may attend to a key.
     """
 
     cache: KVCache
@@ -127,14 +134,14 @@ class ChunkAttention:
     memory_length: int
 
     def to_self(self, layer: int, qkv: Tensor) -> Tensor:
-        """qkv [R, S, 3 D] -> [R, S, D]; the new keys and values are stored."""
+        """Store the new keys and values, and attend: qkv [R, S, 3 D] -> [R, S, D]."""
         heads = self.cache.layers[layer].shape[2]
         query, keys, values = (split_heads(part, heads) for part in qkv.chunk(3, dim=-1))
         self.cache.write(layer, self.rows, self.start, keys, values)
         return self._fused(query, self.cache.layers[layer], self.mask.shape[1], self.mask)
 
     def to_memory(self, layer: int, query: Tensor) -> Tensor:
-        """query [R, S, D] -> [R, S, D]."""
+        """Attend to the keys and values of the text: query [R, S, D] -> [R, S, D]."""
         memory = self.memory.layers[layer]
         return self._fused(split_heads(query, memory.shape[2]), memory, self.memory_length, None)
 

@@ -1,8 +1,8 @@
 """The CUDA backend: captures a step as a graph and replays it.
 
-Batch row i is row i of the cache, so nothing is gathered. A step is made for the first rows that
-hold everybody, and for a number of positions that holds the longest; rows that nobody owns are
-computed along, and write where nobody reads.
+Batch row i is row i of the cache, so that no row is gathered. A step computes the first rows up to
+the last active one, and attends to as many positions as the longest request needs. Rows without an
+active request are computed too, and write to a dummy position that is never attended to.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ import torch
 from torch import Tensor
 
 from toccata.backends.base import GraphCapturable
-from toccata.backends.batch_invariance import agreeing_lengths, agreeing_products, agreeing_rows
+from toccata.backends.batch_invariance import (
+    invariant_attention_lengths,
+    invariant_attention_rows,
+    invariant_batches,
+)
 from toccata.backends.graph_capture import CudaGraphCapture, GraphCapture
 from toccata.backends.static_attention import Size, StaticAttention, mask_beyond, pad_rows
 from toccata.backends.torch_eager import TorchEager, norm
@@ -21,40 +25,45 @@ from toccata.decoder.decoder import Decoder
 from toccata.errors import GenerationError, InputError
 
 LENGTH_STEP = 256
-"""Positions attended to are whole multiples of this: fewer recordings, at the cost of reading some
-masked keys."""
+"""Steps attend to multiples of so many positions: this needs fewer graphs, but some masked keys are
+read."""
 MEMORY_STEP = 64
 HEADROOM_BYTES, HEADROOM_SHARE = 2**30, 0.05
 """Left free for text encoder and codec, and for the workspace that libraries keep by thread."""
-ROWS_ALONE = 16
-"""Rows of a step outside a recording, which is for tests and for trying things."""
+UNCAPTURED_ROWS = 16
+"""Rows of a step outside a graph, as tests and experiments compute it."""
 
 
 class CudaGraphs(TorchEager, GraphCapturable):
-    """`recorder` None: that of the decoder's own device, which must be a CUDA one.
+    """Runs a decoder on a CUDA device, with the steps captured as graphs.
 
-    Raises InputError for a decoder that is elsewhere.
+    Args:
+        decoder: A decoder on a CUDA device.
+        graph_capture: How graphs are captured; None captures CUDA graphs on the decoder's device.
+
+    Raises:
+        InputError: If the decoder is not on a CUDA device and `graph_capture` is None.
     """
 
-    def __init__(self, decoder: Decoder, recorder: GraphCapture | None = None) -> None:
+    def __init__(self, decoder: Decoder, graph_capture: GraphCapture | None = None) -> None:
         device = decoder.embed[0].get_parameter("weight").device
-        if recorder is None and device.type != "cuda":
+        if graph_capture is None and device.type != "cuda":
             raise InputError("backend", "cuda_graphs", f"it needs a CUDA device, not {device.type}")
         super().__init__(decoder)
         self.device = device
-        self.recorder = recorder or CudaGraphCapture(device)
+        self.graph_capture = graph_capture or CudaGraphCapture(device)
         self._numbers = torch.arange(0, device=device)
         self._memory_mask = self._like.new_zeros(0, 1, 1, 0)
         self._lengths: list[int] = []
-        self.prepare([ROWS_ALONE], ROWS_ALONE)
+        self.prepare([UNCAPTURED_ROWS], UNCAPTURED_ROWS)
 
     @torch.inference_mode()
     def prepare(self, rows: Sequence[int], batch: int) -> None:
         dim, ffn = self._config.dim, self._config.ffn_dim
         codes = self._config.codebooks * self._config.card
         shapes = {(3 * dim, dim), (dim, dim), (ffn, dim), (dim, ffn), (codes, dim)}
-        batches = agreeing_products(sorted({*rows, batch}), shapes, self._like)
-        kept = agreeing_rows(rows, *self._heads_and_width, self._like)
+        batches = invariant_batches(sorted({*rows, batch}), shapes, self._like)
+        kept = invariant_attention_rows(rows, *self._heads_and_width, self._like)
         self._sizes = [(count, next(b for b in batches if b >= count)) for count in kept]
 
     @property
@@ -64,15 +73,15 @@ class CudaGraphs(TorchEager, GraphCapturable):
     @torch.inference_mode()
     def reserve(self, rows: int, positions: int) -> None:
         if rows > self._sizes[-1][0]:  # more than were prepared for
-            more = _whole(rows, ROWS_ALONE)
+            more = _whole(rows, UNCAPTURED_ROWS)
             self.prepare([*(count for count, _ in self._sizes), more], more)
         longest = max(_whole(positions, LENGTH_STEP), *self._lengths, 0)
         self._grow(self._size_of(rows)[0], longest + 1)
         if [longest] != self._lengths[-1:]:
             lengths = range(LENGTH_STEP, longest + 1, LENGTH_STEP)
-            self._lengths = agreeing_lengths(lengths, *self._heads_and_width, self._like)
+            self._lengths = invariant_attention_lengths(lengths, *self._heads_and_width, self._like)
         self._inputs.step_conditioning.reserve(self._cache.rows, self._cache.positions)
-        self._inputs.know(self._cache.positions)
+        self._inputs.extend_sinusoids(self._cache.positions)
         if len(self._numbers) < max(self._cache.positions, self._cache.rows):
             most = max(self._cache.positions, self._cache.rows)
             self._numbers = torch.arange(most, device=self._device)
@@ -83,7 +92,7 @@ class CudaGraphs(TorchEager, GraphCapturable):
         cache = self._cache
         rows, positions = max(rows, cache.rows), max(cache.round_up(positions), cache.positions)
         layer, layers = cache.bytes_for(rows, positions), self._config.layers
-        # While a layer grows, it is there twice.
+        # While a layer grows, its old and its new tensor are both allocated.
         more = (layers + 1) * layer - layers * cache.bytes_for(cache.rows, cache.positions)
         if (rows, positions) != (cache.rows, cache.positions) and more > self._free_bytes:
             raise GenerationError(
@@ -95,10 +104,10 @@ class CudaGraphs(TorchEager, GraphCapturable):
 
     @property
     def _free_bytes(self) -> int:
-        free = int((1 - HEADROOM_SHARE) * self.recorder.free_bytes())
+        free = int((1 - HEADROOM_SHARE) * self.graph_capture.free_bytes())
         return max(0, free - HEADROOM_BYTES)
 
-    def room(self, rows: int) -> int:
+    def max_positions(self, rows: int) -> int:
         cache, layers = self._cache, self._config.layers
         free = self._free_bytes + layers * cache.bytes_for(cache.rows, cache.positions)
         each = (layers + 1) * cache.bytes_for(self._size_of(rows)[0], 1)
@@ -109,7 +118,7 @@ class CudaGraphs(TorchEager, GraphCapturable):
         self._memory.reserve(self._cache.rows, _whole(positions, MEMORY_STEP))
         old, shape = self._memory_mask, (self._memory.rows, 1, 1, self._memory.positions)
         if old.shape != shape:
-            # A row that was never opened sees zeros: a row without any key would be nan.
+            # A row that was never opened attends to zeros: without any key it would become nan.
             self._memory_mask = self._like.new_zeros(shape)
             self._memory_mask[: len(old), ..., old.shape[3] :] = -torch.inf
             self._memory_mask[: len(old), ..., : old.shape[3]] = old
@@ -124,7 +133,7 @@ class CudaGraphs(TorchEager, GraphCapturable):
     ) -> None:
         rows = len(memories)
         self.reserve(row + rows, positions)
-        # All of it: what is masked counts for nothing only as long as it is finite.
+        # All positions are zeroed: a masked value has no effect only if it is finite.
         self._cache.open(row, rows, self._cache.positions)
         if self._config.cross_attention:
             self._reserve_memory(max((len(one) for one in memories if one is not None), default=1))
@@ -152,8 +161,8 @@ class CudaGraphs(TorchEager, GraphCapturable):
 
     @property
     def sizes(self) -> list[Size]:
-        there = [size for size in self._sizes if size[0] <= self._cache.rows]
-        return [Size(*size, length) for size in there for length in self._lengths]
+        allocated = [size for size in self._sizes if size[0] <= self._cache.rows]
+        return [Size(*size, length) for size in allocated for length in self._lengths]
 
     @torch.inference_mode()
     def forward(self, size: Size, codes: Tensor, positions: Tensor) -> Tensor:
@@ -184,5 +193,5 @@ class CudaGraphs(TorchEager, GraphCapturable):
 
 
 def _whole(count: int, step: int) -> int:
-    """`count`, rounded up to whole steps."""
+    """Round `count` up to a multiple of `step`."""
     return -(-count // step) * step

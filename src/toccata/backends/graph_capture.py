@@ -1,8 +1,8 @@
 """Capture work on a device as a graph, and replay it with one call.
 
-Recorded work takes no arguments. It reads and writes tensors that stay where they are in memory,
-makes none out of Python's numbers, and never looks at a value: all that would be done once, while
-it is recorded, and never again.
+Captured work takes no arguments. It reads and writes tensors at fixed addresses, creates no tensor
+from numbers of Python, and never reads a value on the host: these would happen only once, at
+capture, and not at replay.
 """
 
 from __future__ import annotations
@@ -17,18 +17,22 @@ Work = Callable[[], None]
 Fetched = Callable[[], Tensor]
 
 WARM_UPS = 2
-"""Kernels are loaded, and libraries make their choice, the first time; that cannot be recorded."""
+"""The first calls load kernels and let libraries choose algorithms, which cannot be captured."""
 
 
 class GraphCapture(ABC):
-    """Everything happens in the order of the calls, those of torch included; only `Fetched` waits.
+    """Captures graphs, and copies tensors between host and device in the order of the calls.
 
-    One recording's scratch memory is the next one's too: they may follow, but not overlap.
+    Only calling a `Fetched` waits for the device. Graphs share their scratch memory, so that they
+    may run one after the other, but not at the same time.
     """
 
     @abstractmethod
     def capture(self, work: Work) -> Work:
-        """`work`, recorded. It is done for real `WARM_UPS` times first, and must bear that."""
+        """Capture `work` and return a function that replays it.
+
+        `work` is first run `WARM_UPS` times, and must allow for that.
+        """
 
     @abstractmethod
     def send(self, values: Tensor, place: Tensor) -> None:
@@ -36,15 +40,15 @@ class GraphCapture(ABC):
 
     @abstractmethod
     def fetch(self, values: Tensor) -> Fetched:
-        """Begin to copy `values` to the host; calling the result waits for them."""
+        """Start to copy `values` to the host, and return a function that waits for the copy."""
 
     @abstractmethod
     def free_bytes(self) -> int:
-        """Memory of the device that could be had."""
+        """Return how many bytes of the device's memory can be allocated."""
 
     @abstractmethod
     def clear(self) -> None:
-        """Wait until all is done: recordings may be dropped now, and their memory is free then."""
+        """Wait for the device, so that graphs may be dropped and their memory is freed."""
 
 
 class CudaGraphCapture(GraphCapture):
@@ -52,7 +56,7 @@ class CudaGraphCapture(GraphCapture):
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        # Warmed up where it is captured: cuBLAS keeps its workspace by stream.
+        # Work is warmed up in the stream of its capture: cuBLAS keeps a workspace per stream.
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
 
@@ -64,7 +68,7 @@ class CudaGraphCapture(GraphCapture):
                     work()
             torch.cuda.current_stream().wait_stream(self._stream)
             graph = torch.cuda.CUDAGraph()
-            # thread_local: other threads may allocate meanwhile, as those that decode do.
+            # thread_local: other threads, such as those that decode audio, may allocate meanwhile.
             with torch.cuda.graph(
                 graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
             ):
@@ -77,7 +81,8 @@ class CudaGraphCapture(GraphCapture):
 
     def fetch(self, values: Tensor) -> Fetched:
         host = values.to("cpu", non_blocking=True, copy=True)  # in pinned memory
-        # blocking: whoever waits sleeps. The device is a step ahead, so it does not notice.
+        # With blocking, the waiting thread sleeps instead of polling. The device is a step ahead,
+        # so that this costs no time.
         done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         done.record(torch.cuda.current_stream(self._device))
 
@@ -88,7 +93,7 @@ class CudaGraphCapture(GraphCapture):
         return wait
 
     def free_bytes(self) -> int:
-        # What torch has set aside and does not use, it gives back when memory is short.
+        # torch releases memory that it has cached, but does not use, when an allocation needs it.
         kept = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
         return int(torch.cuda.mem_get_info(self._device)[0]) + kept
 

@@ -1,7 +1,7 @@
 """The key-value cache: [2, rows, heads, positions, head_dim] for each layer, allocated once.
 
-It grows to the largest request seen and is then reused, so that memory stays flat however many
-requests follow.
+It grows to the largest request so far and is then reused, so that memory does not grow with the
+number of requests.
 """
 
 from __future__ import annotations
@@ -11,11 +11,21 @@ from torch import Tensor
 
 
 class KVCache:
-    """`layers[i][0]` are the keys of layer i, `layers[i][1]` the values.
+    """Keys and values of all positions, by layer and row.
 
-    Lengths are rounded up to whole buckets of `bucket` positions: rows of one bucket are attended
-    together, and a row's bucket follows from its own length alone. `moves` counts how often a layer
-    was put elsewhere.
+    Lengths are rounded up to multiples of `bucket`: rows with the same rounded length are attended
+    to in one call, and this length follows from the row's own positions alone.
+
+    Args:
+        layers: The number of layers.
+        heads: The number of attention heads.
+        head_dim: The width of a head.
+        bucket: The number of positions that lengths are rounded up to.
+        like: A tensor of the device and dtype.
+
+    Attributes:
+        layers: layers[i][0] has the keys of layer i, layers[i][1] the values.
+        moves: How often a layer was allocated anew.
     """
 
     def __init__(self, layers: int, heads: int, head_dim: int, bucket: int, like: Tensor) -> None:
@@ -24,6 +34,7 @@ class KVCache:
         self.layers: list[Tensor] = [like.new_zeros(2, 0, heads, 0, head_dim)] * layers
 
     def round_up(self, length: int) -> int:
+        """Round a number of positions up to a multiple of the bucket."""
         return -(-length // self.bucket) * self.bucket
 
     @property
@@ -35,15 +46,15 @@ class KVCache:
         return self.layers[-1].shape[3]
 
     def bytes_for(self, rows: int, positions: int) -> int:
-        """Of one layer."""
+        """Return the bytes of one layer with so many rows and positions."""
         _, _, heads, _, head_dim = self.layers[0].shape
         return 2 * rows * heads * positions * head_dim * self.layers[0].element_size()
 
     def open(self, row: int, rows: int, positions: int) -> None:
-        """Make room for `positions` in rows row .. row + rows - 1, and zero them.
+        """Reserve `positions` in rows row .. row + rows - 1, and set them to zero.
 
-        Zeros matter: a masked key counts for nothing only if its value is finite, and the row's
-        last owner may have ended on nan.
+        A masked position has no effect only if its value is finite, and the last request of the row
+        may have left nan.
         """
         self.reserve(row + rows, positions)
         for layer in self.layers:
@@ -56,14 +67,14 @@ class KVCache:
         self.layers[layer][1, rows, :, start:end] = values
 
     def reserve(self, rows: int, positions: int) -> None:
-        """Make room for `positions` in the first `rows`, at least; what is stored stays.
+        """Allocate at least `positions` in the first `rows`, and keep what is stored.
 
-        If memory ends on the way, what was there is still right, and another call can go on.
+        If memory runs out, stored keys and values are still valid, and the call can be repeated.
         """
         _, old_rows, heads, old_positions, head_dim = self.layers[0].shape
         longest = max(self.round_up(positions), old_positions)
         shape = (2, max(rows, old_rows), heads, longest, head_dim)
-        # One layer at a time: the peak is one layer above the new size, not the old size more.
+        # Layers grow one by one, so that the peak is the new size and one layer, not old and new.
         for index, layer in enumerate(self.layers):
             if layer.shape != shape:
                 self.layers[index] = _grown(layer, shape)

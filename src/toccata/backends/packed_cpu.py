@@ -1,7 +1,7 @@
 """The CPU backend: packed int8 or int4 matrices, and one compiled call for each step.
 
-Steps and prefill are the same computation: M rows of x, of which each kernel treats a row by
-itself. Keys and values are kept in bfloat16.
+Steps and prefill are the same computation over M rows of x, in which each kernel computes every row
+independently. Keys and values are stored in bfloat16.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from toccata.kernels.layers import (
     Heads,
     Sizes,
     Workspace,
-    keep_memory,
     run_layers,
+    store_memory,
 )
 from toccata.kernels.matmul import BLOCK, Floats
 from toccata.kernels.rounding import GROUP, padded_rows
 
 
 def fits(decoder: Decoder) -> bool:
-    """Whether the kernels can run it: packed matrices of whole blocks, heads of 64."""
+    """Return whether the kernels can run a decoder: packed matrices, whole blocks, heads of 64."""
     config = decoder.config
     whole = not (config.dim % GROUP or config.ffn_dim % GROUP or config.card % BLOCK)
     return is_compressed(decoder) and whole and config.dim == HEAD * config.heads
@@ -64,13 +64,13 @@ class PackedCpu(Backend):
         self._caches = [Cache.empty(0, config.heads, 0)] * config.layers
         self._memories = self._caches.copy()
         self._lengths: Places = np.zeros(0, np.int64)
-        self._filled = 0  # positions of which any row may hold something
+        self._filled = 0  # positions that were written in any row
         self._table = np.zeros((config.layers, tables.COLUMNS), np.int64)
-        self._rooms = _Workspaces(config.dim, config.ffn_dim)
+        self._workspaces = _Workspaces(config.dim, config.ffn_dim)
         self._parts_s: dict[str, float] | None = None
 
     def parts_s(self) -> Mapping[str, float]:
-        """Counted from the first call on."""
+        """Return the seconds per part; steps are measured from the first call on."""
         if self._parts_s is None:
             self._parts_s = dict.fromkeys(LOOP_PARTS, 0.0)
         return self._parts_s
@@ -100,7 +100,7 @@ class PackedCpu(Backend):
         _grow(self._caches, rows, positions, self._filled)
 
     def _tabulate(self) -> None:
-        # A new table: a helper that comes late to a step still reads the old one.
+        # The table is replaced, not changed: a late thread of the last step may still read it.
         rows = [
             tables.addresses([*arrays, *cache, *memory])
             for arrays, cache, memory in zip(
@@ -119,7 +119,7 @@ class PackedCpu(Backend):
         for keys_and_values, cache in zip(self._cross, self._memories, strict=True):
             both = keys_and_values(memory).numpy()
             threads = torch.get_num_threads()
-            thread_team.run(keep_memory, MEMORY_LOOPS, threads, both, row, len(memory), cache)
+            thread_team.run(store_memory, MEMORY_LOOPS, threads, both, row, len(memory), cache)
 
     @torch.inference_mode()
     def embed(self, codes: Tensor) -> Tensor:
@@ -141,18 +141,18 @@ class PackedCpu(Backend):
         return torch.from_numpy(logits[:count]).view(count, config.codebooks, config.card)
 
     def _run(self, x: Tensor, rows: Places, starts: Places, steps: int, logits: Floats) -> None:
-        """All layers over x [R * steps, D], and the heads over that unless `logits` is empty."""
+        """Run all layers over x [R * steps, D], and the heads unless `logits` is empty."""
         self._filled = max(self._filled, int(starts.max()) + steps)
-        workspace = self._rooms.of(len(x))
+        workspace = self._workspaces.of(len(x))
         workspace.x[: len(x)] = x.numpy()
         loops, threads = LAYER_LOOPS * len(self._table) + HEADS_LOOPS, torch.get_num_threads()
         start = time.perf_counter()
-        turns = thread_team.run(
+        counters = thread_team.run(
             run_layers, loops, threads, self._table, self._like, self._sizes(), rows, starts,
             steps, self._lengths, workspace, self._heads, logits,
         )  # fmt: skip
         if self._parts_s is not None:
-            _count(thread_team.ends(turns), time.perf_counter() - start, self._parts_s)
+            _count(thread_team.ends(counters), time.perf_counter() - start, self._parts_s)
 
     def _sizes(self) -> Sizes:
         cache, memory = self._caches[0], self._memories[0]
@@ -161,7 +161,7 @@ class PackedCpu(Backend):
 
 
 class _Workspaces:
-    """One block of memory for the largest batch yet, and views of it for smaller ones."""
+    """One block of memory for the largest batch so far, and views of it for smaller ones."""
 
     def __init__(self, dim: int, ffn_dim: int) -> None:
         self._dim, self._ffn_dim = dim, ffn_dim
@@ -179,9 +179,10 @@ class _Workspaces:
 
 
 def _grow(caches: list[Cache], rows: int, positions: int, filled: int) -> None:
-    """Let each hold so many rows and positions; only what is `filled` is copied.
+    """Reserve so many rows and positions in each cache; only `filled` positions are copied.
 
-    Memory that is not written to costs nothing, so a cache may be far larger than what it holds.
+    The system allocates memory when it is first written, so a cache may be far larger than its
+    contents.
     """
     old_rows, heads = caches[0].keys.shape[:2]
     if rows <= old_rows and positions <= caches[0].positions:
@@ -203,7 +204,10 @@ def _norm(norm: Norm) -> tuple[Floats, Floats]:
 
 
 def _arrays(layer: Layer) -> list[NDArray[Any]]:
-    """In the order of a table's columns; what stands for a missing cross-attention is not read."""
+    """Return a layer's arrays in the order of a table's columns.
+
+    In a layer without cross-attention other arrays fill its columns, and are not read.
+    """
     attn, crossed = layer.self_attn, hasattr(layer, "cross_attn")
     cross = layer.cross_attn if crossed else None
     return [
@@ -224,7 +228,7 @@ def _cross_keys(layer: Layer) -> Packed:
 
 
 def _count(ends: Places, seconds: float, parts_s: dict[str, float]) -> None:
-    """Share the time of a step among its parts, by when its loops ended."""
+    """Divide the time of a step among its parts, by the times at which its loops ended."""
     spent = np.diff(ends[ends > 0])
     for loop, share in zip(np.flatnonzero(ends)[1:], spent / spent.sum(), strict=True):
         parts_s[LOOP_PARTS[loop % LAYER_LOOPS]] += float(share) * seconds

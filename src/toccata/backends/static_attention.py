@@ -1,9 +1,9 @@
 """Attention to the cache in fixed shapes, which graph capture needs.
 
-A row's bits follow from its own query, keys and values: not from how many rows there are, nor from
-how many masked positions follow its own. torch's memory-efficient kernel gives that by its build:
-one block of threads per row and head, which goes through the keys in order, a masked key weighing
-exactly nothing. The flash kernels divide their work by the number of rows and keys instead.
+A row's bits depend only on its own query, keys and values, not on the number of rows or of masked
+positions. torch's memory-efficient kernel ensures this by its design: one block of threads per row
+and head reads the keys in order, and a masked key has a weight of exactly zero. The flash kernels
+divide their work by the number of rows and keys instead.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from toccata.backends.kv_cache import KVCache
 
 @dataclass(frozen=True)
 class Size:
-    """What a step is recorded for.
+    """The shape of a step that is captured as a graph.
 
-    rows: of the cache that are stepped, the first ones. batch: rows in a matrix product, at least
-    as many. length: positions that are attended to.
+    Attributes:
+        rows: How many rows of the cache are computed, from the first one on.
+        batch: How many rows a matrix product has, at least `rows`.
+        length: How many positions are attended to.
     """
 
     rows: int
@@ -33,10 +35,10 @@ class Size:
 
 @dataclass(frozen=True, eq=False)
 class StaticAttention:
-    """One query for each of the first rows of the cache; the batch's other rows get zeros.
+    """Attention with one query for each of the first rows; the batch's other rows get zeros.
 
-    mask [rows, 1, 1, length] and memory_mask [rows, 1, 1, L] in the cache's dtype: 0 where there is
-    a key, else -inf.
+    `mask` [rows, 1, 1, length] and `memory_mask` [rows, 1, 1, L] have the cache's dtype, and are 0
+    where there is a key, else -inf.
     """
 
     cache: KVCache
@@ -48,20 +50,21 @@ class StaticAttention:
     memory_mask: Tensor
 
     def to_self(self, layer: int, qkv: Tensor) -> Tensor:
-        """qkv [batch, 3 D] -> [batch, D]; the new keys and values are stored."""
+        """Store the new keys and values, and attend: qkv [batch, 3 D] -> [batch, D]."""
         cache = self.cache.layers[layer]
         split = qkv[: self.size.rows].view(-1, 3, cache.shape[2], cache.shape[4])
         cache[:, self.row_numbers, :, self.positions] = split[:, 1:]
-        return self._padded(attend(split[:, 0], *self._seen(cache, self.size.length), self.mask))
+        seen = self._keys_and_values(cache, self.size.length)
+        return self._padded(attend(split[:, 0], *seen, self.mask))
 
     def to_memory(self, layer: int, query: Tensor) -> Tensor:
-        """query [batch, D] -> [batch, D]."""
+        """Attend to the keys and values of the text: query [batch, D] -> [batch, D]."""
         memory = self.memory.layers[layer]
         split = query[: self.size.rows].view(-1, memory.shape[2], memory.shape[4])
-        seen = self._seen(memory, memory.shape[3])
+        seen = self._keys_and_values(memory, memory.shape[3])
         return self._padded(attend(split, *seen, self.memory_mask))
 
-    def _seen(self, cache: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    def _keys_and_values(self, cache: Tensor, length: int) -> tuple[Tensor, Tensor]:
         rows = self.size.rows
         return cache[0, :rows, :, :length], cache[1, :rows, :, :length]
 
@@ -70,14 +73,22 @@ class StaticAttention:
 
 
 def pad_rows(x: Tensor, rows: int) -> Tensor:
-    """x [R, D] -> [rows, D], zeros behind. As it is where nothing is missing: F.pad would copy."""
+    """Append rows of zeros: x [R, D] -> [rows, D]."""
+    # F.pad would copy even if there is nothing to append.
     return x if len(x) == rows else F.pad(x, (0, 0, 0, rows - len(x)))
 
 
 def attend(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-    """query [R, heads, width], keys and values [R, heads, L, width], mask [R, 1, 1, L] -> [R, D].
+    """Attend with one query per row.
 
-    L is whole multiples of 8 on a GPU.
+    Args:
+        query: [R, heads, width].
+        keys: [R, heads, L, width]; on a GPU L must be a multiple of 8.
+        values: [R, heads, L, width].
+        mask: [R, 1, 1, L], 0 where there is a key, else -inf.
+
+    Returns:
+        [R, D], D = heads * width.
     """
     if not query.is_cuda:
         return _attend_plainly(query, keys, values, mask)
@@ -94,7 +105,16 @@ def _attend_plainly(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -
 
 
 def mask_beyond(lengths: Tensor, positions: Tensor, dtype: torch.dtype) -> Tensor:
-    """lengths [R], positions [L] 0, 1, 2, ... -> [R, 1, 1, L]: -inf from a row's length on."""
+    """Mask the positions after each row's last one.
+
+    Args:
+        lengths: The number of positions that each row holds, [R].
+        positions: 0, 1, 2, ..., [L].
+        dtype: The dtype of the mask.
+
+    Returns:
+        [R, 1, 1, L], 0 before a row's length and -inf from there on.
+    """
     beyond = positions >= lengths[:, None]
     mask = torch.zeros(beyond.shape, dtype=dtype, device=beyond.device)
     return mask.masked_fill_(beyond, -math.inf)[:, None, None]

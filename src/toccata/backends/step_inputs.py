@@ -14,7 +14,10 @@ from toccata.decoder.layers import sinusoidal_positions
 
 
 class StepInputs:
-    """All that a decoder knows of a position before its layers: [..., D] float32."""
+    """Computes the input of the first layer for each position, [..., D] float32.
+
+    It is the sum of the codes' embeddings, the sinusoidal position and the step conditioning.
+    """
 
     def __init__(self, decoder: Decoder) -> None:
         config = decoder.config
@@ -28,29 +31,29 @@ class StepInputs:
     def open(
         self, row: int, rows: int, positions: int, step_conditioning: Sequence[Tensor | None]
     ) -> None:
-        """Rows row .. row + rows - 1 will hold `positions`; see `Backend.open`."""
+        """Prepare rows row .. row + rows - 1 for `positions`, as `Backend.open` describes."""
         self.step_conditioning.open(row, rows, positions, step_conditioning)
-        self.know(positions)
+        self.extend_sinusoids(positions)
 
-    def know(self, positions: int) -> None:
-        """Where so many positions stand."""
+    def extend_sinusoids(self, positions: int) -> None:
+        """Compute the sinusoidal embeddings of at least so many positions."""
         if positions > len(self._sinusoids):
             self._sinusoids = sinusoidal_positions(
                 torch.arange(positions, device=self._device), self._dim
             )
 
     def embed(self, codes: Tensor) -> Tensor:
-        """codes [..., K] -> [..., D]."""
+        """Embed codes and sum over codebooks: [..., K] -> [..., D]."""
         return F.embedding(codes.to(self._device) + self._offsets, self._embed).float().sum(-2)
 
     def chunk(self, row: int, start: int, embedded: Tensor) -> Tensor:
-        """embedded [R, S, D], positions `start` on of rows row .. row + R - 1."""
+        """Complete embedded [R, S, D], positions `start` on of rows row .. row + R - 1."""
         x = embedded + self._sinusoids[start : start + embedded.shape[1]]
         self.step_conditioning.add_chunk(x, row, start)
         return x
 
     def step(self, rows: Tensor, positions: Tensor, codes: Tensor) -> Tensor:
-        """codes [R, K] at one position of each of `rows` -> [R, D]."""
+        """Embed codes [R, K] at one position of each of `rows` -> [R, D]."""
         x = self.embed(codes) + self._sinusoids[positions]
         self.step_conditioning.add_step(x, rows, positions)
         return x

@@ -1,4 +1,4 @@
-"""The reference backend: plain torch on any device, cached, each row independent of the others."""
+"""The reference backend: eager torch on any device, with a KV cache and independent rows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _CrossWeights:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _LayerWeights:
-    """A layer's tensors, looked up once: going through modules costs as much as the arithmetic."""
+    """A layer's tensors, looked up once: calling modules costs as much time as the arithmetic."""
 
     norm_self: NormWeights
     qkv: Matrix
@@ -48,11 +48,11 @@ class _LayerWeights:
 
 @cache
 def row_multiple() -> int:
-    """Batches are padded to whole multiples of this.
+    """Return the number of rows to whose multiples batches of float32 weights are padded.
 
-    On CPUs a row of a float32 matrix product has the same bits in batches of some sizes and not of
-    others: on AMD's in those of 4, 8, 12 rows and more, on Intel's with AMX from 16 on. That of a
-    compressed matrix has them in any.
+    On CPUs a row of a float32 matrix product has the same bits only in batches of some sizes: with
+    AMD in batches of 4, 8, 12 rows and more, with Intel's AMX from 16 rows on. Products with a
+    quantised matrix have the same bits in any batch.
     """
     drawn = torch.Generator().manual_seed(0)
     rows, weight = (torch.randn(size, 1024, generator=drawn) for size in (16, 1024))
@@ -62,7 +62,11 @@ def row_multiple() -> int:
 
 
 class TorchEager(Backend):
-    """Runs a decoder in the dtype of its weights, with float32 residuals, norms and logits."""
+    """Runs a decoder in the dtype of its weights, with float32 residuals, norms and logits.
+
+    Args:
+        decoder: The decoder, on any device.
+    """
 
     def __init__(self, decoder: Decoder) -> None:
         config = decoder.config
@@ -95,8 +99,8 @@ class TorchEager(Backend):
             self._remember(row, memories)
 
     def _remember(self, row: int, memories: Sequence[Tensor | None]) -> None:
-        # A row without memory keeps values of zero, so attention adds exactly nothing to it. It
-        # takes its neighbour's length, so that both run together.
+        # A row without text keeps values of zero, so that attention adds exactly zero. It has the
+        # length of the conditional row, so that both are in one run.
         length = max((len(memory) for memory in memories if memory is not None), default=1)
         self._memory.open(row, len(memories), length)
         self._memory_runs.clear()
@@ -158,7 +162,7 @@ class TorchEager(Backend):
         return self._memory_runs[rows]
 
     def _run(self, x: Tensor, attention: Attention) -> Tensor:
-        """All layers over x [..., D] float32, which is overwritten."""
+        """Run all layers over x [..., D] float32, which is overwritten."""
         dtype = self._dtype
         for index, w in enumerate(self._layers):
             qkv = w.qkv(norm(x, w.norm_self).to(dtype))
@@ -181,7 +185,7 @@ def _weight(module: nn.Module) -> Tensor:
 
 
 def _matrix(module: nn.Module) -> Matrix:
-    """What a module multiplies by, without the cost of calling a module."""
+    """Return a module's matrix product, without the cost of calling a module."""
     if isinstance(module, nn.Linear):
         return _full(_weight(module))
     return module.forward
