@@ -12,7 +12,7 @@ from tests.kernels.test_matmul import normal, unrounded
 from toccata.kernels import thread_team
 from toccata.kernels.attention import HEAD, Cache, Places, attend_memory, attend_self
 from toccata.kernels.compiling import compiled
-from toccata.kernels.layers import keep_memory
+from toccata.kernels.layers import store_memory
 from toccata.kernels.rounding import Rounded
 from toccata.kernels.thread_team import ThreadTeam
 
@@ -105,7 +105,7 @@ def test_steps_find_the_bits_that_one_chunk_finds(cut: int) -> None:
 def test_memory_is_seen_in_full_and_none_gives_nothing(length: int) -> None:
     both, query = normal(length, 2 * WIDTH), normal(2, WIDTH, seed=1)
     memory = used_cache(3, length)
-    thread_team.run(keep_memory, 1, 2, both, 2, length, memory)
+    thread_team.run(store_memory, 1, 2, both, 2, length, memory)
     found = Rounded.empty(2, WIDTH)
     lengths = np.array([0, 0, length])
     thread_team.run(attend_to_memory, 1, 2, query, np.array([0, 2]), lengths, memory, found)

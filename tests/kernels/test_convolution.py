@@ -40,12 +40,12 @@ def test_a_product_is_a_convolution(
     wanted = conv(x)[0].T.detach()
     raw, elu = np.zeros((2, wanted.numel() + ROOM), np.float32)
     flat = rows_of(x, half)
-    bent = np.zeros_like(elu, flat.dtype)
-    Product.of_conv(conv, half=half).run(flat, 0, len(wanted), raw=raw, elu=bent)
+    elu_output = np.zeros_like(elu, flat.dtype)
+    Product.of_conv(conv, half=half).run(flat, 0, len(wanted), raw=raw, elu=elu_output)
     found = torch.from_numpy(raw[: wanted.numel()]).view_as(wanted)
     torch.testing.assert_close(found, wanted, rtol=0, atol=2e-2 if half else 1e-6)
     if not half:
-        found = torch.from_numpy(bent[: wanted.numel()]).view_as(wanted)
+        found = torch.from_numpy(elu_output[: wanted.numel()]).view_as(wanted)
         torch.testing.assert_close(found, F.elu(wanted), rtol=0, atol=1e-6)
 
 

@@ -104,7 +104,7 @@ def test_processors_without_the_instruction_get_the_same_integers(
 
     @compiled
     def one_word(weights: NDArray[np.uint8], inputs: NDArray[np.int8], out: Floats) -> None:
-        accs = dot_products.dots(dot_products.no_ints(1), load_bytes(weights, 0), inputs, 0, 4)
+        accs = dot_products.dots(dot_products.zero_ints(1), load_bytes(weights, 0), inputs, 0, 4)
         dot_products.put(
             out, 0, 16, dot_products.add_scaled(dot_products.zeros(1), accs, ONES, 0, 1), False
         )

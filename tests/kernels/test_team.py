@@ -40,14 +40,14 @@ def test_every_task_is_done_once_and_loops_follow_each_other(threads: int, tasks
 
 
 def test_helpers_that_never_come_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(thread_team._Helpers, "ask", lambda *_: None)
+    monkeypatch.setattr(thread_team._Helpers, "start", lambda *_: None)
     test_every_task_is_done_once_and_loops_follow_each_other(4, 100)
 
 
 def test_one_that_comes_late_finds_nothing_left() -> None:
     done, wrong = np.zeros((LOOPS, 50), np.int64), np.zeros(1, np.int64)
-    turns = np.zeros((LOOPS, 2, thread_team.APART), np.int64)
-    crew = ThreadTeam(turns.ctypes.data, 2)
+    counters = np.zeros((LOOPS, 2, thread_team.CACHE_LINE), np.int64)
+    crew = ThreadTeam(counters.ctypes.data, 2)
     count_tasks(crew, done, wrong)
     late = threading.Thread(target=count_tasks, args=(crew, done, wrong))
     late.start()

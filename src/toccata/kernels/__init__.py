@@ -1,6 +1,6 @@
 """CPU kernels of a step, compiled by numba for the processor of the machine.
 
-Data flow of one layer: rows (norm, rounding to 8 bits) -> matmul (times packed weights) ->
-attention (to the cache) -> matmul ... and at the end sampling. Arrays are numpy's; nothing here
-knows torch. Compiled code is kept on disk, see `compiling`.
+The data flow of a layer is: rounding (norm, quantisation to 8 bits) -> matmul (with packed weights)
+-> attention (to the cache) -> matmul ...; sampling comes last. Kernels work on NumPy arrays and do
+not import torch. Compiled code is cached on disk, see `compiling`.
 """

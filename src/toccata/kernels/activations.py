@@ -1,6 +1,6 @@
 """Instructions for activations: bfloat16 conversion, ELU and the gates of an LSTM.
 
-Functions named `emit_...` write into a builder, for instructions that do more than one thing.
+Functions named `emit_...` write LLVM instructions with a builder; larger instructions use them.
 """
 
 from __future__ import annotations
@@ -25,37 +25,42 @@ class BFloat(ir.Type):  # type: ignore[misc]
 
 _HALVES = ir.VectorType(BFloat(), LANES)
 PAIRS = ir.VectorType(BFloat(), 2 * LANES)
-# ln 2 in two parts, so that n ln 2 loses nothing for the n of a float32.
+# ln 2 in two parts, so that n ln 2 is exact for the n of a float32.
 _LN2 = (0.693359375, math.log(2) - 0.693359375)
 _SERIES = [1 / math.factorial(n) for n in range(7, -1, -1)]
 _LIMIT = 87.0
 
 
 def processor_has(*features: str) -> bool:
+    """Return whether the processor has all of these features, by LLVM's names."""
     found = get_host_cpu_features()
     return all(found.get(feature) for feature in features)
 
 
 def is_half(array: Any) -> bool:
+    """Return whether an array's type is bfloat16, stored as uint16."""
     return bool(array.dtype == types.uint16)
 
 
 def emit_load(context: Any, builder: Any, kind: Any, array: Any, at: Any) -> Any:
-    """FLOATS from an array of float32, or of bfloat16 that lie as uint16."""
+    """Load FLOATS from an array of float32, or of bfloat16 stored as uint16."""
     stored = _HALVES if is_half(kind) else FLOATS.ir
     loaded = builder.load(pointer(context, builder, kind, array, at, stored), align=2)
     return builder.fpext(loaded, FLOATS.ir) if is_half(kind) else loaded
 
 
 def emit_store(context: Any, builder: Any, kind: Any, array: Any, at: Any, value: Any) -> None:
-    """The reverse, rounded."""
+    """Store FLOATS in an array of float32, or rounded in one of bfloat16."""
     stored = _HALVES if is_half(kind) else FLOATS.ir
     value = builder.fptrunc(value, stored) if is_half(kind) else value
     builder.store(value, pointer(context, builder, kind, array, at, stored), align=2)
 
 
 def emit_exp(builder: Any, x: Any) -> Any:
-    """e^x of -87 .. 87, to an ulp or two: reduced to |r| <= ln 2 / 2, then the series."""
+    """Compute e^x for -87 <= x <= 87 to one or two ulp.
+
+    x is reduced to |r| <= ln 2 / 2, for which the Taylor series is used.
+    """
     scaled = builder.fmul(x, constant(math.log2(math.e), FLOATS.ir))
     n = call(builder, "llvm.rint.v16f32", FLOATS.ir, scaled)
     for part in _LN2:
@@ -69,7 +74,7 @@ def emit_exp(builder: Any, x: Any) -> Any:
 
 
 def _within(builder: Any, x: Any, low: float, high: float) -> Any:
-    """Cut to low .. high; nan becomes low."""
+    """Clamp to low .. high; nan becomes low."""
     for sign, end in ((">", low), ("<", high)):
         limit = constant(end, FLOATS.ir)
         x = builder.select(builder.fcmp_ordered(sign, x, limit), x, limit)
@@ -77,7 +82,7 @@ def _within(builder: Any, x: Any, low: float, high: float) -> Any:
 
 
 def emit_elu(builder: Any, x: Any) -> Any:
-    """x, or e^x - 1 below 0; nan stays."""
+    """Compute ELU: x, or e^x - 1 below 0; nan stays."""
     small = emit_exp(builder, _within(builder, x, -_LIMIT, 0.0))
     below = builder.fsub(small, constant(1.0, FLOATS.ir))
     above = builder.fcmp_unordered(">", x, constant(0.0, FLOATS.ir))
@@ -87,8 +92,8 @@ def emit_elu(builder: Any, x: Any) -> Any:
 def _sigmoid(builder: Any, x: Any) -> Any:
     one = constant(1.0, FLOATS.ir)
     e = emit_exp(builder, _within(builder, builder.fneg(x), -_LIMIT, _LIMIT))
-    found = builder.fdiv(one, builder.fadd(one, e))
-    return builder.select(builder.fcmp_unordered("uno", x, x), x, found)
+    result = builder.fdiv(one, builder.fadd(one, e))
+    return builder.select(builder.fcmp_unordered("uno", x, x), x, result)
 
 
 def _tanh(builder: Any, x: Any) -> Any:
@@ -110,7 +115,7 @@ sigmoid, tanh = _function(_sigmoid), _function(_tanh)
 
 @instruction
 def store_rounded(_: Any, array: Any, at: Any, value: Any) -> Any:
-    """16 numbers to place `at` on, in the array's precision."""
+    """Store 16 numbers from index `at` on, in the array's precision."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         emit_store(context, builder, signature.args[0], *args)

@@ -1,9 +1,10 @@
-"""Attention of one query at a time to a cache in bfloat16, heads of 64, in one pass.
+"""Attention of one query at a time to a cache in bfloat16, with heads of width 64, in one pass.
 
-Keys lie in blocks of 16 positions, [rows, heads, P / 16, 64, 16], so that a block's scores are the
-lanes of one vector; values lie as [rows, heads, P, 64]. The maximum is kept as blocks come in and
-the sums are rescaled when it rises (Milakov & Gimelshein 2018, algorithm 3). A query's blocks are
-taken in order, by one thread: its result depends on its own row alone.
+Keys are stored in blocks of 16 positions, [rows, heads, P / 16, 64, 16], so that the scores of a
+block are the lanes of one vector; values are [rows, heads, P, 64]. The softmax is computed online:
+the maximum so far is kept, and the sums are rescaled when it rises (Milakov & Gimelshein 2018,
+algorithm 3). One thread reads the blocks of a query in order, so that its result depends on its own
+row alone.
 """
 
 from __future__ import annotations
@@ -50,14 +51,14 @@ Places = NDArray[np.int64]
 
 
 class Cache(NamedTuple):
-    """One layer's keys and values, bfloat16 in uint16."""
+    """The keys and values of one layer in bfloat16, stored as uint16."""
 
     keys: NDArray[np.uint16]
     values: NDArray[np.uint16]
 
     @classmethod
     def empty(cls, rows: int, heads: int, positions: int) -> Cache:
-        """Capacity for `positions`, rounded up to whole blocks."""
+        """Allocate `positions`, rounded up to whole blocks, for each row and head."""
         blocks = -(-positions // BLOCK)
         return cls(
             _lazy_zeros(rows, heads, blocks, HEAD, BLOCK),
@@ -70,9 +71,9 @@ class Cache(NamedTuple):
 
 
 def _lazy_zeros(*shape: int) -> NDArray[np.uint16]:
-    """Zeros that take memory page by page, as they are written to.
+    """Return zeros whose memory is allocated page by page, when they are written.
 
-    numpy's own are given in pages of 2 MB: the first step of a row would wait for all of them.
+    NumPy's zeros are allocated in pages of 2 MB, for which the first step of a row would wait.
     """
     count = math.prod(shape)
     if count == 0:
@@ -82,7 +83,7 @@ def _lazy_zeros(*shape: int) -> NDArray[np.uint16]:
 
 @instruction
 def bfloat16(_: Any, number: Any) -> Any:
-    """The nearest bfloat16 of a float32, as uint16; nan stays nan."""
+    """Round a float32 to the nearest bfloat16, as uint16; nan stays nan."""
 
     def emit(builder: Any, number: Any) -> Any:
         bits = builder.bitcast(number, I32)
@@ -97,7 +98,7 @@ def bfloat16(_: Any, number: Any) -> Any:
 
 @instruction
 def _weigh(_: Any, sums: Any, weights: Any, values: Any, at: Any) -> Any:
-    """sums + weights . values of a block: 16 positions from place `at` on, 64 numbers each."""
+    """Add the weighted values of a block, 16 positions with 64 numbers each, to the sums."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         sums, weights, array, at = args
@@ -130,7 +131,7 @@ def _scores(query: Floats, at: int, keys: NDArray[np.uint16], block: int) -> Any
 def _attend_one(
     query: Floats, at: int, cache: Cache, place: int, length: int, into: Rounded, m: int, head: int
 ) -> None:
-    """The query at place `at` of a flat array, to the `length` positions of a row's head."""
+    """Attend with the query at index `at` of a flat array to `length` positions of a row's head."""
     nothing = splat(NOTHING)
     top, norm, sums = LOWEST, nothing, (nothing, nothing, nothing, nothing)
     for first in range(0, length, BLOCK):
@@ -152,14 +153,12 @@ def _attend_one(
 
 
 @compiled
-def _remember(
-    numbers: Floats, key: int, value: int, cache: Cache, place: int, position: int
-) -> None:
-    """Store the key and the value that lie at two places of a flat array."""
+def _store(numbers: Floats, key: int, value: int, cache: Cache, place: int, position: int) -> None:
+    """Store the key and the value at two indices of a flat array in the cache."""
     keys, values = cache.keys.reshape(-1), cache.values.reshape(-1)
     block, lane = position // BLOCK * BLOCK, position % BLOCK
     at = place + block * HEAD
-    if lane == 0:  # what its last owner left may be nan, and even nan times no weight is nan
+    if lane == 0:  # the last request may have left nan, and nan times a weight of 0 is nan
         values[at : at + BLOCK * HEAD] = 0
     for n in range(HEAD):
         keys[at + n * BLOCK + lane] = bfloat16(numbers[key + n])
@@ -177,7 +176,7 @@ def _self_head(
     flat, start = qkv.reshape(-1), starts[index]
     for step in range(steps):
         at = (index * steps + step) * 3 * width + head * HEAD
-        _remember(flat, at + width, at + 2 * width, cache, place, start + step)
+        _store(flat, at + width, at + 2 * width, cache, place, start + step)
     for step in range(steps):
         m = index * steps + step
         at = m * 3 * width + head * HEAD
@@ -195,10 +194,17 @@ def attend_self(
     cache: Cache,
     into: Rounded,
 ) -> None:
-    """Query, key and value of every head [R * steps, 3 D], causal; keys and values are stored.
+    """Store new keys and values in the cache, and attend to it causally.
 
-    Row rows[i] of the cache gets `steps` positions from starts[i] on. What each query finds is
-    rounded to a row of `into`.
+    Args:
+        team: The threads.
+        loop: The number of this loop in the kernel.
+        qkv: Queries, keys and values of all heads, [R * steps, 3 D].
+        rows: The R rows of the cache.
+        starts: The first new position of each row.
+        steps: How many new positions each row has.
+        cache: The keys and values of the layer.
+        into: The output [R * steps, D], rounded to 8 bits.
     """
     for task in shared(team, loop, len(rows) * cache.keys.shape[1]):
         _self_head(qkv, rows, starts, steps, cache, into, task)
@@ -228,17 +234,20 @@ def attend_memory(
     cache: Cache,
     into: Rounded,
 ) -> None:
-    """query [R * steps, D] to the first lengths[row] positions of each row; zeros where 0."""
+    """Cross-attend with query [R * steps, D] to the first lengths[row] positions of each row.
+
+    The output is zero for a row without positions.
+    """
     for task in shared(team, loop, len(rows) * steps * cache.keys.shape[1]):
         _memory_head(query, rows, lengths, steps, cache, into, task)
 
 
 @compiled
-def remember_head(both: Floats, row: int, length: int, cache: Cache, head: int) -> None:
-    """One head's keys and values of both [L', 2 D], what `row` cross-attends to."""
+def store_head(both: Floats, row: int, length: int, cache: Cache, head: int) -> None:
+    """Store one head's keys and values, from both [L', 2 D], to which `row` cross-attends."""
     heads = cache.keys.shape[1]
     width = heads * HEAD
     place = (row * heads + head) * cache.values.shape[2] * HEAD
     for position in range(length):
         at = position * 2 * width + head * HEAD
-        _remember(both.reshape(-1), at, at + width, cache, place, position)
+        _store(both.reshape(-1), at, at + width, cache, place, position)

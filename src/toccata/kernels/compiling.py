@@ -1,7 +1,7 @@
-"""Functions that Python calls in compiled form: compiled once per machine and kept on disk.
+"""Compilation of kernels with numba, and the cache of compiled code on disk.
 
-numba looks at the file of a function alone to tell whether what it kept is still right. Kernels
-call each other across files, so theirs lie in a folder named by the contents of all.
+numba checks only the file of a function to decide whether its cached code is still valid. Kernels
+call functions of other files, so the cache folder is named by a hash of all kernel files.
 """
 
 from __future__ import annotations
@@ -25,71 +25,74 @@ logger = logging.getLogger(__name__)
 
 
 def compiled(function: F) -> F:
-    """For kernels alone to call."""
-    made: F = numba.njit(error_model="numpy")(function)
-    return made
+    """Compile a function that only kernels call."""
+    decorated: F = numba.njit(error_model="numpy")(function)
+    return decorated
 
 
 def instruction(function: Callable[..., Any]) -> Callable[..., Any]:
-    """One that writes LLVM's instructions: of types, it makes a signature and a generator.
+    """Make an instruction of a function that returns a signature and a code generator.
 
-    Kernels call it without the first parameter, numba's context of types.
+    The function gets numba's typing context and the types of the arguments. Kernels call the
+    instruction with the arguments, without the context.
     """
-    made: Callable[..., Any] = extending.intrinsic(function)
-    return made
+    decorated: Callable[..., Any] = extending.intrinsic(function)
+    return decorated
 
 
 def instruction_of_literals(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same; numbers in its types are known when it is compiled."""
-    made: Callable[..., Any] = extending.intrinsic(prefer_literal=True)(function)
-    return made
+    """Make an instruction whose literal arguments are known when it is compiled."""
+    decorated: Callable[..., Any] = extending.intrinsic(prefer_literal=True)(function)
+    return decorated
 
 
 def overload(function: Callable[..., Any]) -> Callable[[F], F]:
-    """What `function` is in kernels, for types that the decorated one returns code for."""
-    made: Callable[[F], F] = extending.overload(function)
-    return made
+    """Implement `function` in kernels, for those types for which the decorated one returns code."""
+    decorator: Callable[[F], F] = extending.overload(function)
+    return decorator
 
 
 def entry(function: F) -> F:
-    """`function` compiled on its first call; a cache on disk spares the next process that."""
+    """Compile a kernel that Python calls, at its first call, and cache the code on disk."""
     folder, before = cache_folder(), config.CACHE_DIR
     if folder is None:
-        made: F = numba.njit(nogil=True, error_model="numpy")(function)
-        return made
+        decorated: F = numba.njit(nogil=True, error_model="numpy")(function)
+        return decorated
     config.CACHE_DIR = str(folder)
     try:
-        made = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        decorated = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     finally:
         config.CACHE_DIR = before
-    return made
+    return decorated
 
 
 @cache
 def cache_folder() -> Path | None:
-    """Where compiled kernels of this very code are kept; None where nothing can be written."""
+    """Return the cache folder for this version of the kernels; None if it cannot be created."""
     folder = _user_caches() / "toccata" / "kernels" / _digest()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        logger.warning("kernels are compiled at every start: %s cannot be made: %s", folder, error)
+        logger.warning(
+            "kernels are compiled at every start: %s cannot be created: %s", folder, error
+        )
         return None
     if is_cold(folder):
-        logger.info("compiling kernels for this processor, once; they are kept in %s", folder)
+        logger.info("compiling kernels for this processor, once; they are cached in %s", folder)
     return folder
 
 
 def is_cold(folder: Path | None) -> bool:
-    """Whether the first call of a kernel has to compile it: nothing of this code is kept."""
+    """Return whether the first call of a kernel has to compile it, because the cache is empty."""
     return folder is None or not any(folder.rglob("*.nbi"))  # numba's index of a function
 
 
 @contextmanager
 def announcing(announce: Callable[[], None]) -> Iterator[None]:
-    """Call `announce` once, as soon as a kernel is really compiled while the block runs.
+    """Call `announce` once, when a kernel is compiled while the block runs.
 
-    What is kept of one environment is not found by another one whose files are elsewhere, so only
-    the compiler itself knows.
+    Only numba's compiler knows whether it compiles: an environment whose files are in another place
+    does not find the code that this cache folder has.
     """
     with event.install_listener("numba:compile", _Once(announce)):
         yield
@@ -107,7 +110,7 @@ class _Once(event.Listener):  # type: ignore[misc]
             announce()
 
     def on_end(self, event: object) -> None:
-        """Nothing: the end of the block is near enough."""
+        """Do nothing; the end of the block is what matters."""
 
 
 def _digest() -> str:

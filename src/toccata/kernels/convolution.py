@@ -1,13 +1,13 @@
 """Convolutions as matrix products of overlapping parts of the input, without copies.
 
-Signals lie as rows, one per moment, all channels side by side. What a convolution looks at are then
-neighbouring numbers, and its output rows are
+A signal is stored as rows, one per time step, with all channels in a row. The inputs of a
+convolution are then contiguous, and its output rows are
 
     out[t] = bias + weight [N, K] x[start + t * step : start + t * step + K]
 
-Weights are panels [N / 16, K, 16] of float32, or [N / 16, K / 2, 16, 2] of bfloat16 that lie as
-uint16, and then x is of bfloat16 as well; sums are float32. A row's numbers are added up in the
-order of K, whatever rows are beside it.
+Weights are panels [N / 16, K, 16] of float32, or [N / 16, K / 2, 16, 2] of bfloat16 stored as
+uint16, with x in bfloat16 as well; sums are float32. The products of a row are added in the order
+of K, whatever other rows there are.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from toccata.kernels.compiling import compiled, entry
 from toccata.kernels.thread_team import ThreadTeam, shared
-from toccata.kernels.tiles import add_rows, bent, multiply_add, put_rows, repeated
+from toccata.kernels.tiles import add_rows, elu_tile, multiply_add, put_rows, repeated
 from toccata.kernels.vectors import LANES
 
 ROWS, COLUMNS = 8, 2
-"""The tile: 8 rows of 2 vectors, with which a Zen 4 core reaches 98 % of its peak."""
+"""The size of a tile: 8 rows of 2 vectors, with which a Zen 4 core reaches 98 % of its peak."""
 WIDTH = COLUMNS * LANES
 _BLOCK = 16 * ROWS
-_LARGE = 2**17  # elements of a matrix that is read once for all rows, not again for each block
+_LARGE = 2**17  # a matrix with more elements is read once for all rows, not for each block of them
 
 Numbers = NDArray[Any]
 
@@ -34,7 +34,7 @@ Numbers = NDArray[Any]
 def multiply_tile(
     x: Numbers, at: int, step: int, weight: Numbers, inputs: int, bias: Numbers, column: int
 ) -> Any:
-    """The tile of ROWS output rows and the WIDTH outputs from `column` on."""
+    """Compute the tile of ROWS output rows and the WIDTH outputs from `column` on."""
     tile = repeated(ROWS, COLUMNS, bias, column)
     panel = LANES * inputs
     line = column * inputs
@@ -54,7 +54,7 @@ def _finish(
     if raw.size > 0:
         put_rows(tile, raw, at, outputs, COLUMNS)
     if elu.size > 0:
-        put_rows(bent(tile), elu, elu_start + at, outputs, COLUMNS)
+        put_rows(elu_tile(tile), elu, elu_start + at, outputs, COLUMNS)
 
 
 LOOPS = 1
@@ -66,7 +66,10 @@ def multiply(
     bias: Numbers, rows: int, skip: Numbers, skip_start: int, raw: Numbers, elu: Numbers,
     elu_start: int,
 ) -> None:  # fmt: skip
-    """`rows` rows of output, plus `skip`, to `raw` and after an ELU to `elu`, where not empty."""
+    """Compute `rows` rows of output and add `skip`.
+
+    They are written to `raw`, and after an ELU to `elu`; an empty array is skipped.
+    """
     outputs = bias.size
     columns, blocks = outputs // WIDTH, (rows + _BLOCK - 1) // _BLOCK
     large = weight.size > _LARGE

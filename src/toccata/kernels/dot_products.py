@@ -1,7 +1,7 @@
 """Integer dot products of a vector of weights with several rows of inputs.
 
-Lane n of BYTES holds weights [4] of output n, unsigned; they are multiplied with the same four
-inputs, signed, in all lanes. Rows are the elements of a tuple, which stays in registers.
+Lane n of BYTES has four unsigned weights of output n, which are multiplied with the same four
+signed inputs in all lanes. Rows are the elements of a tuple, which stays in registers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PAIRS = ir.VectorType(I16, 2 * LANES)
 
 
 def has_dot_instruction() -> bool:
-    """Whether this processor multiplies and adds four bytes at a time, 64 bytes wide."""
+    """Return whether the processor has a dot product of four bytes in 512-bit registers."""
     return bool(get_host_cpu_features().get("avx512vnni"))
 
 
@@ -42,7 +42,7 @@ def _dot_of_instruction(builder: Builder, acc: Any, weights: Any, inputs: Any) -
 
 
 def _dot_of_pairs(builder: Builder, acc: Any, weights: Any, inputs: Any) -> Any:
-    """For any processor: even and odd bytes as 16 bits, which most multiply and add in pairs."""
+    """Compute it on any processor: even and odd bytes as 16 bits, multiplied and added in pairs."""
     weights, inputs = builder.bitcast(weights, _PAIRS), builder.bitcast(inputs, _PAIRS)
     eight = constant(8, _PAIRS)
     even = (
@@ -56,7 +56,7 @@ def _dot_of_pairs(builder: Builder, acc: Any, weights: Any, inputs: Any) -> Any:
 
 
 def _sums_of_pairs(builder: Builder, a: Any, b: Any) -> Any:
-    halves = []
+    products = []
     for first in (0, 1):
         lanes = ir.Constant(vector_ir(I32), list(range(first, 2 * LANES, 2)))
         wide = [
@@ -65,22 +65,22 @@ def _sums_of_pairs(builder: Builder, a: Any, b: Any) -> Any:
             )
             for v in (a, b)
         ]
-        halves.append(builder.mul(*wide))
-    return builder.add(*halves)
+        products.append(builder.mul(*wide))
+    return builder.add(*products)
 
 
 def _rows(builder: Builder, rows: Any, count: int, change: Any) -> Any:
-    """Each element of a tuple replaced by what `change(row, element)` makes of it."""
+    """Replace each element of a tuple by `change(row, element)`."""
     for row in range(count):
-        made = change(row, builder.extract_value(rows, row))
-        rows = builder.insert_value(rows, made, row)
+        changed = change(row, builder.extract_value(rows, row))
+        rows = builder.insert_value(rows, changed, row)
     return rows
 
 
 def _scalar(
     context: Any, builder: Builder, kind: Any, array: Any, at: Any, stride: Any, row: int, to: Any
 ) -> Any:
-    """What lies at `at + row * stride`, in all lanes."""
+    """Load the element at `at + row * stride` into all lanes."""
     place = builder.add(at, builder.mul(stride, ir.Constant(stride.type, row)))
     where = pointer(context, builder, kind, array, place, to)
     return broadcast(builder, builder.load(where, align=1))
@@ -88,44 +88,44 @@ def _scalar(
 
 @instruction_of_literals
 def spread(_: Any, array: Any, at: Any, stride: Any, count: Any) -> Any:
-    """array int32 -> a tuple of `count` INTS, row r holding array[at + r * stride]."""
-    made = types.UniTuple(INTS, count.literal_value)
+    """Return a tuple of `count` INTS with array[at + r * stride], int32, in all lanes of row r."""
+    result = types.UniTuple(INTS, count.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        empty = ir.Constant(context.get_value_type(made), ir.Undefined)
+        empty = ir.Constant(context.get_value_type(result), ir.Undefined)
         kind, (array, at, stride, _) = signature.args[0], args
         return _rows(
-            builder, empty, made.count,
+            builder, empty, result.count,
             lambda row, _: _scalar(context, builder, kind, array, at, stride, row, I32),
         )  # fmt: skip
 
-    return made(array, types.intp, types.intp, count), generate
+    return result(array, types.intp, types.intp, count), generate
 
 
 @instruction_of_literals
 def zeros(_: Any, count: Any) -> Any:
-    """A tuple of `count` FLOATS, all zero."""
-    return _nothing(FLOATS, count)
+    """Return a tuple of `count` FLOATS, all zero."""
+    return _zeros_of(FLOATS, count)
 
 
 @instruction_of_literals
-def no_ints(_: Any, count: Any) -> Any:
-    """A tuple of `count` INTS, all zero."""
-    return _nothing(INTS, count)
+def zero_ints(_: Any, count: Any) -> Any:
+    """Return a tuple of `count` INTS, all zero."""
+    return _zeros_of(INTS, count)
 
 
-def _nothing(kind: Any, count: Any) -> Any:
-    made = types.UniTuple(kind, count.literal_value)
+def _zeros_of(kind: Any, count: Any) -> Any:
+    result = types.UniTuple(kind, count.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(context.get_value_type(made), None)
+        return ir.Constant(context.get_value_type(result), None)
 
-    return made(count), generate
+    return result(count), generate
 
 
 @instruction
 def dots(_: Any, accs: Any, weights: Any, inputs: Any, at: Any, stride: Any) -> Any:
-    """accs[r] + weights . inputs[at + r * stride : + 4] for every row; inputs int8."""
+    """Add weights . inputs[at + r * stride : + 4], int8, to accs[r] for every row r."""
     dot = _dot_of_instruction if has_dot_instruction() else _dot_of_pairs
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -143,7 +143,7 @@ def dots(_: Any, accs: Any, weights: Any, inputs: Any, at: Any, stride: Any) -> 
 
 @instruction
 def add_scaled(_: Any, sums: Any, parts: Any, scales: Any, at: Any, stride: Any) -> Any:
-    """sums[r] + parts[r] * scales[at + r * stride]; parts INTS or FLOATS, scales float32."""
+    """Add parts[r] * scales[at + r * stride] to sums[r]; parts INTS or FLOATS, scales float32."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         sums, parts, array, at, stride = args
@@ -162,8 +162,8 @@ def add_scaled(_: Any, sums: Any, parts: Any, scales: Any, at: Any, stride: Any)
 
 @instruction
 def with_lows(_: Any, accs: Any, scales: Any, lows: Any, totals: Any, at: Any, stride: Any) -> Any:
-    """accs[r] * scales + lows * totals[at + r * stride], lane by lane: a tuple of FLOATS."""
-    made = types.UniTuple(FLOATS, accs.count)
+    """Return accs[r] * scales + lows * totals[at + r * stride], lane by lane, as FLOATS."""
+    result = types.UniTuple(FLOATS, accs.count)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         accs, scales, lows, array, at, stride = args
@@ -175,15 +175,15 @@ def with_lows(_: Any, accs: Any, scales: Any, lows: Any, totals: Any, at: Any, s
             low = builder.fmul(lows, total)
             return call(builder, "llvm.fma.v16f32", FLOATS.ir, acc, scales, low)
 
-        empty = ir.Constant(context.get_value_type(made), ir.Undefined)
-        return _rows(builder, empty, made.count, join)
+        empty = ir.Constant(context.get_value_type(result), ir.Undefined)
+        return _rows(builder, empty, result.count, join)
 
-    return made(accs, FLOATS, FLOATS, totals, types.intp, types.intp), generate
+    return result(accs, FLOATS, FLOATS, totals, types.intp, types.intp), generate
 
 
 @instruction
 def times(_: Any, sums: Any, scales: Any) -> Any:
-    """Every element of the tuple times FLOATS."""
+    """Multiply every element of the tuple by FLOATS."""
 
     def emit(builder: Any, sums: Any, scales: Any) -> Any:
         return _rows(builder, sums, len(sums.type), lambda _, one: builder.fmul(one, scales))
@@ -193,7 +193,7 @@ def times(_: Any, sums: Any, scales: Any) -> Any:
 
 @instruction
 def put(_: Any, out: Any, at: Any, stride: Any, sums: Any, add: Any) -> Any:
-    """out[at + r * stride : + 16] becomes sums[r], or grows by it."""
+    """Write sums[r] to out[at + r * stride : + 16], or add it there if `add` is true."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         out, at, stride, sums, add = args
@@ -210,11 +210,11 @@ def put(_: Any, out: Any, at: Any, stride: Any, sums: Any, add: Any) -> Any:
 
 @instruction
 def even_nibbles(_: Any, packed: Any) -> Any:
-    """The lower 4 bits of each byte."""
+    """Return the lower 4 bits of each byte."""
     return BYTES(packed), plain(lambda builder, v: builder.and_(v, constant(15, BYTES.ir)))
 
 
 @instruction
 def odd_nibbles(_: Any, packed: Any) -> Any:
-    """The upper 4 bits of each byte."""
+    """Return the upper 4 bits of each byte."""
     return BYTES(packed), plain(lambda builder, v: builder.lshr(v, constant(4, BYTES.ir)))

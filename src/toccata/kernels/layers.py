@@ -1,6 +1,7 @@
-"""The entry points of the kernels: the layers of a step, the heads, one matrix product.
+"""The entry points of the kernels: the layers of a step, the heads, and one matrix product.
 
-M rows are R rows of the cache times `steps` positions of each; M' is padded, see `rounding`.
+There are M = R * steps rows, `steps` positions of each of R rows of the cache. M' is M rounded up,
+see `rounding`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from toccata.kernels.attention import Cache, Places, attend_memory, attend_self, remember_head
+from toccata.kernels.attention import Cache, Places, attend_memory, attend_self, store_head
 from toccata.kernels.compiling import compiled, entry
 from toccata.kernels.matmul import Floats, Int8Matrix, Matrix, matmul_gelu, multiply
 from toccata.kernels.rounding import Rounded, normalise, padded_rows, round_rows
@@ -38,11 +39,20 @@ LOOP_PARTS = (
     "norms", "matrices", "attention", "matrices",
     "norms", "matrices", "matrices", "norms",
 )  # fmt: skip
-"""What each loop of a layer belongs to."""
+"""The part of the computation that each loop of a layer belongs to."""
 
 
 class Workspace(NamedTuple):
-    """Buffers for M rows: x, queries [M', D], rounded rows, products [M', 3 D] and [M', F]."""
+    """Buffers for M rows.
+
+    Attributes:
+        x: The residual stream, [M', D].
+        queries: The queries of cross-attention, [M', D].
+        narrow: Inputs of matrix products, rounded, [M', D].
+        wide: Inputs of the second feed-forward matrix, rounded, [M', F].
+        triple: Queries, keys and values, [M', 3 D].
+        inner: Outputs of the first feed-forward matrix, [M', F].
+    """
 
     x: Floats
     queries: Floats
@@ -53,6 +63,7 @@ class Workspace(NamedTuple):
 
     @classmethod
     def empty(cls, rows: int, dim: int, ffn_dim: int) -> Workspace:
+        """Allocate buffers for so many rows."""
         rows = padded_rows(rows)
         x, queries, triple, inner = (
             np.zeros((rows, width), np.float32) for width in (dim, dim, 3 * dim, ffn_dim)
@@ -61,7 +72,7 @@ class Workspace(NamedTuple):
         return cls(x, queries, narrow, wide, triple, inner)
 
     def first(self, rows: int) -> Workspace:
-        """The same memory for fewer rows, a whole multiple of the padding."""
+        """Return views of the first rows, whose number is a multiple of `rounding.ROWS`."""
         return Workspace(
             self.x[:rows],
             self.queries[:rows],
@@ -73,7 +84,7 @@ class Workspace(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Of the caches: rows, heads, positions, and positions of memory."""
+    """The sizes of the self-attention cache, and of the memory that is cross-attended to."""
 
     rows: int
     heads: int
@@ -83,7 +94,7 @@ class Sizes(NamedTuple):
 
 
 class Heads(NamedTuple):
-    """All heads as one matrix, and the norm before it."""
+    """The heads of all codebooks as one matrix, and the norm before it."""
 
     norm: Floats
     bias: Floats
@@ -95,10 +106,20 @@ def run_layers(
     team: ThreadTeam, table: Table, like: Matrix, sizes: Sizes, rows: Places, starts: Places,
     steps: int, lengths: Places, workspace: Workspace, heads: Heads, logits: Floats,
 ) -> None:  # fmt: skip
-    """All layers over workspace.x: `steps` positions from starts[i] on of each rows[i].
+    """Run all layers, and the heads if `logits` is not empty.
 
-    like: any matrix of theirs. lengths: of the memory of each row there is. logits [M', K * card],
-    or nothing if none are wanted.
+    Args:
+        team: The threads.
+        table: The addresses of each layer's arrays.
+        like: Any matrix of the layers, for its type.
+        sizes: The sizes of the caches.
+        rows: The R rows of the cache that are computed.
+        starts: The first position of each of them.
+        steps: How many positions of each row are computed.
+        lengths: The length of the memory of every row in the cache.
+        workspace: Buffers; workspace.x has the input of the first layer.
+        heads: The heads of all codebooks.
+        logits: The output [M', K * card] float32; empty if it is not needed.
     """
     count = len(rows) * steps
     for number in range(len(table)):
@@ -174,7 +195,7 @@ PRODUCT_LOOPS = 2
 def product(
     team: ThreadTeam, x: Floats, matrix: Matrix, rows: int, rounded: Rounded, out: Floats
 ) -> None:
-    """matrix times the first `rows` of x [M', D] -> out [M', N]."""
+    """Multiply the first `rows` of x [M', D] with a matrix -> out [M', N]."""
     round_rows(team, 0, x, rows, rounded)
     multiply(team, 1, rounded, matrix, rows, out, False)
 
@@ -183,7 +204,7 @@ MEMORY_LOOPS = 1
 
 
 @entry
-def keep_memory(team: ThreadTeam, both: Floats, row: int, length: int, memory: Cache) -> None:
-    """both [L', 2 D]: keys and values of what `row` cross-attends to."""
+def store_memory(team: ThreadTeam, both: Floats, row: int, length: int, memory: Cache) -> None:
+    """Store keys and values, from both [L', 2 D], to which `row` cross-attends."""
     for head in shared(team, 0, memory.keys.shape[1]):
-        remember_head(both, row, length, memory, head)
+        store_head(both, row, length, memory, head)

@@ -1,14 +1,15 @@
-"""Products of quantized rows with packed matrices.
+"""Products of quantised rows with packed matrices.
 
-Sixteen outputs make a block, four neighbouring inputs a word; a block's words follow each other:
+A block has sixteen outputs, a word has four adjacent inputs, and the words of a block are
+contiguous:
 
     int8   bytes [N / 16, D / 4, 16, 4], weight + 128; one scale [N] per output
     int4   bytes [N / 16, D / 8, 16, 4]: the lower half of a byte is a weight of one word, the upper
            half that of the next; a scale and a low [N / 16, D / 32, 2, 16] bfloat16 for each 32
            inputs of an output, weight = scale * number + low
 
-A row's products are sums of integers within a group of 64 inputs (32 in int4) and are then added up
-in float32 from the first group on: the same bits in a batch of any size.
+Within a group of 64 inputs (32 in int4) products are added as integers; the sums of groups are
+added in float32 from the first group on. A row has therefore the same bits in a batch of any size.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from toccata.kernels.dot_products import (
     add_scaled,
     dots,
     even_nibbles,
-    no_ints,
     odd_nibbles,
     put,
     spread,
     times,
     with_lows,
+    zero_ints,
     zeros,
 )
 from toccata.kernels.elementary import gelu
@@ -45,11 +46,15 @@ Floats = NDArray[np.float32]
 
 
 class Int8Matrix(NamedTuple):
+    """A packed matrix of 8-bit weights, with a scale per output."""
+
     weight: NDArray[np.uint8]
     scales: Floats
 
 
 class Int4Matrix(NamedTuple):
+    """A packed matrix of 4-bit weights, with a scale and a low per 32 inputs of an output."""
+
     weight: NDArray[np.uint8]
     scales: NDArray[np.uint16]
 
@@ -58,7 +63,7 @@ Matrix = Int8Matrix | Int4Matrix
 
 
 def _int8_tile(count: int) -> Any:
-    """What multiplies `count` rows from `row` on with a block: a tuple of FLOATS."""
+    """Return the function that multiplies `count` rows with a block, as a tuple of FLOATS."""
 
     @compiled
     def tile(x: Rounded, matrix: Int8Matrix, row: int, block: int) -> Any:
@@ -81,28 +86,28 @@ def _int8_tile(count: int) -> Any:
 
 
 def _int4_tile(count: int) -> Any:
-    """The same for an Int4Matrix."""
+    """Return the same function for an Int4Matrix."""
 
     @compiled
     def tile(x: Rounded, matrix: Int4Matrix, row: int, block: int) -> Any:
         groups = x.scales.shape[1]
-        width, halves = groups * GROUP, groups * 2
+        width, int4_groups = groups * GROUP, groups * 2
         size = width // WORD // 2 * LINE
         line = block * size
         sums = zeros(count)
-        for half in range(halves):
-            accs = no_ints(count)
-            first = row * width + half * INT4_GROUP
+        for group in range(int4_groups):
+            accs = zero_ints(count)
+            first = row * width + group * INT4_GROUP
             for at in range(first, first + INT4_GROUP, 2 * WORD):
                 packed = load_bytes(matrix.weight, line)
                 prefetch(matrix.weight, line + size)
                 accs = dots(accs, even_nibbles(packed), x.numbers, at, width)
                 accs = dots(accs, odd_nibbles(packed), x.numbers, at + WORD, width)
                 line += LINE
-            place = (block * halves + half) * 2 * BLOCK
+            place = (block * int4_groups + group) * 2 * BLOCK
             scale, low = load(matrix.scales, place), load(matrix.scales, place + BLOCK)
-            parts = with_lows(accs, scale, low, x.totals, row * halves + half, halves)
-            sums = add_scaled(sums, parts, x.scales, row * groups + half // 2, groups)
+            parts = with_lows(accs, scale, low, x.totals, row * int4_groups + group, int4_groups)
+            sums = add_scaled(sums, parts, x.scales, row * groups + group // 2, groups)
         return sums
 
     return tile
@@ -117,7 +122,7 @@ _TILES = {
 def _multiply_block(
     x: Rounded, matrix: Matrix, block: int, rows: int, out: Floats, add: bool
 ) -> None:
-    """All `rows` with one block; compiled for the kind of matrix below."""
+    """Multiply `rows` rows with one block; the overload below is for each type of matrix."""
     raise NotImplementedError
 
 
@@ -143,13 +148,16 @@ def _typed(x: Any, matrix: Any, block: Any, rows: Any, out: Any, add: Any) -> An
 def multiply(
     team: ThreadTeam, loop: int, x: Rounded, matrix: Matrix, rows: int, out: Floats, add: bool
 ) -> None:
-    """`rows` of x, written to (or added to) out [M', N]; what lies beyond them there is spoilt."""
+    """Multiply the first `rows` of x, and write or add the products to out [M', N].
+
+    The rows of `out` from `rows` on are overwritten with arbitrary numbers.
+    """
     for block in shared(team, loop, out.shape[1] // BLOCK):
         _multiply_block(x, matrix, block, rows, out, add)
 
 
 @compiled
-def _bend_group(
+def _gelu_group(
     x: Rounded, matrix: Matrix, rows: int, out: Floats, into: Rounded, group: int
 ) -> None:
     width = out.shape[1]
@@ -166,6 +174,9 @@ def _bend_group(
 def matmul_gelu(
     team: ThreadTeam, loop: int, x: Rounded, matrix: Matrix, rows: int, out: Floats, into: Rounded
 ) -> None:
-    """GELU of the product, rounded; out [M', N] is room for the product."""
+    """Multiply the first `rows` of x, apply GELU, and round to `into`.
+
+    `out` [M', N] is workspace for the product.
+    """
     for group in shared(team, loop, out.shape[1] // GROUP):
-        _bend_group(x, matrix, rows, out, into, group)
+        _gelu_group(x, matrix, rows, out, into, group)

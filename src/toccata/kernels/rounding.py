@@ -1,7 +1,7 @@
-"""Quantize rows of float32 to 8 bits, in groups of 64 that share a scale.
+"""Quantise rows of float32 to 8 bits, in groups of 64 that share a scale.
 
-A group's largest magnitude becomes 127. Nothing crosses rows. A row that is not finite keeps a
-scale that is not, and so do all products with it.
+A group's largest magnitude becomes 127. Each row is computed independently. A row that is not
+finite gets a scale that is not finite, and so do all products with it.
 """
 
 from __future__ import annotations
@@ -26,16 +26,20 @@ from toccata.kernels.vectors import (
 GROUP = 64
 HALF_GROUP = GROUP // 2
 ROWS = 8
-"""Kernels take up to so many rows at a time; rows are padded to whole multiples."""
+"""Kernels compute up to so many rows at a time; rows are padded to a multiple of it."""
 
 FULL, NOTHING, NORM_EPS = np.float32(127), np.float32(0), np.float32(1e-5)
 
 
 class Rounded(NamedTuple):
-    """Rows [M, D] as numbers [M', D] int8 times scales [M', D / 64], M' >= M.
+    """Rows [M, D], quantised to 8 bits; M' >= M is the padded number of rows.
 
-    offsets [M', D / 64] hold -128 times the sum of a group, and totals [M', D / 32] the sums of
-    half groups: for weights that lie as unsigned integers.
+    Attributes:
+        numbers: [M', D] int8.
+        scales: [M', D / 64]; a row is its numbers times the scale of their group.
+        offsets: [M', D / 64], -128 times the sum of a group's numbers, for int8 weights, which are
+            stored with 128 added.
+        totals: [M', D / 32], the sums of half groups, for the lows of int4 weights.
     """
 
     numbers: NDArray[np.int8]
@@ -45,6 +49,7 @@ class Rounded(NamedTuple):
 
     @classmethod
     def empty(cls, rows: int, width: int) -> Rounded:
+        """Allocate so many rows of `width` numbers."""
         padded = padded_rows(rows)
         return cls(
             np.zeros((padded, width), np.int8),
@@ -54,18 +59,19 @@ class Rounded(NamedTuple):
         )
 
     def first(self, rows: int) -> Rounded:
-        """The same memory for fewer rows, a whole multiple of ROWS."""
+        """Return views of the first rows, whose number is a multiple of ROWS."""
         numbers, scales, offsets, totals = self
         return Rounded(numbers[:rows], scales[:rows], offsets[:rows], totals[:rows])
 
 
 def padded_rows(rows: int) -> int:
+    """Round a number of rows up to a multiple of ROWS."""
     return -(-rows // ROWS) * ROWS
 
 
 @compiled
 def round_group(a: Any, b: Any, c: Any, d: Any, into: Rounded, row: int, group: int) -> None:
-    """The 64 numbers of a, b, c, d become a group of `row`."""
+    """Round the 64 numbers of a, b, c, d to a group of `row`."""
     top = peak(a, b, c, d)
     finer = splat(FULL / top if top > NOTHING else NOTHING)
     groups = into.scales.shape[1]
@@ -97,7 +103,7 @@ def _round_row(x: NDArray[np.float32], into: Rounded, row: int) -> None:
 def round_rows(
     team: ThreadTeam, loop: int, x: NDArray[np.float32], rows: int, into: Rounded
 ) -> None:
-    """The first `rows` of x [M', D] as they are."""
+    """Round the first `rows` of x [M', D] without a norm."""
     for row in shared(team, loop, rows):
         _round_row(x, into, row)
 
@@ -133,6 +139,6 @@ def normalise(
     team: ThreadTeam, loop: int, x: NDArray[np.float32], weight: NDArray[np.float32],
     bias: NDArray[np.float32], rows: int, into: Rounded,
 ) -> None:  # fmt: skip
-    """The layer norm of the first `rows` of x [M', D], rounded."""
+    """Apply layer norm to the first `rows` of x [M', D], and round the result."""
     for row in shared(team, loop, rows):
         _normalise_row(x, weight, bias, into, row)

@@ -1,4 +1,4 @@
-"""Guidance and sampling of all requests and codebooks of a step, as `engine.sampling` does them."""
+"""Guidance and sampling of all requests and codebooks of a step, as in `engine.sampling`."""
 
 from __future__ import annotations
 
@@ -19,21 +19,25 @@ Heap = NDArray[np.int32]
 
 
 class Branches(NamedTuple):
-    """Which rows of the logits are a request's [N], and how they are put together [N].
+    """The CFG branches of N requests: rows of the logits, and the scales that mix them.
 
-    Without guidance all three are the same row; without a style half, style is cond.
+    Without guidance all three rows are the same; without a style branch, style is cond.
     """
 
     cond: Numbers
     style: Numbers
-    null: Numbers
+    uncond: Numbers
     cfg: Floats
     beta: Floats
 
 
 class Limits(NamedTuple):
-    """Sampling parameters [N]: temperature 0 for the likeliest code; top_k the card where it does
-    not limit; top_p 1 where it does not.
+    """The sampling parameters of N requests.
+
+    Attributes:
+        temperature: [N]; 0 takes the most likely code.
+        top_k: [N]; card where it does not limit.
+        top_p: [N]; 1 where it does not limit.
     """
 
     temperature: Doubles
@@ -43,19 +47,22 @@ class Limits(NamedTuple):
 
 @compiled
 def _guided(logits: Floats, branches: Branches, request: int, book: int, into: Floats) -> bool:
-    """null + cfg * (cond - null), cond = style + beta * (cond - style); whether all are finite."""
-    cond, null = logits[branches.cond[request], book], logits[branches.null[request], book]
+    """Write uncond + cfg * (cond - uncond) to `into`, where cond = style + beta * (cond - style).
+
+    Returns whether all of them are finite.
+    """
+    cond, uncond = logits[branches.cond[request], book], logits[branches.uncond[request], book]
     style = logits[branches.style[request], book]
     cfg, beta = branches.cfg[request], branches.beta[request]
-    alone = branches.cond[request] == branches.null[request]
+    single = branches.cond[request] == branches.uncond[request]
     styled = branches.cond[request] != branches.style[request]
     finite = True
     for code in range(len(into)):
         value = cond[code]
         if styled:
             value = style[code] + beta * (value - style[code])
-        if not alone:
-            value = null[code] + cfg * (value - null[code])
+        if not single:
+            value = uncond[code] + cfg * (value - uncond[code])
         into[code] = value
         finite = finite and math.isfinite(value)
     return finite
@@ -63,7 +70,7 @@ def _guided(logits: Floats, branches: Branches, request: int, book: int, into: F
 
 @compiled
 def _weigh(logits: Floats, temperature: float, lowest: float, weights: Doubles) -> None:
-    """Unnormalised probabilities of the codes whose logit is `lowest` at least, 0 of others."""
+    """Write unnormalised probabilities of codes whose logit is at least `lowest`, 0 for others."""
     top = np.float64(logits.max()) / temperature
     for code in range(len(logits)):
         kept = logits[code] >= lowest
@@ -72,7 +79,7 @@ def _weigh(logits: Floats, temperature: float, lowest: float, weights: Doubles) 
 
 @compiled
 def _keep_nucleus(weights: Doubles, top_p: float, heap: Heap) -> None:
-    """Drop what comes after more than top_p of the whole, from the likeliest on."""
+    """Drop codes if more likely ones already have more than top_p of the total weight."""
     limit, before, left = top_p * weights.sum(), 0.0, len(weights)
     _heap_up(weights, heap)
     while left > 0 and before <= limit:
@@ -94,7 +101,7 @@ def _kth_largest(values: Floats, k: int, heap: Heap) -> float:
 
 @compiled
 def _heap_up(values: Values, heap: Heap) -> None:
-    """All places of `values` as a heap, with the largest first and of equals the first."""
+    """Build a heap of the indices of `values`: the largest first, of equals the first index."""
     for place in range(len(values)):
         heap[place] = place
     for place in range(len(values) // 2 - 1, -1, -1):
@@ -103,7 +110,7 @@ def _heap_up(values: Values, heap: Heap) -> None:
 
 @compiled
 def _without_first(values: Values, heap: Heap, size: int) -> int:
-    """Take the first one out of a heap; its new size."""
+    """Remove the first element of a heap, and return the new size."""
     heap[0] = heap[size - 1]
     _sink(values, heap, size - 1, 0)
     return size - 1
@@ -130,7 +137,7 @@ def _comes_first(values: Values, a: int, b: int) -> bool:
 
 @compiled
 def _draw(weights: Doubles, uniform: float) -> int:
-    """The first code at which the sum of the weights so far exceeds `uniform` of the whole."""
+    """Return the first code at which the cumulative weight exceeds `uniform` of the total."""
     whole = 0.0
     for code in range(len(weights)):
         whole += weights[code]
@@ -149,18 +156,18 @@ def _choose_one(
 ) -> None:  # fmt: skip
     books, card = logits.shape[1:]
     request, book = task // books, task % books
-    room = task % len(guided)
-    mine, chances, heap = guided[room], weights[room], heaps[room]
-    finite[request, book] = _guided(logits, branches, request, book, mine)
+    buffer = task % len(guided)
+    values, probabilities, heap = guided[buffer], weights[buffer], heaps[buffer]
+    finite[request, book] = _guided(logits, branches, request, book, values)
     temperature, top_k = limits.temperature[request], limits.top_k[request]
     if temperature == 0:
-        codes[request, book] = np.argmax(mine)
+        codes[request, book] = np.argmax(values)
         return
-    lowest = -np.inf if top_k >= card else _kth_largest(mine, top_k, heap)
-    _weigh(mine, temperature, lowest, chances)
+    lowest = -np.inf if top_k >= card else _kth_largest(values, top_k, heap)
+    _weigh(values, temperature, lowest, probabilities)
     if limits.top_p[request] < 1:
-        _keep_nucleus(chances, limits.top_p[request], heap)
-    codes[request, book] = _draw(chances, uniform[request, book])
+        _keep_nucleus(probabilities, limits.top_p[request], heap)
+    codes[request, book] = _draw(probabilities, uniform[request, book])
 
 
 CHOOSE_LOOPS = 1
@@ -171,10 +178,20 @@ def choose(
     team: ThreadTeam, logits: Floats, branches: Branches, limits: Limits, uniform: Doubles,
     codes: Numbers, finite: NDArray[np.bool_], guided: Floats, weights: Doubles, heaps: Heap,
 ) -> None:  # fmt: skip
-    """logits [rows, K, card] and uniform [N, K] in [0, 1) -> codes [N, K], finite [N, K].
+    """Sample one code per request and codebook.
 
-    guided, weights and heaps [R, card] are room: R is 1 for a single thread, which then finds it
-    in its caches, else N * K. A code whose logits are not finite means nothing.
+    Args:
+        team: The threads.
+        logits: [rows, K, card].
+        branches: The CFG branches of the N requests.
+        limits: Their sampling parameters.
+        uniform: Random numbers in [0, 1), [N, K].
+        codes: The output, [N, K]; arbitrary where the logits are not finite.
+        finite: Whether the logits of a code were finite, [N, K].
+        guided: Workspace [R, card]; R is 1 for a single thread, so that it stays in the caches,
+            and N * K for several.
+        weights: Workspace [R, card].
+        heaps: Workspace [R, card].
     """
     for task in shared(team, 0, codes.size):
         _choose_one(logits, branches, limits, uniform, task, codes, finite, guided, weights, heaps)

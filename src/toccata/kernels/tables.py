@@ -1,7 +1,7 @@
-"""Arrays of all layers as one table of addresses, so that one call runs any number of layers.
+"""The arrays of all layers as one table of addresses, so that one call runs any number of layers.
 
-numba compiles anew for every length of a tuple, and unpacking some hundred arrays takes longer than
-a step of a small model. Whoever makes a table keeps its arrays alive.
+numba compiles a function again for every length of a tuple, and unpacking some hundred arrays takes
+longer than a step of a small model. The owner of a table must keep its arrays alive.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from toccata.kernels.attention import BLOCK, HEAD, Cache
 from toccata.kernels.compiling import compiled, instruction, overload
 from toccata.kernels.matmul import Floats, Int4Matrix, Int8Matrix, Matrix
 
-# Columns of a layer: a norm or a matrix takes two, a cache too.
+# The columns of a layer: a norm, a matrix and a cache take two each.
 NORM_SELF, QKV, OUT, NORM_CROSS, QUERY, CROSS_OUT, NORM_FFN, INTO, FROM, CACHE, MEMORY = range(
     0, 22, 2
 )
@@ -27,6 +27,7 @@ Table = NDArray[np.int64]
 
 
 def addresses(arrays: Sequence[NDArray[Any]]) -> list[int]:
+    """Return the address of each array's first element."""
     return [array.ctypes.data for array in arrays]
 
 
@@ -40,12 +41,14 @@ def _pointer(_: Any, address: Any) -> Any:
 
 @compiled
 def floats_at(address: int, count: int) -> Floats:
-    made: Floats = carray(_pointer(address), (count,), np.float32)
-    return made
+    """Return the array of `count` float32 at an address."""
+    array: Floats = carray(_pointer(address), (count,), np.float32)
+    return array
 
 
 @compiled
 def cache_at(keys: int, values: int, rows: int, heads: int, positions: int) -> Cache:
+    """Return the cache whose keys and values are at two addresses."""
     blocks = positions // BLOCK
     return Cache(
         carray(_pointer(keys), (rows, heads, blocks, HEAD, BLOCK), np.uint16),
@@ -54,7 +57,7 @@ def cache_at(keys: int, values: int, rows: int, heads: int, positions: int) -> C
 
 
 def matrix_at(like: Matrix, weight: int, scales: int) -> Matrix:
-    """A matrix of the kind of `like`; its arrays have no true length."""
+    """Return the matrix at two addresses, of the type of `like`; its arrays have length 1."""
     raise NotImplementedError
 
 

@@ -1,14 +1,14 @@
 """A thread team that shares the work of a kernel call.
 
-All threads of a team run the same kernel over the same arguments. Its loops are shared out: each
-task goes to whoever asks first, and the loop ends for everyone once all tasks are done. A thread
-that comes late, or that the system has put aside between two tasks, holds nobody up: the others do
-its part, and it finds nothing left. Hence there is no pool that must be awake, none that spins when
-there is nothing to do, and any thread of Python may lead.
+All threads of a team run the same kernel with the same arguments. Its loops are parallel: a thread
+claims the next tasks by a counter, and the loop ends for all threads once all tasks are done. A
+thread that starts late, or that the system suspends between two tasks, does not delay the others:
+they do its share of the tasks. The pool of threads therefore need not be awake when a call begins,
+does not spin between calls, and any thread of Python may start a kernel.
 
-One that comes late may run a kernel after everybody else is done with it. It then has no task, but
-it counts them, so what a loop's number of tasks follows from must never change: sizes, not
-contents.
+A late thread may run a kernel after all others have finished it. It gets no task, but it computes
+the number of tasks of each loop, so that this number must depend on sizes that never change, not on
+the contents of arrays.
 """
 
 from __future__ import annotations
@@ -30,44 +30,50 @@ from toccata.kernels.compiling import compiled, instruction
 from toccata.kernels.vectors import call, plain
 
 I64 = ir.IntType(64)
-APART = 8  # numbers of a cache line: what several threads write to lies on lines of its own
+CACHE_LINE = 8  # numbers in a cache line: counters that threads write are on separate lines
 PARTS = 4
-"""Claims per thread and loop: few enough to read memory in long runs, enough to end together."""
+"""Claims per thread and loop: few, to read long contiguous parts, but enough to balance the load.
+"""
 
 
 class ThreadTeam(NamedTuple):
-    """turns: where the [loops, 2, APART] numbers lie that say how far each loop is: how many tasks
-    are taken, and on a line of its own how many are done, and by the processor's clock when the
-    last one was. An address, because numba never lets go of an array that a generator was given.
+    """The threads of a kernel call and their work counters.
+
+    Attributes:
+        counters: The address of the counters [loops, 2, CACHE_LINE] int64. For each loop they have
+            the number of claimed tasks, and on another cache line the number of finished tasks and
+            the time of the last one by the processor's clock. It is an address, because numba never
+            releases an array that is passed to a generator.
+        threads: The number of threads.
     """
 
-    turns: int
+    counters: int
     threads: int
 
 
 Kernel = Callable[..., None]
-Turns = NDArray[np.int64]
+Counters = NDArray[np.int64]
 
 
 class _Helpers:
-    """Threads that wait for kernels to help with."""
+    """A pool of threads that wait for kernel calls."""
 
     def __init__(self, count: int) -> None:
-        self._jobs: SimpleQueue[tuple[Kernel, tuple[Any, ...], Turns]] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[Kernel, tuple[Any, ...], Counters]] = SimpleQueue()
         self._count = count
         for number in range(count):
             Thread(target=self._serve, name=f"kernels-{number + 1}", daemon=True).start()
 
     def _serve(self) -> None:
         while True:
-            kernel, args, turns = self._jobs.get()
+            kernel, args, counters = self._jobs.get()
             kernel(*args)
-            del kernel, args, turns  # nothing is kept alive while it waits
+            del kernel, args, counters  # so that a waiting thread keeps no array alive
 
-    def ask(self, kernel: Kernel, args: tuple[Any, ...], turns: Turns) -> None:
-        """turns: what has to outlive the kernel."""
+    def start(self, kernel: Kernel, args: tuple[Any, ...], counters: Counters) -> None:
+        """Run a kernel in all threads; `counters` stay alive until the last one has finished."""
         for _ in range(self._count):
-            self._jobs.put((kernel, args, turns))
+            self._jobs.put((kernel, args, counters))
 
 
 @cache
@@ -75,53 +81,63 @@ def _helpers(count: int) -> _Helpers:
     return _Helpers(count)
 
 
-if hasattr(os, "register_at_fork"):  # a forked process has none of its parent's threads
+if hasattr(os, "register_at_fork"):  # a forked process does not have its parent's threads
     os.register_at_fork(after_in_child=_helpers.cache_clear)
 
 
-def run(kernel: Kernel, loops: int, threads: int, *args: Any) -> Turns:
-    """kernel(team, *args), with `threads` in all; it has at most `loops` shared loops."""
-    turns = np.zeros((loops, 2, APART), np.int64)
-    team = ThreadTeam(turns.ctypes.data, threads)
+def run(kernel: Kernel, loops: int, threads: int, *args: Any) -> Counters:
+    """Call kernel(team, *args) in several threads.
+
+    Args:
+        kernel: The kernel.
+        loops: The most parallel loops that it has.
+        threads: The number of threads, including the calling one.
+        args: The arguments after the team.
+
+    Returns:
+        The work counters, for `ends`.
+    """
+    counters = np.zeros((loops, 2, CACHE_LINE), np.int64)
+    team = ThreadTeam(counters.ctypes.data, threads)
     if threads > 1:
-        _helpers(threads - 1).ask(kernel, (team, *args), turns)
+        _helpers(threads - 1).start(kernel, (team, *args), counters)
     kernel(team, *args)
-    return turns
+    return counters
 
 
-def ends(turns: Turns) -> NDArray[np.int64]:
-    """By the processor's clock, when each loop ended; 0 for one that had no tasks."""
-    return turns[:, 1, 1]
+def ends(counters: Counters) -> NDArray[np.int64]:
+    """Return when each loop ended by the processor's clock; 0 for a loop without tasks."""
+    return counters[:, 1, 1]
 
 
-def _place(builder: Any, turns: Any, at: Any) -> Any:
-    """Number `at` from the address `turns` on."""
-    return builder.gep(builder.inttoptr(turns, I64.as_pointer()), [at])
+def _place(builder: Any, counters: Any, at: Any) -> Any:
+    """Return the pointer to number `at` from the address `counters` on."""
+    return builder.gep(builder.inttoptr(counters, I64.as_pointer()), [at])
 
 
 @instruction
-def _add(_: Any, turns: Any, at: Any, count: Any) -> Any:
-    """Add to number `at`, for all threads at once; what it was before."""
+def _add(_: Any, counters: Any, at: Any, count: Any) -> Any:
+    """Add to number `at` atomically, and return its value before."""
 
-    def emit(builder: Any, turns: Any, at: Any, count: Any) -> Any:
-        return builder.atomic_rmw("add", _place(builder, turns, at), count, "acq_rel")
+    def emit(builder: Any, counters: Any, at: Any, count: Any) -> Any:
+        return builder.atomic_rmw("add", _place(builder, counters, at), count, "acq_rel")
 
     return types.int64(types.int64, types.int64, types.int64), plain(emit)
 
 
 @instruction
-def _read(_: Any, turns: Any, at: Any) -> Any:
-    """Number `at`, and with it all that was written before it was."""
+def _read(_: Any, counters: Any, at: Any) -> Any:
+    """Read number `at` atomically, so that all that was written before it is visible too."""
 
-    def emit(builder: Any, turns: Any, at: Any) -> Any:
-        return builder.load_atomic(_place(builder, turns, at), "acquire", 8)
+    def emit(builder: Any, counters: Any, at: Any) -> Any:
+        return builder.load_atomic(_place(builder, counters, at), "acquire", 8)
 
     return types.int64(types.int64, types.int64), plain(emit)
 
 
 @instruction
-def _note(_: Any, turns: Any, at: Any) -> Any:
-    """Number `at` becomes what the processor's clock says, in its own unit."""
+def _note(_: Any, counters: Any, at: Any) -> Any:
+    """Set number `at` to the processor's clock, in ticks."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         now = call(builder, "llvm.readcyclecounter", I64)
@@ -133,7 +149,7 @@ def _note(_: Any, turns: Any, at: Any) -> Any:
 
 @instruction
 def _pause(_: Any) -> Any:
-    """A short wait that leaves the core to its other thread."""
+    """Wait for a moment, in which the core can run its other hardware thread."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         if get_default_triple().startswith("x86"):
@@ -146,16 +162,16 @@ def _pause(_: Any) -> Any:
 
 @compiled
 def shared(team: ThreadTeam, loop: int, count: int) -> Iterator[int]:
-    """Tasks 0 .. count - 1 of a kernel's loop of that number, some of them for this thread."""
-    taken, done = loop * 2 * APART, (loop * 2 + 1) * APART
+    """Yield this thread's share of the tasks 0 .. count - 1 of a kernel's parallel loop."""
+    claimed, done = loop * 2 * CACHE_LINE, (loop * 2 + 1) * CACHE_LINE
     part = max(1, count // (team.threads * PARTS))
-    first = _add(team.turns, taken, part)
+    first = _add(team.counters, claimed, part)
     while first < count:
         last = min(first + part, count)
         for task in range(first, last):  # noqa: UP028 - numba has no `yield from`
             yield task
-        if _add(team.turns, done, last - first) + last - first == count:
-            _note(team.turns, done + 1)
-        first = _add(team.turns, taken, part)
-    while _read(team.turns, done) < count:
+        if _add(team.counters, done, last - first) + last - first == count:
+            _note(team.counters, done + 1)
+        first = _add(team.counters, claimed, part)
+    while _read(team.counters, done) < count:
         _pause()

@@ -1,4 +1,4 @@
-"""Tiles: tuples of FLOATS, row by row, that kernels multiply, add to and write as a whole."""
+"""Tiles are tuples of FLOATS, row by row, that kernels multiply, add to and write as a whole."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from toccata.kernels.vectors import F32, FLOATS, I32, LANES, broadcast, call, po
 
 
 def _places(builder: Any, at: Any, stride: Any, count: int, columns: int) -> list[Any]:
-    """Where the vectors of a tile lie whose rows start `stride` apart."""
+    """Return the index of each vector of a tile whose rows are `stride` apart."""
     rows = [builder.add(at, builder.mul(stride, stride.type(r))) for r in range(count // columns)]
     return [builder.add(row, at.type(q * LANES)) for row in rows for q in range(columns)]
 
@@ -27,9 +27,9 @@ def _each(builder: Any, tile: Any, change: Callable[[int, Any], Any]) -> Any:
 
 @instruction_of_literals
 def repeated(_: Any, rows: Any, columns: Any, array: Any, at: Any) -> Any:
-    """A tile with array[at : at + 16 columns] in every row."""
+    """Return a tile with array[at : at + 16 * columns] in every row."""
     count = columns.literal_value
-    made = types.UniTuple(FLOATS, rows.literal_value * count)
+    result = types.UniTuple(FLOATS, rows.literal_value * count)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _, _, array, at = args
@@ -38,20 +38,21 @@ def repeated(_: Any, rows: Any, columns: Any, array: Any, at: Any) -> Any:
             emit_load(context, builder, kind, array, builder.add(at, at.type(q * LANES)))
             for q in range(count)
         ]
-        empty = ir.Constant(context.get_value_type(made), ir.Undefined)
+        empty = ir.Constant(context.get_value_type(result), ir.Undefined)
         return _each(builder, empty, lambda i, _: row[i % count])
 
-    return made(rows, columns, array, types.intp), generate
+    return result(rows, columns, array, types.intp), generate
 
 
 @instruction_of_literals
-def no_tile(_: Any, count: Any) -> Any:
-    made = types.UniTuple(FLOATS, count.literal_value)
+def zero_tile(_: Any, count: Any) -> Any:
+    """Return a tile of `count` vectors, all zero."""
+    result = types.UniTuple(FLOATS, count.literal_value)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(context.get_value_type(made), None)
+        return ir.Constant(context.get_value_type(result), None)
 
-    return made(count), generate
+    return result(count), generate
 
 
 @instruction_of_literals
@@ -59,10 +60,10 @@ def multiply_add(
     _: Any, tile: Any, x: Any, at: Any, stride: Any, weight: Any, line: Any, panel: Any,
     columns: Any,
 ) -> Any:  # fmt: skip
-    """Row r of the tile grows by x[at + r * stride] times the weights from `line` on.
+    """Add x[at + r * stride] times the weights from `line` on to each row r of the tile.
 
-    Column q takes weight[line + q * panel : + 16]. In bfloat16 it is the next two numbers of x, and
-    32 weights, those of one output side by side.
+    Column q uses weight[line + q * panel : + 16]. In bfloat16, two numbers of x are multiplied with
+    32 weights, of which the two of an output are adjacent.
     """
     count = columns.literal_value
 
@@ -96,7 +97,7 @@ def multiply_add(
 
 @instruction_of_literals
 def add_rows(_: Any, tile: Any, array: Any, at: Any, stride: Any, columns: Any) -> Any:
-    """The tile plus what lies from `at` on, its rows `stride` apart."""
+    """Add the tile that starts at index `at` of an array, with rows `stride` apart."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         tile, array, at, stride, _ = args
@@ -113,7 +114,7 @@ def add_rows(_: Any, tile: Any, array: Any, at: Any, stride: Any, columns: Any) 
 
 @instruction_of_literals
 def put_rows(_: Any, tile: Any, array: Any, at: Any, stride: Any, columns: Any) -> Any:
-    """Write the tile, its rows `stride` apart."""
+    """Write the tile to an array from index `at` on, with rows `stride` apart."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         tile, array, at, stride, _ = args
@@ -127,8 +128,8 @@ def put_rows(_: Any, tile: Any, array: Any, at: Any, stride: Any, columns: Any) 
 
 
 @instruction
-def bent(_: Any, tile: Any) -> Any:
-    """ELU of the tile."""
+def elu_tile(_: Any, tile: Any) -> Any:
+    """Apply ELU to the tile."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _each(builder, args[0], lambda _, x: emit_elu(builder, x))
@@ -138,6 +139,8 @@ def bent(_: Any, tile: Any) -> Any:
 
 @instruction_of_literals
 def pick(_: Any, tile: Any, index: Any) -> Any:
+    """Return one vector of the tile."""
+
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.extract_value(args[0], index.literal_value)
 

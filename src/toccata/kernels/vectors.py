@@ -1,9 +1,10 @@
-"""Vectors of 512 bits in compiled kernels: what numba's own vectorising cannot promise.
+"""Vectors of 512 bits in compiled kernels, whose results do not depend on numba's vectorisation.
 
-A kernel is a numba function that computes with three types: BYTES (64 unsigned of 8 bits), INTS
-(16 signed of 32 bits) and FLOATS (16 float32). Where registers are narrower, LLVM splits them,
-with the same results. No operation is reordered or fused unless its name says so, hence a sum has
-the same bits on every call. Arrays are contiguous, and places in them count elements, unchecked.
+A kernel is a numba function that computes with three types: BYTES (64 unsigned numbers of 8 bits),
+INTS (16 signed numbers of 32 bits) and FLOATS (16 float32). Where registers are narrower, LLVM
+splits them, with the same results. No operation is reordered or fused unless its name says so,
+so that a sum has the same bits on every call. Arrays are contiguous; an index counts elements of
+the flattened array, and is not checked.
 """
 
 from __future__ import annotations
@@ -47,21 +48,23 @@ Emit = Callable[..., Any]
 
 
 def vector_ir(element: ir.Type) -> ir.VectorType:
+    """Return LLVM's type of 16 elements."""
     return ir.VectorType(element, LANES)
 
 
 def call(builder: Any, name: str, result: ir.Type, *args: Any) -> Any:
-    """Call the LLVM intrinsic of that full name."""
+    """Call the LLVM intrinsic with this full name."""
     kind = ir.FunctionType(result, [arg.type for arg in args])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
 
 
 def constant(value: float | int, kind: ir.VectorType) -> ir.Constant:
+    """Return a constant vector with `value` in all lanes."""
     return ir.Constant(kind, [value] * kind.count)
 
 
 def broadcast(builder: Any, scalar: Any) -> Any:
-    """A vector with `scalar` in all lanes."""
+    """Return a vector with `scalar` in all lanes."""
     kind = vector_ir(scalar.type)
     one = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(I32, 0))
     zeros = ir.Constant(vector_ir(I32), [0] * LANES)
@@ -69,19 +72,19 @@ def broadcast(builder: Any, scalar: Any) -> Any:
 
 
 def pointer(context: Any, builder: Any, array_type: Any, array: Any, at: Any, to: ir.Type) -> Any:
-    """Where element `at` of an array of any shape lies, seen as a `to`."""
+    """Return the pointer to element `at` of an array of any shape, cast to the type `to`."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [at]), to.as_pointer())
 
 
 def plain(emit: Emit) -> Emit:
-    """Code generation that needs nothing but the builder and the arguments."""
+    """Make a code generator of a function that needs only the builder and the arguments."""
     return lambda context, builder, signature, args: emit(builder, *args)
 
 
 @instruction
 def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
-    """a * b + c, rounded once."""
+    """Compute a * b + c, rounded once."""
     return FLOATS(a, b, c), plain(
         lambda builder, *v: call(builder, "llvm.fma.v16f32", FLOATS.ir, *v)
     )
@@ -89,13 +92,13 @@ def fma(_: Any, a: Any, b: Any, c: Any) -> Any:
 
 @instruction
 def at_least(_: Any, a: Any, bound: Any) -> Any:
-    """`a`, raised to a bound that is not nan; nan stays."""
+    """Return the maximum of `a` and a bound that is not nan; nan in `a` stays."""
     return FLOATS(a, bound), plain(lambda builder, *v: _bounded(builder, "<", *v))
 
 
 @instruction
 def at_most(_: Any, a: Any, bound: Any) -> Any:
-    """`a`, lowered to a bound that is not nan; nan stays."""
+    """Return the minimum of `a` and a bound that is not nan; nan in `a` stays."""
     return FLOATS(a, bound), plain(lambda builder, *v: _bounded(builder, ">", *v))
 
 
@@ -105,14 +108,15 @@ def _bounded(builder: Any, beyond: str, a: Any, bound: Any) -> Any:
 
 @instruction
 def magnitude(_: Any, a: Any) -> Any:
+    """Return the absolute values."""
     return FLOATS(a), plain(lambda builder, v: call(builder, "llvm.fabs.v16f32", FLOATS.ir, v))
 
 
 @instruction
 def nearest(_: Any, a: Any) -> Any:
-    """INTS nearest to numbers below 2^22, halves to the even one; anything for nan.
+    """Round numbers below 2^22 to INTS, ties to even; the result for nan is arbitrary.
 
-    Added to a number so large that its last bit is worth 1, they are rounded to whole ones.
+    They are added to a number so large that its last bit is worth 1, which rounds them.
     """
 
     def emit(builder: Any, v: Any) -> Any:
@@ -124,7 +128,7 @@ def nearest(_: Any, a: Any) -> Any:
 
 @instruction
 def power_of_two(_: Any, a: Any) -> Any:
-    """2^a of INTS from -126 to 127."""
+    """Compute 2^a for INTS from -126 to 127."""
 
     def emit(builder: Any, v: Any) -> Any:
         exponent = builder.shl(builder.add(v, constant(127, INTS.ir)), constant(23, INTS.ir))
@@ -135,18 +139,19 @@ def power_of_two(_: Any, a: Any) -> Any:
 
 @instruction
 def to_floats(_: Any, a: Any) -> Any:
+    """Convert INTS to FLOATS."""
     return FLOATS(a), plain(lambda builder, v: builder.sitofp(v, FLOATS.ir))
 
 
 @instruction
 def splat(_: Any, number: Any) -> Any:
-    """`number` float32 in all lanes."""
+    """Return FLOATS with `number`, a float32, in all lanes."""
     return FLOATS(types.float32), plain(broadcast)
 
 
 @instruction
 def first_lanes(_: Any, a: Any, count: Any, other: Any) -> Any:
-    """Lanes 0 .. count - 1 of `a`, those of `other` beyond."""
+    """Return lanes 0 .. count - 1 of `a`, and the others of `other`."""
 
     def emit(builder: Any, a: Any, count: Any, other: Any) -> Any:
         lanes = ir.Constant(vector_ir(I32), list(range(LANES)))
@@ -158,7 +163,7 @@ def first_lanes(_: Any, a: Any, count: Any, other: Any) -> Any:
 
 @instruction
 def total(_: Any, a: Any) -> Any:
-    """The sum of all lanes, float32: halves are added to halves."""
+    """Return the sum of all lanes, float32: 8 lanes are added to 8, then 4 to 4, 2 to 2, 1 to 1."""
 
     def emit(builder: Any, v: Any) -> Any:
         return builder.extract_element(_fold(builder, v, builder.fadd), ir.Constant(I32, 0))
@@ -168,7 +173,7 @@ def total(_: Any, a: Any) -> Any:
 
 @instruction
 def largest(_: Any, a: Any) -> Any:
-    """The largest of all lanes, float32; nan if any is."""
+    """Return the largest of all lanes, float32; nan if any lane is nan."""
 
     def emit(builder: Any, v: Any) -> Any:
         def pick(a: Any, b: Any) -> Any:
@@ -181,9 +186,9 @@ def largest(_: Any, a: Any) -> Any:
 
 @instruction
 def peak(_: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """The largest magnitude of all lanes, float32; nan if any is.
+    """Return the largest magnitude of all lanes, float32; nan if any lane is nan.
 
-    Without the sign, floats are in the order of their bits, and nan comes last.
+    Without the sign, the bits of floats have the order of their values, and nan is the largest.
     """
 
     def emit(builder: Any, *vectors: Any) -> Any:
@@ -207,34 +212,34 @@ def _fold(builder: Any, v: Any, join: Emit) -> Any:
 
 @instruction
 def total_int(_: Any, a: Any) -> Any:
-    """The sum of all lanes of INTS, int32."""
+    """Return the sum of all lanes of INTS, int32."""
     name = "llvm.vector.reduce.add.v16i32"
     return types.int32(a), plain(lambda builder, v: call(builder, name, I32, v))
 
 
 @instruction
 def load(_: Any, array: Any, at: Any) -> Any:
-    """16 numbers from place `at` on: float32, or bfloat16 that lie as uint16."""
-    halves = array.dtype == types.uint16
+    """Load 16 numbers from index `at` on: float32, or bfloat16 stored as uint16."""
+    half = array.dtype == types.uint16
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = SHORTS if halves else FLOATS.ir
+        kind = SHORTS if half else FLOATS.ir
         place = pointer(context, builder, signature.args[0], args[0], args[1], kind)
-        loaded = builder.load(place, align=2 if halves else 4)
-        return widened(builder, loaded) if halves else loaded
+        loaded = builder.load(place, align=2 if half else 4)
+        return widened(builder, loaded) if half else loaded
 
     return FLOATS(array, types.intp), generate
 
 
 def widened(builder: Any, shorts: Any) -> Any:
-    """bfloat16 to float32."""
+    """Convert bfloat16, as 16 bits, to float32."""
     high = builder.shl(builder.zext(shorts, INTS.ir), constant(16, INTS.ir))
     return builder.bitcast(high, FLOATS.ir)
 
 
 @instruction
 def load_bytes(_: Any, array: Any, at: Any) -> Any:
-    """64 bytes from place `at` on."""
+    """Load 64 bytes from index `at` on."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.load(
@@ -246,7 +251,7 @@ def load_bytes(_: Any, array: Any, at: Any) -> Any:
 
 @instruction
 def prefetch(_: Any, array: Any, at: Any) -> Any:
-    """Have the line of place `at` brought near; nothing happens for one that does not exist."""
+    """Prefetch the cache line at index `at`; an address that does not exist is ignored."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         place = pointer(context, builder, signature.args[0], args[0], args[1], I8)
@@ -261,7 +266,7 @@ def prefetch(_: Any, array: Any, at: Any) -> Any:
 
 @instruction
 def store(_: Any, array: Any, at: Any, value: Any) -> Any:
-    """16 numbers to place `at` on: FLOATS to float32, or INTS from -128 to 127 to int8."""
+    """Store 16 numbers from index `at` on: FLOATS as float32, or INTS from -128 to 127 as int8."""
     small = value == INTS
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -275,7 +280,7 @@ def store(_: Any, array: Any, at: Any, value: Any) -> Any:
 
 
 def _operator(function: Emit, name: str) -> None:
-    """Let `function` (of two FLOATS) be written as an operator in kernels."""
+    """Let kernels use an operator with two FLOATS."""
 
     @instruction
     def apply(_: Any, a: Any, b: Any) -> Any:
