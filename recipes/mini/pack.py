@@ -23,7 +23,7 @@ KEPT = ("MODEL_CARD.md",)
 class PackRun:
     """The parts of a model, and the folder `out`, which is replaced except for its model card.
 
-    emphasis: the condition scales of inference.
+    condition_scale: the factors that are applied when the model is loaded for generation.
     """
 
     out: str
@@ -32,7 +32,7 @@ class PackRun:
     name: str
     licence: str = "MIT"
     defaults: SamplingParams = field(default_factory=SamplingParams)
-    emphasis: ConditionScale = field(default_factory=ConditionScale)
+    condition_scale: ConditionScale = field(default_factory=ConditionScale)
 
 
 def main(config: Path) -> Path:
@@ -52,10 +52,10 @@ def main(config: Path) -> Path:
 def trained_model(run: PackRun) -> Model:
     """The model of two training runs, in memory, as it was trained.
 
-    Raises CheckpointError for an emphasis that is not of this model.
+    Raises CheckpointError for a condition scale that is not of this model.
     """
     lm_run, parts = load_trained(Path(run.lm))
-    run.emphasis.check(parts.lm.config)
+    run.condition_scale.check(parts.lm.config)
     return Model(
         name=run.name,
         lm=parts.lm,
@@ -67,5 +67,5 @@ def trained_model(run: PackRun) -> Model:
         device=torch.device("cpu"),
         dtype=torch.float32,
         licence=run.licence,
-        emphasis=run.emphasis,
+        condition_scale=run.condition_scale,
     )

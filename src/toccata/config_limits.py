@@ -75,7 +75,7 @@ LIMITS: Mapping[str, tuple[float, float]] = {
     # all of a model
     "segment_s": (0.1, 600),
     "conditions": (1e-3, 1e3),
-    "sharpness": (1e-3, 1e3),
+    "inverse_temperature": (1e-3, 1e3),
 }
 
 

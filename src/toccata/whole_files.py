@@ -14,7 +14,7 @@ CURE = "free some space there, or name another folder"
 
 @contextmanager
 def write_errors(path: Path) -> Iterator[None]:
-    """Turns what writing tensors to a full or broken disk raises into a CheckpointError."""
+    """Convert the errors of writing tensors to a full or broken disk to a CheckpointError."""
     from safetensors import SafetensorError
 
     try:
@@ -51,7 +51,7 @@ def replaced(path: Path) -> Iterator[Path]:
     """As `replacing`, for tensors; the folder is made.
 
     Raises:
-        CheckpointError: The file cannot be written; the message has its path and the reason.
+        CheckpointError: If the file cannot be written; the message has its path and the reason.
     """
     with write_errors(path):
         path.resolve().parent.mkdir(parents=True, exist_ok=True)

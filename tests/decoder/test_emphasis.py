@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from toccata.decoder.condition_scale import ConditionScale, emphasized
+from toccata.decoder.condition_scale import ConditionScale, scaled
 from toccata.decoder.decoder import Decoder, LMConfig
 from toccata.errors import CheckpointError
 
@@ -13,7 +13,7 @@ CONFIG = LMConfig(
     dim=8, layers=1, heads=2, ffn_dim=16, card=12, codebooks=2, cross_attention=False,
     delays=(0, 1), cond_dims={"drums": 2, "key": 24},
 )  # fmt: skip
-LOUD = ConditionScale({"key": 3.0}, (1.5, 0.5))
+SCALES = ConditionScale({"key": 3.0}, (1.5, 0.5))
 
 
 def decoders() -> tuple[Decoder, Decoder]:
@@ -21,7 +21,7 @@ def decoders() -> tuple[Decoder, Decoder]:
     torch.manual_seed(0)
     plain, loud = Decoder(CONFIG), Decoder(CONFIG)
     loud.load_state_dict(
-        {name: emphasized(LOUD, name, weight) for name, weight in plain.state_dict().items()}
+        {name: scaled(SCALES, name, weight) for name, weight in plain.state_dict().items()}
     )
     return plain, loud
 
@@ -44,21 +44,21 @@ def test_a_condition_is_told_louder_with_its_bias_and_no_other() -> None:
         )
 
 
-def test_nothing_is_emphasised_without_a_word() -> None:
+def test_nothing_is_scaled_without_a_word() -> None:
     weight = torch.ones(2)
-    assert emphasized(ConditionScale(), "heads.0.weight", weight) is weight
+    assert scaled(ConditionScale(), "heads.0.weight", weight) is weight
 
 
 @pytest.mark.parametrize(
-    ("emphasis", "said"),
+    ("scale", "message"),
     [
         (ConditionScale({"drum_kit": 2.0}), "'drum_kit', but it must be one of drums, key"),
-        (ConditionScale(sharpness=(1.0,)), "1 codebooks, but the model has 2"),
+        (ConditionScale(inverse_temperature=(1.0,)), "1 codebooks, but the model has 2"),
     ],
 )
-def test_what_is_not_of_the_model_is_an_error(emphasis: ConditionScale, said: str) -> None:
-    with pytest.raises(CheckpointError, match=said):
-        emphasis.check(CONFIG)
+def test_what_is_not_of_the_model_is_an_error(scale: ConditionScale, message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        scale.check(CONFIG)
 
 
 @pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf"), "loud"])
@@ -66,4 +66,4 @@ def test_a_factor_is_a_number_above_0(wrong: float) -> None:
     with pytest.raises(CheckpointError, match=r"only 0\.001 to 1000 is supported"):
         ConditionScale({"key": wrong})
     with pytest.raises(CheckpointError, match=r"only 0\.001 to 1000 is supported"):
-        ConditionScale(sharpness=(1.0, wrong))
+        ConditionScale(inverse_temperature=(1.0, wrong))

@@ -121,7 +121,7 @@ def test_a_whole_model_is_trained_and_loads(base: Path, music: Path, run: Run) -
     assert run(*command("full", base, "-o", "my-model")).code == 0
 
 
-def test_a_model_is_trained_without_its_emphasis_and_keeps_it(
+def test_a_model_is_trained_without_its_condition_scale_and_keeps_it(
     base: Path, music: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[Tensor] = []
@@ -132,13 +132,13 @@ def test_a_model_is_trained_without_its_emphasis_and_keeps_it(
             super().__init__(model, *more)
 
     monkeypatch.setattr("toccata.finetuning.run.Trainer", Spy)
-    loud = ConditionScale(sharpness=(2.0, 1.0, 1.0, 1.0))
+    loud = ConditionScale(inverse_temperature=(2.0, 1.0, 1.0, 1.0))
     plain = load_model(base, device="cpu", precision="fp32")
-    save_model(replace(plain, emphasis=loud), Path("loud"))
+    save_model(replace(plain, condition_scale=loud), Path("loud"))
     assert run(*command("full", Path("loud"), "-o", "my-model")).code == 0
     assert torch.equal(trained[0], plain.lm.get_parameter("heads.0.weight"))
     made = load_model("my-model", device="cpu", precision="fp32", as_trained=True)
-    assert made.emphasis == loud
+    assert made.condition_scale == loud
 
 
 def test_a_run_from_before_there_was_an_option_goes_on() -> None:

@@ -226,7 +226,7 @@ def test_a_finished_model_is_a_start_as_it_was_trained(trained: Path) -> None:
     train_lm.main(lm_config(trained, "for_pack", 2))
     packed = pack.PackRun(
         out="", codec=str(trained / "codec"), lm=str(trained / "for_pack"), name="toy",
-        emphasis=ConditionScale({"drums": 4.0}, (1.5, 1.25, 2.0, 0.5)),
+        condition_scale=ConditionScale({"drums": 4.0}, (1.5, 1.25, 2.0, 0.5)),
     )  # fmt: skip
     native.write(pack.trained_model(packed), trained / "start_model")
     config = lm_config(trained, "from_model", 6)
@@ -276,12 +276,14 @@ def test_conditions_are_the_same_in_training_and_in_use(
     torch.testing.assert_close(parts.prefix(batch, text)[0], used.prefix)
 
 
-def test_a_packed_model_is_emphasised_when_it_makes_music_alone(trained: Path) -> None:
+def test_a_packed_model_is_scaled_for_generation_only(trained: Path) -> None:
     train_lm.main(lm_config(trained, "loud_lm", 1))
     values: dict[str, object] = {
         "out": str(trained / "loud"), "codec": str(trained / "codec"),
         "lm": str(trained / "loud_lm"), "name": "toy",
-        "emphasis": {"conditions": {"drums": 4.0}, "sharpness": [1.0, 1.0, 1.0, 2.0]},
+        "condition_scale": {
+            "conditions": {"drums": 4.0}, "inverse_temperature": [1.0, 1.0, 1.0, 2.0],
+        },
     }  # fmt: skip
     folder = pack.main(write(trained / "loud.yaml", values))
     used, plain = (
@@ -291,7 +293,7 @@ def test_a_packed_model_is_emphasised_when_it_makes_music_alone(trained: Path) -
     for name, weight in plain.items():
         louder = {"projections.drums": 4.0, "heads.3": 2.0}.get(name.rpartition(".")[0], 1.0)
         torch.testing.assert_close(used[name], louder * weight, msg=name)
-    values["emphasis"] = {"conditions": {"drum_kit": 2.0}}
+    values["condition_scale"] = {"conditions": {"drum_kit": 2.0}}
     with pytest.raises(CheckpointError, match="drum_kit"):
         pack.main(write(trained / "wrong.yaml", values))
 

@@ -55,7 +55,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("chroma.frames", 10**30),
         ("defaults.temperature", -1),
         ("defaults.top_k", 10**30),
-        ("emphasis.sharpness", [1e308] * 4),
+        ("condition_scale.inverse_temperature", [1e308] * 4),
     ],
 )
 def test_numbers_out_of_range_are_refused_with_their_field(

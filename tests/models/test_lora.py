@@ -71,8 +71,8 @@ def write(folder: Path, file: Path, seed: int = 0) -> Path:
     return file
 
 
-def test_what_was_learnt_is_emphasised_as_the_rest_is(tmp_path: Path) -> None:
-    loud = replace(with_words("melody"), emphasis=ConditionScale({"description": 3.0}))
+def test_what_was_learnt_is_scaled_as_the_rest_is(tmp_path: Path) -> None:
+    loud = replace(with_words("melody"), condition_scale=ConditionScale({"description": 3.0}))
     save_model(loud, tmp_path / "loud")
     base = load(tmp_path / "loud", as_trained=True)
     config = replace(CONFIG, targets=("conditions",))

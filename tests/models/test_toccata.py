@@ -103,11 +103,11 @@ def test_the_lm_loads_in_the_dtype_asked_for_and_the_codec_in_float32(written: P
     assert prefix_dtype(model) is torch.bfloat16
 
 
-def test_a_model_is_emphasised_when_it_loads_to_make_music(tmp_path: Path) -> None:
-    save_model(replace(with_words("melody"), emphasis=LOUD), tmp_path / "loud")
+def test_a_model_is_scaled_when_it_loads_for_generation(tmp_path: Path) -> None:
+    save_model(replace(with_words("melody"), condition_scale=LOUD), tmp_path / "loud")
     used = load(tmp_path / "loud")
     plain = load_model(tmp_path / "loud", device="cpu", precision="fp32", as_trained=True)
-    assert (plain.emphasis, used.emphasis) == (LOUD, ConditionScale())
+    assert (plain.condition_scale, used.condition_scale) == (LOUD, ConditionScale())
     for name, weight in with_words("melody").lm.state_dict().items():
         assert torch.equal(plain.lm.state_dict()[name], weight), name
         torch.testing.assert_close(used.lm.state_dict()[name], LOUD.of(name) * weight, msg=name)
@@ -116,8 +116,8 @@ def test_a_model_is_emphasised_when_it_loads_to_make_music(tmp_path: Path) -> No
     assert all(torch.equal(int8[name], tensor) for name, tensor in used.lm.state_dict().items())
 
 
-def test_what_is_written_again_is_not_emphasised_twice(tmp_path: Path) -> None:
-    save_model(replace(with_words("melody"), emphasis=LOUD), tmp_path / "loud")
+def test_what_is_written_again_is_not_scaled_twice(tmp_path: Path) -> None:
+    save_model(replace(with_words("melody"), condition_scale=LOUD), tmp_path / "loud")
     used = load(tmp_path / "loud")
     save_model(used, tmp_path / "used")
     plain = load_model(tmp_path / "loud", device="cpu", precision="fp32", as_trained=True)
@@ -127,11 +127,16 @@ def test_what_is_written_again_is_not_emphasised_twice(tmp_path: Path) -> None:
             assert torch.equal(again.lm.state_dict()[name], weight), name
 
 
-def test_a_folder_from_before_there_was_emphasis_loads(folder: Path) -> None:
+def test_a_folder_from_before_there_was_a_condition_scale_loads(folder: Path) -> None:
     config = json.loads((folder / CONFIG).read_text())
-    del config["emphasis"]
+    del config["condition_scale"]
     (folder / CONFIG).write_text(json.dumps(config))
     assert load(folder).name == "mine"
+
+
+def scale_of(config: dict[str, Any]) -> dict[str, Any]:
+    scale: dict[str, Any] = config["condition_scale"]
+    return scale
 
 
 @pytest.mark.parametrize("precision", COMPRESSED)
@@ -200,9 +205,10 @@ def test_an_encoder_that_has_no_layout_is_named(tmp_path: Path) -> None:
         (lambda c: c["text"].update(kind="poem"), "poem"),
         (lambda c: c["text"]["shape"].update(dim=4), "positions"),
         (lambda c: c.update(chroma={"bins": 12}), "sample_rate_hz"),
-        (lambda c: c["emphasis"].update(conditions={"lead": 2.0}), "'lead', but it must be one of"),
-        (lambda c: c["emphasis"].update(sharpness=[1.0]), "1 codebooks"),
-        (lambda c: c["emphasis"].update(sharpness=["loud"] * 4), r"only 0\.001 to 1000"),
+        (lambda c: scale_of(c).update(conditions={"lead": 2.0}), "'lead', but it must be one of"),
+        (lambda c: scale_of(c).update(inverse_temperature=[1.0]), "1 codebooks"),
+        (lambda c: scale_of(c).update(inverse_temperature=["loud"] * 4), r"only 0\.001 to 1000"),
+        (lambda c: c.update(emphasis=scale_of(c)), "emphasis is now condition_scale"),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused(

@@ -1,7 +1,7 @@
 """Scales of condition weights and of logits, applied for generation and not for training.
 
-Conditions that are told louder than in training are followed more closely, as by guidance but one
-by one. Logits that are sharper are a temperature below 1, codebook by codebook.
+A condition whose embedding is scaled up is followed more closely, as by guidance, but each
+condition has its own scale. A factor on logits is an inverse temperature, which each codebook has.
 """
 
 from __future__ import annotations
@@ -18,40 +18,48 @@ from toccata.errors import CheckpointError
 
 @dataclass(frozen=True)
 class ConditionScale:
-    """conditions: how many times as loud each is told, by its name; 1 if it is not here.
-    sharpness: what the logits of each codebook are multiplied by; none leaves them as they are.
+    """Factors on condition embeddings and on logits.
 
-    Raises CheckpointError for what no model needs.
+    Attributes:
+        conditions: The scale of each condition's embedding, by its name; 1 if it is missing.
+        inverse_temperature: The factor on the logits of each codebook; empty for 1.
+
+    Raises:
+        CheckpointError: If a factor is out of range.
     """
 
     conditions: Mapping[str, float] = field(default_factory=dict)
-    sharpness: tuple[float, ...] = ()
+    inverse_temperature: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         check_limits(self)
 
     def check(self, config: LMConfig) -> None:
-        """Raises CheckpointError if it is not of a decoder of that shape."""
+        """Raise CheckpointError if the decoder has other conditions or codebooks."""
         for name in self.conditions:
             if name not in config.cond_dims:
                 known = ", ".join(config.cond_dims)
-                raise CheckpointError(f"emphasis has {name!r}, but it must be one of {known}")
-        if self.sharpness and len(self.sharpness) != config.codebooks:
+                raise CheckpointError(
+                    f"condition_scale has {name!r}, but it must be one of {known}"
+                )
+        if self.inverse_temperature and len(self.inverse_temperature) != config.codebooks:
             raise CheckpointError(
-                f"emphasis has a sharpness for {len(self.sharpness)} codebooks, but the model has "
-                f"{config.codebooks}"
+                "condition_scale has an inverse_temperature for "
+                f"{len(self.inverse_temperature)} codebooks, but the model has {config.codebooks}"
             )
 
     def of(self, name: str) -> float:
-        """By what a decoder's tensor of that name is multiplied."""
+        """Return the factor on a decoder's tensor, by the tensor's name."""
         part, _, rest = name.partition(".")
         which = rest.partition(".")[0]
         if part == "projections":
             return self.conditions.get(which, 1.0)
-        return self.sharpness[int(which)] if part == "heads" and self.sharpness else 1.0
+        if part == "heads" and self.inverse_temperature:
+            return self.inverse_temperature[int(which)]
+        return 1.0
 
 
-def emphasized(emphasis: ConditionScale, name: str, weight: Tensor) -> Tensor:
-    """A decoder's tensor of that name as it makes music; itself where nothing is emphasised."""
-    times = emphasis.of(name)
-    return weight if times == 1 else weight.detach().float() * times
+def scaled(scale: ConditionScale, name: str, weight: Tensor) -> Tensor:
+    """Return a decoder's tensor times its factor; the tensor itself where the factor is 1."""
+    factor = scale.of(name)
+    return weight if factor == 1 else weight.detach().float() * factor

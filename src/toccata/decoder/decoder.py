@@ -1,7 +1,7 @@
 """The decoder over delayed codes: its configuration and forward pass.
 
-This full, teacher-forced forward is what training uses and the slow reference which every
-backend's cached step is tested against. No sampling, random numbers or files here.
+Training uses this full, teacher-forced forward pass, and the cached step of every backend is tested
+against it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,21 @@ from toccata.errors import CheckpointError
 
 @dataclass(frozen=True)
 class LMConfig:
-    """Shape of a decoder.
+    """The shape of a decoder.
 
-    cross_attention: text is cross-attended; otherwise every condition is prepended (prefix kind).
-    delays: one per codebook, in steps. cond_dims: width of each condition before its projection.
-    Raises CheckpointError for sizes that contradict each other.
+    Attributes:
+        dim: The width D of the residual stream.
+        layers: The number of layers.
+        heads: The number of attention heads.
+        ffn_dim: The width between the two feed-forward matrices.
+        card: The number of codes in a codebook.
+        codebooks: The number of codebooks K.
+        cross_attention: Whether layers cross-attend to text; if not, text is prefix conditioning.
+        delays: The delay of each codebook in steps.
+        cond_dims: The width of each condition before its projection, by its name.
+
+    Raises:
+        CheckpointError: If a size is out of range, or sizes contradict each other.
     """
 
     dim: int
@@ -47,12 +57,12 @@ class LMConfig:
 
     @property
     def special_id(self) -> int:
-        """What stands where the delay pattern holds no frame: one past the last code."""
+        """The code where the delay pattern has no frame: one past the last code."""
         return self.card
 
 
 class Decoder(nn.Module):
-    """Transformer decoder over K parallel codebooks, with its condition projections."""
+    """A transformer decoder over K parallel codebooks, with its condition projections."""
 
     def __init__(self, config: LMConfig) -> None:
         super().__init__()
@@ -70,7 +80,14 @@ class Decoder(nn.Module):
         )
 
     def embed_codes(self, codes: Tensor) -> Tensor:
-        """codes [B, K, S] (special id allowed) -> [B, S, D] float32, summed over codebooks."""
+        """Embed codes and sum over codebooks.
+
+        Args:
+            codes: [B, K, S] int64, which may contain the special code.
+
+        Returns:
+            [B, S, D] float32.
+        """
         embedded: Tensor = self.embed[0](codes[:, 0]).float()
         for book in range(1, self.config.codebooks):
             embedded = embedded + self.embed[book](codes[:, book]).float()
@@ -84,12 +101,18 @@ class Decoder(nn.Module):
         memory_mask: Tensor | None = None,
         step_conditioning: Tensor | None = None,
     ) -> Tensor:
-        """Delayed codes [B, K, S] -> logits [B, K, S, card] float32; step s predicts step s + 1.
+        """Predict each step from the ones before it.
 
-        prefix [B, P, D] goes before the codes, and positions run through it (prefix kind).
-        memory [B, L, D] is cross-attended where memory_mask [B, L] is True; a row masked
-        everywhere gets nothing from it (cross kind). step_conditioning [B, S, D] is added to the
-        embedded codes.
+        Args:
+            codes: Delayed codes, [B, K, S].
+            prefix: Prefix conditioning, [B, P, D]; it takes the first P positions.
+            memory: Text states for cross-attention, [B, L, D].
+            memory_mask: True where there is a text state, [B, L]; for a row without any,
+                cross-attention adds zero.
+            step_conditioning: Embeddings that are added to those of the codes, [B, S, D].
+
+        Returns:
+            Logits [B, K, S, card] float32; those of step s predict step s + 1.
         """
         x = self.embed_codes(codes)
         if step_conditioning is not None:
@@ -104,7 +127,7 @@ class Decoder(nn.Module):
         return self.logits(x[:, x.shape[1] - codes.shape[2] :])
 
     def logits(self, x: Tensor) -> Tensor:
-        """Hidden [B, S, D] float32 -> logits [B, K, S, card] float32."""
+        """Apply the last norm and the heads: [B, S, D] float32 -> [B, K, S, card] float32."""
         hidden = self.out_norm(x).to(self.out_norm.weight.dtype)
         return torch.stack([head(hidden).float() for head in self.heads], dim=1)
 
@@ -114,6 +137,6 @@ def _mask_memory(
 ) -> tuple[Tensor | None, Tensor | None]:
     if memory is None or memory_mask is None:
         return memory, None
-    # A row with no key at all would be nan: let it attend to zeros, which have no bias to add.
+    # A row without any key would become nan, so it attends to zeros; their values have no bias.
     attend = memory_mask | ~memory_mask.any(dim=1, keepdim=True)
     return memory * memory_mask.unsqueeze(-1), attend[:, None, None, :]

@@ -1,7 +1,7 @@
-"""The delay pattern: codebook k is written d_k steps late, so that its prediction sees the
-coarser codebooks of the same frame.
+"""The delay pattern (Copet et al. 2023, section 2.2): codebook k is delayed by d_k steps.
 
-Three frames of four codebooks, delays 0 1 2 3, `.` being the special id:
+A codebook's prediction can then use the codes of the coarser codebooks of the same frame. Three
+frames of four codebooks with delays 0 1 2 3, where `.` is the special code:
 
     frame      0 1 2           step     0 1 2 3 4 5 6
     book 0     a b c           book 0   . a b c . . .
@@ -9,8 +9,8 @@ Three frames of four codebooks, delays 0 1 2 3, `.` being the special id:
     book 2     g h i   ----->  book 2   . . . g h i .
     book 3     j k l           book 3   . . . . j k l
 
-Step s holds frame s - 1 - d_k of codebook k. A model reads step s and predicts step s + 1, so
-T frames take T + max(d) forward steps.
+Step s has frame s - 1 - d_k of codebook k. A model reads step s and predicts step s + 1, so that T
+frames take T + max(d) forward steps.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from torch import Tensor
 
 
 def steps_of(frames: int, delays: Sequence[int]) -> int:
-    """Steps in the pattern of `frames` frames, the all-special first one included."""
+    """Return the number of steps for `frames` frames, including the first, all-special one."""
     return frames + max(delays) + 1
 
 
 def apply(codes: Tensor, delays: Sequence[int], special_id: int) -> Tensor:
-    """codes [B, K, T] -> [B, K, T + max(d) + 1], `special_id` wherever no frame falls."""
+    """Delay codes [B, K, T] -> [B, K, T + max(d) + 1], with `special_id` where no frame is."""
     batch, books, frames = codes.shape
     steps = codes.new_full((batch, books, steps_of(frames, delays)), special_id)
     for book, delay in enumerate(delays):
@@ -36,13 +36,14 @@ def apply(codes: Tensor, delays: Sequence[int], special_id: int) -> Tensor:
 
 
 def undo(steps: Tensor, delays: Sequence[int]) -> Tensor:
-    """The inverse of `apply`: [B, K, T + max(d) + 1] -> codes [B, K, T]."""
+    """Invert `apply`: [B, K, T + max(d) + 1] -> codes [B, K, T]."""
     frames = steps.shape[2] - 1 - max(delays)
     return _gather(steps, delays, first=1, frames=frames)
 
 
 def undo_logits(logits: Tensor, delays: Sequence[int]) -> Tensor:
-    """logits [B, K, T + max(d), card] of every step but the last -> [B, K, T, card] by frame."""
+    """Order logits by frame: [B, K, T + max(d), card], without the last step, to [B, K, T, card].
+    """
     frames = logits.shape[2] - max(delays)
     return _gather(logits, delays, first=0, frames=frames)
 

@@ -12,11 +12,11 @@ POSITION_RMS = 0.7
 
 
 def init_weights(decoder: Decoder) -> None:
-    """Draw all weights from torch's generator: normal, 1 / sqrt(fan in), smaller in deep layers.
+    """Draw all weights from torch's generator, normal with a deviation of 1 / sqrt(fan in).
 
-    Layer i is scaled by 1 / sqrt(2 i): the residual stream then keeps its variance with depth,
-    which is what lets the decoder train without a long warm-up. The codes of a step are together
-    as loud as its position: softer ones are drowned by it.
+    Layer i is scaled by 1 / sqrt(2 i): the residual stream then keeps its variance with depth, so
+    that the decoder trains without a long warm-up. The embeddings of a step's codes have together
+    the RMS of its sinusoidal position; smaller ones would be masked by it.
     """
     for module in decoder.modules():
         _init(module, depth_scale=1.0)

@@ -1,8 +1,7 @@
-"""LoRA: low-rank updates of a decoder's matrices.
+"""LoRA: low-rank updates of a decoder's matrices (Hu et al. 2021, section 4.1).
 
-They are those of Hu et al. 2021, section 4.1: a matrix W [O, I] stays as it is, and alpha / r * B A
-is added to it, with A [r, I] and B [O, r]. B starts at zero: before the first step of training
-nothing has changed.
+A matrix W [O, I] is frozen, and alpha / r * B A is added to it, with A [r, I] and B [O, r]. B
+starts at zero, so that the model is unchanged before the first training step.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from toccata.decoder.decoder import Decoder
 from toccata.errors import CheckpointError
 
-# Which linear layers of a decoder each target names. Not every model has all of them.
+# The linear layers of a decoder by target. Not every model has all of them.
 TARGETS: Mapping[str, str] = {
     "attention": r"layers\.\d+\.(self|cross)_attn\.\w+",
     "ffn": r"layers\.\d+\.ffn_(in|out)",
@@ -26,16 +25,21 @@ TARGETS: Mapping[str, str] = {
 }
 MAX_RANK, MAX_ALPHA = 1024, 1e6
 
-# Of one matrix: A [r, I] and B [O, r].
 Factors = tuple[Tensor, Tensor]
+"""The update of one matrix: A [r, I] and B [O, r]."""
 
 
 @dataclass(frozen=True)
 class LoraConfig:
-    """rank: r; a matrix that is smaller has no more than its size. alpha: how loud the update is,
-    see above. targets: names from `TARGETS`.
+    """The hyperparameters of a LoRA.
 
-    Raises CheckpointError for values that no update can have.
+    Attributes:
+        rank: r; the rank of a smaller matrix is limited by its size.
+        alpha: The update is scaled by alpha / r.
+        targets: Which matrices are updated, names from `TARGETS`.
+
+    Raises:
+        CheckpointError: If a value is out of range.
     """
 
     rank: int = 16
@@ -60,29 +64,29 @@ class LoraConfig:
 
 
 class LowRank(nn.Module):
-    """A linear layer that is frozen, and its update beside it."""
+    """A frozen linear layer with a low-rank update."""
 
     def __init__(self, base: nn.Linear, rank: int, scale: float) -> None:
         super().__init__()
         self.base = base.requires_grad_(False)
         self.scale = scale
-        place = base.weight.device
-        self.a = nn.Parameter(torch.empty(rank, base.in_features, device=place))
-        self.b = nn.Parameter(torch.zeros(base.out_features, rank, device=place))
+        device = base.weight.device
+        self.a = nn.Parameter(torch.empty(rank, base.in_features, device=device))
+        self.b = nn.Parameter(torch.zeros(base.out_features, rank, device=device))
 
     @property
     def in_features(self) -> int:
         return self.base.in_features
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [..., I] -> [..., O], in the dtype of `x`."""
+        """Compute W x + scale * B A x: [..., I] -> [..., O], in the dtype of `x`."""
         small = F.linear(x, self.a.to(x.dtype))
         full: Tensor = self.base(x)
         return full + self.scale * F.linear(small, self.b.to(x.dtype))
 
 
 def places(decoder: nn.Module, targets: Sequence[str]) -> dict[str, nn.Linear]:
-    """The linear layers of `decoder` that `targets` name, by their paths."""
+    """Return the linear layers of a decoder that belong to `targets`, by their paths."""
     pattern = re.compile("|".join(TARGETS[name] for name in targets))
     return {
         path: module
@@ -92,10 +96,15 @@ def places(decoder: nn.Module, targets: Sequence[str]) -> dict[str, nn.Linear]:
 
 
 def adapt(decoder: Decoder, config: LoraConfig, seed: int = 0) -> None:
-    """Freeze `decoder` and put an update beside every matrix that `config` names.
+    """Freeze a decoder and add an update to every matrix of the targets.
 
-    A is drawn from `seed`, normal with a variance of 1 / I. Raises CheckpointError if the targets
-    name nothing here.
+    Args:
+        decoder: The decoder, changed in place.
+        config: Rank, scale and targets.
+        seed: The seed of A, which is normal with a variance of 1 / I.
+
+    Raises:
+        CheckpointError: If the decoder has none of the targets.
     """
     named = places(decoder, config.targets)
     if not named:
@@ -110,14 +119,14 @@ def adapt(decoder: Decoder, config: LoraConfig, seed: int = 0) -> None:
 
 
 def updates(decoder: nn.Module) -> Iterator[tuple[str, LowRank]]:
-    """All updates of a decoder that was adapted, by the paths of their layers."""
+    """Yield all updates of an adapted decoder, with the paths of their layers."""
     for path, module in decoder.named_modules():
         if isinstance(module, LowRank):
             yield path, module
 
 
 def factors(decoder: nn.Module) -> dict[str, Factors]:
-    """What was learnt, by the paths of its layers: copies in float32, in main memory."""
+    """Copy the trained factors of each layer, by its path, to float32 on the CPU."""
     return {
         path: (_copy(one.a), _copy(one.b))
         for path, one in updates(decoder)
@@ -125,7 +134,7 @@ def factors(decoder: nn.Module) -> dict[str, Factors]:
 
 
 def merge(decoder: nn.Module) -> None:
-    """Add each update to its matrix, and leave plain linear layers."""
+    """Add each update to its matrix, and restore plain linear layers."""
     for path, one in list(updates(decoder)):
         weight = one.base.weight
         weight.data = added(weight, (one.a.detach(), one.b.detach()), one.scale).to(weight.dtype)
@@ -133,13 +142,13 @@ def merge(decoder: nn.Module) -> None:
 
 
 def added(weight: Tensor, pair: Factors, scale: float) -> Tensor:
-    """weight + scale * B A, in float32 whatever the weight is."""
+    """Return weight + scale * B A in float32."""
     a, b = pair
     return torch.addmm(weight.detach().float(), b.float(), a.float(), alpha=scale)
 
 
 def shapes(decoder: nn.Module, config: LoraConfig) -> dict[str, tuple[torch.Size, torch.Size]]:
-    """The shapes of A and B for each matrix that `config` names."""
+    """Return the shapes of A and B for each matrix of the targets, by its path."""
     return {
         path: (torch.Size((rank, linear.in_features)), torch.Size((linear.out_features, rank)))
         for path, linear in places(decoder, config.targets).items()
@@ -147,9 +156,9 @@ def shapes(decoder: nn.Module, config: LoraConfig) -> dict[str, tuple[torch.Size
     }
 
 
-def _rank(wanted: int, weight: Tensor) -> int:
-    # A condition of 2 numbers has no matrix of rank 16.
-    return min(wanted, weight.shape[0], weight.shape[1])
+def _rank(requested: int, weight: Tensor) -> int:
+    # The projection of a condition of width 2 has at most rank 2.
+    return min(requested, weight.shape[0], weight.shape[1])
 
 
 def _copy(tensor: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Linear layers with weights in 8 or 4 bits.
 
-They are read as they lie and expanded in registers, so that a step reads a quarter of the bytes of
-float32, or less. What they multiply is rounded to 8 bits, in groups of 64 numbers; outputs are
-float32. A row of a product has the same bits whatever other rows there are. CPU only.
+Kernels expand them in registers, so that a step reads a quarter of the bytes of float32, or less.
+Their inputs are rounded to 8 bits in groups of 64 numbers; outputs are float32. A row of a product
+has the same bits in any batch. They run on CPUs only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from toccata.kernels.rounding import Rounded, padded_rows
 
 
 class Packed(nn.Module):
-    """A matrix [outputs, inputs] as kernels read it: two flat buffers, see `kernels.matmul`."""
+    """A matrix [outputs, inputs] in the order of `kernels.matmul`, as two flat buffers."""
 
     weight: Tensor
     scales: Tensor
@@ -34,11 +34,11 @@ class Packed(nn.Module):
 
     @property
     def matrix(self) -> Matrix:
-        """The same memory for kernels."""
+        """The buffers as NumPy arrays for kernels, without a copy."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [..., inputs] -> [..., outputs] float32."""
+        """Multiply: x [..., inputs] -> [..., outputs] float32."""
         padded_outputs, padded_inputs = packing.padded_shape(self.outputs, self.inputs)
         rows = x.detach().reshape(-1, self.inputs).float().numpy()
         rows = np.pad(rows, ((0, 0), (0, padded_inputs - self.inputs)))
@@ -50,11 +50,11 @@ class Packed(nn.Module):
 
 
 class Int8(Packed):
-    """One scale per output."""
+    """A matrix of 8-bit weights, with one scale per output."""
 
     @classmethod
     def of(cls, weight: Tensor) -> Int8:
-        """The nearest to weight [outputs, inputs] of any floating dtype."""
+        """Quantise weight [outputs, inputs] of any floating dtype."""
         return cls(packing.int8(_floats(weight)), *weight.shape)
 
     @property
@@ -63,11 +63,11 @@ class Int8(Packed):
 
 
 class Int4(Packed):
-    """A scale and a low per 32 inputs of an output."""
+    """A matrix of 4-bit weights, with a scale and a low per 32 inputs of an output."""
 
     @classmethod
     def of(cls, weight: Tensor) -> Int4:
-        """The nearest to weight [outputs, inputs] of any floating dtype."""
+        """Quantise weight [outputs, inputs] of any floating dtype."""
         return cls(packing.int4(_floats(weight)), *weight.shape)
 
     @property
@@ -80,7 +80,7 @@ def _floats(weight: Tensor) -> Floats:
 
 
 def joined(parts: Sequence[Int8]) -> Int8:
-    """One whose outputs are those of all parts, in this order; each has whole blocks of them."""
+    """Concatenate the outputs of several matrices; each must have whole blocks of outputs."""
     weight, scales = zip(*(part.matrix for part in parts), strict=True)
     matrix = Int8Matrix(np.concatenate(weight), np.concatenate(scales))
     return Int8(matrix, sum(part.outputs for part in parts), parts[0].inputs)
@@ -91,10 +91,18 @@ COMPRESSED: Mapping[str, Compressed] = {"int8": Int8, "int4": Int4}
 
 
 def compress_one(kind: Compressed, decoder: nn.Module, name: str, weight: Tensor) -> bool:
-    """Put a compressed matrix in place of the linear layer whose `weight` has that name.
+    """Replace a linear layer by a quantised matrix.
 
-    Heads are compressed to 8 bits at most: what they say is sampled as it is. False, and nothing
-    happens, for embeddings, norms and projections.
+    Heads are quantised to 8 bits, also in int4: their outputs are sampled without another layer.
+
+    Args:
+        kind: The precision.
+        decoder: The decoder, changed in place.
+        name: The name of the layer's weight in the decoder's state.
+        weight: The weight.
+
+    Returns:
+        Whether the layer was replaced; embeddings, norms and projections are not.
     """
     path, _, last = name.rpartition(".")
     part = path.partition(".")[0]
@@ -107,10 +115,11 @@ def compress_one(kind: Compressed, decoder: nn.Module, name: str, weight: Tensor
 
 
 def compress(kind: Compressed, decoder: Decoder) -> None:
-    """Compress all matrices of its layers and heads, one by one."""
+    """Quantise all matrices of a decoder's layers and heads, one by one."""
     for name, weight in list(decoder.named_parameters()):
         compress_one(kind, decoder, name, weight.detach())
 
 
 def is_compressed(decoder: Decoder) -> bool:
+    """Return whether the matrices of a decoder are quantised."""
     return any(isinstance(head, Int8) for head in decoder.heads)

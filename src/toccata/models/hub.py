@@ -1,6 +1,6 @@
-"""Find weights in the local cache of the hub, or download them.
+"""Find weights in the local cache of the Hugging Face hub, or download them.
 
-No torch here: the command line lists models with this.
+This module does not import torch, because the command line lists models with it.
 """
 
 from __future__ import annotations
@@ -18,24 +18,32 @@ PACKAGED = Path(__file__).parents[1] / "mini"
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 BINS = ("state_dict.bin", "compression_state_dict.bin")
-# A repository mostly holds its weights several times over: only one kind is fetched.
-# What the style model listens with, which is published as a .bin file of its own.
+# The feature extractor of the style model, which is published as a separate .bin file.
 MERT, MERT_BIN = "m-a-p/MERT-v1-95M", "pytorch_model.bin"
+# Most repositories have their weights in several formats, of which one is downloaded.
 SAFETENSORS = (CONFIG, "tokenizer.json", WEIGHTS, INDEX, "model-*-of-*.safetensors")
 
-# T5's repositories have an owner by now, but checkpoints still call them by their first names.
+# T5's repositories have moved to an owner, but checkpoints use their old names.
 OWNERS = {name: f"google-t5/{name}" for name in ("t5-small", "t5-base", "t5-large")}
 NON_COMMERCIAL = "facebook/"
 LICENCE, NON_COMMERCIAL_LICENCE = "MIT", "CC-BY-NC 4.0"
 
-# Done and total, in bytes; the total grows while the files are being found.
 OnBytes = Callable[[int, int], None]
+"""Takes downloaded and total bytes; the total grows while files are being found."""
 
 log = logging.getLogger(__name__)
 
 
 def find(hub_id: str | None, *, cache_dir: Path | None = None) -> str | None:
-    """The folder of a model that is wholly on this machine. hub_id None: the one that ships."""
+    """Find the folder of a model whose files are all on this machine.
+
+    Args:
+        hub_id: The model; None for the one in the package.
+        cache_dir: The cache of the hub; None for its default.
+
+    Returns:
+        The folder; None if a file is missing.
+    """
     folder = _packaged() if hub_id is None else _cached(hub_id, cache_dir)
     return None if folder is None else str(folder)
 
@@ -47,9 +55,18 @@ def fetch(
     cache_dir: Path | None = None,
     on_bytes: OnBytes | None = None,
 ) -> Path:
-    """The folder of a model, downloaded unless it is wholly on this machine.
+    """Return the folder of a model, and download it if a file is missing.
 
-    An interrupted download goes on where it stopped. Raises CheckpointError if it cannot be had.
+    An interrupted download is resumed.
+
+    Args:
+        hub_id: The model; None for the one in the package.
+        offline: Whether nothing may be downloaded.
+        cache_dir: The cache of the hub; None for its default.
+        on_bytes: Called with the progress of the download.
+
+    Raises:
+        CheckpointError: If the model is missing and cannot be downloaded.
     """
     here = find(hub_id, cache_dir=cache_dir)
     if here is not None:
@@ -61,25 +78,30 @@ def fetch(
             f"{hub_id}: is not on this machine; run `toccata models pull {_short(hub_id)}` "
             "while online"
         )
-    return _download(OWNERS.get(hub_id, hub_id), cache_dir, on_bytes or _unseen)
+    return _download(OWNERS.get(hub_id, hub_id), cache_dir, on_bytes or _ignore)
 
 
 def cached(cache_dir: Path | None = None) -> Mapping[str, int]:
-    """Hub ids of all models in the cache, whole or not, with their size in bytes."""
+    """Return the hub ids of all models in the cache, complete or not, with their size in bytes."""
     return {hub_id: repository.size_on_disk for hub_id, repository in _scan(cache_dir).items()}
 
 
 def licence_of(hub_id: str | None) -> str | None:
-    """The licence of a model's weights; None where only the hub knows it."""
+    """Return the licence of a model's weights; None if only the hub has it."""
     if hub_id is None:
         return LICENCE
     return NON_COMMERCIAL_LICENCE if hub_id.startswith(NON_COMMERCIAL) else None
 
 
 def remove(hub_id: str | None, *, cache_dir: Path | None = None) -> int:
-    """Delete a model from the cache, unfinished downloads too; how many bytes that freed.
+    """Delete a model from the cache, including unfinished downloads.
 
-    Raises InputError for the model that ships, CheckpointError for one that is not here.
+    Returns:
+        How many bytes were freed.
+
+    Raises:
+        InputError: If the model is the one in the package.
+        CheckpointError: If the model is not in the cache.
     """
     if hub_id is None:
         raise InputError("model", "mini", "it is part of the package; name a model that was pulled")
@@ -88,7 +110,7 @@ def remove(hub_id: str | None, *, cache_dir: Path | None = None) -> int:
         raise CheckpointError(
             f"{hub_id}: is not on this machine; `toccata models list` shows what is"
         )
-    # Not by revision: the hub's client would take that of another repository with the same hash.
+    # The hub's client deletes by revision, and could delete another repository with the same hash.
     shutil.rmtree(repository.repo_path)
     return int(repository.size_on_disk)
 
@@ -114,7 +136,7 @@ def _cached(hub_id: str, cache_dir: Path | None) -> Path | None:
 
 
 def _is_whole(folder: Path, hub_id: str | None = None) -> bool:
-    """Whether all weights are there, of either kind."""
+    """Return whether a folder has all weights, in one of the formats."""
     if hub_id == MERT and (folder / MERT_BIN).exists():
         return (folder / CONFIG).exists()
     if all((folder / name).exists() for name in BINS):
@@ -127,7 +149,7 @@ def _weights(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     try:
         return shard_files(folder / INDEX)
-    except CheckpointError:  # whoever loads it says what is wrong with it
+    except CheckpointError:  # loading the model raises a better error
         return [folder / INDEX]
 
 
@@ -138,7 +160,7 @@ def _download(hub_id: str, cache_dir: Path | None, on_bytes: OnBytes) -> Path:
         if _is_whole(folder, hub_id):
             return folder
     raise CheckpointError(
-        f"{hub_id}: its repository holds no model that can be loaded; there should be {CONFIG} "
+        f"{hub_id}: its repository has no model that can be loaded; there should be {CONFIG} "
         f"with {WEIGHTS}, or {' with '.join(BINS)}"
     )
 
@@ -156,7 +178,7 @@ def _snapshot(
             allow_patterns=list(patterns),
             tqdm_class=_bar(on_bytes),
         )
-    except Exception as error:  # what the network throws depends on the hub's version
+    except Exception as error:  # the exceptions of the network depend on the hub's version
         raise CheckpointError(
             f"{hub_id}: cannot be fetched ({_first_line(error)}); check the name and the network, "
             f"then run `toccata models pull {_short(hub_id)}`: it goes on where it stopped"
@@ -172,14 +194,14 @@ def _say_licence(hub_id: str) -> None:
 
 
 def _bar(on_bytes: OnBytes) -> type[Any]:
-    """A progress bar that shows nothing and reports bytes."""
+    """Return a class of progress bars that show nothing and report bytes."""
     from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
     class Bar(tqdm):  # type: ignore[misc]
         def __init__(self, *args: Any, unit: str = "it", desc: str = "", **kwargs: Any) -> None:
             kwargs.pop("name", None)
             super().__init__(*args, **{**kwargs, "disable": True})
-            # There are bars of files too, and a second one of bytes as they came over the wire.
+            # The hub's client also has a bar of files, and a second one of transferred bytes.
             self._counts = unit == "B" and desc != "Downloading bytes"
 
         def update(self, n: float | None = 1) -> None:
@@ -191,12 +213,12 @@ def _bar(on_bytes: OnBytes) -> type[Any]:
     return Bar
 
 
-def _unseen(_done: int, _total: int) -> None:
-    """For those who do not watch."""
+def _ignore(_done: int, _total: int) -> None:
+    """Ignore the progress of a download."""
 
 
 def _scan(cache_dir: Path | None) -> dict[str, Any]:
-    """The models' repositories in the cache by hub id."""
+    """Return the repositories of models in the cache by hub id."""
     from huggingface_hub import CacheNotFound, scan_cache_dir
 
     try:

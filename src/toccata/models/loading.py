@@ -1,4 +1,4 @@
-"""Load a model by name: find the folder, detect its layout, read it."""
+"""Load a model by name: find its folder, detect the layout, and read the checkpoint."""
 
 from __future__ import annotations
 
@@ -39,26 +39,36 @@ def load_model(
     lora: LoraNames | None = None,
     as_trained: bool = False,
 ) -> Model:
-    """Load a model by short name, hub id or folder, in any of the three layouts.
+    """Load a model in any of the three layouts.
 
-    device: cpu, cuda, mps. precision of the LM: fp32, bf16, fp16, int8 or int4 (experimental);
-    None: what suits.
-    offline: never ask the hub. text_encoder: instead of the checkpoint's own. lora: files that
-    `toccata train lora` has written, each FILE or FILE:scale, to add to the LM's matrices.
-    as_trained: without the checkpoint's emphasis, to be trained or written.
-    Raises UnknownModelError, CheckpointError, InputError.
+    Args:
+        name: A short name, a hub id or a folder.
+        device: cpu, cuda or mps; None selects the best one.
+        precision: The precision of the LM: fp32, bf16, fp16, int8 or int4 (experimental); None
+            selects the default of the device.
+        offline: Whether nothing may be downloaded.
+        text_encoder: Used instead of the checkpoint's.
+        lora: Files that `toccata train lora` has written, each FILE or FILE:scale, to add to the
+            LM's matrices.
+        as_trained: Whether to leave out the checkpoint's condition scale, to train or write the
+            model.
+
+    Raises:
+        UnknownModelError: If there is no model of this name.
+        CheckpointError: If a file is missing or damaged.
+        InputError: If an argument is invalid.
     """
     if offline is not None and not isinstance(offline, bool):
         raise InputError("offline", offline, "use True or False")
-    place = pick_device(device)
-    numbers = pick_precision(place, precision)
-    if numbers.experimental:
-        log.warning(EXPERIMENTAL, numbers.name)
+    selected_device = pick_device(device)
+    selected_precision = pick_precision(selected_device, precision)
+    if selected_precision.experimental:
+        log.warning(EXPERIMENTAL, selected_precision.name)
     checkpoint = read_checkpoint(name, offline=bool(offline))
     return assemble(
         checkpoint,
-        place,
-        numbers,
+        selected_device,
+        selected_precision,
         text_encoder=text_encoder,
         text_dtype=torch.float32,
         offline=bool(offline),
@@ -68,7 +78,12 @@ def load_model(
 
 
 def read_checkpoint(name: str | Path, *, offline: bool = False) -> Checkpoint:
-    """Find and understand a checkpoint; its tensors are not read yet."""
+    """Find and parse a checkpoint; its tensors are not read yet.
+
+    Raises:
+        UnknownModelError: If there is no model of this name.
+        CheckpointError: If a file is missing or damaged.
+    """
     folder = find_folder(name, offline=offline)
     if native.matches(folder):
         return native.read(folder)
@@ -88,14 +103,14 @@ def read_checkpoint(name: str | Path, *, offline: bool = False) -> Checkpoint:
 
         return audiocraft.read(folder, label, load_t5, load_codec, load_mert)
     raise CheckpointError(
-        f"{folder}: holds no model; there should be config.json with model.safetensors, "
+        f"{folder}: has no model; there should be config.json with model.safetensors, "
         "or state_dict.bin with compression_state_dict.bin"
     )
 
 
 def parts_elsewhere(folder: Path) -> list[str]:
-    """Hub ids of what the model in `folder` needs from other repositories."""
-    alone = native.matches(folder) or transformers.matches(folder)
-    if alone or not audiocraft.matches(folder):
+    """Return the hub ids of other repositories that the model in a folder needs."""
+    is_complete = native.matches(folder) or transformers.matches(folder)
+    if is_complete or not audiocraft.matches(folder):
         return []
     return audiocraft.parts_elsewhere(folder)

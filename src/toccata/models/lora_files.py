@@ -1,7 +1,7 @@
-"""Read and write LoRA files: safetensors with A and B of each matrix.
+"""Read and write LoRA files, which are safetensors with A and B of each matrix.
 
-They are added to a model's matrices while it is read, before those are cast or compressed, so that
-they cost nothing afterwards.
+A LoRA is added to a model's matrices while they are read, before they are cast or quantised, so
+that generation is not slower.
 """
 
 from __future__ import annotations
@@ -33,10 +33,18 @@ CURE = "it is damaged or no LoRA of toccata: give one that `toccata train lora` 
 
 @dataclass(frozen=True)
 class LoraInfo:
-    """What a file says of itself.
+    """The metadata of a LoRA file.
 
-    base: the name of the model it was trained on. base_digest: of that model's sizes, which any
-    other has to share; base_shape: those sizes for people. caption: words that call for the style.
+    Attributes:
+        base: The name of the model that it was trained on.
+        base_digest: A digest of that model's sizes, which the model that loads it must have.
+        base_shape: These sizes as text.
+        rank: The rank r.
+        alpha: The update is scaled by alpha / r.
+        targets: The matrices that are updated, see `LoraConfig`.
+        caption: Words of a prompt that evoke the style.
+        steps: The number of training steps.
+        toccata: The version of toccata that wrote it.
     """
 
     base: str
@@ -51,12 +59,13 @@ class LoraInfo:
 
     @property
     def config(self) -> LoraConfig:
+        """The hyperparameters."""
         return LoraConfig(self.rank, self.alpha, self.targets)
 
 
 @dataclass(frozen=True, eq=False)
 class Lora:
-    """A LoRA that was read, and how loud it is wanted."""
+    """A LoRA that was read, with the scale at which it is applied."""
 
     path: Path
     info: LoraInfo
@@ -65,12 +74,13 @@ class Lora:
 
 
 def shape_digest(config: LMConfig) -> str:
-    """Of all sizes that a LoRA's matrices depend on, and of the kind of model."""
+    """Compute a digest of all sizes that a LoRA's matrices depend on."""
     sizes = {name: value for name, value in asdict(config).items() if name != "cond_dims"}
     return hashlib.sha256(json.dumps(sizes, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def shape_text(config: LMConfig) -> str:
+    """Describe a model's shape for messages."""
     kind = "cross-attention" if config.cross_attention else "prefix"
     return (
         f"{config.layers} layers of {config.dim}, {config.codebooks} codebooks of "
@@ -79,27 +89,41 @@ def shape_text(config: LMConfig) -> str:
 
 
 def write(path: Path, info: LoraInfo, factors: Mapping[str, Factors]) -> None:
-    """Write a LoRA whole or not at all. Raises CheckpointError for a path that takes no file."""
+    """Write a LoRA file, completely or not at all.
+
+    Raises:
+        CheckpointError: If the file cannot be written.
+    """
     from safetensors.torch import save
 
     tensors = {f"{name}.{part}": tensor for name, pair in factors.items()
                for part, tensor in zip("ab", pair, strict=True)}  # fmt: skip
     metadata = {"format": FORMAT, "version": VERSION, INFO: json.dumps(asdict(info))}
-    # Not by `save_file`, which lets nobody but its owner read the file.
+    # `save_file` would make the file readable only by its owner.
     with replaced(path) as aside:
         aside.write_bytes(save(tensors, metadata))
 
 
 def read_info(path: Path) -> LoraInfo:
-    """What the file says of itself. Raises CheckpointError."""
+    """Read the metadata of a LoRA file.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged.
+    """
     return _read_info(path, _opened(path))
 
 
 def read(name: str | Path, config: LMConfig) -> Lora:
-    """The LoRA that `FILE[:scale]` names, for a decoder of that shape.
+    """Read a LoRA for a decoder.
 
-    Raises InputError for a scale out of range, and CheckpointError naming the file for one that is
-    missing, damaged, too large, of another shape, or not finite.
+    Args:
+        name: FILE or FILE:scale.
+        config: The shape of the decoder.
+
+    Raises:
+        InputError: If the scale is out of range.
+        CheckpointError: If the file is missing, damaged, too large, of another shape, or not
+            finite; the message names the file.
     """
     path, scale = parse(name)
     file = _opened(path)
@@ -109,18 +133,18 @@ def read(name: str | Path, config: LMConfig) -> Lora:
             f"{path}: was trained on {info.base} ({info.base_shape}), but this model has "
             f"{shape_text(config)}; load it with {info.base}"
         )
-    wanted = shapes(bare(lambda: Decoder(config)), info.config)
-    expected = {f"{name}.{part}" for name in wanted for part in "ab"}
+    expected_shapes = shapes(bare(lambda: Decoder(config)), info.config)
+    expected = {f"{name}.{part}" for name in expected_shapes for part in "ab"}
     _check_names(path, set(file.keys()), expected)
     factors = {
         name: (_tensor(path, file, f"{name}.a", a), _tensor(path, file, f"{name}.b", b))
-        for name, (a, b) in wanted.items()
+        for name, (a, b) in expected_shapes.items()
     }
     return Lora(path, info, factors, scale)
 
 
 def merged(loras: Sequence[Lora], name: str, weight: Tensor) -> Tensor:
-    """A decoder's tensor of that name with all updates of it; as it is where there are none."""
+    """Add the updates of all LoRAs to a decoder's tensor, by the tensor's name."""
     path, _, last = name.rpartition(".")
     for lora in loras:
         if last == "weight" and path in lora.factors and lora.scale != 0:
@@ -142,9 +166,9 @@ def _opened(path: Path) -> Any:
 
 def _read_info(path: Path, file: Any) -> LoraInfo:
     metadata = file.metadata() or {}
-    for key, wanted in (("format", FORMAT), ("version", VERSION)):
-        if metadata.get(key) != wanted:
-            raise CheckpointError(f"{path}: {key} is {metadata.get(key)!r}, not {wanted!r}; {CURE}")
+    for key, expected in (("format", FORMAT), ("version", VERSION)):
+        if (found := metadata.get(key)) != expected:
+            raise CheckpointError(f"{path}: {key} is {found!r}, not {expected!r}; {CURE}")
     try:
         values = json.loads(metadata[INFO])
     except (KeyError, ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""How LoRA files are named: FILE or FILE:scale. No torch here: servers ask before they start."""
+"""Parse the names of LoRA files, FILE or FILE:scale, without torch, which servers load later."""
 
 from __future__ import annotations
 
@@ -18,23 +18,28 @@ LoraNames = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 def listed(names: LoraNames | None) -> list[str | Path]:
-    """One name, several or none, as a list. Raises InputError for what names no file."""
+    """Return one name, several or none as a list.
+
+    Raises:
+        InputError: If a value is not the name of a file.
+    """
     if names is None:
         return []
-    given: object = [names] if isinstance(names, str | os.PathLike) else names
-    if not isinstance(given, list | tuple):
+    sequence: object = [names] if isinstance(names, str | os.PathLike) else names
+    if not isinstance(sequence, list | tuple):
         raise InputError("lora", names, _CURE)
-    for name in given:
+    for name in sequence:
         if not isinstance(name, str | os.PathLike) or not isinstance(os.fspath(name), str):
             raise InputError("lora", name, _CURE)
         check_path("lora", name)
-    return [name if isinstance(name, str) else Path(name) for name in given]
+    return [name if isinstance(name, str) else Path(name) for name in sequence]
 
 
 def parse(name: str | Path) -> tuple[Path, float]:
-    """The file and its scale; a colon that no number follows belongs to the file's name.
+    """Split a name into file and scale; a colon without a number after it is part of the file name.
 
-    Raises InputError for a scale that is out of range.
+    Raises:
+        InputError: If the scale is out of range.
     """
     match = _SCALED.fullmatch(str(name))
     if match is None:
@@ -50,7 +55,11 @@ def parse(name: str | Path) -> tuple[Path, float]:
 
 
 def existing(path: Path) -> Path:
-    """`path`. Raises CheckpointError if it is no file."""
+    """Return `path` if it is a file.
+
+    Raises:
+        CheckpointError: If it is not.
+    """
     check_path("lora", path)
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such LoRA; give the path of its file")
@@ -58,6 +67,6 @@ def existing(path: Path) -> Path:
 
 
 def labels(names: LoraNames | None) -> str:
-    """How clips that are made with them name them."""
+    """Return the names and scales of LoRAs as the tags of clips have them."""
     parsed = [parse(name) for name in listed(names)]
     return ", ".join(f"{path.name}:{scale:g}" for path, scale in parsed)

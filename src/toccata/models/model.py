@@ -1,4 +1,4 @@
-"""A loaded model: its parts, and the conditions of a request."""
+"""A loaded model with its parts, which computes the conditions of a request."""
 
 from __future__ import annotations
 
@@ -40,12 +40,23 @@ TEXT, MELODY = "description", "self_wav"
 
 @dataclass(eq=False)
 class Model:
-    """Parts on one device. `chroma` None: the model follows no melody. `style`: it takes the style
-    of the audio instead.
+    """The parts of a model on one device.
 
-    segment_s: what the LM was trained on, the longest it can hold at once.
-    dtype: of the LM's weights; the codec is float32. licence: of the weights.
-    emphasis: what a model that was loaded as it was trained is still to be given to make music.
+    Attributes:
+        name: The name of the model.
+        lm: The language model.
+        codec: The codec, in float32.
+        text_encoder: The text encoder.
+        chroma: The parameters of melody conditioning; None for a model that follows no melody.
+        segment_s: The length in seconds of a training segment, which is the longest window.
+        defaults: The default sampling parameters.
+        device: Where the parts are.
+        dtype: The dtype of the LM's weights.
+        licence: The licence of the weights.
+        stems: Separates the stems of a melody.
+        style: The style encoder; None for a model without style conditioning.
+        condition_scale: The factors that are still to be applied to a model that was loaded as
+            trained.
     """
 
     name: str
@@ -60,7 +71,7 @@ class Model:
     licence: str
     stems: MelodyStems = field(default_factory=MelodyStems)
     style: StyleEncoder | None = None
-    emphasis: ConditionScale = field(default_factory=ConditionScale)
+    condition_scale: ConditionScale = field(default_factory=ConditionScale)
 
     @torch.inference_mode()
     def conditions(
@@ -71,66 +82,78 @@ class Model:
         beats: Beats | None = None,
         key: Key | None = None,
     ) -> Conditions:
-        """What one request is conditioned on, projected to the LM's width.
+        """Compute the conditions of one window, projected to the LM's width.
 
-        The melody may have any rate and channels. In a clip of one window (`start_s` None) its
-        first training segment counts, and of a shorter one the chroma rows are repeated.
-        In a longer clip `start_s` is where the window starts, 0.0 in the first one: the waveform
-        is repeated, every window reads a segment of it from there on, and `beats` are counted on.
-        A model that does not take beats or a key leaves them out.
-        Raises InputError for a melody that this model cannot follow.
+        Args:
+            prompt: The prompt; None or blank for none.
+            melody: The melody or style, with any rate and channels.
+            start_s: In a clip of several windows, the time in seconds at which the window starts:
+                the melody is repeated without end, and the window follows its part of it. None in
+                a clip of one window, which follows the first training segment of the melody; the
+                chroma rows of a shorter melody are repeated.
+            beats: The beat, counted from the start of the clip. Ignored by a model without beats.
+            key: The key. Ignored by a model without keys.
+
+        Raises:
+            InputError: If there is a melody, but the model follows none, or the melody is empty.
         """
         states = None if is_blank(prompt) else self.text_encoder.encode(prompt or "")
         text = self._text(states)
         if self.lm.config.cross_attention:
             self._refuse(melody)
             return Conditions(text=text)
-        null_text = torch.zeros_like(text)
+        no_text = torch.zeros_like(text)
         if self.style is not None:
             return self._styled(self.style, text, melody)
         if self.chroma is None:
             self._refuse(melody)
-            return Conditions(prefix=text, unconditional_prefix=null_text)
-        nothing, named = unconditional_rows(self.chroma), self._named(prompt)
+            return Conditions(prefix=text, unconditional_prefix=no_text)
+        no_melody, named = unconditional_rows(self.chroma), self._named(prompt)
         rows = None if melody is None else self._melody(self.chroma, melody, start_s)
-        told = StepConditioning(
+        conditioning = StepConditioning(
             beats=beats, start_s=start_s or 0.0, drums=_drums(prompt, named), key=key, melody=rows,
             words=states, named={kind: named[kind] for kind in (GENRE, LEAD) if kind in named},
         )  # fmt: skip
         return Conditions(
-            prefix=torch.cat([self._project(MELODY, nothing if rows is None else rows), text]),
-            unconditional_prefix=torch.cat([self._project(MELODY, nothing), null_text]),
-            step_conditioning=self.step_conditioning(told),
-            unconditional_step_conditioning=self.step_conditioning(told.dropped()),
+            prefix=torch.cat([self._project(MELODY, no_melody if rows is None else rows), text]),
+            unconditional_prefix=torch.cat([self._project(MELODY, no_melody), no_text]),
+            step_conditioning=self.step_conditioning(conditioning),
+            unconditional_step_conditioning=self.step_conditioning(conditioning.dropped()),
         )
 
     def _styled(self, style: StyleEncoder, text: Tensor, audio: Waveform | None) -> Conditions:
-        """Text with the style of `audio`. Without any style, a row of zeros stands there.
+        """Compute the conditions of text and the style of audio; without audio, a row of zeros.
 
-        A decision: without audio there is no branch of the style alone, and guidance is the usual
-        one, null + cfg * (text - null). audiocraft runs double guidance all the same, in which the
-        style's branch then equals the null one: null + cfg * cfg_beta * (text - null). With the
-        defaults that is a guidance of 15, which nobody asked for.
+        Without audio there is no style branch, and guidance is uncond + cfg * (text - uncond).
+        audiocraft uses double guidance also then, and its style branch equals the unconditional
+        one: uncond + cfg * cfg_beta * (text - uncond). With the defaults this is an unintended
+        guidance scale of 15.
         """
         if audio is None:
             prefix = torch.cat([text.new_zeros(1, text.shape[1]), text])
             return Conditions(prefix=prefix, unconditional_prefix=torch.zeros_like(prefix))
         rows = self._project(MELODY, style.encode(_not_empty(audio), self.codec.sample_rate_hz))
-        alone = torch.cat([rows, torch.zeros_like(text)])
+        style_only = torch.cat([rows, torch.zeros_like(text)])
         return Conditions(
             prefix=torch.cat([rows, text]),
-            unconditional_prefix=torch.zeros_like(alone),
-            style_prefix=alone if text.any() else None,
+            unconditional_prefix=torch.zeros_like(style_only),
+            style_prefix=style_only if text.any() else None,
         )
 
     @property
     def follows_beats(self) -> bool:
+        """Whether the model has beat conditioning."""
         return BEATS in self.lm.config.cond_dims
 
     def beats(self, prompt: str | None, uniform: float) -> Beats | None:
-        """The tempo that the prompt names, or else one that goes with it, chosen by `uniform`.
+        """Return the tempo that a prompt names, or sample one that fits it.
 
-        None for a model that follows no beats, and without a prompt.
+        Args:
+            prompt: The prompt.
+            uniform: A random number from 0 to 1, with which a tempo is sampled.
+
+        Returns:
+            The beats; None without a prompt or beat conditioning.
         """
         if prompt is None or is_blank(prompt) or not self.follows_beats:
             return None
@@ -142,13 +165,11 @@ class Model:
 
     @property
     def follows_key(self) -> bool:
+        """Whether the model has key conditioning."""
         return KEY in self.lm.config.cond_dims
 
     def key(self, prompt: str | None, uniform: float) -> Key | None:
-        """The key that the prompt names, or else one that goes with it, chosen by `uniform`.
-
-        None for a model that is told no key, and without a prompt.
-        """
+        """Return the key that a prompt names, or sample one that fits it, as `beats` does."""
         if prompt is None or is_blank(prompt) or not self.follows_key:
             return None
         named = named_key(prompt)
@@ -172,36 +193,38 @@ class Model:
             return torch.zeros(rows, device=self.device, dtype=self.dtype)
         return self._project(TEXT, states)
 
-    def step_conditioning(self, told: StepConditioning) -> Tensor | None:
-        """What is added to each step of a segment [S, D]; a step predicts the frame of its number.
+    def step_conditioning(self, conditioning: StepConditioning) -> Tensor | None:
+        """Project per-step conditions and add them up.
 
-        None if the model takes nothing of what is told.
+        Returns:
+            [S, D] for the S steps of a segment, where step s predicts frame s; None if the model
+            has none of the conditions.
         """
         rate = self.codec.frame_rate_hz
         steps = steps_of(int(self.segment_s * rate), self.lm.config.delays)
-        rows = told.rows(steps, rate, self.chroma)
-        taken = [name for name in rows if name in self.lm.config.cond_dims]
-        sums = [self._projected(name, rows[name]) for name in taken]
-        return torch.stack(sums).sum(0).to(self.dtype) if sums else None
+        rows = conditioning.rows(steps, rate, self.chroma)
+        names = [name for name in rows if name in self.lm.config.cond_dims]
+        projected = [self._projected(name, rows[name]) for name in names]
+        return torch.stack(projected).sum(0).to(self.dtype) if projected else None
 
     def _melody(self, chroma: ChromaConfig, melody: Waveform, start_s: float | None) -> Tensor:
-        # Cut before separating: the rest would not be heard.
+        # The melody is cut before its stems are separated, which takes time.
         part = self._part(chroma, _not_empty(melody), start_s)
         part = self.stems(part) if chroma.stems else part
         return melody_rows(torch.from_numpy(mono(part, chroma.sample_rate_hz).samples[0]), chroma)
 
     def _part(self, chroma: ChromaConfig, melody: Waveform, start_s: float | None) -> Waveform:
-        """What of the melody the window that starts at `start_s` hears."""
+        """Return the part of a melody that the window at `start_s` follows."""
         if start_s is None:
             return cut(melody, chroma.samples_needed / chroma.sample_rate_hz)
-        # Repeated at the model's rate, as audiocraft does: the period is a whole number of samples.
+        # It is repeated at the model's rate, as in audiocraft, with a period of whole samples.
         return wrapped(resample(melody, chroma.sample_rate_hz), start_s, self.segment_s)
 
     def _project(self, condition: str, rows: Tensor) -> Tensor:
         return self._projected(condition, rows).to(self.dtype)
 
     def _projected(self, condition: str, rows: Tensor) -> Tensor:
-        """In a dtype whose sums, once rounded to the LM's, are the same on every CPU."""
+        """Project a condition in the dtype of `wide_dtype`."""
         projection = self.lm.projections[condition]
         if rows.shape[-1] != projection.in_features:
             raise CheckpointError(
@@ -209,14 +232,14 @@ class Model:
                 f"{projection.in_features}; its text encoder is of another model"
             )
         wide = wide_dtype(self.device, self.dtype)
-        given = rows.to(self.device, wide)
+        features = rows.to(self.device, wide)
         if not torch.is_grad_enabled():
-            projected: Tensor = widened(projection, wide)(given)
+            projected: Tensor = widened(projection, wide)(features)
             return projected
-        # Training may learn the projection, which a copy would not; there no threads share it.
+        # In training, gradients must reach the projection itself, which no other thread uses.
         weights = {name: weight.to(wide) for name, weight in projection.named_parameters()}
-        learning: Tensor = functional_call(projection, weights, (given,))
-        return learning
+        trained: Tensor = functional_call(projection, weights, (features,))
+        return trained
 
     def _refuse(self, melody: Waveform | None) -> None:
         if melody is not None:
@@ -226,15 +249,15 @@ class Model:
 
 
 def _drums(prompt: str | None, named: Mapping[str, Tensor]) -> bool | None:
-    """Whether there are to be drums: in plain words, or as the text encoder understands them."""
-    plain = named_drums(prompt)
-    if plain is not None or DRUMS not in named:
-        return plain
+    """Return whether the prompt asks for drums, by its words or else by the text encoder."""
+    by_words = named_drums(prompt)
+    if by_words is not None or DRUMS not in named:
+        return by_words
     none, some = named[DRUMS].tolist()
     return bool(some > none)
 
 
 def _not_empty(melody: Waveform) -> Waveform:
     if melody.samples.shape[1] == 0:
-        raise InputError("melody", None, "give a melody that is not empty", "holds no samples")
+        raise InputError("melody", None, "give a melody that is not empty", "has no samples")
     return melody

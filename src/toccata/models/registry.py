@@ -1,4 +1,4 @@
-"""The models with short names, and where their weights are."""
+"""The models that have short names, and the hub ids of their weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,14 @@ HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 @dataclass(frozen=True)
 class KnownModel:
-    """hub_id: None for the model that is in the package. follows: what shapes its music."""
+    """A model that can be loaded by name.
+
+    Attributes:
+        name: The short name.
+        hub_id: The repository of the weights; None for the model in the package.
+        follows: The inputs that it is conditioned on.
+        channels: The number of channels; 0 if only the configuration has it.
+    """
 
     name: str
     hub_id: str | None
@@ -50,9 +57,10 @@ KNOWN = {
 
 
 def resolve(name: str) -> KnownModel:
-    """What is known under a short name or a hub id; any other hub id is taken as it is.
+    """Find a model by its short name or hub id; an unknown hub id is accepted.
 
-    Raises UnknownModelError, which lists the names.
+    Raises:
+        UnknownModelError: If it is neither; the message lists the names.
     """
     short = name.removeprefix(PUBLISHED)
     if short in KNOWN:
@@ -63,14 +71,20 @@ def resolve(name: str) -> KnownModel:
     guess = f"did you mean {near[0]}? " if near else ""
     raise UnknownModelError(
         f"{name}: there is no such model or folder; {guess}"
-        f"known are {', '.join(KNOWN)}, or give a hub id (owner/name) or a folder"
+        f"use {', '.join(KNOWN)}, a hub id (owner/name) or a folder"
     )
 
 
 def find_folder(name: str | Path, *, offline: bool) -> Path:
-    """A folder as it is, otherwise that of the named model; fetched if it is not here yet.
+    """Return the folder of a model, and download it if it is missing.
 
-    Raises UnknownModelError, CheckpointError.
+    Args:
+        name: A folder, a short name or a hub id.
+        offline: Whether nothing may be downloaded.
+
+    Raises:
+        UnknownModelError: If there is no model of this name.
+        CheckpointError: If it cannot be downloaded.
     """
     if Path(name).is_dir():
         return Path(name)

@@ -1,4 +1,4 @@
-"""How codes are drawn from logits: temperature, top-k, top-p and guidance."""
+"""The sampling parameters of a request: temperature, top-k, top-p and guidance."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How a code is drawn from its logits (the semantics are in engine/sampling.py).
+    """The parameters with which codes are sampled; engine/sampling.py has the algorithm.
 
-    temperature 0 is argmax; top_p > 0 is nucleus sampling, otherwise top_k applies (0: no limit);
-    cfg is the classifier-free guidance coefficient, and 1 switches guidance off. cfg_beta is how
-    much more the text counts than the style, where a model is given both (style).
+    Attributes:
+        temperature: The sampling temperature; 0 takes the most likely code.
+        top_k: Sample from the k most likely codes; 0 for all. Ignored if top_p is above 0.
+        top_p: Sample from the most likely codes with this total probability; 0 for all.
+        cfg: The guidance scale; 1 disables guidance.
+        cfg_beta: The guidance scale of text against style, for a request with both.
     """
 
     temperature: float = 1.0

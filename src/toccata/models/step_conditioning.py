@@ -1,7 +1,7 @@
-"""The per-step conditions of a model: beats, key, drums and their projections.
+"""The per-step additive conditions of a model: beats, drums, key, genre, lead, melody and text.
 
-A condition that stands before the codes alone is hardly heeded by a small model; one that is added
-to every step is learned in hundreds of steps.
+A small model hardly follows a condition that is only in the prefix; one that is added to every step
+is learned within hundreds of training steps.
 """
 
 from __future__ import annotations
@@ -20,16 +20,22 @@ from toccata.conditioners.word_encoder import mean_of_words
 from toccata.decoder.layers import wide_dtype
 
 BEATS, DRUMS, KEY, GENRE, LEAD = "beats", "drums", "key", "genre", "lead"
-# Words and melody once more: they stand before the codes too.
+# Text and melody are also in the prefix.
 TEXT_STEPS, MELODY_STEPS = "description_steps", "self_wav_steps"
 
 
 @dataclass(frozen=True, eq=False)
 class StepConditioning:
-    """None, and kinds that are missing: nothing is told.
+    """The conditions of each step; a condition that is None or missing is not added.
 
-    words [L, W]: states of a text encoder. melody [P, bins]: its chroma rows. named: by kind, how
-    likely each of what is known is the one that is named [N]. start_s: when the first step is.
+    Attributes:
+        beats: The beat.
+        start_s: The time of the first step in seconds, for the phase of the beat.
+        drums: Whether there are drums.
+        key: The key.
+        melody: Chroma rows [P, bins].
+        words: Text states [L, W].
+        named: For each kind of tag (genre, lead) the probabilities [N] of its tags.
     """
 
     beats: Beats | None = None
@@ -41,16 +47,25 @@ class StepConditioning:
     named: Mapping[str, Tensor] = field(default_factory=dict)
 
     def dropped(self) -> StepConditioning:
-        """What the null half of guidance is told.
+        """Return the conditions of the unconditional branch.
 
-        Guidance is to raise what words and melody ask for, not that there is a beat; and it leads
-        away from drums where there are to be none.
+        It has the same beat, so that guidance does not amplify it, and the opposite drums, so that
+        guidance leads away from drums if there should be none.
         """
         opposite = None if self.drums is None else not self.drums
         return StepConditioning(beats=self.beats, start_s=self.start_s, drums=opposite)
 
     def rows(self, steps: int, rate_hz: float, chroma: ChromaConfig | None) -> dict[str, Tensor]:
-        """A row [steps, width] for each step of what is told."""
+        """Compute the features of each condition for each step.
+
+        Args:
+            steps: The number of steps S.
+            rate_hz: Steps per second.
+            chroma: The parameters of the melody's chroma.
+
+        Returns:
+            For each condition, by its name, [S, width].
+        """
         rows: dict[str, Tensor] = {}
         if self.beats is not None:
             rows[BEATS] = beat_rows(self.beats, round(self.start_s * rate_hz), steps, rate_hz)
@@ -59,7 +74,7 @@ class StepConditioning:
         return rows | {name: row.expand(steps, -1) for name, row in self._steady().items()}
 
     def _steady(self) -> dict[str, Tensor]:
-        """What is the same at all steps."""
+        """Compute the features of conditions that are the same at all steps, [width]."""
         rows = dict(self.named)
         if self.words is not None:
             rows[TEXT_STEPS] = mean_of_words(self.words[None].to(wide_dtype(self.words.device)))[0]

@@ -1,4 +1,4 @@
-"""Build a model from what a layout has found in a folder."""
+"""Build a model from a checkpoint that a layout's reader has parsed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from toccata.conditioners.chroma import ChromaConfig
 from toccata.conditioners.stems import MelodyStems
 from toccata.conditioners.style import StyleEncoder
 from toccata.config_limits import check_limits
-from toccata.decoder.condition_scale import ConditionScale, emphasized
+from toccata.decoder.condition_scale import ConditionScale, scaled
 from toccata.decoder.decoder import Decoder, LMConfig
 from toccata.decoder.quantized import COMPRESSED, compress_one
 from toccata.devices import Precision
@@ -37,11 +37,25 @@ LoadStyle = Callable[[torch.device], StyleEncoder]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was understood, none of its tensors read yet.
+    """A parsed checkpoint, whose tensors are not read yet.
 
-    stereo: the LM's codebooks interleave two channels of the (mono) codec.
-    load_text: loads the text encoder to a device and dtype. load_style: the style encoder, in
-    float32, of a model that takes the style of audio. emphasis: for a model that makes music.
+    Attributes:
+        name: The name of the model.
+        lm_config: The shape of the language model.
+        lm: Its tensors.
+        codec_config: The shape of the codec.
+        codec: Its tensors.
+        stereo: Whether the LM's codebooks interleave two channels of the mono codec.
+        load_text: Loads the text encoder to a device and dtype.
+        chroma: The parameters of melody conditioning; None for a model without it.
+        load_style: Loads the style encoder in float32; None for a model without it.
+        segment_s: The length of a training segment in seconds.
+        defaults: The default sampling parameters.
+        licence: The licence of the weights.
+        condition_scale: The factors that are applied for generation, not for training.
+
+    Raises:
+        CheckpointError: If a value is out of range, or the LM and the codec do not fit together.
     """
 
     name: str
@@ -56,7 +70,7 @@ class Checkpoint:
     segment_s: float = 30.0
     defaults: SamplingParams = field(default_factory=SamplingParams)
     licence: str = WEIGHTS_LICENCE
-    emphasis: ConditionScale = field(default_factory=ConditionScale)
+    condition_scale: ConditionScale = field(default_factory=ConditionScale)
 
     def __post_init__(self) -> None:
         check_limits(self)
@@ -66,7 +80,7 @@ class Checkpoint:
         if lm != codec:
             raise CheckpointError(
                 f"{self.lm.file}: has {lm[0]} codebooks of {lm[1]} codes, but its codec, "
-                f"{self.codec.file}, makes {codec[0]} of {codec[1]}; they are of different models"
+                f"{self.codec.file}, has {codec[0]} of {codec[1]}; they are of different models"
             )
 
 
@@ -81,9 +95,22 @@ def assemble(
     lora: Sequence[Lora] = (),
     as_trained: bool = False,
 ) -> Model:
-    """Read the tensors, and add `lora` to those of the LM; then emphasise, if not `as_trained`.
+    """Read the tensors of a checkpoint and build the model.
 
-    On CPUs the codec is packed for compiled kernels, elsewhere float32.
+    On CPUs the codec uses compiled kernels, elsewhere torch in float32.
+
+    Args:
+        checkpoint: The parsed checkpoint.
+        device: Where the model runs.
+        precision: The precision of the LM's matrices.
+        text_encoder: Used instead of the checkpoint's.
+        text_dtype: The dtype of the checkpoint's text encoder.
+        offline: Whether stem separation must not download its weights.
+        lora: LoRAs that are added to the LM's matrices.
+        as_trained: Whether to leave out the condition scale, for training.
+
+    Raises:
+        CheckpointError: If a tensor is missing, damaged or of another shape.
     """
     codec = load_codec(checkpoint.codec_config, checkpoint.codec, device)
     if device.type == "cpu":
@@ -99,7 +126,7 @@ def assemble(
         device=device,
         dtype=precision.dtype,
         licence=checkpoint.licence,
-        emphasis=checkpoint.emphasis if as_trained else ConditionScale(),
+        condition_scale=checkpoint.condition_scale if as_trained else ConditionScale(),
         stems=MelodyStems(offline=offline),
         style=None if checkpoint.load_style is None else checkpoint.load_style(device),
     )
@@ -113,24 +140,25 @@ def load_lm(
     *,
     as_trained: bool = False,
 ) -> Decoder:
-    """Its layers' matrices are compressed as they are read, never held in full together."""
+    """Read the LM; each matrix is quantised when it is read, so that memory has one in full."""
     kind = COMPRESSED.get(precision.name)
     replace = None if kind is None else partial(compress_one, kind)
     make, dtype = partial(Decoder, checkpoint.lm_config), precision.dtype
-    emphasis = ConditionScale() if as_trained else checkpoint.emphasis
+    scale = ConditionScale() if as_trained else checkpoint.condition_scale
 
     def change(name: str, weight: Tensor) -> Tensor:
-        return emphasized(emphasis, name, merged(lora, name, weight))
+        return scaled(scale, name, merged(lora, name, weight))
 
     return build(make, checkpoint.lm, device, dtype, change=change, replace=replace)
 
 
 def load_codec(config: EncodecConfig, part: Part, device: torch.device) -> Encodec:
+    """Read the codec in float32."""
     return build(lambda: Encodec(config), part, device, torch.float32)
 
 
 def mono_codec(codec: Codec) -> Encodec:
-    """The EnCodec inside `codec`, which may be stereo."""
+    """Return the EnCodec of a codec, which may be stereo."""
     inner = codec.mono if isinstance(codec, StereoCodec) else codec
     if not isinstance(inner, Encodec):
         raise TypeError(f"{type(inner).__name__} is not an Encodec")

@@ -1,6 +1,6 @@
-"""audiocraft's release layout: state_dict.bin and compression_state_dict.bin.
+"""Reader of audiocraft's layout: state_dict.bin and compression_state_dict.bin.
 
-Its names for tensors and settings are known here and nowhere else.
+Its names of tensors and settings are used only here.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ STYLE_RULES = (
 STYLE_EXTRA = (
     rf"batch_norm\.num_batches_tracked|rvq\..*|output_proj\..*|mert\.({layout_mert.EXTRA})"
 )
-# dim, heads and layers of the style transformer by name.
+# The dim, heads and layers of the style transformer by name.
 STYLE_SCALES = {"xsmall": (256, 8, 4), "default": (512, 8, 8), "large": (1024, 16, 24)}
 STYLE_COMPUTED = {"model_name": "mert", "batch_norm": True}
 STYLE_DEFAULTS = SamplingParams(cfg_beta=5.0)
@@ -106,7 +106,7 @@ CODEC_RULES = (
 )  # fmt: skip
 CODEC_EXTRA = r"quantizer\.vq\.layers\.\d+\._codebook\..*"
 
-# What the modules here compute; a checkpoint that was trained otherwise must not load silently.
+# The settings that the modules support; a checkpoint with others must not load without an error.
 LM_COMPUTED = {
     "norm_first": True, "causal": True, "positional_embedding": "sin", "activation": "gelu",
     "norm": "layer_norm", "bias_ff": False, "bias_attn": False, "bias_proj": False,
@@ -139,7 +139,18 @@ def read(
     load_codec: Callable[[str], tuple[EncodecConfig, Part]],
     load_mert: LoadMert,
 ) -> Checkpoint:
-    """The checkpoint in `folder`. The loaders find what it only names."""
+    """Read the configuration of a checkpoint.
+
+    Args:
+        folder: The folder of the checkpoint.
+        name: The name of the model.
+        load_t5: Finds the T5 that the checkpoint names.
+        load_codec: Finds the codec that the checkpoint names, if it does not contain one.
+        load_mert: Finds the MERT of a style model.
+
+    Raises:
+        CheckpointError: If a file is missing or damaged, or a setting is not supported.
+    """
     file = folder / LM_FILE
     content = read_bin(file)
     cfg = _config(file, content)
@@ -150,7 +161,7 @@ def read(
     codec_config, codec = _codec(folder / CODEC_FILE, load_codec)
 
     def load_text(device: torch.device, dtype: torch.dtype) -> TextEncoder:
-        # Looked for only now: it is elsewhere, and another text encoder may have been given.
+        # T5 is in another repository, and is not needed if the caller passes a text encoder.
         return load_t5(t5_name)(device, dtype)
 
     return cfg.make(
@@ -170,7 +181,7 @@ def read(
 
 
 def _style_loader(cfg: Fields, tensors: dict[str, LazyTensor], load_mert: LoadMert) -> LoadStyle:
-    """Reads the style encoder; the MERT in it is elsewhere, and looked for only then."""
+    """Return a loader of the style encoder, which finds its MERT when it is called."""
     style = cfg.section(f"conditioners.{MELODY}.style")
     for key, value in STYLE_COMPUTED.items():
         style.expect(key, value)
@@ -207,7 +218,7 @@ def _style_loader(cfg: Fields, tensors: dict[str, LazyTensor], load_mert: LoadMe
 
 
 def parts_elsewhere(folder: Path) -> list[str]:
-    """Hub ids of what the checkpoint in `folder` only names: T5, and maybe its codec and MERT."""
+    """Return the hub ids of the parts that a checkpoint only names: T5, codec and MERT."""
     file = folder / LM_FILE
     cfg = _config(file, read_bin(file))
     names = [cfg.get(f"conditioners.{TEXT}.t5.name", str)]
@@ -232,7 +243,7 @@ def _codec(
 
 
 def _plain_name(name: str) -> str:
-    """Without the wrapper modules around each convolution."""
+    """Remove the names of the wrapper modules around each convolution."""
     return re.sub(r"\.(conv\.conv|convtr\.convtr)\.", ".", name)
 
 
@@ -241,7 +252,7 @@ def _config(file: Path, content: dict[str, Any]) -> Fields:
 
 
 def _state(content: dict[str, Any]) -> dict[str, Any]:
-    """What is in best_state, which training nests once more."""
+    """Return the content of best_state, which training checkpoints nest once more."""
     state: Any = content.get("best_state")
     nested = isinstance(state, dict) and isinstance(state.get("model"), dict)
     return state["model"] if nested else state or {}
@@ -277,7 +288,7 @@ def _lm_config(cfg: Fields, tensors: dict[str, LazyTensor]) -> LMConfig:
 
 
 def _condition_widths(cfg: Fields, tensors: dict[str, LazyTensor]) -> dict[str, int]:
-    """Widths of the conditions, from the projections: the configuration does not name T5's."""
+    """Return the widths of conditions by their projections; the configuration lacks T5's."""
     names = [*cfg.get("fuser.cross", list), *cfg.get("fuser.prepend", list)]
     if sorted(names) not in ([TEXT], [TEXT, MELODY]):
         raise CheckpointError(
@@ -340,6 +351,6 @@ def _codec_config(cfg: Fields) -> EncodecConfig:
 
 
 def _thirds(packed: Tensor, start: int, stop: int) -> Tensor:
-    """Rows of a packed q, k, v matrix."""
+    """Return rows of a packed matrix of queries, keys and values."""
     third = packed.shape[0] // 3
     return packed[start * third : stop * third]

@@ -1,8 +1,8 @@
 """Read PyTorch .bin files without executing anything in them.
 
-Old releases pickle their configuration as an OmegaConf object. Its classes are stood in for by an
-inert `Node`, from which plain dicts and lists are made; omegaconf itself is not needed, and any
-other global that a file asks for is refused before it is looked up.
+Old releases pickle their configuration as an OmegaConf object. Its classes are replaced by an inert
+`Node`, which is converted to plain dicts and lists, without omegaconf. Any other global that a file
+refers to is refused before it is looked up.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ CURE = (
 )
 
 
-# A published configuration has some hundred values; small files can stand for billions.
+# A published configuration has some hundred values, but a small file can expand to billions.
 MAX_NODES, MAX_REFERENCES = 100_000, 64
-# Whatever torch.load raises for a file that it does not read.
+# The exceptions of torch.load for a file that it cannot read.
 UNREADABLE = (
     pickle.UnpicklingError, OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError,
     AttributeError, AssertionError,
@@ -36,17 +36,18 @@ UNREADABLE = (
 
 
 class Node:
-    """Stands in for any OmegaConf object: keeps its state and does nothing."""
+    """Replaces any OmegaConf object: it stores its state and does nothing."""
 
     def __setstate__(self, state: Any) -> None:
         self.state = state if isinstance(state, dict) else {}
 
 
 class Marker:
-    """Stands in for the types that OmegaConf objects mention."""
+    """Replaces the types that OmegaConf objects refer to."""
 
 
 def plain_dict(*_: object) -> dict[Any, Any]:
+    """Replace a defaultdict by a dict."""
     return {}
 
 
@@ -74,9 +75,10 @@ STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 
 def read_bin(file: Path) -> dict[str, Any]:
-    """The dict in a .bin file, its tensors mapped and not yet read.
+    """Read the dict in a .bin file; its tensors are memory-mapped.
 
-    Raises CheckpointError for a file that is missing, truncated, or asks for code to be run.
+    Raises:
+        CheckpointError: If the file is missing, truncated, or refers to code.
     """
     try:
         with torch.serialization.safe_globals(STAND_INS):
@@ -91,7 +93,7 @@ def read_bin(file: Path) -> dict[str, Any]:
 
 
 class TensorsOf:
-    """The tensors in a dict that `read_bin` gave, read by name."""
+    """The tensors in a dict of `read_bin`, with the interface of a safetensors file."""
 
     def __init__(self, state: Mapping[str, Any]) -> None:
         self._state = state
@@ -105,23 +107,27 @@ class TensorsOf:
 
 
 def damage_of(error: Exception) -> str:
-    """What is wrong with a file, by what torch.load raised; without its advice to run the file."""
+    """Describe an error of torch.load, without its advice to load the file unsafely."""
     text = str(error).strip() or type(error).__name__
     if not isinstance(error, pickle.UnpicklingError):
         return f"missing or damaged ({text.splitlines()[0]})"
-    asked = re.search(r"GLOBAL ([\w.]+)", text)
-    if asked:
-        return f"it asks for {asked[1]}, which a model file has no need of; nothing was run"
+    reference = re.search(r"GLOBAL ([\w.]+)", text)
+    if reference:
+        return f"it asks for {reference[1]}, which a model file has no need of; nothing was run"
     reason = re.search(r"Unpickler error:\s*(.+)", text)
     shown = f" ({reason[1]})" if reason else ""
     return f"it is damaged or hostile{shown}; nothing was run"
 
 
 def plain_config(config: object, file: Path) -> dict[str, Any]:
-    """A stored configuration (YAML text, or an OmegaConf object as read by `read_bin`) as dicts.
+    """Convert a stored configuration to plain dicts, and resolve interpolations (${sample_rate}).
 
-    Interpolations like ${sample_rate} are resolved. Raises CheckpointError, for a configuration of
-    more than MAX_NODES values too.
+    Args:
+        config: YAML text, or an OmegaConf object as `read_bin` reads it.
+        file: The file that it is from, for errors.
+
+    Raises:
+        CheckpointError: If it is damaged, or has more than MAX_NODES values.
     """
     try:
         stored = yaml.load(config, _Loader) if isinstance(config, str) else config  # noqa: S506
@@ -135,7 +141,7 @@ def plain_config(config: object, file: Path) -> dict[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Without merge keys, by which a short text becomes a mapping of any size."""
+    """A safe loader without merge keys, with which a short text can expand to any size."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
@@ -143,7 +149,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _plain(value: Any, budget: Iterator[int]) -> Any:
-    """A copy of plain values; what is there once and referred to often counts every time."""
+    """Copy plain values; a value that is referred to several times counts each time."""
     if next(budget, None) is None:
         raise TypeError(f"it has more than {MAX_NODES} values")
     if isinstance(value, Node):
@@ -164,7 +170,7 @@ def _resolve(value: Any, root: dict[str, Any]) -> Any:
 
 
 def _follow(value: Any, root: dict[str, Any]) -> Any:
-    """The number or text that a chain of references ends at; whole sections are not copied."""
+    """Return the number or text at the end of a chain of references; None for a section."""
     for _ in range(MAX_REFERENCES):
         reference = re.fullmatch(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else None
         if reference is None:

@@ -12,7 +12,8 @@ from toccata.config_limits import MAX_ITEMS
 from toccata.errors import CheckpointError
 
 T = TypeVar("T")
-# Of any configuration; nan and infinity, which JSON has here, are larger than it too.
+# The limit for numbers of any configuration. It also refuses nan and infinity, which Python's JSON
+# allows.
 MAX_NUMBER = 2**40
 SHARD = ".safetensors"
 REQUIRED: Any = object()
@@ -20,15 +21,22 @@ REQUIRED: Any = object()
 
 @dataclass(frozen=True)
 class Fields:
-    """A section of a configuration file; paths into it are dotted."""
+    """A section of a configuration file, whose fields are named by dotted paths."""
 
     file: Path
     values: Mapping[str, Any]
 
     def get(self, path: str, kind: type[T], default: T = REQUIRED) -> T:
-        """The value at `path`, or `default` where it is absent or null.
+        """Return the value of a field.
 
-        Raises CheckpointError naming the file and the field.
+        Args:
+            path: The dotted path of the field.
+            kind: The type that it must have; whole numbers are also valid as float.
+            default: The value of a field that is missing or null.
+
+        Raises:
+            CheckpointError: If the field is missing without a default, of another type, or too
+                large; the message names the file and the field.
         """
         value: Any = self.values
         for key in path.split("."):
@@ -49,7 +57,7 @@ class Fields:
         return value
 
     def size(self, path: str) -> int:
-        """How many there are of something, where that is counted to before it is checked."""
+        """Return a number of items, from 1 to MAX_ITEMS, that a reader loops over."""
         value = self.get(path, int)
         if not 0 < value <= MAX_ITEMS:
             raise CheckpointError(
@@ -58,10 +66,11 @@ class Fields:
         return value
 
     def section(self, path: str) -> Fields:
+        """Return the section at `path`."""
         return Fields(self.file, self.get(path, dict))
 
     def record(self, kind: type[T]) -> T:
-        """This section as a frozen dataclass; every field must be there, and no other."""
+        """Convert this section to a dataclass, all of whose fields and no others must be there."""
         hints = get_type_hints(kind)
         for key in self.values:
             if key not in hints:
@@ -82,14 +91,14 @@ class Fields:
         return self.ints(name) if kind is int else tuple(self.get(name, list))
 
     def make(self, kind: Callable[..., T], **values: Any) -> T:
-        """`kind` made of values from here; if it refuses them, its error gets the file's name."""
+        """Call `kind` with values; a CheckpointError that it raises gets the file's name."""
         try:
             return kind(**values)
         except CheckpointError as error:
             raise CheckpointError(f"{self.file}: {error}") from error
 
     def ints(self, path: str, default: tuple[int, ...] = REQUIRED) -> tuple[int, ...]:
-        """A list of whole numbers."""
+        """Return a list of whole numbers."""
         if default is not REQUIRED and self.get(path, list, []) == []:
             return default
         values = self.get(path, list)
@@ -98,14 +107,17 @@ class Fields:
         return tuple(values)
 
     def texts(self, path: str) -> tuple[str, ...]:
-        """A list of words."""
+        """Return a list of texts."""
         values = self.get(path, list)
         if not all(isinstance(value, str) for value in values):
             raise CheckpointError(f"{self.file}: {path} is {values!r}, but it must be words")
         return tuple(values)
 
     def expect(self, path: str, allowed: object) -> None:
-        """Refuse a setting that this code does not compute; an absent one is the default."""
+        """Raise CheckpointError for a setting that this code does not support.
+
+        A missing field has the supported value.
+        """
         value = self.get(path, object, allowed)
         if value != allowed:
             raise CheckpointError(
@@ -115,7 +127,11 @@ class Fields:
 
 
 def read_json(file: Path) -> Fields:
-    """The object in a JSON file. Raises CheckpointError if there is none."""
+    """Read the object in a JSON file.
+
+    Raises:
+        CheckpointError: If the file cannot be read, or has no object.
+    """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -129,10 +145,10 @@ def read_json(file: Path) -> Fields:
 
 
 def shard_files(index: Path) -> list[Path]:
-    """The safetensors files that an index of split weights names, all beside it.
+    """Return the safetensors files that an index of sharded weights names.
 
     Raises:
-        CheckpointError: The index is damaged, or names a file that is not beside it.
+        CheckpointError: If the index is damaged, or names a file in another folder.
     """
     names = read_json(index).get("weight_map", dict).values()
     for name in names:

@@ -1,6 +1,6 @@
-"""MERT's release layout, that of transformers' HuBERT: config.json with model weights.
+"""Reader of MERT's layout, which is that of transformers' HuBERT: config.json with weights.
 
-Its names for tensors and settings are known here and nowhere else.
+Its names of tensors and settings are used only here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WEIGHT_NORM = ("parametrizations.weight.original0", "parametrizations.weight.ori
 OLD_WEIGHT_NORM = ("weight_g", "weight_v")
 EXTRA = r"masked_spec_embed|final_proj\..*|label_embs_concat"
 
-# What the module computes; a checkpoint that was trained otherwise must not load silently.
+# The settings that the module supports; a checkpoint with others must not load without an error.
 COMPUTED = {
     "feature_extractor_cqt": False, "deepnorm": False, "attention_relax": -1.0,
     "do_stable_layer_norm": False, "feat_extract_norm": "group", "feat_proj_layer_norm": True,
@@ -34,7 +34,11 @@ COMPUTED = {
 
 
 def read(folder: Path) -> tuple[HubertConfig, dict[str, LazyTensor]]:
-    """The configuration and the tensors in `folder`. Raises CheckpointError."""
+    """Read the configuration and the tensors in a folder.
+
+    Raises:
+        CheckpointError: If a file is missing or damaged, or a setting is not supported.
+    """
     cfg = read_json(folder / CONFIG)
     for key, value in COMPUTED.items():
         cfg.expect(key, value)
@@ -55,7 +59,13 @@ def read(folder: Path) -> tuple[HubertConfig, dict[str, LazyTensor]]:
 
 
 def rules(found: Mapping[str, LazyTensor], ours: str, theirs: str) -> tuple[Rule, ...]:
-    """How our names, after `ours`, are made of those of `found`, after `theirs`."""
+    """Return the rules that map MERT's tensors to ours.
+
+    Args:
+        found: The tensors of the file.
+        ours: A prefix of our names.
+        theirs: A prefix of the names in the file.
+    """
     spelling = next((s for s in (WEIGHT_NORM, OLD_WEIGHT_NORM)
                      if f"{theirs}{POSITIONS}{s[0]}" in found), WEIGHT_NORM)  # fmt: skip
     normed = tuple(f"{theirs}{POSITIONS}{name}" for name in spelling)
@@ -66,7 +76,7 @@ def rules(found: Mapping[str, LazyTensor], ours: str, theirs: str) -> tuple[Rule
 
 
 def _unnormed(parts: Sequence[Tensor]) -> Tensor:
-    """The plain weight: here the norm is over everything but the kernel's positions."""
+    """Compute the plain weight, whose norm is over all axes but the kernel's positions."""
     gain, direction = parts
     size = torch.linalg.vector_norm(direction, dim=(0, 1), keepdim=True)
     plain: Tensor = direction * (gain / size)

@@ -1,6 +1,6 @@
 """toccata's own layout: one folder with config.json and model.safetensors.
 
-A T5 text encoder's tokenizer.json lies beside them; that of `mini` needs no file.
+A model with a T5 text encoder has a tokenizer.json beside them; the encoder of `mini` needs none.
 """
 
 from __future__ import annotations
@@ -33,19 +33,25 @@ from toccata.whole_files import write_errors
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 FORMAT, VERSION = "toccata", 1
-EMPHASIS = "emphasis"  # folders from before there was any have none
+CONDITION_SCALE = "condition_scale"  # older folders do not have it
+OLD_CONDITION_SCALE = "emphasis"
 AS_IT_IS = (Rule(r"(.+)", (r"\1",)),)
-# T5 ties these two; one of them is stored.
+# T5 ties these two tensors; one of them is stored.
 T5_RULES = (Rule(r"model\.encoder\.embed_tokens\.weight", ("model.shared.weight",)), *AS_IT_IS)
 
 
 def matches(folder: Path) -> bool:
+    """Return whether a folder has this layout."""
     config = folder / CONFIG
     return config.exists() and read_json(config).values.get("format") == FORMAT
 
 
 def read(folder: Path) -> Checkpoint:
-    """The checkpoint in `folder`. Raises CheckpointError."""
+    """Read the configuration of a checkpoint; its tensors are read later.
+
+    Raises:
+        CheckpointError: If a file is missing or damaged.
+    """
     cfg = read_json(folder / CONFIG)
     cfg.expect("version", VERSION)
     found = open_safetensors(folder / WEIGHTS)
@@ -71,16 +77,21 @@ def read(folder: Path) -> Checkpoint:
         segment_s=cfg.get("segment_s", float),
         defaults=cfg.section("defaults").record(SamplingParams),
         licence=cfg.get("licence", str),
-        emphasis=_emphasis(cfg, lm_config),
+        condition_scale=_condition_scale(cfg, lm_config),
     )
 
 
-def _emphasis(cfg: Fields, lm: LMConfig) -> ConditionScale:
-    if EMPHASIS not in cfg.values:
+def _condition_scale(cfg: Fields, lm: LMConfig) -> ConditionScale:
+    if OLD_CONDITION_SCALE in cfg.values:  # without an error its factors would be ignored
+        raise CheckpointError(
+            f"{cfg.file}: {OLD_CONDITION_SCALE} is now {CONDITION_SCALE}, and its sharpness is "
+            "inverse_temperature; rename both in the file"
+        )
+    if CONDITION_SCALE not in cfg.values:
         return ConditionScale()
-    emphasis = cfg.section(EMPHASIS).record(ConditionScale)
-    cfg.make(emphasis.check, config=lm)
-    return emphasis
+    scale = cfg.section(CONDITION_SCALE).record(ConditionScale)
+    cfg.make(scale.check, config=lm)
+    return scale
 
 
 def _text_loader(cfg: Fields, part: Part) -> LoadText:
@@ -110,11 +121,17 @@ def _style_loader(cfg: Fields, part: Part) -> LoadStyle:
 
 
 def write(model: Model, folder: Path, dtype: torch.dtype | None = None) -> None:
-    """Write `model` into `folder`, new or empty; dtype None keeps each tensor's own.
+    """Write a model into a folder.
 
-    Raises CheckpointError if there is something in the folder, if it takes no files (of which
-    none is left then), or for a text encoder that is neither T5 nor `mini`'s; InputError for a
-    model whose matrices are compressed.
+    Args:
+        model: A model in fp32, bf16 or fp16.
+        folder: A new or empty folder. If writing fails, no file is left in it.
+        dtype: The dtype of all tensors; None keeps the dtype of each.
+
+    Raises:
+        CheckpointError: If the folder is not empty or cannot be written, or the text encoder is
+            neither T5 nor `mini`'s.
+        InputError: If the model's matrices are quantised.
     """
     if is_compressed(model.lm):
         cure = "load the model in fp32, bf16 or fp16 to write it"
@@ -135,7 +152,7 @@ def write(model: Model, folder: Path, dtype: torch.dtype | None = None) -> None:
 
 
 def write_files(model: Model, folder: Path, dtype: torch.dtype | None = None) -> None:
-    """As `write`, into a folder that holds none of the files; one that fails leaves a part."""
+    """Write a model's files into a folder that has none of them; a failure leaves partial files."""
     from safetensors.torch import save_file
 
     text, config = _text(model.text_encoder, folder)
@@ -159,7 +176,7 @@ def _config(model: Model, text: dict[str, Any]) -> dict[str, Any]:
         "chroma": None if model.chroma is None else asdict(model.chroma),
         "style": None if model.style is None else asdict(model.style.config),
         "text": text,
-        EMPHASIS: asdict(model.emphasis),
+        CONDITION_SCALE: asdict(model.condition_scale),
     }
 
 
@@ -175,7 +192,7 @@ def _text(encoder: TextEncoder, folder: Path) -> tuple[nn.Module, dict[str, Any]
 
 
 def _tensors(parts: dict[str, nn.Module], dtype: torch.dtype | None) -> dict[str, Tensor]:
-    """All tensors, those that share memory only once."""
+    """Collect all tensors; of tensors that share memory, one is stored."""
     tensors: dict[str, Tensor] = {}
     seen: set[int] = set()
     for part, module in parts.items():

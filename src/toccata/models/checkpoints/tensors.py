@@ -1,7 +1,7 @@
-"""Lazily read tensors, renamed from a checkpoint's names to ours.
+"""Read tensors lazily, and rename them from a checkpoint's names to ours.
 
-A layout describes with `Rule`s how our names are made of its own; `gather` applies them, and
-`build` fills a module with the result, one tensor at a time.
+A layout describes with `Rule`s how its names map to ours; `gather` applies them, and `build` fills
+a module with the result, one tensor at a time.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ CURE = (
     "the file is damaged or of another model: run `toccata models remove NAME`, then "
     "`toccata models pull NAME`"
 )
-# How much of a file may have been read before its mapping is renewed: a part of it, and no more
-# than costs nothing beside a large model.
+# How much of a file is read before its mapping is renewed: a fraction of it, with a limit that is
+# small beside a large model.
 RENEW_FRACTION, MAX_MAPPED_BYTES = 8, 64 << 20
 
 M = TypeVar("M", bound=nn.Module)
-# Whether a module was put in place of the one that wanted a tensor by that name.
 Replace = Callable[[nn.Module, str, Tensor], bool]
-# What a tensor of that name is to be, as it was read, before it is cast.
+"""Replaces the submodule of a tensor's name by another one; returns whether it has."""
 Change = Callable[[str, Tensor], Tensor]
+"""Changes a tensor of a name after it is read and before it is cast."""
 
 
 class OpenFile(Protocol):
@@ -44,7 +44,7 @@ class OpenFile(Protocol):
 
 @dataclass(frozen=True)
 class LazyTensor:
-    """One tensor that is read when it is needed; `name` is what its file calls it."""
+    """A tensor that is read when it is needed; `name` is its name in the file."""
 
     file: Path
     name: str
@@ -52,10 +52,10 @@ class LazyTensor:
 
 
 class MappedFile:
-    """Reads tensors out of a mapped file.
+    """Reads tensors from a memory-mapped file.
 
-    What was read through a mapping stays resident as long as the mapping lives. It is renewed
-    every so often, so that loading takes the size of the model and not of model and file.
+    Pages that were read through a mapping stay resident until the mapping is closed. It is renewed
+    from time to time, so that loading needs the memory of the model, not of model and file.
     """
 
     def __init__(self, path: Path, open_file: Callable[[Path], OpenFile]) -> None:
@@ -66,7 +66,7 @@ class MappedFile:
         self._read_bytes = 0
 
     def tensors(self) -> dict[str, LazyTensor]:
-        """All tensors by the file's own names."""
+        """Return all tensors by their names in the file."""
         return {
             name: LazyTensor(self.path, name, lambda name=name: self._get(name))  # type: ignore[misc]
             for name in self._file.keys()  # noqa: SIM118 - not every OpenFile is a mapping
@@ -87,7 +87,11 @@ class MappedFile:
 
 
 def open_safetensors(path: Path) -> dict[str, LazyTensor]:
-    """The tensors of a safetensors file. Raises CheckpointError if it is missing or damaged."""
+    """Open the tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -100,12 +104,19 @@ Join = Callable[[Sequence[Tensor]], Tensor]
 
 
 def first(parts: Sequence[Tensor]) -> Tensor:
+    """Return the only tensor of a rule that joins nothing."""
     return parts[0]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Our names that match `ours` are joined from those of `theirs`, templates with \\1, \\2 ..."""
+    """Maps our names that match a pattern to tensors of the file.
+
+    Attributes:
+        ours: A regular expression for our names.
+        theirs: Templates of the names in the file, with \\1, \\2 ... for the pattern's groups.
+        join: Joins the tensors of `theirs` to one.
+    """
 
     ours: str
     theirs: tuple[str, ...]
@@ -114,9 +125,13 @@ class Rule:
 
 @dataclass(frozen=True)
 class Part:
-    """What a checkpoint holds for one module: its lazy tensors and how they map onto ours.
+    """The tensors of a checkpoint for one module.
 
-    extra: a pattern of tensors that are there and not needed.
+    Attributes:
+        file: The file, for errors.
+        found: The tensors by their names in the file.
+        rules: How these names map to ours.
+        extra: A regular expression for tensors that are not needed.
     """
 
     file: Path
@@ -125,11 +140,15 @@ class Part:
     extra: str = r"(?!)"
 
 
-def gather(part: Part, wanted: Iterable[str]) -> dict[str, LazyTensor]:
-    """Lazy tensors by our names. Raises CheckpointError for one that is missing or unexpected."""
+def gather(part: Part, expected: Iterable[str]) -> dict[str, LazyTensor]:
+    """Collect the expected tensors by our names.
+
+    Raises:
+        CheckpointError: If a tensor is missing or unexpected.
+    """
     used: set[str] = set()
     gathered = {}
-    for name in wanted:
+    for name in expected:
         theirs, join = _sources(part, name)
         used.update(theirs)
         gathered[name] = joined([_present(part, source) for source in theirs], join)
@@ -139,12 +158,12 @@ def gather(part: Part, wanted: Iterable[str]) -> dict[str, LazyTensor]:
     return gathered
 
 
-def _sources(part: Part, wanted: str) -> tuple[list[str], Join]:
+def _sources(part: Part, name: str) -> tuple[list[str], Join]:
     for rule in part.rules:
-        match = re.fullmatch(rule.ours, wanted)
+        match = re.fullmatch(rule.ours, name)
         if match:
             return [match.expand(template) for template in rule.theirs], rule.join
-    raise CheckpointError(f"{part.file}: this layout has nothing for {wanted}; {CURE}")
+    raise CheckpointError(f"{part.file}: this layout has nothing for {name}; {CURE}")
 
 
 def _present(part: Part, name: str) -> LazyTensor:
@@ -155,6 +174,7 @@ def _present(part: Part, name: str) -> LazyTensor:
 
 
 def joined(sources: Sequence[LazyTensor], join: Join) -> LazyTensor:
+    """Join several lazy tensors to one, when it is read."""
     if join is first:
         return sources[0]
     name = " + ".join(source.name for source in sources)
@@ -177,7 +197,7 @@ WEIGHT_NORM_SPELLINGS = (
 
 
 def fuse_weight_norms(found: Mapping[str, LazyTensor]) -> dict[str, LazyTensor]:
-    """The same tensors with each pair of gain and direction replaced by the plain weight."""
+    """Replace each pair of a weight norm's gain and direction by the plain weight."""
     fused = dict(found)
     for gain_suffix, direction_suffix in WEIGHT_NORM_SPELLINGS:
         for name in [name for name in fused if name.endswith(gain_suffix)]:
@@ -193,7 +213,7 @@ def fuse_weight_norms(found: Mapping[str, LazyTensor]) -> dict[str, LazyTensor]:
 
 
 def without_prefix(found: Mapping[str, LazyTensor], prefix: str) -> dict[str, LazyTensor]:
-    """Those tensors that start with `prefix`, by what follows it."""
+    """Return the tensors whose names start with `prefix`, and remove it from their names."""
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in found.items()
@@ -202,20 +222,24 @@ def without_prefix(found: Mapping[str, LazyTensor], prefix: str) -> dict[str, La
 
 
 def renamed(found: Mapping[str, LazyTensor], rename: Callable[[str], str]) -> dict[str, LazyTensor]:
-    """The same tensors by other names."""
+    """Rename tensors."""
     return {rename(name): tensor for name, tensor in found.items()}
 
 
 def stacked(file: Path, found: Mapping[str, LazyTensor], names: Sequence[str]) -> LazyTensor:
-    """The tensors `names` as the rows of one. Raises CheckpointError if one is missing."""
+    """Stack the tensors `names` to one.
+
+    Raises:
+        CheckpointError: If a tensor is missing.
+    """
     part = Part(file, found, ())
     return joined([_present(part, name) for name in names], lambda parts: torch.stack(list(parts)))
 
 
 class _NoDraws(TorchFunctionMode):
-    """Leaves out the normal draws of new modules and their scaling: only shapes matter here.
+    """Skips the random initialisation of modules on the meta device.
 
-    On the meta device they import torch's compiler, which takes seconds.
+    There it imports torch's compiler, which takes seconds, and only shapes are needed.
     """
 
     def __torch_function__(
@@ -231,13 +255,13 @@ class _NoDraws(TorchFunctionMode):
 
 
 def bare(make: Callable[[], M]) -> M:
-    """The module that `make` makes, with shapes instead of weights."""
+    """Create a module on the meta device, with shapes but without weights."""
     with torch.device("meta"), _NoDraws():
         return make()
 
 
 def _bare_of(make: Callable[[], M], file: Path) -> M:
-    """As `bare`. Raises CheckpointError for sizes of which torch makes no module."""
+    """Do as `bare`, but raise CheckpointError for sizes with which torch creates no module."""
     try:
         return bare(make)
     except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError,
@@ -256,49 +280,59 @@ def build(
     change: Change | None = None,
     replace: Replace | None = None,
 ) -> M:
-    """The module that `make` makes, never holding any weights but those of `part`.
+    """Create a module and fill it with the tensors of a checkpoint, one by one.
 
-    Every tensor is checked against the module's own shape, given to `change`, cast and moved one by
-    one, and given to `replace`, which may put a module with it in place of the one that wanted it.
-    Raises CheckpointError naming the file and the tensor.
+    No other weights are allocated.
+
+    Args:
+        make: Creates the module.
+        part: The tensors.
+        device: The device of the weights.
+        dtype: The dtype of the weights.
+        change: Applied to each tensor before it is cast.
+        replace: Called with each tensor after it is cast; it may replace the tensor's submodule.
+
+    Raises:
+        CheckpointError: If a tensor is missing, damaged or of another shape; the message names the
+            file and the tensor.
     """
     module = _bare_of(make, part.file)
-    wanted = module.state_dict()
-    filled = _filled(wanted, gather(part, wanted), device, dtype, change or _as_it_is)
+    expected = module.state_dict()
+    filled = _filled(expected, gather(part, expected), device, dtype, change or _as_it_is)
     state = {
         name: tensor
         for name, tensor in filled
         if replace is None or not replace(module, name, tensor)
     }
-    # What was replaced has other names by now; `gather` has seen to it that nothing is missing.
+    # Replaced submodules have other names now; `gather` has checked that no tensor is missing.
     module.load_state_dict(state, strict=replace is None, assign=True)
-    # Loading by assignment takes over what the bare module wanted, gradients too.
+    # Loading by assignment keeps requires_grad of the bare module.
     return module.eval().requires_grad_(False)
 
 
 def _filled(
-    wanted: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
     gathered: Mapping[str, LazyTensor],
     device: torch.device,
     dtype: torch.dtype,
     change: Change,
 ) -> Iterator[tuple[str, Tensor]]:
-    # Only what is wanted again is remembered: what `replace` packs is freed before more is read.
+    # Only shared tensors are kept, so that a tensor is freed once `replace` has quantised it.
     shared = {lazy for lazy, uses in Counter(gathered.values()).items() if uses > 1}
     kept: dict[LazyTensor, nn.Parameter] = {}
-    for name, expected in wanted.items():
+    for name, like in expected.items():
         lazy = gathered[name]
         if lazy in kept:
             yield name, kept[lazy]
         elif lazy in shared:
-            kept[lazy] = _parameter(change(name, _checked(lazy, expected)), device, dtype)
+            kept[lazy] = _parameter(change(name, _checked(lazy, like)), device, dtype)
             yield name, kept[lazy]
         else:
-            yield name, _parameter(change(name, _checked(lazy, expected)), device, dtype)
+            yield name, _parameter(change(name, _checked(lazy, like)), device, dtype)
 
 
 def _parameter(tensor: Tensor, device: torch.device, dtype: torch.dtype) -> nn.Parameter:
-    """Copy: a running model must not change or die with the file under it."""
+    """Copy a tensor, so that a running model does not depend on the mapped file."""
     copied = tensor.to(device, dtype, copy=True).contiguous()
     return nn.Parameter(copied, requires_grad=False)
 

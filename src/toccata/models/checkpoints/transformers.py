@@ -1,6 +1,6 @@
-"""transformers' layout: config.json and model.safetensors, in one file or in shards.
+"""Reader of transformers' layout: config.json and model.safetensors, in one file or in shards.
 
-Its names for tensors and settings are known here and nowhere else.
+Its names of tensors and settings are used only here.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ LM_RULES = (
     Rule(rf"projections\.{TEXT}\.(weight|bias)", (r"enc_to_dec_proj.\1",)),
     Rule(rf"projections\.{MELODY}\.(weight|bias)", (r"audio_enc_to_dec_proj.\1",)),
 )
-# Early releases stored the table of positions, which is computed.
+# Early releases stored the table of positions, which is computed here.
 LM_EXTRA = r"decoder\.model\.decoder\.embed_positions\.weights"
 
 CODEC_RULES = (Rule(r".+", (r"\g<0>",)),)
@@ -75,7 +75,7 @@ CODEC_EXTRA = r"quantizer\.layers\.\d+\.codebook\.\w+"
 T5_SHARED, T5_TIED = "shared.weight", "encoder.embed_tokens.weight"
 T5_EXTRA = r"shared\.weight|encoder\.embed_tokens\.weight|decoder\..*|lm_head\.weight"
 
-# What the modules here compute; a checkpoint that was trained otherwise must not load silently.
+# The settings that the modules support; a checkpoint with others must not load without an error.
 LM_COMPUTED = {
     "activation_function": "gelu", "scale_embedding": False, "tie_word_embeddings": False,
     "cross_attention_hidden_size": None,
@@ -84,12 +84,12 @@ CODEC_COMPUTED = {
     "model_type": "encodec", "norm_type": "weight_norm", "use_causal_conv": False,
     "normalize": False, "chunk_length_s": None,
 }  # fmt: skip
-# All published models share one codec, which audiocraft trained with zeros around the signal. Its
-# conversion never set `pad_mode`, so that its files say what is transformers' default: reflect.
-# The weights are the same ones, hence so must be the codes.
+# All published models share one codec, which audiocraft trained with zero padding. Its conversion
+# did not set `pad_mode`, so that its files have transformers' default, reflect. The weights are the
+# same, so the codes must be the same too.
 CODEC_REPOSITORY, CODEC_PAD_MODE = "facebook/encodec_32khz", "constant"
 REPOSITORIES = {CODEC_REPOSITORY, *(known.hub_id for known in KNOWN.values() if known.hub_id)}
-# What transformers takes an absent field for, where that is not what the modules here compute.
+# transformers' defaults of fields, where they are not what the modules here support.
 CODEC_ABSENT = {"use_causal_conv": True, "use_conv_shortcut": True}
 
 
@@ -101,7 +101,15 @@ def matches(folder: Path) -> bool:
 
 
 def read(folder: Path, name: str) -> Checkpoint:
-    """The checkpoint in `folder`, its own T5 and codec included. Raises CheckpointError."""
+    """Read the configuration of a checkpoint with its T5 and codec.
+
+    Args:
+        folder: The folder of the checkpoint.
+        name: The name of the model.
+
+    Raises:
+        CheckpointError: If a file is missing or damaged, or a setting is not supported.
+    """
     cfg = read_json(folder / CONFIG)
     file, found = _weights(folder)
     decoder, text = cfg.section("decoder"), cfg.section("text_encoder")
@@ -122,18 +130,26 @@ def read(folder: Path, name: str) -> Checkpoint:
 
 
 def read_codec(folder: Path) -> tuple[EncodecConfig, Part]:
-    """A codec on its own, as facebook/encodec_32khz is. Raises CheckpointError."""
+    """Read a separate codec, such as facebook/encodec_32khz.
+
+    Raises:
+        CheckpointError: If a file is missing or damaged, or a setting is not supported.
+    """
     config = _codec_config(read_json(folder / CONFIG), folder)
     return config, _codec(*_weights(folder), config)
 
 
 def read_t5(folder: Path) -> LoadText:
-    """A T5 on its own, as t5-base is; its decoder is left out. Raises CheckpointError."""
+    """Read the encoder of a separate T5, such as t5-base.
+
+    Raises:
+        CheckpointError: If a file is missing or damaged, or a setting is not supported.
+    """
     return _text_loader(read_json(folder / CONFIG), *_weights(folder))
 
 
 def _weights(folder: Path) -> tuple[Path, dict[str, LazyTensor]]:
-    """The file that errors shall name, and all tensors."""
+    """Open all tensors, and return them with the file that errors name."""
     index = folder / INDEX
     if (folder / WEIGHTS).exists() or not index.exists():
         return folder / WEIGHTS, open_safetensors(folder / WEIGHTS)
@@ -168,7 +184,7 @@ def _lm_config(decoder: Fields, cond_dims: Mapping[str, int]) -> LMConfig:
 
 
 def _is_stereo(decoder: Fields) -> bool:
-    """Releases from before stereo do not name their channels."""
+    """Return the number of channels; releases before stereo do not have it."""
     return decoder.get("audio_channels", int, 1) == 2
 
 
@@ -209,10 +225,10 @@ def _codec_config(stored: Fields, folder: Path) -> EncodecConfig:
 
 
 def is_published(codec: Fields, folder: Path) -> bool:
-    """Whether it is the codec of the published models.
+    """Return whether a codec is the one of the published models.
 
-    Its own configuration names it, or else the folder is a repository's: a snapshot in the hub's
-    cache, or a copy under the repository's name.
+    Either its configuration names it, or the folder is a published repository: a snapshot in the
+    hub's cache, or a copy under the repository's name.
     """
     if codec.values.get("_name_or_path") == CODEC_REPOSITORY:
         return True
@@ -222,7 +238,7 @@ def is_published(codec: Fields, folder: Path) -> bool:
 
 
 def _highest_bandwidth(cfg: Fields) -> float:
-    """In kbit/s; it says how many codebooks there are."""
+    """Return the bandwidth in kbit/s, from which the number of codebooks follows."""
     bandwidths = cfg.get("target_bandwidths", list)
     return Fields(cfg.file, {"target_bandwidths": (bandwidths or [None])[-1]}).get(
         "target_bandwidths", float
@@ -239,7 +255,7 @@ def _codec(file: Path, found: Mapping[str, LazyTensor], config: EncodecConfig) -
 def _text_loader(cfg: Fields, file: Path, found: Mapping[str, LazyTensor]) -> LoadText:
     cfg.expect("model_type", "t5")
     shape = _t5_shape(cfg)
-    # The two are one tensor, and either may be the one that was stored.
+    # The two names are one tensor, of which a file stores either.
     embedding = T5_SHARED if T5_SHARED in found else T5_TIED
     rules = (
         Rule(r"model\.(shared|encoder\.embed_tokens)\.weight", (embedding,)),
@@ -255,7 +271,7 @@ def _text_loader(cfg: Fields, file: Path, found: Mapping[str, LazyTensor]) -> Lo
 
 
 def _t5_shape(cfg: Fields) -> T5Shape:
-    """Fields that T5's first releases did not have yet are as they were there."""
+    """Read the shape of T5; fields that its first releases did not have get their values there."""
     later = {
         "relative_attention_num_buckets", "relative_attention_max_distance", "layer_norm_epsilon",
         "feed_forward_proj",
