@@ -70,5 +70,5 @@ def test_it_decodes_to_the_precision_that_is_promised(converted: Encodec) -> Non
     converted.compile_networks(half=True)
     assert torch.equal(converted.encode(music()), codes)
     error = converted.decode(codes) - exact
-    converted.quick = None
+    converted.compiled = None
     assert error.square().sum() * 10**5 <= exact.square().sum()

@@ -12,26 +12,33 @@ OnBlock = Callable[[], None]
 
 
 class StreamDecoder(Protocol):
-    """Decodes codes as they arrive; the concatenated output equals `Codec.decode` of them all."""
+    """Decodes codes as they arrive; the concatenated output equals `Codec.decode` of all codes."""
 
     def push(self, codes: Tensor) -> Tensor:
-        """Take codes [K, t] and return the audio [C, n] that is final by now (n may be 0)."""
+        """Take codes [K, t] and return the audio [C, n] that is final now (n may be 0)."""
         ...
 
     def finish(self) -> Tensor:
-        """Return the audio [C, n] that was held back for right context."""
+        """Return the rest of the audio [C, n], which was delayed until its right context."""
         ...
 
 
 class Codec(ABC):
-    """A neural codec with a fixed frame rate and K codebooks of `card` codes each."""
+    """A neural codec with a fixed frame rate and K codebooks of `card` codes each.
+
+    Attributes:
+        sample_rate_hz: The sample rate of its audio.
+        channels: The number of channels C.
+        codebooks: The number of codebooks K.
+        card: The number of codes in a codebook.
+        hop: The number of samples per frame.
+    """
 
     sample_rate_hz: int
     channels: int
     codebooks: int
     card: int
     hop: int
-    """Samples per frame."""
 
     @property
     def frame_rate_hz(self) -> float:
@@ -39,15 +46,24 @@ class Codec(ABC):
 
     @abstractmethod
     def encode(self, audio: Tensor, on_block: OnBlock | None = None) -> Tensor:
-        """Audio [B, C, N] at the codec's rate to codes [B, K, T] int64, T = ceil(N / hop).
+        """Encode audio.
 
-        `on_block` is called before each block of a long clip; what it raises ends the work.
+        Args:
+            audio: [B, C, N] at the codec's rate.
+            on_block: Called before each block of a long clip; an exception that it raises ends the
+                encoding.
+
+        Returns:
+            Codes [B, K, T] int64, T = ceil(N / hop).
         """
 
     @abstractmethod
     def stream(self) -> StreamDecoder:
-        """A decoder for one clip whose codes arrive piece by piece."""
+        """Create a decoder for one clip whose codes arrive in pieces."""
 
     @abstractmethod
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes [B, K, T] to audio [B, C, T * hop] float32; memory grows only with the output."""
+        """Decode codes [B, K, T] to audio [B, C, T * hop] float32.
+
+        Apart from the output, memory does not grow with T.
+        """

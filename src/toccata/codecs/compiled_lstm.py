@@ -1,4 +1,4 @@
-"""The LSTM of SEANet with matrices in bfloat16: see `kernels.lstm`."""
+"""The LSTM of SEANet on the compiled kernel with matrices in bfloat16, see `kernels.lstm`."""
 
 from __future__ import annotations
 
@@ -16,23 +16,28 @@ from toccata.kernels.vectors import LANES
 
 
 class State(NamedTuple):
-    """hidden [L, 2, H] bfloat16 as uint16, with what its rounding left; cell [L, H] float32."""
+    """The state of an LSTM with L layers.
+
+    Attributes:
+        hidden: [L, 2, H], the output in bfloat16 as uint16, and the rest that rounding left.
+        cell: [L, H] float32.
+    """
 
     hidden: Numbers
     cell: Numbers
 
 
 class Recurrence:
-    """As nn.LSTM, for one sequence; H must be a multiple of 16."""
+    """An nn.LSTM for one sequence; H must be a multiple of 16."""
 
     def __init__(self, lstm: nn.LSTM) -> None:
         self._layers, self._width = lstm.num_layers, lstm.hidden_size
         read = [self._matrices(lstm, layer) for layer in range(self._layers)]
         parts = [np.stack(part) for part in zip(*read, strict=True)]
-        self._entering, self._returning, self._bias = parts
+        self._input_weight, self._recurrent_weight, self._bias = parts
 
     def run(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """x [T, H] float32 to the last layer's output [T, H]."""
+        """Compute T frames: x [T, H] float32 -> the last layer's output [T, H], and the state."""
         frames, layers, width = len(x), self._layers, self._width
         hidden = np.zeros((layers + 1, frames + 1 + CHUNK, 2, width), np.uint16)
         hidden[0, 1 : frames + 1, 0] = to_half(x)
@@ -42,13 +47,15 @@ class Recurrence:
         gates = np.empty((layers, CHUNK, GATES * width), np.float32)
         out = np.empty((frames, width), np.float32)
         thread_team.run(
-            advance, loops(layers, frames), torch.get_num_threads(), self._entering,
-            self._returning, self._bias, hidden, cell, gates, out,
+            advance, loops(layers, frames), torch.get_num_threads(), self._input_weight,
+            self._recurrent_weight, self._bias, hidden, cell, gates, out,
         )  # fmt: skip
         return torch.from_numpy(out), State(hidden[1:, frames].copy(), cell)
 
     def _matrices(self, lstm: nn.LSTM, layer: int) -> tuple[Numbers, Numbers, Numbers]:
-        """From the input, from the layer itself, and the bias; the gates of 16 units together."""
+        """Pack a layer's input weight, recurrent weight and bias, with the gates of 16 units
+        contiguous.
+        """
         values = dict(lstm.named_parameters())
         bias = values[f"bias_ih_l{layer}"] + values[f"bias_hh_l{layer}"]
 
@@ -56,7 +63,6 @@ class Recurrence:
             blocks = rows.detach().float().view(GATES, self._width // LANES, LANES, -1)
             return blocks.transpose(0, 1).reshape(rows.shape)
 
-        entering, returning = (values[f"weight_{kind}_l{layer}"] for kind in ("ih", "hh"))
-        return (
-            packed(ordered(entering), True), packed(ordered(returning), True), ordered(bias).numpy()
-        )  # fmt: skip
+        weights = (ordered(values[f"weight_{kind}_l{layer}"]) for kind in ("ih", "hh"))
+        input_weight, recurrent_weight = (packed(weight, True) for weight in weights)
+        return input_weight, recurrent_weight, ordered(bias).numpy()

@@ -1,7 +1,7 @@
 """SEANet's encoder and decoder on compiled kernels, with the interface of `seanet`.
 
-Rows hold a signal after its ELU, in the precision of the products. Only what a residual block adds
-to is kept as it is, in float32.
+Signals are stored after their ELU, in the precision of the products. Only the input of a residual
+block is also stored without ELU, in float32, for the sum.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from toccata.kernels.vectors import LANES
 
 
 def fits(cfg: SeanetConfig) -> bool:
-    """Whether this processor and these networks can be computed so."""
+    """Return whether the kernels support this processor and this shape."""
     usual = cfg.residual_layers == 1 and cfg.residual_kernel == 3 and cfg.true_skip
     even = cfg.filters % (2 * cfg.compress) == 0 and cfg.dimension % 2 == 0
     known = cfg.pad_mode in {"constant", "reflect"} and min(cfg.ratios) >= 2
@@ -43,12 +43,12 @@ def fits(cfg: SeanetConfig) -> bool:
 
 
 def each(one: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """`one` of every clip of a batch."""
+    """Apply `one` to every clip of a batch, and stack the results."""
     return torch.stack([one(clip) for clip in x])
 
 
 class CompiledLstm:
-    """`SkipLstm` in bfloat16. The state of a batch is a list of each clip's."""
+    """`SkipLstm` in bfloat16; the state of a batch is a list with one state per clip."""
 
     def __init__(self, lstm: SkipLstm) -> None:
         self._recurrence = Recurrence(lstm.lstm)
@@ -56,13 +56,13 @@ class CompiledLstm:
     def step(self, x: Tensor, state: list[State] | None) -> tuple[Tensor, list[State]]:
         before: Sequence[State | None] = state or [None] * len(x)
         frames = x.transpose(1, 2).contiguous()
-        made = [self._recurrence.run(*one) for one in zip(frames, before, strict=True)]
-        y = torch.stack([out for out, _ in made]).transpose(1, 2)
-        return y + x, [after for _, after in made]
+        results = [self._recurrence.run(*one) for one in zip(frames, before, strict=True)]
+        y = torch.stack([out for out, _ in results]).transpose(1, 2)
+        return y + x, [after for _, after in results]
 
 
 class Block(NamedTuple):
-    """A residual block."""
+    """The two convolutions of a residual block."""
 
     first: Product
     second: Product
@@ -74,46 +74,53 @@ class Block(NamedTuple):
 
 
 class _Chain:
-    """What both directions share: `half` is whether products are of bfloat16."""
+    """The common part of encoder and decoder; with `half`, products are computed in bfloat16."""
 
     def __init__(self, cfg: SeanetConfig, half: bool) -> None:
         self._cfg = cfg
         self._half = half
         self._dtype = np.uint16 if half else np.float32
-        self._room = 0
+        self._slack = 0  # numbers behind a signal that tiles read and write past its end
 
     def _conv(self, conv: Any) -> Product:
-        return self._known(Product.of_conv(conv, half=self._half))
+        return self._add_slack(Product.of_conv(conv, half=self._half))
 
     def _up(self, conv: Any) -> Product:
-        return self._known(Product.of_transposed(conv, half=self._half))
+        return self._add_slack(Product.of_transposed(conv, half=self._half))
 
     def _block(self, block: Any) -> Block:
-        made = Block.of(block, self._half)
-        self._known(made.first)
-        self._known(made.second)
-        return made
+        packed_block = Block.of(block, self._half)
+        self._add_slack(packed_block.first)
+        self._add_slack(packed_block.second)
+        return packed_block
 
-    def _known(self, product: Product) -> Product:
-        """Padding behind a signal for what tiles read and write past its end."""
-        most = ROWS * max(product.step, len(product.bias)) + 2 * product.inputs
-        self._room = max(self._room, most)
+    def _add_slack(self, product: Product) -> Product:
+        """Enlarge the slack to what this product needs."""
+        needed = ROWS * max(product.step, len(product.bias)) + 2 * product.inputs
+        self._slack = max(self._slack, needed)
         return product
 
     def _empty(self, before: int, count: int, width: int, dtype: Any = None) -> Rows:
-        return Rows.empty(before, count, width, self._room, dtype or self._dtype)
+        return Rows.empty(before, count, width, self._slack, dtype or self._dtype)
 
     def _local(self, product: Product, x: Tensor, kernel: int) -> Tensor:
-        """A layer at the frame rate: x [D, T] to [D', T]."""
+        """Compute a layer at the frame rate: x [D, T] to [D', T]."""
         right = (kernel - 1) // 2
         padded = pad(x[None], kernel - 1 - right, right, self._cfg.pad_mode)[0]
-        rows = Rows.of(padded, 0, self._room, self._dtype)
+        rows = Rows.of(padded, 0, self._slack, self._dtype)
         out = self._empty(0, x.shape[1], product.width, np.float32)
         product.run(rows.flat, 0, out.count, raw=out.flat)
         return out.tensor()
 
     def _residual(self, block: Block, raw: Rows, elu: Rows, before: int) -> Rows:
-        """`elu` has a row before. The rows returned have `before` of them."""
+        """Compute a residual block and its ELU.
+
+        Args:
+            block: The convolutions.
+            raw: The input without ELU.
+            elu: The input after ELU, with one row of padding before it.
+            before: How many rows of padding the output has before it.
+        """
         start = elu.padded(1, 1, self._cfg.pad_mode)
         hidden = self._empty(0, raw.count, block.first.width)
         block.first.run(elu.flat, start, raw.count, elu=hidden.flat)
@@ -126,7 +133,7 @@ class _Chain:
 
 
 class CompiledDecoder(_Chain):
-    """Latents [B, dimension, T] to audio, as `seanet.Decoder`."""
+    """`seanet.Decoder` on compiled kernels: latents [B, dimension, T] to audio."""
 
     def __init__(self, decoder: Decoder, cfg: SeanetConfig, half: bool) -> None:
         super().__init__(cfg, half)
@@ -141,23 +148,23 @@ class CompiledDecoder(_Chain):
         return each(lambda x: self._local(self._enter, x, self._cfg.kernel), latents)
 
     def synthesize(self, features: Tensor) -> Tensor:
-        return each(self._sound, features)
+        return each(self._audio, features)
 
-    def _sound(self, features: Tensor) -> Tensor:
+    def _audio(self, features: Tensor) -> Tensor:
         cfg = self._cfg
-        x = Rows.of(F.elu(features), 1, self._room, self._dtype)
+        x = Rows.of(F.elu(features), 1, self._slack, self._dtype)
         for ratio, (up, block) in zip(cfg.ratios, self._stages, strict=True):
-            x = self._raised(x, ratio, up, block)
+            x = self._upsampled(x, ratio, up, block)
         right = (cfg.last_kernel - 1) // 2
         start = x.padded(cfg.last_kernel - 1 - right, right, cfg.pad_mode)
         audio = self._empty(0, x.count, cfg.channels, np.float32)
         self._last.run(x.flat, start, x.count, raw=audio.flat)
         return audio.tensor()
 
-    def _raised(self, x: Rows, ratio: int, up: Product, block: Block) -> Rows:
-        start, made = x.padded(1, 1, "constant"), (x.count + 1) * ratio
-        raw = self._empty(0, made, x.width // 2, np.float32)
-        elu = self._empty(0, made, x.width // 2)
+    def _upsampled(self, x: Rows, ratio: int, up: Product, block: Block) -> Rows:
+        start, outputs = x.padded(1, 1, "constant"), (x.count + 1) * ratio
+        raw = self._empty(0, outputs, x.width // 2, np.float32)
+        elu = self._empty(0, outputs, x.width // 2)
         up.run(x.flat, start, x.count + 1, raw=raw.flat, elu=elu.flat)
         first, count = ratio - ratio // 2, x.count * ratio
         before = self._cfg.last_kernel
@@ -165,9 +172,9 @@ class CompiledDecoder(_Chain):
 
 
 class CompiledEncoder(_Chain):
-    """Audio [B, C, N] to latents, as `seanet.Encoder`: in float32, whatever the decoder is in.
+    """`seanet.Encoder` on compiled kernels: audio [B, C, N] to latents, always in float32.
 
-    Codes are decisions, and rounding anything, the LSTM alone too, changes some of them.
+    The nearest codebook entry changes for some frames if anything is rounded, the LSTM included.
     """
 
     def __init__(self, encoder: Encoder, cfg: SeanetConfig) -> None:
@@ -180,7 +187,7 @@ class CompiledEncoder(_Chain):
         self._last = self._conv(layers[-1])
 
     def analyze(self, audio: Tensor) -> Tensor:
-        if audio.shape[-1] < 2 * self._cfg.hop:  # too short to be reflected row by row
+        if audio.shape[-1] < 2 * self._cfg.hop:  # rows cannot be reflected in so short a signal
             return self._slow.analyze(audio)
         return each(self._features, audio)
 
@@ -192,14 +199,14 @@ class CompiledEncoder(_Chain):
         cfg = self._cfg
         right = (cfg.kernel - 1) // 2
         padded = pad(audio[None], cfg.kernel - 1 - right, right, cfg.pad_mode)[0]
-        x = Rows.of(padded, 0, self._room, self._dtype)
+        x = Rows.of(padded, 0, self._slack, self._dtype)
         raw, elu = self._pair(audio.shape[1], cfg.filters)
         self._first.run(x.flat, 0, raw.count, raw=raw.flat, elu=elu.flat, elu_start=elu.start)
         for ratio, (block, down) in zip(reversed(cfg.ratios), self._stages, strict=True):
-            raw, elu = self._lowered(raw, elu, ratio, block, down)
+            raw, elu = self._downsampled(raw, elu, ratio, block, down)
         return raw.tensor()
 
-    def _lowered(
+    def _downsampled(
         self, raw: Rows, elu: Rows, ratio: int, block: Block, down: Product
     ) -> tuple[Rows, Rows]:
         right = ratio // 2
@@ -210,18 +217,18 @@ class CompiledEncoder(_Chain):
         return raw, elu
 
     def _pair(self, count: int, width: int) -> tuple[Rows, Rows]:
-        """Buffers for a signal and its ELU."""
+        """Allocate buffers for a signal and its ELU."""
         return self._empty(0, count, width, np.float32), self._empty(1, count, width)
 
 
 class Networks:
-    """Both directions, each packed when it is first used."""
+    """The compiled encoder and decoder, each packed when it is first used."""
 
     @classmethod
     def of(
         cls, encoder: Encoder, decoder: Decoder, cfg: SeanetConfig, half: bool
     ) -> Networks | None:
-        """None where they do not fit."""
+        """Create them, or return None if the kernels do not support this shape or processor."""
         return cls(encoder, decoder, cfg, half) if fits(cfg) else None
 
     def __init__(self, encoder: Encoder, decoder: Decoder, cfg: SeanetConfig, half: bool) -> None:

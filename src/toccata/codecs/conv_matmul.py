@@ -1,7 +1,8 @@
-"""A convolution of SEANet as one matrix product without copies: see `kernels.convolution`.
+"""A convolution of SEANet as one matrix product without copies, see `kernels.convolution`.
 
-Strides make its step larger. A transposed convolution whose kernel is twice its stride takes two
-rows and makes `stride` of them at once. Where N is less than a tile, several rows are made at once.
+The step of the product is the convolution's stride. A transposed convolution whose kernel is twice
+its stride computes `stride` output rows from two input rows in one product. Where N is less than
+the width of a tile, one row of the product has several rows of the output.
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ NOWHERE = np.zeros(0, np.float32)
 
 @dataclass(frozen=True)
 class Product:
-    """weight: panels [N / 16, K, 16] float32, or [N / 16, K / 2, 16, 2] bfloat16 as uint16.
+    """The packed weights of a convolution.
 
-    bias [N]. step, inputs: how many numbers it goes on for each output row, and reads, K. rows:
-    how many rows of the signal an output row holds.
+    Attributes:
+        weight: Panels [N / 16, K, 16] float32, or [N / 16, K / 2, 16, 2] bfloat16 as uint16.
+        bias: [N].
+        step: By how many numbers the input of an output row is after that of the row before.
+        inputs: How many numbers an output row reads, K.
+        rows: How many rows of the signal an output row has.
     """
 
     weight: Numbers
@@ -36,8 +41,17 @@ class Product:
 
     @classmethod
     def of(cls, weight: Tensor, bias: Tensor, step: int, *, half: bool) -> Product:
-        """weight [N, taps, C], bias [N]; step in rows of the input. Raises ValueError if it does
-        not fit bfloat16, which takes inputs in pairs."""
+        """Pack a convolution.
+
+        Args:
+            weight: [N, taps, C].
+            bias: [N].
+            step: The stride, in rows of the input.
+            half: Whether to round to bfloat16.
+
+        Raises:
+            ValueError: If the number of inputs is odd, but bfloat16 needs pairs.
+        """
         weight, bias = weight.detach().float(), bias.detach().float()
         rows = WIDTH // math.gcd(len(bias), WIDTH)
         outputs, taps, channels = weight.shape
@@ -55,7 +69,11 @@ class Product:
 
     @classmethod
     def of_transposed(cls, conv: nn.ConvTranspose1d, *, half: bool) -> Product:
-        """For a kernel of twice the stride: row t makes rows t * stride ..., from rows t - 1, t."""
+        """Pack a transposed convolution whose kernel is twice its stride.
+
+        Row t of the product has output rows t * stride .. (t + 1) * stride - 1, from input rows
+        t - 1 and t.
+        """
         fan_in, fan_out, stride = *conv.weight.shape[:2], conv.stride[0]
         taps = conv.weight.reshape(fan_in, fan_out, 2, stride).flip(2)
         weight = taps.permute(3, 1, 2, 0).flatten(0, 1)
@@ -63,19 +81,28 @@ class Product:
 
     @property
     def width(self) -> int:
-        """Channels of an output row."""
+        """The number of channels of the output signal."""
         return len(self.bias) // self.rows
 
     def run(
         self, x: Numbers, start: int, rows: int, *, skip: Numbers = NOWHERE, skip_start: int = 0,
         raw: Numbers = NOWHERE, elu: Numbers | None = None, elu_start: int = 0,
     ) -> None:  # fmt: skip
-        """`rows` rows of output, from the numbers of x at `start` on, to `raw` and, bent, to `elu`.
+        """Compute `rows` rows of output.
 
-        `skip` is added before. Up to 7 output rows more are read and written: arrays have room.
+        Args:
+            x: The input, flat.
+            start: The index of the first input of the first row.
+            rows: The number of rows; up to 7 rows more are written, for which arrays need slack.
+            skip: Added to the output; empty for none.
+            skip_start: The index of the first number of `skip`.
+            raw: The output; empty to skip it.
+            elu: The output after ELU; None to skip it.
+            elu_start: The index of its first number.
         """
         count = -(-rows // self.rows)
-        # What only the row group's unwanted rows look at must be finite: it is multiplied with 0.
+        # Rows that complete a group of output rows read these; they are multiplied with 0 and must
+        # be finite.
         first, beyond = start + self.inputs - self.step, rows * self.step // self.rows
         x[first + beyond : first + count * self.step] = 0
         thread_team.run(
@@ -92,7 +119,7 @@ def _bias(conv: nn.Conv1d | nn.ConvTranspose1d) -> Tensor:
 
 
 def packed(weight: Tensor, half: bool) -> Numbers:
-    """[N, K] float32 to panels of 16 outputs, flat."""
+    """Pack weight [N, K] float32 to panels of 16 outputs, flat."""
     pair = 2 if half else 1
     outputs, inputs = weight.shape
     panels = weight.view(outputs // LANES, LANES, inputs // pair, pair).transpose(1, 2)
@@ -101,5 +128,5 @@ def packed(weight: Tensor, half: bool) -> Numbers:
 
 
 def to_half(x: Tensor) -> Numbers:
-    """float32 rounded to bfloat16, as uint16."""
+    """Round float32 to bfloat16, as uint16."""
     return x.to(torch.bfloat16).view(torch.int16).numpy().view(np.uint16)

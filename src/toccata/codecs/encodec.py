@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
 ENCODE_BLOCK_FRAMES = 250
 DECODE_BLOCK_FRAMES = 250
-# The layers after the decoder's LSTM look 2.3 frames to either side, those before the encoder's
-# LSTM 0.8; the latent convolutions half their kernel.
+# The receptive field of the layers after the decoder's LSTM is 2.3 frames to either side, that of
+# the layers before the encoder's LSTM 0.8; that of the latent convolutions is half their kernel.
 SYNTHESIS_CONTEXT_FRAMES = 3
 ANALYSIS_CONTEXT_FRAMES = 2
 
 
 @dataclass(frozen=True)
 class EncodecConfig:
+    """The shape of an EnCodec; the defaults are those of MusicGen's."""
+
     sample_rate_hz: int = 32000
     codebooks: int = 4
     card: int = 2048
@@ -44,7 +46,11 @@ class EncodecConfig:
 
 
 class Encodec(Codec, nn.Module):
-    """Encode and decode clips of any length; both work in blocks, exactly."""
+    """An EnCodec that encodes and decodes clips of any length in blocks.
+
+    The result is the same as without blocks. `compiled` has the networks on compiled kernels, if
+    `compile_networks` was called.
+    """
 
     def __init__(self, cfg: EncodecConfig) -> None:
         nn.Module.__init__(self)
@@ -57,22 +63,23 @@ class Encodec(Codec, nn.Module):
         self.encoder = Encoder(cfg.seanet)
         self.decoder = Decoder(cfg.seanet)
         self.quantizer = ResidualQuantizer(cfg.codebooks, cfg.card, cfg.seanet.dimension)
-        self.quick: Networks | None = None
+        self.compiled: Networks | None = None
 
     def compile_networks(self, *, half: bool) -> None:
-        """Compute on the CPU by compiled kernels where they fit; weights must not change any more.
+        """Use compiled kernels on the CPU if they support this codec; weights must then not change.
 
-        half: may the decoder round to bfloat16? Of music that trained weights decode its error is
-        then 50 dB below the audio (of random ones, whose errors cancel less, 42 to 46 dB). The
-        encoder never rounds: its codes are those of the modules.
+        Args:
+            half: Whether the decoder may round to bfloat16. Its error on music is then 50 dB below
+                the audio with trained weights, and 42 to 46 dB with random ones, whose errors
+                cancel less. The encoder does not round: its codes are those of the modules.
         """
         from toccata.codecs.compiled_seanet import Networks
 
-        self.quick = Networks.of(self.encoder, self.decoder, self.cfg.seanet, half)
+        self.compiled = Networks.of(self.encoder, self.decoder, self.cfg.seanet, half)
 
     @torch.inference_mode()
     def encode(self, audio: Tensor, on_block: OnBlock | None = None) -> Tensor:
-        encoder = self.encoder if self.quick is None else self.quick.encoder
+        encoder = self.encoder if self.compiled is None else self.compiled.encoder
         return self.quantizer.encode(encoder.summarize(self._analyze(encoder, audio, on_block)))
 
     @torch.inference_mode()
@@ -102,11 +109,11 @@ class Encodec(Codec, nn.Module):
 
 
 class EncodecStream:
-    """Streaming decode: the LSTM's state is carried on, convolutions run in windows."""
+    """A streaming decoder: the LSTM keeps its state, and convolutions run in windows."""
 
     def __init__(self, codec: Encodec) -> None:
         self._codec = codec
-        self._decoder: Any = codec.decoder if codec.quick is None else codec.quick.decoder
+        self._decoder: Any = codec.decoder if codec.compiled is None else codec.compiled.decoder
         decoder, shape = self._decoder, codec.cfg.seanet
         self._enter = Windowed(decoder.enter, shape.kernel // 2, shape.inner_width)
         self._synthesize = Windowed(
@@ -122,12 +129,12 @@ class EncodecStream:
 
     @torch.inference_mode()
     def run(self, codes: Tensor) -> Tensor:
-        """As `push`, for a batch: codes [B, K, t] to audio [B, C, n]."""
+        """Do `push` for a batch: codes [B, K, t] to audio [B, C, n]."""
         return self._advance(self._enter.push(self._codec.quantizer.decode(codes)))
 
     @torch.inference_mode()
     def end(self) -> Tensor:
-        """As `finish`, for a batch."""
+        """Do `finish` for a batch."""
         return torch.cat([self._advance(self._enter.finish()), self._synthesize.finish()], -1)
 
     def _advance(self, features: Tensor) -> Tensor:

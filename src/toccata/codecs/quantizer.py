@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 
 class ResidualQuantizer(nn.Module):
-    """K codebooks [K, card, D], each coding what the ones before it left over."""
+    """K codebooks [K, card, D], each of which quantises the residual of the ones before."""
 
     def __init__(self, codebooks: int, card: int, dimension: int) -> None:
         super().__init__()
         self.codebooks = nn.Parameter(torch.zeros(codebooks, card, dimension), requires_grad=False)
 
     def encode(self, latents: Tensor) -> Tensor:
-        """Latents [B, D, T] to codes [B, K, T]: the nearest entry of each codebook in turn."""
+        """Quantise latents [B, D, T] to codes [B, K, T], the nearest entry of each codebook."""
         residual = latents.transpose(1, 2)
         codes = []
         for book in self.codebooks:

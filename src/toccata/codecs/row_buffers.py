@@ -1,4 +1,4 @@
-"""Signals as rows of one flat array, padded for the layers that read past their ends."""
+"""Signals as rows of one flat array, with padding for the layers that read past their ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from toccata.kernels.convolution import Numbers
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows [count, width] from number `start` of `flat` on."""
+    """Rows [count, width] of a flat array, from index `start` on."""
 
     flat: Numbers
     start: int
@@ -24,12 +24,12 @@ class Rows:
 
     @classmethod
     def empty(cls, before: int, count: int, width: int, after: int, dtype: Any) -> Rows:
-        """With room for `before` rows, and for `after` numbers."""
+        """Allocate `count` rows, `before` rows before them and `after` numbers behind them."""
         return cls(np.empty((before + count) * width + after, dtype), before * width, count, width)
 
     @classmethod
     def of(cls, x: Tensor, before: int, after: int, dtype: Any) -> Rows:
-        """x [D, T] float32."""
+        """Copy a signal x [D, T] float32 to rows, one per time step."""
         width, count = x.shape
         rows = cls.empty(before, count, width, after, dtype)
         numbers = x.T.contiguous().flatten()
@@ -38,19 +38,29 @@ class Rows:
         return rows
 
     def tensor(self) -> Tensor:
-        """[D, T], of float32 rows."""
+        """Return float32 rows as a tensor [D, T]."""
         end = self.row(self.count)
         return torch.from_numpy(self.flat[self.start : end]).view(self.count, self.width).T
 
     def row(self, index: int) -> int:
-        """Where a row starts."""
+        """Return the index at which a row starts."""
         return self.start + index * self.width
 
     def part(self, first: int, count: int) -> Rows:
+        """Return a view of `count` rows from `first` on."""
         return Rows(self.flat, self.row(first), count, self.width)
 
     def padded(self, left: int, right: int, mode: str) -> int:
-        """Fill so many rows around with zeros or the reflection, and say where the first is."""
+        """Fill `left` rows before and `right` rows behind with padding.
+
+        Args:
+            left: The number of rows before.
+            right: The number of rows behind.
+            mode: "constant" for zeros, "reflect" for the reflection.
+
+        Returns:
+            The index at which the padding begins.
+        """
         for index in (*range(-left, 0), *range(self.count, self.count + right)):
             self._row(index)[:] = 0 if mode == "constant" else self._row(self._mirrored(index))
         return self.row(-left)

@@ -1,7 +1,7 @@
 """SEANet: the convolutional encoder and decoder of EnCodec (Défossez et al. 2022, section 3.1).
 
-Layers sit at the same indices as in the published checkpoints, so that a checkpoint's keys map
-onto ours by dropping the wrapper names. Weight norm is fused when weights are loaded.
+Layers have the same indices as in the published checkpoints, so that only wrapper names are removed
+from a checkpoint's keys. Weight norm is fused when weights are loaded.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ PAD_MODES = ("constant", "reflect", "replicate")
 
 @dataclass(frozen=True)
 class SeanetConfig:
+    """The shape of SEANet, by audiocraft's names; the defaults are those of MusicGen's codec."""
+
     channels: int = 1
     filters: int = 64
     dimension: int = 128
@@ -49,12 +51,12 @@ class SeanetConfig:
 
     @property
     def inner_width(self) -> int:
-        """Channels at the frame rate, where the LSTM works."""
+        """The number of channels at the frame rate, where the LSTM is."""
         return int(self.filters * 2 ** len(self.ratios))
 
 
 def pad(x: Tensor, left: int, right: int, mode: str) -> Tensor:
-    """Pad the last axis; unlike torch, reflection also works on inputs shorter than the padding."""
+    """Pad the last axis; unlike in torch, inputs may be shorter than a reflected padding."""
     if mode != "reflect" or x.shape[-1] > max(left, right):
         return F.pad(x, (left, right), mode)
     missing = max(left, right) - x.shape[-1] + 1
@@ -63,7 +65,7 @@ def pad(x: Tensor, left: int, right: int, mode: str) -> Tensor:
 
 
 class Conv(nn.Conv1d):
-    """Convolution whose output has ceil(N / stride) positions, centred on its input."""
+    """A convolution whose output has ceil(N / stride) positions, centred on its input."""
 
     def __init__(
         self, fan_in: int, fan_out: int, kernel: int, *, stride: int = 1, dilation: int = 1,
@@ -81,7 +83,7 @@ class Conv(nn.Conv1d):
 
 
 class UpConv(nn.ConvTranspose1d):
-    """Transposed convolution with N * stride outputs: the overhang is trimmed on both sides."""
+    """A transposed convolution with N * stride outputs, trimmed on both sides."""
 
     def __init__(self, fan_in: int, fan_out: int, stride: int) -> None:
         super().__init__(fan_in, fan_out, 2 * stride, stride=stride)
@@ -94,6 +96,8 @@ class UpConv(nn.ConvTranspose1d):
 
 
 class Residual(nn.Module):
+    """A residual block of two convolutions with ELU."""
+
     def __init__(self, width: int, dilation: int, cfg: SeanetConfig) -> None:
         super().__init__()
         hidden = width // cfg.compress
@@ -116,7 +120,7 @@ LstmState = tuple[Tensor, Tensor]
 
 
 class SkipLstm(nn.Module):
-    """A forward LSTM over frames, added to its input [B, D, T]; the state can be carried on."""
+    """A forward LSTM over frames, added to its input [B, D, T]; it can continue from a state."""
 
     def __init__(self, width: int, layers: int) -> None:
         super().__init__()
@@ -132,7 +136,7 @@ class SkipLstm(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Audio [B, C, N] to latents [B, dimension, ceil(N / hop)]."""
+    """The encoder: audio [B, C, N] to latents [B, dimension, ceil(N / hop)]."""
 
     def __init__(self, cfg: SeanetConfig) -> None:
         super().__init__()
@@ -157,18 +161,18 @@ class Encoder(nn.Module):
         return cast(SkipLstm, self.layers[self.lstm_index])
 
     def analyze(self, audio: Tensor) -> Tensor:
-        """The local part: everything before the LSTM."""
+        """Run the local part, all layers before the LSTM."""
         latents: Tensor = self.layers[: self.lstm_index](audio)
         return latents
 
     def summarize(self, features: Tensor) -> Tensor:
-        """The part with memory: the LSTM and the projection to `dimension`."""
+        """Run the LSTM and the projection to `dimension`."""
         latents: Tensor = self.layers[self.lstm_index :](features)
         return latents
 
 
 class Decoder(nn.Module):
-    """Latents [B, dimension, T] to audio [B, C, T * hop]."""
+    """The decoder: latents [B, dimension, T] to audio [B, C, T * hop]."""
 
     def __init__(self, cfg: SeanetConfig) -> None:
         super().__init__()
@@ -193,16 +197,16 @@ class Decoder(nn.Module):
         return cast(SkipLstm, self.layers[1])
 
     def enter(self, latents: Tensor) -> Tensor:
-        """The local part before the LSTM."""
+        """Run the local part before the LSTM."""
         features: Tensor = self.layers[0](latents)
         return features
 
     def synthesize(self, features: Tensor) -> Tensor:
-        """The local part after the LSTM: upsampling to audio."""
+        """Run the local part after the LSTM, which upsamples to audio."""
         audio: Tensor = self.layers[2:](features)
         return audio
 
 
 def fuse_weight_norm(gain: Tensor, direction: Tensor) -> Tensor:
-    """The plain weight of a weight-normalised layer (Salimans & Kingma 2016, equation 2)."""
+    """Compute the weight of a weight-normalised layer (Salimans & Kingma 2016, equation 2)."""
     return torch._weight_norm(direction, gain, 0)

@@ -1,4 +1,4 @@
-"""A stereo codec from a mono codec: both channels coded, codebooks interleaved 1L 1R 2L 2R ..."""
+"""A stereo codec: a mono codec for each channel, with codebooks in the order 1L 1R 2L 2R ..."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from toccata.codecs.base import Codec, OnBlock, StreamDecoder
 
 
 class StereoCodec(Codec, nn.Module):
-    """Two channels through one mono codec; K is twice the mono codec's."""
+    """Codes two channels with one mono codec; K is twice the mono codec's."""
 
     channels = 2
 
@@ -33,6 +33,8 @@ class StereoCodec(Codec, nn.Module):
 
 
 class StereoStream:
+    """A streaming decoder of two channels."""
+
     def __init__(self, mono: Codec) -> None:
         self._sides = [mono.stream(), mono.stream()]
 

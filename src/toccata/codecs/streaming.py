@@ -1,4 +1,4 @@
-"""Evaluate layers with a limited receptive field piece by piece, exactly."""
+"""Run layers with a limited receptive field on a stream, with the same result as on the whole."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from torch import Tensor
 
 
 class Windowed:
-    """Runs `local` on a stream [B, D, t], with the same output as on the whole.
+    """Runs layers on a stream [B, D, t], with the same output as on the whole.
 
-    `context` is how many frames the layers look to either side, `width` how many channels they
-    make, and `ratio` how many outputs a frame makes. Outputs near a cut are wrong (the layers pad
-    there) and are never returned: they are made again when the neighbouring frames are known.
+    Outputs near the end of what is known are wrong, because the layers pad there. They are not
+    returned, but computed again when the next frames are known.
+
+    Args:
+        local: The layers.
+        context: The receptive field to either side, in frames.
+        width: The number of output channels.
+        ratio: The number of outputs per frame.
     """
 
     def __init__(
@@ -32,7 +37,7 @@ class Windowed:
 
     def finish(self) -> Tensor:
         if self._frames is None:
-            raise ValueError("finish() before any frame was pushed")
+            raise ValueError("finish() was called before any frame was pushed")
         return self._run(self._frames, self._frames.shape[-1])
 
     def _run(self, frames: Tensor, until: int) -> Tensor:
@@ -45,6 +50,6 @@ class Windowed:
 
 
 def blocks(length: int, size: int) -> Iterator[slice]:
-    """Consecutive slices of at most `size` that cover `length`."""
+    """Yield consecutive slices of at most `size` that cover `length`."""
     for start in range(0, length, size):
         yield slice(start, min(start + size, length))
