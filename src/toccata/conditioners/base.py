@@ -13,29 +13,39 @@ from toccata.analysis.key import Key
 
 @runtime_checkable
 class TextEncoder(Protocol):
-    """Turns one prompt into vectors."""
+    """Encodes a prompt as text states."""
 
     def encode(self, prompt: str) -> Tensor:
-        """One prompt, as it would be alone -> [L, cond_dim]; an empty one -> zeros."""
+        """Encode one prompt to [L, cond_dim]; an empty one to zeros."""
         ...
 
 
 @runtime_checkable
 class MusicTextEncoder(Protocol):
-    """A text encoder that knows what goes with words."""
+    """A text encoder that also predicts tempo, key and tags from a prompt."""
 
     def likely_bpm(self, prompt: str, uniform: float) -> float | None:
-        """Of all tempi that go with `prompt`, slow to fast, the one at `uniform` (0 to 1)."""
+        """Sample a tempo in beats per minute from the distribution predicted for a prompt.
+
+        Args:
+            prompt: The prompt.
+            uniform: A random number from 0 to 1, at which the cumulative distribution is inverted.
+
+        Returns:
+            The tempo; None if the encoder predicts none.
+        """
         ...
 
     def likely_key(self, prompt: str, uniform: float) -> Key | None:
-        """Of all keys that go with `prompt`, the one at `uniform` (0 to 1)."""
+        """Sample a key from the distribution predicted for a prompt, as `likely_bpm` does."""
         ...
 
     def named(self, prompt: str) -> Mapping[str, Tensor]:
-        """By kind (genre, lead), how likely each of what is known is the one that is named [N].
+        """Predict the tags that a prompt names.
 
-        A kind of which nothing is named is left out.
+        Returns:
+            For each kind (genre, lead, drums) the probabilities [N] of its N tags; a kind that is
+            not named is missing.
         """
         ...
 
@@ -67,5 +77,5 @@ class Conditions:
 
 
 def is_blank(prompt: str | None) -> bool:
-    """No prompt at all: its condition is exactly zero, the projection's bias included."""
+    """Return whether there is no prompt; its condition is exactly zero, without the bias."""
     return prompt is None or not prompt.strip()

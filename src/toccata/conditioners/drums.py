@@ -1,6 +1,6 @@
 """Drums conditioning: whether there are drums, added at every step.
 
-Words about drums are a few among many, and a small model hears "no drums" mostly as "drums".
+With text alone, a small model mostly follows "no drums" as if it were "drums".
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ _NONE = re.compile(
     r"|\b(?:drum|beat)-?less\b|\bdrums?\s+off\b",
     re.IGNORECASE,
 )
-# "Drum and bass" is a kind of music.
+# "Drum and bass" is a genre.
 _SOME = re.compile(
     r"\b(?:drum(?!\s*(?:and|&|\+|'?n'?)\s*bass)|percussion|brushes\b)", re.IGNORECASE
 )
 
 
 def named_drums(prompt: str | None) -> bool | None:
-    """Whether a prompt asks for drums or for none; None if it says nothing of them."""
+    """Parse whether a prompt asks for drums; None if it does not mention them."""
     if _NONE.search(prompt or ""):
         return False
     return True if _SOME.search(prompt or "") else None
 
 
 def drum_row(drums: bool) -> Tensor:
-    """[FEATURES] float32: one that is never 0, then one whose sign tells drums from none."""
+    """Return the features [FEATURES] float32: 1, and 1 with drums or -1 without."""
     return torch.tensor([1.0, 1.0 if drums else -1.0])

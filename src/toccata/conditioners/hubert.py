@@ -1,4 +1,4 @@
-"""HuBERT (Hsu et al. 2021): raw audio to features, as MERT (Li et al. 2023) uses it for music.
+"""HuBERT (Hsu et al. 2021), which computes features of raw audio; MERT (Li et al. 2023) is one.
 
 The network is that of transformers; its shape is checked here, before any memory is taken.
 """
@@ -15,7 +15,13 @@ from toccata.config_limits import check_limits
 
 @dataclass(frozen=True)
 class HubertConfig:
-    """The shape of HuBERT-base and of MERT-v1-95M: a feature for every 320 samples."""
+    """The shape of HuBERT; the defaults are those of HuBERT-base and MERT-v1-95M.
+
+    The strides of the convolutions multiply to 320 samples per feature.
+
+    Raises:
+        CheckpointError: If a number is out of range.
+    """
 
     dim: int = 768
     layers: int = 12
@@ -29,12 +35,11 @@ class HubertConfig:
     norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
-        """Raises CheckpointError for numbers that are not supported."""
         check_limits(self)
 
 
 class Hubert(nn.Module):
-    """Mono audio [B, N] to the last hidden states [B, T, D]."""
+    """Computes the last hidden states [B, T, D] of mono audio [B, N]."""
 
     def __init__(self, cfg: HubertConfig) -> None:
         from transformers import HubertConfig as Config

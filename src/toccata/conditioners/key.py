@@ -1,7 +1,7 @@
-"""Key conditioning: tonic and mode, added at every step.
+"""Key conditioning: tonic, mode and scale, added at every step.
 
-A key is named by two small words at most, and what tells it in the music is spread over seconds:
-a small model hears neither unless it is told again and again.
+With text alone, small models do not learn the key: it is one or two words of the prompt, and music
+shows it only over seconds.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ _ACCIDENTALS = {"#": "#", "♯": "#", "sharp": "#", "b": "b", "♭": "b", "flat"
 
 
 def named_key(prompt: str | None) -> Key | None:
-    """The key that a prompt names: "A minor", "f# maj", "B flat major", "minor eb", "in Am"."""
+    """Parse the key that a prompt names: "A minor", "f# maj", "B flat major", "minor eb", "in Am".
+
+    Returns:
+        The key; None if the prompt names none.
+    """
     text = prompt or ""
     if match := _TURNED_SIGNED.search(text):
         minor, letter, sign = match.groups()
@@ -60,7 +64,7 @@ def named_key(prompt: str | None) -> Key | None:
 
 
 def key_row(key: Key) -> Tensor:
-    """[FEATURES] float32: which key it is, and which pitch classes are of its scale."""
+    """Return the features [FEATURES] float32: the key, one-hot, and the notes of its scale."""
     tonic, mode = key
     row = torch.zeros(FEATURES)
     row[tonic + 12 * (mode == "minor")] = 1.0

@@ -1,9 +1,9 @@
-"""The resampling filter that audiocraft's models were trained with.
+"""The resampling filter with which audiocraft's models were trained.
 
-A sinc, cut off a little below the lower of the two Nyquist frequencies, under a squared cosine
-(J. O. Smith, "Digital Audio Resampling Home Page"). Codes of a style are decisions: with another
-filter, even a better one, some of them come out otherwise. Its parameters, and float32 for its
-taps, are those of julius, which audiocraft uses.
+It is a sinc with a cutoff a little below the lower of the two Nyquist frequencies, under a squared
+cosine window (J. O. Smith, "Digital Audio Resampling Home Page"). The codes of a style are the
+nearest codebook entries: with another filter, even a better one, some of them change. The
+parameters, and float32 for the taps, are those of julius, which audiocraft uses.
 """
 
 from __future__ import annotations
@@ -17,14 +17,21 @@ from torch import Tensor
 ZERO_CROSSINGS = 24
 ROLLOFF = 0.945
 MAX_TAPS = 1 << 24
-"""Of all phases together: 64 MiB. Only rates without a common divisor need more."""
+"""The limit for all phases together, 64 MiB. Only rates without a common divisor need more."""
 
 
 def sinc_filters(source: int, target: int) -> Tensor:
-    """The filter of each output phase [target, K] for rates without a common divisor.
+    """Compute the filter of each output phase.
 
-    Phase i of a block of `target` outputs lies i / target of a block of `source` inputs after its
-    start; the K taps begin `reach` inputs before that start. Each filter sums to 1.
+    A block of `source` inputs has `target` outputs; output i is at i / target of the block. The
+    taps of each filter begin `reach` inputs before the block, and sum to 1.
+
+    Args:
+        source: The input rate, divided by the common divisor.
+        target: The output rate, divided by the common divisor.
+
+    Returns:
+        [target, K] float32.
     """
     cutoff = ROLLOFF * min(source, target)
     at = torch.arange(-reach(source, target), reach(source, target) + source) / source
@@ -36,18 +43,18 @@ def sinc_filters(source: int, target: int) -> Tensor:
 
 
 def reach(source: int, target: int) -> int:
-    """How many inputs a filter looks to either side."""
+    """Return the number of inputs to either side that a filter uses."""
     return math.ceil(ZERO_CROSSINGS * source / (ROLLOFF * min(source, target)))
 
 
 def can_resample(from_hz: int, to_hz: int) -> bool:
-    """Whether the filters of all phases are few enough to be held."""
+    """Return whether the filters of all phases are within MAX_TAPS."""
     source, target = _reduced(from_hz, to_hz)
     return target * (source + 2 * reach(source, target)) <= MAX_TAPS
 
 
 def sinc_resample(samples: Tensor, from_hz: int, to_hz: int) -> Tensor:
-    """Samples [..., N] at another rate [..., N * to_hz // from_hz]; the ends are held."""
+    """Resample [..., N] -> [..., N * to_hz // from_hz]; the first and last samples are repeated."""
     if from_hz == to_hz:
         return samples
     source, target = _reduced(from_hz, to_hz)
@@ -55,8 +62,8 @@ def sinc_resample(samples: Tensor, from_hz: int, to_hz: int) -> Tensor:
     rows = samples.reshape(-1, 1, length)
     padded = F.pad(rows, (around, around + source), mode="replicate")
     phases = F.conv1d(padded, sinc_filters(source, target)[:, None].to(rows), stride=source)
-    made = phases.transpose(1, 2).reshape(*samples.shape[:-1], -1)
-    return made[..., : length * target // source]
+    output = phases.transpose(1, 2).reshape(*samples.shape[:-1], -1)
+    return output[..., : length * target // source]
 
 
 def _reduced(from_hz: int, to_hz: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Optional stem separation: a melody is followed without its drums and bass (extra `stems`)."""
+"""Optional stem separation, which removes drums and bass from a melody (extra `stems`)."""
 
 from __future__ import annotations
 
@@ -22,19 +22,26 @@ log = logging.getLogger(__name__)
 
 
 class Separator(Protocol):
-    """A model that takes a mix apart."""
+    """A model that separates a mix into stems."""
 
     sources: Sequence[str]
     sample_rate_hz: int
     channels: int
 
     def separate(self, mix: Tensor) -> Tensor:
-        """Mix [C, N] -> stems [sources, C, N]."""
+        """Separate a mix [C, N] -> stems [sources, C, N]."""
         ...
 
 
 class MelodyStems:
-    """Keeps vocals and other; without demucs the full mix is used, and that is said once."""
+    """Keeps the stems "vocals" and "other" of a melody.
+
+    Without demucs the full mix is used, and a warning is logged once.
+
+    Args:
+        separator: The model; None loads demucs when it is first needed.
+        offline: Whether weights must not be downloaded.
+    """
 
     def __init__(self, separator: Separator | None = None, *, offline: bool = False) -> None:
         self._separator = separator
@@ -42,10 +49,17 @@ class MelodyStems:
         self._missing = False
 
     def __call__(self, waveform: Waveform) -> Waveform:
-        """Any waveform -> its melodic stems [1, N] at the separator's rate, or itself.
+        """Separate a waveform.
 
-        Cut the waveform before: the whole of it is separated. Raises CheckpointError if demucs is
-        installed but its weights are not to be had.
+        Args:
+            waveform: Audio of any rate and channels. All of it is separated, so it should be cut
+                to what is needed.
+
+        Returns:
+            The melodic stems [1, N] at the separator's rate; the waveform itself without demucs.
+
+        Raises:
+            CheckpointError: If demucs is installed, but its weights cannot be loaded.
         """
         separator = self._find()
         return waveform if separator is None else melodic(waveform, separator)
@@ -61,7 +75,7 @@ class MelodyStems:
 
 
 def melodic(waveform: Waveform, separator: Separator) -> Waveform:
-    """The melodic stems of `waveform`, summed and mixed to mono [1, N] at the separator's rate."""
+    """Sum the melodic stems of a waveform, mixed to mono [1, N] at the separator's rate."""
     from toccata.audio.transforms import resample, to_channels
 
     mix = resample(to_channels(waveform, separator.channels), separator.sample_rate_hz)
@@ -72,9 +86,11 @@ def melodic(waveform: Waveform, separator: Separator) -> Waveform:
 
 
 class Demucs:
-    """htdemucs, without its random shift: that would draw from Python's global generator.
+    """The separator htdemucs, without its random shift, which uses Python's global generator.
 
-    Raises MissingExtraError without the extra, CheckpointError without the weights.
+    Raises:
+        MissingExtraError: If demucs is not installed.
+        CheckpointError: If its weights cannot be loaded.
     """
 
     def __init__(self, *, offline: bool = False) -> None:

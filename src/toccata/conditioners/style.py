@@ -1,7 +1,9 @@
-"""Style conditioning (Rouard et al. 2024, "Audio conditioning for music generation via discrete
-bottleneck features"): what a few seconds of music are like, and not which notes they have.
+"""Style conditioning: the character of a few seconds of music, without their notes.
 
-excerpt -> MERT features, 75 a second -> transformer -> normalised -> 3 of 6 codebooks -> every 15th
+It is that of Rouard et al. 2024, "Audio conditioning for music generation via discrete bottleneck
+features":
+
+excerpt -> MERT features, 75 a second -> transformer -> batch norm -> 3 of 6 codebooks -> every 15th
 """
 
 from __future__ import annotations
@@ -26,8 +28,21 @@ BATCH_NORM_EPS = 1e-5
 
 @dataclass(frozen=True)
 class StyleConfig:
-    """length_s: of the excerpt. codebooks: how many are used, of those that were trained; fewer
-    say less. every: of the features, one in so many is kept.
+    """The shape of a style encoder.
+
+    Attributes:
+        dim: The width of the transformer and of the rows.
+        layers: The number of layers.
+        heads: The number of attention heads.
+        codebooks: How many of the trained codebooks are used; with fewer, rows have less detail.
+        card: The number of codes in a codebook.
+        every: Every so many features, one is kept.
+        length_s: The length of the excerpt in seconds.
+        sample_rate_hz: The rate of the excerpt.
+        mert: The shape of MERT.
+
+    Raises:
+        CheckpointError: If a number is out of range.
     """
 
     dim: int = 512
@@ -41,12 +56,11 @@ class StyleConfig:
     mert: HubertConfig = field(default_factory=HubertConfig)
 
     def __post_init__(self) -> None:
-        """Raises CheckpointError for numbers that are not supported."""
         check_limits(self)
 
 
 class StyleEncoder(nn.Module):
-    """An excerpt of music to a few vectors that all say what it is like."""
+    """Encodes an excerpt of music as a few vectors that describe its style."""
 
     def __init__(self, config: StyleConfig) -> None:
         super().__init__()
@@ -63,18 +77,18 @@ class StyleEncoder(nn.Module):
 
     @torch.inference_mode()
     def encode(self, waveform: Waveform, model_rate_hz: int | None = None) -> Tensor:
-        """The middle of any waveform -> [P, dim] float32; a shorter one is repeated.
+        """Encode an excerpt from the middle of a waveform; a shorter waveform is repeated.
 
-        audiocraft brings audio to the model's rate first and from there to the style encoder's, by
-        julius' filter both times: so do we. It takes a random excerpt: the same request would not
-        sound the same.
+        As in audiocraft, audio is resampled to the model's rate and from there to the style
+        encoder's, both times with julius' filter. audiocraft takes a random excerpt instead of the
+        middle, with which a request would not be reproducible.
 
         Args:
             waveform: Audio of any rate, length and channels, which are averaged.
-            model_rate_hz: The model's own rate; None leaves that step out.
+            model_rate_hz: The model's rate; None skips the first resampling.
 
         Returns:
-            Rows [P, dim].
+            Rows [P, dim] float32.
         """
         excerpt = middle(waveform, self.config.length_s)
         excerpt = mono(excerpt, excerpt.sample_rate_hz)
@@ -85,7 +99,7 @@ class StyleEncoder(nn.Module):
         return rows
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Mono audio [B, N] at sample_rate_hz -> [B, P, dim]."""
+        """Encode mono audio [B, N] at sample_rate_hz -> [B, P, dim]."""
         x = self.embed(self.mert(audio))
         positions = torch.arange(x.shape[1], device=x.device)
         x = x + sinusoidal_positions(positions, self.config.dim)
@@ -97,7 +111,7 @@ class StyleEncoder(nn.Module):
 
 
 def _resampled(waveform: Waveform, rate_hz: int) -> Waveform:
-    """By audiocraft's filter; between rates with next to no common divisor by `audio`'s."""
+    """Resample with audiocraft's filter, or with ours if that filter would be too large."""
     from toccata.audio.transforms import resample
 
     if not can_resample(waveform.sample_rate_hz, rate_hz):
@@ -107,7 +121,7 @@ def _resampled(waveform: Waveform, rate_hz: int) -> Waveform:
 
 
 def middle(waveform: Waveform, length_s: float) -> Waveform:
-    """`length_s` around the middle; a shorter waveform is repeated from its start."""
+    """Return `length_s` around the middle; a shorter waveform is repeated from its start."""
     length = round(length_s * waveform.sample_rate_hz)
     samples = waveform.samples
     repeats = math.ceil(length / samples.shape[1])

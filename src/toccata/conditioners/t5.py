@@ -1,6 +1,6 @@
-"""T5's encoder (Raffel et al. 2020) as a text encoder, from transformers and nothing else of it.
+"""T5's encoder (Raffel et al. 2020) as a text encoder; the module is that of transformers.
 
-It runs in float32 (or bfloat16): float16 overflows in its feed-forward layers.
+It runs in float32 or bfloat16: float16 overflows in its feed-forward layers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class T5Shape:
-    """The fields of T5's configuration that shape its encoder, by T5's own names; t5-base's."""
+    """The shape of T5's encoder, by the names of T5's configuration; the defaults are t5-base's.
+
+    Raises:
+        CheckpointError: If a number is out of range.
+    """
 
     vocab_size: int = 32128
     d_model: int = 768
@@ -36,12 +40,16 @@ class T5Shape:
     feed_forward_proj: str = "relu"
 
     def __post_init__(self) -> None:
-        """Raises CheckpointError for numbers that are not supported."""
         check_limits(self)
 
 
 class T5TextEncoder(nn.Module):
-    """Prompts to T5's last hidden states. `tokenizer` is what a tokenizer.json holds."""
+    """Encodes prompts as T5's last hidden states.
+
+    Args:
+        shape: The shape of the encoder.
+        tokenizer: The tokenizer, as `read_tokenizer` returns it.
+    """
 
     def __init__(self, shape: T5Shape, tokenizer: Tokenizer) -> None:
         from transformers import T5Config, T5EncoderModel
@@ -56,7 +64,12 @@ class T5TextEncoder(nn.Module):
 
     @torch.inference_mode()
     def encode(self, prompt: str) -> Tensor:
-        """[L, d_model] in the encoder's dtype, the end token included; zeros [1, d_model]."""
+        """Encode one prompt.
+
+        Returns:
+            [L, d_model] in the encoder's dtype, with the end token; zeros [1, d_model] for an empty
+            prompt.
+        """
         weight: Tensor = self.model.shared.weight
         if is_blank(prompt):
             return weight.new_zeros(1, self.shape.d_model)
@@ -66,7 +79,11 @@ class T5TextEncoder(nn.Module):
 
 
 def read_tokenizer(file: Path) -> Tokenizer:
-    """Raises CheckpointError if `file` is not a tokenizer.json."""
+    """Read a tokenizer.json.
+
+    Raises:
+        CheckpointError: If the file cannot be read as a tokenizer.
+    """
     from tokenizers import Tokenizer
 
     try:

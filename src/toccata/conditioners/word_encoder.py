@@ -1,10 +1,10 @@
 """The text encoder of `mini`: small, trained with the language model, without a vocabulary file.
 
-A word is the sum of hashed pieces (the word itself and its letter trigrams, as in Bojanowski et
-al. 2017), so that unseen and misspelt words land near known ones. A number also carries its
-value, so that 93 bpm lies between 92 and 94. Two transformer layers let words see each other
-("no" and "drums", "92" and "bpm"). It also learns what goes with the words ("happy rock"): which
-tempi, which mode, and the genre, the leading instrument and the drums if they are named.
+The embedding of a word is the mean of hashed pieces (the word and its letter trigrams, as in
+Bojanowski et al. 2017), so that unseen and misspelt words are near known ones. The embedding of a
+number also depends on its value, so that 93 bpm is between 92 and 94. Two transformer layers relate
+words to each other ("no" and "drums", "92" and "bpm"). Heads predict the distributions of tempo and
+mode that fit the prompt ("happy rock"), and the genre, lead and drums if it names them.
 """
 
 from __future__ import annotations
@@ -28,14 +28,25 @@ WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+#?")
 NUMBER_WAVES = 16
 MODES: tuple[Mode, Mode] = ("major", "minor")
 DRUMS = ("none", "some")
-NOT_NAMED = 0.5  # from this likelihood on
+NOT_NAMED = 0.5  # the probability from which on a kind counts as not named
 
 
 @dataclass(frozen=True)
 class WordsConfig:
-    """tempo_classes: 90 tell 40, 42, ... 218 bpm apart; with none, no tempo is known of words.
+    """The shape of a word encoder.
 
-    genres, leads: names of what may be named; with none, no genre, no lead and no mode is known.
+    Attributes:
+        dim: The width of text states.
+        layers: The number of transformer layers.
+        heads: The number of attention heads.
+        buckets: The number of hash buckets for pieces of words.
+        max_words: The number of words that are encoded; further words are ignored.
+        tempo_classes: The number of tempo classes; 90 are 40, 42, ... 218 bpm. 0 predicts no tempo.
+        genres: The genres that can be named; without any, no genre, lead and mode is predicted.
+        leads: The lead instruments that can be named.
+
+    Raises:
+        CheckpointError: If a number is out of range.
     """
 
     dim: int = 192
@@ -48,39 +59,38 @@ class WordsConfig:
     leads: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raises CheckpointError for numbers that are not supported."""
         check_limits(self)
 
     @property
     def tags(self) -> Mapping[str, tuple[str, ...]]:
-        """What words may name, by kind."""
+        """The tags of each kind that a prompt can name."""
         return {"genre": self.genres, "lead": self.leads, "drums": DRUMS}
 
 
 def words_of(prompt: str) -> list[str]:
-    """Lower-case words and numbers; "80bpm" gives "80" and "bpm"."""
+    """Split a prompt into lower-case words and numbers; "80bpm" gives "80" and "bpm"."""
     return WORD.findall(unicodedata.normalize("NFKC", prompt).casefold())
 
 
 def tempo_class(bpm: float) -> int:
-    """The nearest class of a tempo from 40 bpm on."""
+    """Return the nearest class of a tempo of at least 40 bpm."""
     return round((bpm - SLOWEST_BPM) / BPM_PER_CLASS)
 
 
 def mean_of_words(states: Tensor) -> Tensor:
-    """Text states [B, max_words, dim] to [B, dim]; zeros where there is no word."""
+    """Average text states over words: [B, max_words, dim] -> [B, dim]; zeros without any word."""
     return states.sum(1) / states.any(-1, keepdim=True).sum(1).clamp(min=1)
 
 
 def pieces_of(word: str, buckets: int) -> list[int]:
-    """Buckets of the word and its letter trigrams; bucket 0 is never used."""
+    """Return the buckets of a word and its letter trigrams; bucket 0 is the padding."""
     marked = f"<{word}>"
     grams = [] if word[0].isdigit() else [marked[i : i + 3] for i in range(len(marked) - 2)]
     return [1 + zlib.crc32(piece.encode()) % (buckets - 1) for piece in [marked, *grams]]
 
 
 def number_waves(word: str) -> list[float]:
-    """The value of a number as waves of its logarithm; zeros for a word."""
+    """Encode a number as sines and cosines of its logarithm; zeros for a word."""
     if not word[0].isdigit():
         return [0.0] * NUMBER_WAVES
     octave = math.log2(1.0 + float(word))
@@ -89,10 +99,10 @@ def number_waves(word: str) -> list[float]:
 
 
 class WordsTextEncoder(nn.Module):
-    """Prompts to text states [B, max_words, dim]; always `max_words` rows, zeros past the end.
+    """Encodes prompts as text states [B, max_words, dim], with zeros after the last word.
 
-    The fixed length keeps the audio at the same positions whatever the prompt. Words past
-    `max_words` are not heard.
+    Because of the fixed length, codes have the same positions with any prompt. Words after the
+    first `max_words` are ignored.
     """
 
     def __init__(self, config: WordsConfig) -> None:
@@ -110,7 +120,7 @@ class WordsTextEncoder(nn.Module):
         )  # fmt: skip
         self.norm = nn.LayerNorm(config.dim)
         self.tempo = nn.Linear(config.dim, config.tempo_classes) if config.tempo_classes else None
-        # Of each kind the zeroth class is "not named".
+        # Class 0 of each kind is "not named".
         self.tags = nn.ModuleDict(
             {kind: nn.Linear(config.dim, 1 + len(known)) for kind, known in config.tags.items()}
             if config.genres
@@ -120,44 +130,44 @@ class WordsTextEncoder(nn.Module):
 
     @torch.inference_mode()
     def encode(self, prompt: str) -> Tensor:
-        """One prompt to [max_words, dim]; an empty prompt to zeros."""
+        """Encode one prompt to [max_words, dim]; an empty one to zeros."""
         return self._states(prompt)[0].to(self.positions.dtype)
 
     @torch.inference_mode()
     def likely_bpm(self, prompt: str, uniform: float) -> float | None:
-        """A tempo that goes with the words: of all that do, the one at `uniform` (0 to 1)."""
+        """Sample a tempo that fits the prompt, see `MusicTextEncoder.likely_bpm`."""
         if self.tempo is None:
             return None
-        shares = self._shares(self.tempo, prompt)
-        index = int((shares.cumsum(-1) < uniform).sum())
-        return float(SLOWEST_BPM + BPM_PER_CLASS * min(index, len(shares) - 1))
+        probabilities = self._probabilities(self.tempo, prompt)
+        index = int((probabilities.cumsum(-1) < uniform).sum())
+        return float(SLOWEST_BPM + BPM_PER_CLASS * min(index, len(probabilities) - 1))
 
     @torch.inference_mode()
     def likely_key(self, prompt: str, uniform: float) -> Key | None:
-        """A key that goes with the words: any tonic, in a mode of theirs."""
+        """Sample a key: any tonic with equal probability, and a mode that fits the prompt."""
         if self.mode is None:
             return None
         tonic, rest = divmod(12 * uniform, 1.0)
-        major = float(self._shares(self.mode, prompt)[0])
+        major = float(self._probabilities(self.mode, prompt)[0])
         return int(tonic), MODES[0] if rest < major else MODES[1]
 
     @torch.inference_mode()
     def named(self, prompt: str) -> dict[str, Tensor]:
-        """By kind, how likely each of what is known is named [N]; without kinds not named."""
-        likely = {kind: self._shares(head, prompt) for kind, head in self.tags.items()}
+        """Predict the tags that a prompt names, see `MusicTextEncoder.named`."""
+        classes = {kind: self._probabilities(head, prompt) for kind, head in self.tags.items()}
         return {
-            kind: (shares[1:] / shares[1:].sum()).float()
-            for kind, shares in likely.items()
-            if shares[0] < NOT_NAMED
+            kind: (probabilities[1:] / probabilities[1:].sum()).float()
+            for kind, probabilities in classes.items()
+            if probabilities[0] < NOT_NAMED
         }
 
     def _states(self, prompt: str) -> Tensor:
-        """[1, max_words, dim] in a dtype whose sums, once rounded, are the same on every CPU."""
+        """Encode a prompt to [1, max_words, dim], in the dtype of `wide_dtype`."""
         states: Tensor = widened(self, wide_dtype(self.positions.device))([prompt])
         return states
 
-    def _shares(self, head: nn.Module, prompt: str) -> Tensor:
-        """How likely each class of a head is [N], in the same dtype."""
+    def _probabilities(self, head: nn.Module, prompt: str) -> Tensor:
+        """Return the probability of each class of a head, [N]."""
         mean = mean_of_words(self._states(prompt))
         logits: Tensor = widened(head, mean.dtype)(mean)
         return logits[0].softmax(-1)
@@ -166,7 +176,7 @@ class WordsTextEncoder(nn.Module):
         words = [words_of(prompt)[: self.config.max_words] for prompt in prompts]
         present = self._present(words)
         x = self._embed(words) + self.positions
-        # A row with no word would attend to nothing and be nan: it may see its zeroth place.
+        # A prompt without words would have no key and become nan, so it attends to position 0.
         hidden_keys = ~present
         hidden_keys[:, 0] = False
         for layer in self.layers:
