@@ -1,4 +1,4 @@
-"""Choose the device and the precision."""
+"""Select the device and the precision of a model."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from toccata.errors import InputError
 
 @dataclass(frozen=True)
 class Precision:
-    """dtype: of the LM's weights, and of what its matrices are multiplied with. In int8 and int4
-    the matrices of its layers are kept in so many bits.
+    """A precision of the language model.
 
-    int4 is experimental: it has been measured on no trained weights but `mini`'s.
+    int4 is experimental: of trained weights, it was measured only with `mini`'s.
+
+    Attributes:
+        name: fp32, bf16, fp16, int8 or int4.
+        dtype: The dtype of weights and activations; in int8 and int4, of those that are not
+            quantised.
     """
 
     name: str
@@ -23,10 +27,12 @@ class Precision:
 
     @property
     def compressed(self) -> bool:
+        """Whether the matrices of layers are quantised."""
         return self.name.startswith("int")
 
     @property
     def experimental(self) -> bool:
+        """Whether loading it logs a warning."""
         return self.name == "int4"
 
 
@@ -39,12 +45,16 @@ PRECISIONS = {
 }
 AUTO = "auto"
 DEFAULTS = {"cpu": "int8", "cuda": "bf16", "mps": "fp32"}
-# Where the kernels for int8 are known to be fast.
+# The machines on which the kernels for int8 are fast.
 X86 = ("x86_64", "amd64")
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
-    """`device` checked, or the best there is. Raises InputError for one this machine lacks."""
+    """Check a device, or select the best one.
+
+    Raises:
+        InputError: If this machine does not have the device.
+    """
     if device is None:
         return torch.device(_best())
     name = str(device)
@@ -57,9 +67,10 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def pick_precision(device: torch.device, name: str | None = None) -> Precision:
-    """`name` or, for None and auto, the default of `device`.
+    """Check a precision, or select the default of the device for None and auto.
 
-    Raises InputError for another name, and for one that the device cannot compute in.
+    Raises:
+        InputError: If there is no such precision, or the device does not support it.
     """
     if name is None or name == AUTO:
         name = _default(device)
@@ -73,7 +84,7 @@ def pick_precision(device: torch.device, name: str | None = None) -> Precision:
 
 def _default(device: torch.device) -> str:
     name = DEFAULTS[device.type]
-    # GPUs before Ampere emulate it: slowly, and without kernels for attention.
+    # GPUs before Ampere emulate bfloat16, which is slow, and have no attention kernels for it.
     if name == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return "fp16"
     if name == "int8" and platform.machine().lower() not in X86:

@@ -1,7 +1,7 @@
-"""Every exception that toccata raises on purpose.
+"""The exceptions of toccata.
 
 ToccataError
-├── InputError            a value given by the user is wrong            exit 2, HTTP 422
+├── InputError            an input value is invalid                     exit 2, HTTP 422
 │   └── InputErrors       all problems of one request at once
 ├── AudioError            a file cannot be read or written as audio     exit 3, HTTP 422
 ├── CheckpointError       a model file is missing, damaged or hostile   exit 4, HTTP 503
@@ -9,10 +9,10 @@ ToccataError
 ├── MissingExtraError     an optional part is not installed             exit 5, HTTP 501
 ├── GenerationError       a request failed while it ran                 exit 6, HTTP 500
 ├── ClosedError           a model was used after it was closed          exit 1, HTTP 500
-├── MeasurementError      a benchmark could not be run to its end       exit of its process
+├── MeasurementError      a benchmark did not finish                    exit of its process
 └── CancelledError        the user stopped it                           exit 130, HTTP 499
 
-Those that only the server raises are beside the code that does.
+Exceptions that only the server raises are defined in the server.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ _SHOWN_CHARACTERS = 60
 
 
 class ToccataError(Exception):
-    """Base of all errors raised on purpose; the message names the thing, its value and the cure."""
+    """Base of all exceptions; its message names the field or file, the value and a cure."""
 
     exit_code = 1
     http_status = 500
 
 
 class InputError(ToccataError):
-    """A value given by the user is wrong. `field` is the name the user knows it by."""
+    """An input value is invalid; `field` is its name in the interface that the user uses."""
 
     exit_code = 2
     http_status = 422
 
     def __init__(self, field: str, value: object, allowed: str, problem: str | None = None) -> None:
-        """A message of two parts, "{field} {problem}; {allowed}".
+        """Build a message of two parts, "{field} {problem}; {allowed}".
 
         Args:
             field: The name of the field, flag or file.
-            value: The value that was given; None if it is missing.
-            allowed: What may be given, or the cure.
-            problem: What is wrong, where "is missing" (None) and "VALUE is not valid" (any other
-                value) do not say it.
+            value: The invalid value; None if it is missing.
+            allowed: The allowed values, or the cure.
+            problem: What is wrong. None is "is missing" without a value, and "VALUE is not valid"
+                with one.
         """
         if problem is None and value is not None:
             problem = f"{value!r} is not valid"
@@ -65,10 +65,10 @@ class InputError(ToccataError):
         return InputError(field, self.value, self.allowed, implied)
 
     def sentence(self, rename: Callable[[str], str]) -> str:
-        """The message with the names of fields as one surface has them.
+        """Return the message with the names of fields in another interface.
 
         Args:
-            rename: Maps a text that may hold names of fields to the same text with other names.
+            rename: Replaces names of fields in a text.
         """
         return f"{rename(self.field)}{self._joint}{self.problem}; {rename(self.allowed)}"
 
@@ -104,7 +104,7 @@ class UnknownModelError(CheckpointError):
 
 
 class MissingExtraError(ToccataError):
-    """An optional part is not installed; the message names the extra."""
+    """An optional dependency is not installed; the message names the extra."""
 
     exit_code = 5
     http_status = 501
@@ -122,11 +122,11 @@ class ClosedError(ToccataError):
 
 
 class MeasurementError(ToccataError):
-    """A benchmark could not be run to its end; the message is what its process said."""
+    """A benchmark did not finish; the message is the output of its process."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
-        self.exit_code = max(code, 1)  # of a process that was killed it is negative
+        self.exit_code = max(code, 1)  # the code of a killed process is negative
 
 
 class CancelledError(ToccataError):
@@ -137,12 +137,12 @@ class CancelledError(ToccataError):
 
 
 def check_path(field: str, path: str | os.PathLike[str]) -> None:
-    """Raises InputError for a path that no system call takes: an empty one, and one too long."""
+    """Raise InputError for a path that no system call accepts: an empty or a too long one."""
     text = os.fspath(path)
     if text == "":
         raise InputError(field, "", "give the name of a file or folder", "is an empty text")
     try:
-        os.stat(text)  # noqa: PTH116 - a Path drops the very errors that count
+        os.stat(text)  # noqa: PTH116 - Path.stat would hide these errors
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
@@ -150,4 +150,4 @@ def check_path(field: str, path: str | os.PathLike[str]) -> None:
             problem = f"is a name that is too long for this system: {shown!r}"
             raise InputError(field, shown, cure, problem) from error
     except ValueError:
-        pass  # NUL, of which whoever opens it says more
+        pass  # it has a NUL; opening the file raises a better error

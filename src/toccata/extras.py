@@ -15,10 +15,10 @@ SYNTHESIZER = "tinysoundfont"
 
 
 def missing_extra(what: str, extra: str) -> MissingExtraError:
-    """The error for a part that an extra of toccata's brings.
+    """Return the error for a feature whose extra is not installed.
 
     Args:
-        what: The part, as the subject of a sentence: "the server".
+        what: The feature, as the subject of a sentence: "the server".
         extra: The extra's name in pyproject.toml.
     """
     command = shlex.join([sys.executable, "-m", "pip", "install", *_source(extra)])
@@ -26,9 +26,9 @@ def missing_extra(what: str, extra: str) -> MissingExtraError:
 
 
 def missing_synthesizer() -> MissingExtraError:
-    """The error for the synthesizer, which no extra can bring.
+    """Return the error for the synthesizer, which cannot be in an extra.
 
-    It names pyaudio as a dependency, which only plays live and needs a compiler and PortAudio.
+    It depends on pyaudio, which needs a compiler and PortAudio, but is only used for live playback.
     """
     install = [sys.executable, "-m", "pip", "install", "--no-deps", SYNTHESIZER]
     return MissingExtraError(
@@ -37,10 +37,10 @@ def missing_synthesizer() -> MissingExtraError:
 
 
 def _source(extra: str) -> list[str]:
-    """What pip is to install: toccata from where it was installed from (PEP 610)."""
+    """Return pip's arguments to install toccata from its original source (PEP 610)."""
     try:
         origin = json.loads(distribution(PACKAGE).read_text("direct_url.json") or "{}")
-    except PackageNotFoundError:  # imported from a checkout that was not installed
+    except PackageNotFoundError:  # toccata is imported from a checkout without being installed
         origin = {}
     url = urlsplit(origin.get("url", ""))
     if url.scheme != "file" or "dir_info" not in origin:
