@@ -19,9 +19,9 @@ from toccata.audio.waveform import Waveform
 from toccata.errors import InputError, check_path
 
 MAX_CHANNELS = 64
-# Of one request: 128 MiB, 6 minutes of stereo at 44.1 kHz.
+# The limit for one request: 128 MiB, 6 minutes of stereo at 44.1 kHz.
 MAX_VALUES = 2**25
-# Models have lower rates: of audio above, less is held.
+# Audio of a higher rate is resampled to save memory; models have lower rates.
 MAX_RATE_HZ = 48_000
 MAX_SHOWN = 80
 MAX_PART_S = 24 * 3600
@@ -81,11 +81,14 @@ _KINDS = (
 
 
 def check_audio(field: str, audio: object) -> None:
-    """Raise InputError for what `read_audio` does not take, before anything is read.
+    """Check the type of an audio input without reading it.
 
     Args:
-        field: The name of the parameter that holds `audio`, for the error.
+        field: The name of the parameter, for the error.
         audio: Any object.
+
+    Raises:
+        InputError: If `read_audio` does not accept it.
     """
     if isinstance(audio, tuple):
         _samples(field, audio)
@@ -128,15 +131,15 @@ def read_audio(field: str, audio: AudioInput) -> Waveform:
     """Return `audio` as a Waveform.
 
     Args:
-        field: The name of the parameter that holds `audio`, for errors.
+        field: The name of the parameter, for errors.
         audio: A Waveform (a Clip is one), returned as it is; the path of an audio file, its bytes,
             or a binary file object; or a pair of samples and their rate in Hz. Samples are
             [channels, samples], or [samples] for mono: floats with full scale at +-1, or integers
             with full scale at the limits of their type.
 
     Raises:
-        InputError: It is something else.
-        AudioError: The file or the bytes cannot be read as audio.
+        InputError: If it is anything else.
+        AudioError: If the file or the bytes cannot be read as audio.
     """
     check_audio(field, audio)
     if isinstance(audio, Waveform):
@@ -172,7 +175,7 @@ def _is_encoded(audio: object) -> bool:
 
 
 def _samples(field: str, pair: tuple[Any, ...]) -> Samples:
-    """[C, N] float32 of a pair of samples and their rate, which is checked."""
+    """Check a pair of samples and their rate, and convert the samples to [C, N] float32."""
     if len(pair) != 2 or not _is_rate(pair[1]):
         named = "(" + ", ".join(_kind(part) for part in pair) + ")"
         cure = "a pair is (samples, sample_rate_hz), the rate a whole number above 0"
@@ -195,7 +198,7 @@ def _is_rate(rate: object) -> bool:
 
 
 def _to_numpy(field: str, samples: Any) -> NDArray[Any]:
-    if hasattr(samples, "detach"):  # a tensor of torch, which need not be imported to know it
+    if hasattr(samples, "detach"):  # a torch tensor, recognised without importing torch
         _check_tensor(field, samples)
         samples = samples.detach().cpu().resolve_neg()
         samples = samples.float() if samples.is_floating_point() else samples
@@ -206,7 +209,7 @@ def _to_numpy(field: str, samples: Any) -> NDArray[Any]:
 
 
 def _check_tensor(field: str, tensor: Any) -> None:
-    """Raise InputError for a tensor that numpy has no array for."""
+    """Raise InputError for a tensor that cannot be converted to a NumPy array."""
     layout = str(tensor.layout).removeprefix("torch.")
     kinds = (
         (tensor.is_nested, "a nested tensor", "give one item of it"),
@@ -221,7 +224,7 @@ def _check_tensor(field: str, tensor: Any) -> None:
 
 
 def _floats(field: str, array: NDArray[Any]) -> Samples:
-    """float32 with full scale at +-1."""
+    """Convert to float32 with full scale at +-1."""
     if np.issubdtype(array.dtype, np.floating):
         return np.ascontiguousarray(array, np.float32)
     if not np.issubdtype(array.dtype, np.integer):

@@ -1,4 +1,4 @@
-"""Join the blocks of a recording and resample them, holding the samples once."""
+"""Join the blocks of a recording and resample them, with one copy of the samples in memory."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from toccata.audio.transforms import Samples, to_channels
 from toccata.audio.waveform import Waveform
 
 _FIRST_FRAMES = 2**16
-_SMALL_VALUES = 2**22  # what is copied once more, so that it lies in one piece
+_SMALL_VALUES = 2**22  # samples that are copied once more, to be contiguous
 
 
 def collected(blocks: Iterable[Waveform]) -> Waveform:
-    """All blocks as one waveform.
+    """Join all blocks to one waveform.
 
-    The buffer is doubled when it is full. Pages that are never written take no memory.
+    The buffer is doubled when it is full; pages that are not written take no memory.
     """
     buffer, done, rate = np.empty((0, 0), np.float32), 0, 1
     for block in blocks:
@@ -29,15 +29,15 @@ def collected(blocks: Iterable[Waveform]) -> Waveform:
     return Waveform(samples.copy() if samples.size <= _SMALL_VALUES else samples, rate)
 
 
-def _grown(held: Samples, channels: int, frames: int) -> Samples:
+def _grown(samples: Samples, channels: int, frames: int) -> Samples:
     buffer = np.empty((channels, frames), np.float32)
-    if held.size:
-        buffer[:, : held.shape[1]] = held
+    if samples.size:
+        buffer[:, : samples.shape[1]] = samples
     return buffer
 
 
 def lowered(blocks: Iterable[Waveform], max_rate_hz: int) -> Iterator[Waveform]:
-    """Blocks of one recording at their rate, or at `max_rate_hz` if that is lower."""
+    """Resample blocks of one recording to `max_rate_hz` if their rate is higher."""
     for block in blocks:
         if block.sample_rate_hz <= max_rate_hz:
             yield block
@@ -55,7 +55,16 @@ def _chained(first: Waveform, rest: Iterable[Waveform]) -> Iterator[Waveform]:
 
 
 def in_form(blocks: Iterable[Waveform], sample_rate_hz: int, channels: int) -> Iterator[Samples]:
-    """Blocks of one recording, mixed and resampled as if they were in one piece."""
+    """Mix and resample blocks of one recording, with the same result as on the whole.
+
+    Args:
+        blocks: The recording.
+        sample_rate_hz: The new rate.
+        channels: The new number of channels C.
+
+    Yields:
+        Samples [C, n].
+    """
     import soxr
 
     stream = None

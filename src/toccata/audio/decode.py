@@ -1,8 +1,7 @@
-"""Decode bytes to blocks of samples with soundfile, or PyAV for what libsndfile does not read.
+"""Decode bytes to blocks of samples with soundfile, or with PyAV for formats that it does not read.
 
-Blocks come one at a time, so that whoever collects them can stop in the middle of a bomb.
-
-PyAV reads mp3 because libmpg123, which libsndfile has for it, writes warnings to stderr.
+Blocks are decoded one at a time, so that the caller can stop a decompression bomb. PyAV reads mp3
+because libmpg123, which libsndfile uses, writes warnings to stderr.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from toccata.audio.source import Spliced
 from toccata.errors import AudioError
 
 _BLOCK_VALUES = 2**18  # per block over all channels: 1 MiB
-# Naming the demuxer keeps FFmpeg from guessing one that opens other files (playlists, concat).
+# With a named demuxer, FFmpeg cannot guess one that opens other files (playlists, concat).
 _DEMUXERS: dict[Kind, str] = {
     "m4a": "mp4",
     "aac": "aac",
@@ -38,16 +37,16 @@ _DEMUXERS: dict[Kind, str] = {
     "eac3": "eac3",
     "caf": "caf",
 }
-# And no demuxer may open what a file names: no protocol, no second format, no external track.
+# No demuxer may open a file that its input names: no protocol, no second format, no external track.
 _CLOSED = {"protocol_whitelist": "none", "enable_drefs": "0", "use_absolute_path": "0"}
-# Streams of frames that each stand alone: players pass over damaged ones.
+# Streams of independent frames, of which players skip damaged ones.
 _FRAMED: tuple[Kind, ...] = ("mp3", "mp2")
-_CHECKED = {"err_detect": "crccheck+explode"}  # damaged FLAC is noise, else
+_CHECKED = {"err_detect": "crccheck+explode"}  # otherwise damaged FLAC is decoded as noise
 _SEEKABLE: tuple[Kind, ...] = ("wav", "aiff", "au", "w64", "flac")
 _IN_OGG: tuple[Kind, ...] = ("vorbis", "opus")
-_UNKNOWN = 2**48  # frames, or more: libsndfile does not know the length
-# libsndfile gives the channels of Vorbis and Opus in the order of their own specification (left,
-# centre, right, ...); this is the order of wav, by the number of channels.
+_UNKNOWN = 2**48  # from so many frames on, libsndfile does not know the length
+# libsndfile returns the channels of Vorbis and Opus in the order of their specification (left,
+# centre, right, ...); these indices put them in the order of wav, by the number of channels.
 VORBIS_ORDER = {
     3: (0, 2, 1),
     5: (0, 2, 1, 3, 4),
@@ -55,16 +54,21 @@ VORBIS_ORDER = {
     7: (0, 2, 1, 6, 5, 3, 4),
     8: (0, 2, 1, 7, 5, 6, 3, 4),
 }
-_CAF_FORMAT = 32  # where the name of the codec is
+_CAF_FORMAT = 32  # the offset of the name of the codec
 _CAF_PLAIN = (b"lpcm", b"ulaw", b"alaw")
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """An open decoder; `blocks` yields [C, n] float32 and ends with the audio.
+    """An open decoder.
 
-    first: which frame of the file the first block starts with. declared_s: length by the header;
-    None where headers say nothing of worth. warning: what is to be said of the file.
+    Attributes:
+        sample_rate_hz: The sample rate.
+        channels: The number of channels C.
+        declared_s: The length in seconds by the header; None if the header has no reliable one.
+        blocks: Yields [C, n] float32 until the end of the audio.
+        first: The sample frame with which the first block starts.
+        warning: A warning about the file.
     """
 
     sample_rate_hz: int
@@ -77,9 +81,15 @@ class Decoding:
 
 @contextmanager
 def decoding(data: bytes, kind: Kind, start_s: float = 0.0) -> Iterator[Decoding]:
-    """Open `data`, if it can be skipped cheaply from `start_s` on.
+    """Open a file for decoding.
 
-    Raises AudioError, here or while blocks are drawn, for what cannot be decoded.
+    Args:
+        data: The bytes of the file.
+        kind: The format.
+        start_s: Decoding begins here if the format can seek, else at the start of the file.
+
+    Raises:
+        AudioError: If it cannot be decoded; also while blocks are decoded.
     """
     import av
     import soundfile
@@ -103,7 +113,7 @@ def _opened(data: bytes, kind: Kind, start_s: float) -> AbstractContextManager[D
 
 
 def _demuxer(data: bytes, kind: Kind) -> str | None:
-    """FFmpeg's demuxer for `data`; None where libsndfile reads it."""
+    """Return FFmpeg's demuxer for a file; None if libsndfile reads it."""
     if kind == "flac":
         return _flac_demuxer(data)
     is_plain_caf = kind == "caf" and data[_CAF_FORMAT - 4 : _CAF_FORMAT] in _CAF_PLAIN
@@ -111,8 +121,11 @@ def _demuxer(data: bytes, kind: Kind) -> str | None:
 
 
 def _flac_demuxer(data: bytes) -> str | None:
-    """libsndfile cannot seek in FLAC of unknown length, and does so after each block it reads; nor
-    does it read all that FFmpeg writes in Ogg."""
+    """Return FFmpeg's demuxer for FLAC that libsndfile cannot read.
+
+    It cannot read FLAC of unknown length, because it seeks after each block, nor all FLAC in Ogg
+    that FFmpeg writes.
+    """
     if data[:4] == b"OggS":
         return "ogg"
     return "flac" if flac.declared_s(data) is None else None
@@ -134,8 +147,7 @@ def _with_soundfile(data: bytes, kind: Kind, start_s: float) -> Iterator[Decodin
 
 @contextmanager
 def _linked(links: list[memoryview]) -> Iterator[Decoding]:
-    """Links of one form, one behind the other; those from the first of another form on are left
-    out, and that is said."""
+    """Decode the links of a chained Ogg file up to a change of rate or channels, with a warning."""
     import soundfile
 
     infos = []
@@ -177,7 +189,7 @@ def _with_av(data: bytes, kind: Kind, demuxer: str) -> Iterator[Decoding]:
         first = next(blocks, None)
         if first is None:
             raise AudioError("holds no audio; export or download it again")
-        # HE-AAC: the header has half the rate which the decoder gives, so the frame decides.
+        # The header of HE-AAC has half of the decoded rate, so the rate is that of the frame.
         rate = first[0]
         length_s = _exact_s(stream)
         declared_s = length_s or _in_header_s(data, kind) or _about_s(container, kind)
@@ -188,7 +200,7 @@ def _with_av(data: bytes, kind: Kind, demuxer: str) -> Iterator[Decoding]:
 
 
 def _audio_stream(container: Any) -> Any:
-    """The first audio track that can be decoded: films often have one that cannot before it."""
+    """Return the first audio track that can be decoded; films often have others before it."""
     tracks = [stream for stream in container.streams if stream.type == "audio"]
     if not tracks:
         raise AudioError("holds no audio track; give a file with sound in it")
@@ -204,8 +216,8 @@ def _frames(container: Any, stream: Any, kind: Kind) -> Iterator[Any]:
         frames = _unbroken(container.decode(stream))
     else:
         frames = _whole_frames(container, stream) if kind in _FRAMED else container.decode(stream)
-    # The first frame of AAC is the encoder's start. MP4 and some Matroska files say so, and FFmpeg
-    # leaves it out; in others it is still there.
+    # The first frame of AAC is the encoder's delay. FFmpeg removes it where MP4 and some Matroska
+    # files declare it; from other files it is removed here.
     context = stream.codec_context
     has_start = kind != "m4a" and context.name == "aac" and not context.delay
     for index, frame in enumerate(frames):
@@ -214,7 +226,7 @@ def _frames(container: Any, stream: Any, kind: Kind) -> Iterator[Any]:
 
 
 def _unbroken(frames: Iterator[Any]) -> Iterator[Any]:
-    """FFmpeg leaves out frames of FLAC whose heads are damaged; the numbers of the rest tell."""
+    """Raise AudioError if FFmpeg has skipped damaged frames of FLAC, by the frames' timestamps."""
     first, done = None, 0
     for frame in frames:
         if frame.pts is not None:
@@ -227,7 +239,7 @@ def _unbroken(frames: Iterator[Any]) -> Iterator[Any]:
 
 
 def _whole_frames(container: Any, stream: Any) -> Iterator[Any]:
-    """What can be decoded; raises AudioError if most of it cannot."""
+    """Yield frames that can be decoded; raise AudioError if most of them cannot."""
     import av
 
     good = bad = 0
@@ -265,7 +277,7 @@ def _same_form(first: _Rated, rest: Iterator[_Rated]) -> Iterator[NDArray[np.flo
 
 
 def _up_to(blocks: Iterator[NDArray[np.float32]], total: int) -> Iterator[NDArray[np.float32]]:
-    """AAC comes in frames of 1024: what the encoder padded at the end goes."""
+    """Cut the padding that an AAC encoder adds at the end."""
     done = 0
     for block in blocks:
         yield block[:, : max(0, total - done)]
@@ -273,7 +285,7 @@ def _up_to(blocks: Iterator[NDArray[np.float32]], total: int) -> Iterator[NDArra
 
 
 def _exact_s(stream: Any) -> float | None:
-    """MP4 alone knows a track's length in samples; ADTS guesses one, Matroska has none."""
+    """Return the exact length, which only MP4 has; ADTS estimates it, Matroska lacks it."""
     is_mp4 = "mp4" in stream.container.format.name
     return float(stream.duration * stream.time_base) if is_mp4 and stream.duration else None
 
@@ -283,6 +295,6 @@ def _in_header_s(data: bytes, kind: Kind) -> float | None:
 
 
 def _about_s(container: Any, kind: Kind) -> float | None:
-    """Matroska's length is that of its longest track: useless beside a film."""
+    """Return an approximate length; Matroska's is that of the longest track, so not of a film."""
     useful = kind in ("webm", "wv", "wma") and not container.streams.video and container.duration
     return container.duration / 1e6 if useful else None

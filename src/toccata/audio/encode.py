@@ -1,4 +1,4 @@
-"""Encode a `Waveform` as the bytes of a file, without tags; FORMATS has a row for each format."""
+"""Encode a `Waveform` as the bytes of a file without tags; FORMATS has a row for each format."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from toccata.audio.stream_wav import check_bit_depth, quantize, to_pcm, wav_head
 from toccata.audio.waveform import Waveform
 from toccata.errors import AudioError, InputError
 
-MP3_MONO_KBPS, MP3_STEREO_KBPS = 192, 320  # by default: 320 is the most there is
+MP3_MONO_KBPS, MP3_STEREO_KBPS = 192, 320  # the defaults; 320 is the maximum of mp3
 _BLOCK_FRAMES = 2**16  # libsndfile's Vorbis encoder overflows the stack on minutes at once
 _VORBIS_QUALITY = 0.6  # about 190 kbit/s in stereo at 44.1 kHz
-# What Vorbis takes in stereo at the qualities 0, 0.1, ... 1, by its own documentation.
+# The bitrates of Vorbis in stereo at the qualities 0, 0.1, ... 1, by its documentation.
 _VORBIS_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 _MAX_KBPS = 500
 DEFAULT_BIT_DEPTH = 16
@@ -27,6 +27,8 @@ _MP3_BITRATES_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 
 
 @dataclass(frozen=True)
 class Format:
+    """The limits of a format."""
+
     max_channels: int
     rates_hz: tuple[int, ...] = ()  # empty: any
 
@@ -49,11 +51,21 @@ TAKEN_BY: Mapping[str, tuple[str, ...]] = {
 def encode(
     waveform: Waveform, name: str, bit_depth: int | None = None, bitrate_kbps: int | None = None
 ) -> bytes:
-    """The bytes of a file in format `name`.
+    """Encode a waveform.
 
-    bit_depth is of wav (32: float) and flac (16, 24); None: 16. bitrate_kbps is of mp3 and, about,
-    of ogg; None: 192 for mono mp3 and 320 for stereo, a quality of 0.6 for ogg.
-    Raises InputError for a wrong option, AudioError for audio the format cannot hold.
+    Args:
+        waveform: The audio.
+        name: The format, a name from FORMATS.
+        bit_depth: For wav (16, 24, or 32 for float) and flac (16 or 24); None for 16.
+        bitrate_kbps: For mp3, and approximately for ogg. None uses 192 for mono and 320 for stereo
+            mp3, and quality 0.6 for ogg.
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        InputError: If an option is invalid, or the format does not have it.
+        AudioError: If the format does not support the audio.
     """
     check_options(name, bit_depth, bitrate_kbps)
     _check(waveform, name)
@@ -66,11 +78,11 @@ def encode(
 
 
 def check_options(name: str, bit_depth: int | None = None, bitrate_kbps: int | None = None) -> None:
-    """Check the options of `encode` before there is anything to encode.
+    """Check the options of `encode` before there is audio to encode.
 
     Raises:
-        InputError: For a format, bit depth or bitrate that does not exist, and for an option that
-            the format does not have.
+        InputError: If the format, bit depth or bitrate does not exist, or the format does not have
+            the option.
     """
     if name not in FORMATS:
         raise InputError("format", name, f"use one of {', '.join(FORMATS)}")
@@ -79,7 +91,7 @@ def check_options(name: str, bit_depth: int | None = None, bitrate_kbps: int | N
             cure = f"{name} has none: leave it out, or write " + " or ".join(TAKEN_BY[option])
             raise InputError(option, value, cure)
     if bit_depth is not None:
-        if not isinstance(bit_depth, int):  # 16.0 equals 16, and is no width of a sample
+        if not isinstance(bit_depth, int):  # 16.0 equals 16, but is not valid here
             raise InputError("bit_depth", bit_depth, "use 16, 24 or 32 as a whole number")
         check_bit_depth(bit_depth)
     if name == "flac" and bit_depth == 32:
@@ -116,16 +128,16 @@ def _wav(waveform: Waveform, bit_depth: int) -> bytes:
 
 
 def _flac(waveform: Waveform, bit_depth: int) -> bytes:
-    # Our own rounding: libsndfile's from float rounds down, half a step of DC.
+    # Samples are rounded here: libsndfile rounds floats down, which adds half a step of DC.
     whole = quantize(waveform.samples, bit_depth) << (32 - bit_depth)
     return _libsndfile(waveform, whole, format="FLAC", subtype=f"PCM_{bit_depth}")
 
 
 def _mp3(waveform: Waveform, bitrate_kbps: int | None) -> bytes:
-    """Rates below 32 kHz are MPEG-2, whose bitrates end at 160: more than that gives 160."""
+    """Encode mp3; rates below 32 kHz are MPEG-2, whose highest bitrate is 160 kbit/s."""
     kbps = bitrate_kbps or (MP3_MONO_KBPS if waveform.channels == 1 else MP3_STEREO_KBPS)
-    least, most = (32, 320) if waveform.sample_rate_hz >= 32000 else (8, 160)
-    level = (most - min(kbps, most)) / (most - least)
+    lowest, highest = (32, 320) if waveform.sample_rate_hz >= 32000 else (8, 160)
+    level = (highest - min(kbps, highest)) / (highest - lowest)
     settings = {"compression_level": min(level, 0.999), "bitrate_mode": "CONSTANT"}
     return _libsndfile(waveform, waveform.samples.T, format="MP3", **settings)
 
@@ -140,7 +152,7 @@ def _ogg(waveform: Waveform, bitrate_kbps: int | None) -> bytes:
 
 
 def _vorbis_quality(waveform: Waveform, bitrate_kbps: int) -> float:
-    """What takes about `bitrate_kbps`: how many bits Vorbis spends is up to the music."""
+    """Return the quality of about `bitrate_kbps`; the exact bitrate depends on the music."""
     return float(
         np.interp(
             bitrate_kbps * 2 / waveform.channels,

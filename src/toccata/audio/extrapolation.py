@@ -1,6 +1,7 @@
 """Extrapolate audio past its end by linear prediction.
 
-samples -> Burg's predictor of their end -> the predictor fed with what it predicts
+The coefficients are estimated from the end of the samples by Burg's method. Each predicted sample
+is then an input of the next ones.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 
 from toccata.audio.transforms import Samples
 
-# In samples: how much of the end is analysed, a quarter of a second at 32 kHz, and what predicts
-# the next.
+# In samples: the length of the analysed end, a quarter of a second at 32 kHz, and the order of the
+# predictor.
 ANALYSED, _ORDER = 8_192, 512
 _SILENCE = 1e-12
 
@@ -19,19 +20,25 @@ Row = NDArray[np.float64]
 
 
 def extrapolate(samples: Samples, count: int) -> Samples:
-    """What may follow samples [C, N]: [C, count] float32, silence after silence.
+    """Extrapolate audio (Kauppinen and Roth 2002, "Audio signal extrapolation").
 
-    Steady tones go on in phase and fade away (Kauppinen and Roth 2002, "Audio signal
-    extrapolation").
+    Steady tones continue in phase and decay; silence continues as silence.
+
+    Args:
+        samples: [C, N].
+        count: How many samples are predicted.
+
+    Returns:
+        [C, count] float32, which follow `samples`.
     """
     ends = samples[:, -ANALYSED:].astype(np.float64)
     return np.stack([_continued(end, count) for end in ends]).astype(np.float32)
 
 
 def _predictor(signal: Row, order: int) -> Row:
-    """Coefficients [order]: the next sample is their product with the last ones, newest first.
+    """Estimate the coefficients [order] of linear prediction, for the newest sample first.
 
-    Burg's method, whose predictions never grow (Burg 1975, "Maximum entropy spectral analysis").
+    With Burg's method, predictions never grow (Burg 1975, "Maximum entropy spectral analysis").
     """
     error = np.ones(1)
     forward, backward = signal[1:], signal[:-1]

@@ -1,4 +1,4 @@
-"""Read audio files of any common kind, and write four formats, completely or not at all."""
+"""Read audio files of all common formats, and write four formats, completely or not at all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 MAX_BYTES = 512 * 2**20
 MAX_SECONDS = 3600.0
-MAX_VALUES = 2**29  # samples over all channels: 2 GiB decoded, whatever the caller allows
+MAX_VALUES = 2**29  # samples over all channels, 2 GiB decoded; the caller cannot raise this limit
 _NO_END = 2**62
 _OPTIONS = ("bit_depth", "bitrate_kbps")
 
@@ -41,7 +41,7 @@ Warn = Callable[[str], None]
 
 
 class PartError(AudioError):
-    """A part that starts behind the end of a file, which is `duration_s` long."""
+    """A part starts after the end of a file, which is `duration_s` long."""
 
     def __init__(self, message: str, duration_s: float) -> None:
         super().__init__(message)
@@ -49,7 +49,7 @@ class PartError(AudioError):
 
 
 class TooMuchError(AudioError):
-    """A part of more samples than the caller allows."""
+    """A part has more samples than the caller allows."""
 
 
 def read(
@@ -64,28 +64,28 @@ def read(
     warn: Warn = log.warning,
     name: str | None = None,
 ) -> Waveform:
-    """Decode `source` from `start_s` to `end_s`.
+    """Decode a part of a file.
 
-    Memory grows with the part that is returned, not with the file's length.
+    Memory grows with the part, not with the length of the file.
 
     Args:
         source: A path, bytes or a file object.
-        max_bytes: Of the file.
-        max_seconds: How far into the file decoding may go; None: no cap.
-        start_s: Where the part starts.
-        end_s: Where it ends; None or past the end: the end. What is after it is neither decoded
-            nor counted.
-        max_values: Of the part, over all channels, at the rate that is returned.
-        max_rate_hz: Audio of a higher rate is resampled to this one. None: any rate is kept.
-        warn: Takes a sentence about a file that was read although its header is wrong.
-        name: What messages call it; None: its path.
+        max_bytes: The largest size of the file.
+        max_seconds: The last second that may be decoded; None for no limit.
+        start_s: The start of the part in seconds.
+        end_s: The end of the part in seconds; None or a later time than the end of the file for its
+            end. Audio after it is not decoded and does not count for limits.
+        max_values: The most samples of the part, over all channels, at the rate that is returned.
+        max_rate_hz: Audio of a higher rate is resampled to this rate. None keeps any rate.
+        warn: Called with a warning if the header of the file is wrong.
+        name: The name of the file in messages; None for its path.
 
     Returns:
-        The samples [C, N]; those over full scale are kept as they are.
+        The samples [C, N]; those over full scale are not clipped.
 
     Raises:
-        AudioError: For all that is not whole, finite audio; it names the file and the cure.
-        InputError: For a part that is negative or turned round.
+        AudioError: If it is not complete, finite audio; the message names the file and the cure.
+        InputError: If the part is negative, or ends before it starts.
     """
     parts = blocks(
         source,
@@ -112,19 +112,19 @@ def declared_values(
     end_s: float | None = None,
     max_rate_hz: int | None = None,
 ) -> int | None:
-    """How many samples, over all channels, `read` gives if the headers are right.
+    """Return the number of samples that `read` returns if the headers are right.
 
     Args:
         source: A path, bytes or a file object.
-        start_s: Where the part starts.
-        end_s: Where it ends; None: the end.
-        max_rate_hz: As of `read`.
+        start_s: The start of the part in seconds.
+        end_s: The end of the part in seconds; None for the end of the file.
+        max_rate_hz: As in `read`.
 
     Returns:
-        The number of samples; None if no header tells the length.
+        The number of samples over all channels; None if no header has the length.
 
     Raises:
-        AudioError: For what cannot be opened as audio.
+        AudioError: If it cannot be opened as audio.
     """
     data = load(source, MAX_BYTES)
     kind, start = find_audio(data, name_of(source))
@@ -148,10 +148,11 @@ def blocks(
     warn: Warn = log.warning,
     name: str | None = None,
 ) -> Iterator[Waveform]:
-    """What `read` gives, a few seconds at a time: for audio that is not to be held at once.
+    """Decode a part of a file in blocks of a few seconds, for audio that need not be in memory.
 
-    The rate stays that of the file; with `max_rate_hz`, `max_values` is counted as at that rate.
-    Raises what `read` raises, some of it only when the last block is drawn.
+    Arguments and exceptions are those of `read`, with two differences: the rate stays that of the
+    file, and `max_rate_hz` is only used to count `max_values`; and some exceptions are raised only
+    after the last block.
     """
     check_part(start_s, end_s)
     name, data = name or name_of(source), load(source, max_bytes)
@@ -184,10 +185,7 @@ def _part(
     max_seconds: float | None,
     longest: int,
 ) -> Iterator[Samples]:
-    """The blocks of one part, as they are decoded; raises as soon as a limit is passed.
-
-    longest: the most frames of the part.
-    """
+    """Yield the blocks of a part, and raise once it exceeds a limit; `longest` is in frames."""
     rate, done = opened.sample_rate_hz, opened.first
     start, stop = round(start_s * rate), _NO_END if end_s is None else round(end_s * rate)
     limit = _limit(opened, max_seconds)
@@ -208,7 +206,7 @@ def _part(
 
 
 def _check_limits(end: int, start: int, limit: int, longest: int, rate: int) -> None:
-    """All in frames."""
+    """Raise AudioError if the end of the part is beyond a limit; all are in frames."""
     if end > limit:
         raise AudioError(f"is longer than the limit of {limit / rate:.6g} s; cut it first")
     if end - start > longest:
@@ -227,9 +225,9 @@ def _check_form(opened: Decoding) -> None:
 
 
 def _limit(opened: Decoding, max_seconds: float | None) -> int:
-    """The most frames to decode."""
-    most = MAX_VALUES // opened.channels
-    return most if max_seconds is None else min(most, int(max_seconds * opened.sample_rate_hz))
+    """Return the most frames that may be decoded."""
+    limit = MAX_VALUES // opened.channels
+    return limit if max_seconds is None else min(limit, int(max_seconds * opened.sample_rate_hz))
 
 
 def write(
@@ -241,12 +239,23 @@ def write(
     bitrate_kbps: int | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Write `waveform` as wav, mp3, flac or ogg; None takes the suffix of a path, else wav.
+    """Write an audio file.
 
-    bit_depth is for wav (32: float) and flac (None: 16), bitrate_kbps for mp3 and ogg (None: mp3
-    of 192 in mono and 320 in stereo, ogg of Vorbis' quality 6). A path is replaced at once when all
-    is written: a failure leaves what was there. Integers are rounded and held at full scale. Raises
-    AudioError, or InputError for a wrong option and a format that the suffix contradicts.
+    A file is replaced at once after all is written, so that a failure leaves the old one. Samples
+    are rounded and clipped at full scale, except in wav with 32 bits.
+
+    Args:
+        target: A path, or a file object opened in binary mode.
+        waveform: The audio.
+        format: wav, mp3, flac or ogg; None for the suffix of a path, and wav for a file object.
+        bit_depth: For wav (16, 24, or 32 for float) and flac (16 or 24); None for 16.
+        bitrate_kbps: For mp3 and ogg. None uses 192 for mono and 320 for stereo mp3, and Vorbis'
+            quality 6 for ogg.
+        tags: Written to the file if the format has tags.
+
+    Raises:
+        AudioError: If the format does not support the audio, or the file cannot be written.
+        InputError: If an option is invalid, or the suffix names another format.
     """
     name = _format(target, format)
     data = encode(waveform, name, bit_depth, bitrate_kbps)
@@ -259,7 +268,7 @@ def write(
 
 
 def _format(target: object, format: str | None) -> str:
-    """Raises InputError for a format that is not the one the target's suffix names."""
+    """Return the format to write; raise InputError if the suffix names another one."""
     if not isinstance(target, str | Path):
         return "wav" if format is None else format
     if format is None:
@@ -272,7 +281,11 @@ def _format(target: object, format: str | None) -> str:
 
 
 def format_of(path: Path) -> str:
-    """The format named by a suffix; raises AudioError for any other."""
+    """Return the format that the suffix of a path names.
+
+    Raises:
+        AudioError: If the suffix is not that of a format.
+    """
     name = path.suffix.lower().removeprefix(".")
     if name not in FORMATS:
         known = ", ".join(f".{known}" for known in FORMATS)
@@ -286,7 +299,7 @@ def save(
     format: str | None,
     options: Mapping[str, int],
 ) -> Path | None:
-    """Write `waveform` with its tags; see `Waveform.save`."""
+    """Write a waveform with its tags, see `Waveform.save`."""
     for name in options:
         if name not in _OPTIONS:
             raise InputError(name, options[name], "the options are " + ", ".join(_OPTIONS))
@@ -309,15 +322,15 @@ def _check_writable(target: object) -> None:
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """Into a new file beside `path`, which then takes its place."""
+    """Write to a new file beside `path`, which then replaces it."""
     if path.is_dir():
         raise AudioError(f"{path}: is a folder; name a file in it")
     try:
-        if path.exists() and not path.is_file():  # /dev/stdout or a pipe: not to be replaced
+        if path.exists() and not path.is_file():  # /dev/stdout or a pipe must not be replaced
             path.write_bytes(data)
             return
         with replacing(path) as temporary:
             temporary.write_bytes(data)
-    except (OSError, RuntimeError, ValueError) as error:  # of links in a circle, and of NUL
+    except (OSError, RuntimeError, ValueError) as error:  # the last two for circular links and NUL
         reason = getattr(error, "strerror", None) or error
         raise AudioError(f"{path}: cannot be written ({reason}); check folder and space") from error

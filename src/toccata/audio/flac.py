@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 _MARK = b"fLaC"
-_HEAD_BYTES = 512  # in Ogg, a page and a packet begin before the mark
-_RATE_AND_TOTAL = 18  # behind the mark: 20 bits of rate, 8 of form, 36 of samples
+_HEAD_BYTES = 512  # in Ogg, a page header and a packet header come before the mark
+_RATE_AND_TOTAL = 18  # the offset after the mark: 20 bits of rate, 8 of form, 36 of samples
 
 
 def declared_s(data: bytes) -> float | None:
-    """The length in seconds, of FLAC alone or in Ogg.
+    """Return the length of FLAC, or of FLAC in Ogg, in seconds.
 
-    None where it is not known: who writes to a pipe cannot go back and fill it in.
+    None if the header lacks it: a program that writes to a pipe cannot fill it in afterwards.
     """
     mark = data.find(_MARK, 0, _HEAD_BYTES)
     field = data[mark + _RATE_AND_TOTAL : mark + _RATE_AND_TOTAL + 8]

@@ -1,4 +1,4 @@
-"""Detect truncated and damaged audio files, which decoders play without an error."""
+"""Detect truncated and damaged audio, which decoders accept without an error."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from toccata.errors import AudioError, InputError
 MAX_CHANNELS = 255
 RATES_HZ = range(1000, 768_001)
 
-_LOUDEST = 1000.0  # +60 dBFS: past it, floats are integers in disguise, or noise
+_LOUDEST = 1000.0  # +60 dBFS: larger floats are unscaled integers, or noise
 _AGAIN = "export or download it again"
 
 
 def check_ogg(data: bytes) -> None:
-    """Raises AudioError for an ogg that was cut in the middle of a page.
+    """Raise AudioError for an Ogg file that ends in the middle of a page.
 
-    Recorders leave out the end mark, so a whole page less does not tell.
+    Missing whole pages are not detected, because recorders do not write the end mark.
     """
     page = data.rfind(b"OggS")
     lacing = page + 27
@@ -31,22 +31,22 @@ def check_ogg(data: bytes) -> None:
 
 
 def check_length(decoded_s: float, declared_s: float | None) -> None:
-    """Raises AudioError when much is missing; headers are often off by a little."""
+    """Raise AudioError if the decoded length is much shorter than the header's."""
     if declared_s is not None and decoded_s < 0.98 * declared_s - 0.1:
         raise AudioError(f"is cut short: {decoded_s:.2f} of {declared_s:.2f} s; {_AGAIN}")
 
 
 def check_samples(samples: Samples) -> None:
-    """Raises AudioError for NaN, infinity, or floats far beyond full scale.
+    """Raise AudioError for NaN, infinity, or floats far beyond full scale.
 
-    They are refused and not mended: one such sample means that the rest is no music either.
+    They are not repaired: if one sample is such a number, the rest is not music either.
     """
     if wrong := _unsound(samples):
         raise AudioError(f"has samples that are {wrong}")
 
 
 def _unsound(samples: Samples) -> str | None:
-    """What is wrong with them and the cure, found without a copy of them."""
+    """Return what is wrong with samples and the cure; no copy of them is made."""
     if samples.size == 0:
         return None
     lowest, highest = float(samples.min()), float(samples.max())
@@ -58,28 +58,28 @@ def _unsound(samples: Samples) -> str | None:
 
 
 def checked(waveform: W, field: str) -> W:
-    """A waveform from outside as everything inside expects it: [C, N] float32, finite.
+    """Convert a waveform that a user created to finite samples [C, N] float32.
 
-    One dimension is mono, integers are scaled by their full scale, other floats become float32.
-    What is right already is returned as it is.
+    Samples of one dimension are mono, integers are divided by their full scale, and other floats
+    are converted to float32. A waveform that is right already is returned as it is.
 
     Args:
-        waveform: As a caller of the library made it.
-        field: What the error calls it.
+        waveform: The waveform.
+        field: The name of the parameter, for errors.
 
     Raises:
-        InputError: For samples or a rate that are none.
+        InputError: If the samples or the rate are invalid.
     """
     _check_rate(waveform.sample_rate_hz, field)
-    given: Any = waveform.samples
-    if not isinstance(given, np.ndarray):
-        kind = type(given).__name__
+    array: Any = waveform.samples
+    if not isinstance(array, np.ndarray):
+        kind = type(array).__name__
         raise InputError(field, kind, "its samples must be a numpy array [channels, samples]")
-    samples = _scaled(given if given.ndim != 1 else given[None], field)
+    samples = _scaled(array if array.ndim != 1 else array[None], field)
     _check_shape(samples, field)
     if wrong := _unsound(samples):
-        raise InputError(field, f"samples of shape {given.shape}", f"some are {wrong}")
-    return waveform if samples is given else replace(waveform, samples=samples)
+        raise InputError(field, f"samples of shape {array.shape}", f"some are {wrong}")
+    return waveform if samples is array else replace(waveform, samples=samples)
 
 
 def _check_rate(rate: Any, field: str) -> None:
@@ -103,10 +103,10 @@ def _scaled(samples: NDArray[Any], field: str) -> Samples:
     if samples.dtype == np.float32:
         return samples
     if kind == "f":
-        with np.errstate(over="ignore"):  # too large ones are infinite then, and refused
+        with np.errstate(over="ignore"):  # numbers that are too large become infinite
             return np.asarray(samples, np.float32)
     if kind == "i":
         return np.asarray(samples * 2.0 ** (1 - bits), np.float32)
-    if samples.dtype == np.uint8:  # as wav has 8 bits
+    if samples.dtype == np.uint8:  # as in wav with 8 bits
         return np.asarray(samples.astype(np.float32) / 128 - 1, np.float32)
     raise InputError(field, f"samples of type {samples.dtype}", "use float32, full scale at +-1")

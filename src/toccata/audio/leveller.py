@@ -1,7 +1,7 @@
 """Level normalization of a stream whose end is not known yet.
 
-The gain is what would bring all that is known so far to its level, as `loudness.level` does with a
-whole clip. It moves slowly, and ends within about a dB of the file's. The limiter is the same.
+The gain is the one with which `loudness.level` would normalize the samples so far. It changes
+slowly, and at the end of a clip is within about 1 dB of the file's. The limiter is the same.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from toccata.audio.meter import MEMORY_S, gated_lufs, hop_energies
 from toccata.audio.transforms import Samples, to_channels, to_db, to_gain
 from toccata.audio.waveform import Waveform
 
-SLEW_DB_PER_S = 2.0  # slow enough to be no pumping
-MAX_FIRST_GAIN_DB = 12.0  # an intro may be soft
-_RELEASED_S = 0.6  # the limiter has let go of a peak by then, 36 dB of it
+SLEW_DB_PER_S = 2.0  # slow enough to avoid pumping
+MAX_FIRST_GAIN_DB = 12.0  # limits the gain of a soft intro
+_RELEASED_S = 0.6  # after this time the limiter has recovered from a peak of 36 dB
 
 
 class StreamLeveller:
-    """Samples in, samples at their level out, a few milliseconds later.
+    """Normalizes a stream of samples with a delay of a few milliseconds.
 
     Args:
         strategy: loudness, rms or clip, as in `loudness.level`; peak needs the whole clip.
-        sample_rate_hz: Of the samples.
+        sample_rate_hz: The rate of the samples.
     """
 
     def __init__(self, strategy: str, sample_rate_hz: int) -> None:
@@ -35,10 +35,10 @@ class StreamLeveller:
         self._meter = (_RmsMeter if strategy == "rms" else _LoudnessMeter)(sample_rate_hz)
         self._limiter = _StreamLimiter(sample_rate_hz)
         self._gain_db: float | None = None
-        self._rest: Samples = np.zeros((1, 0), np.float32)  # without a limiter nothing is held back
+        self._rest: Samples = np.zeros((1, 0), np.float32)  # without a limiter there is no delay
 
     def push(self, samples: Samples) -> Samples:
-        """What is complete after samples [C, n]."""
+        """Take samples [C, n], and return the normalized samples that are final."""
         if self._is_clipped:
             ceiling, self._rest = to_gain(CLIP_DBFS), samples[:, :0]
             return np.clip(samples, -ceiling, ceiling)
@@ -46,29 +46,30 @@ class StreamLeveller:
         return self._limiter.push(samples * self._gains(samples.shape[1]))
 
     def finish(self) -> Samples:
-        """The rest."""
+        """Return the rest of the samples."""
         return self._rest if self._is_clipped else self._limiter.finish()
 
     def _gains(self, count: int) -> Samples:
-        """[n], from the gain so far to that which suits all that is known, in even steps of dB."""
-        wanted_db = self._meter.gain_db()
-        if wanted_db is None:  # silence so far
+        """Return the gain of each sample, [n], from the last gain towards the target in dB."""
+        target_db = self._meter.gain_db()
+        if target_db is None:  # silence so far
             return np.full(count, to_gain(self._gain_db or 0.0), np.float32)
         if self._gain_db is None:
-            self._gain_db = min(wanted_db, MAX_FIRST_GAIN_DB)
-        most_db = SLEW_DB_PER_S * count / self._rate_hz
-        end_db = self._gain_db + max(-most_db, min(most_db, wanted_db - self._gain_db))
+            self._gain_db = min(target_db, MAX_FIRST_GAIN_DB)
+        max_change_db = SLEW_DB_PER_S * count / self._rate_hz
+        change_db = max(-max_change_db, min(max_change_db, target_db - self._gain_db))
+        end_db = self._gain_db + change_db
         curve_db = np.linspace(self._gain_db, end_db, count)
         self._gain_db = end_db
         return np.asarray(10.0 ** (curve_db / 20.0), np.float32)
 
 
 class _LoudnessMeter:
-    """Integrated loudness of all that was pushed, from the energies of its tenths of a second."""
+    """Measures the integrated loudness of a stream, from the energies of hops of 0.1 s."""
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._rate_hz = sample_rate_hz
-        self._before: Samples | None = None  # what the filters remember, and less than a hop
+        self._before: Samples | None = None  # the filters' memory, and less than one hop
         self._unused = 0
         self._energies: list[float] = []
         self._squares, self._count = 0.0, 0
@@ -88,7 +89,7 @@ class _LoudnessMeter:
         self._before = known[:, -(memory + self._unused) :]
 
     def gain_db(self) -> float | None:
-        """None for silence, which stays as it is."""
+        """Return the gain to the target loudness; None for silence."""
         if self._count == 0 or math.sqrt(self._squares / self._count) < QUIET_RMS:
             return None
         found = gated_lufs(self._energies)
@@ -96,7 +97,7 @@ class _LoudnessMeter:
 
 
 class _RmsMeter:
-    """The RMS of the mono mix of all that was pushed."""
+    """Measures the RMS of the mono mix of a stream."""
 
     def __init__(self, _: int) -> None:
         self._squares, self._count = 0.0, 0
@@ -112,29 +113,29 @@ class _RmsMeter:
 
 
 class _StreamLimiter:
-    """`limiter.limit` on a stream: each call sees what the gain of its samples depends on."""
+    """Runs `limiter.limit` on a stream, with all samples that a gain depends on."""
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._rate_hz = sample_rate_hz
         self._ahead = round(2 * LOOKAHEAD_S * sample_rate_hz)
         self._history = round(_RELEASED_S * sample_rate_hz)
-        self._known: Samples | None = None  # what was given out, and then what is held back
-        self._held = 0
+        self._known: Samples | None = None  # returned samples, followed by delayed ones
+        self._delayed = 0
 
     def push(self, samples: Samples) -> Samples:
-        return self._given_out(samples, self._ahead)
+        return self._limited(samples, self._ahead)
 
     def finish(self) -> Samples:
         if self._known is None:  # nothing was pushed
             return np.zeros((1, 0), np.float32)
-        return self._given_out(self._known[:, :0], 0)
+        return self._limited(self._known[:, :0], 0)
 
-    def _given_out(self, samples: Samples, ahead: int) -> Samples:
-        """All that is known up to `ahead` samples before its end."""
+    def _limited(self, samples: Samples, ahead: int) -> Samples:
+        """Limit new samples, and return those up to `ahead` samples before the end."""
         known = samples if self._known is None else np.concatenate([self._known, samples], axis=1)
-        start = known.shape[1] - samples.shape[1] - self._held
+        start = known.shape[1] - samples.shape[1] - self._delayed
         end = max(start, known.shape[1] - ahead)
         limited = limit(known, self._rate_hz, PEAK_DBFS)[:, start:end]
-        self._held = known.shape[1] - end
-        self._known = known[:, -(self._history + self._held) :]
+        self._delayed = known.shape[1] - end
+        self._known = known[:, -(self._history + self._delayed) :]
         return limited

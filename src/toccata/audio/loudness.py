@@ -18,19 +18,24 @@ TARGET_LUFS = -14.0
 PEAK_DBFS = -1.0  # also the ceiling of the limiter
 RMS_DBFS = -18.0
 CLIP_DBFS = -0.5
-QUIET_RMS = 2e-3  # below it `loudness` leaves a clip alone
-_SILENCE = 1e-4  # -80 dBFS: below it there is nothing to bring up but noise
+QUIET_RMS = 2e-3  # below it `loudness` does not change a clip
+_SILENCE = 1e-4  # -80 dBFS: softer audio is only noise
 
 
 def level(waveform: W, strategy: str = "loudness") -> W:
-    """Bring a clip to its output level; silence comes out as it is.
+    """Normalize the level of a clip; silence is not changed.
 
-    loudness: -14 LUFS (ITU-R BS.1770-4), left alone under an RMS of 2e-3. Clips under 0.4 s are
-      measured as one ungated block: their K-weighted RMS.
-    peak: -1 dBFS. rms: the mono mix to -18 dBFS RMS.
-    clip: no gain; samples are clamped at -0.5 dBFS.
-    For loudness and rms a limiter keeps peaks under -1 dBFS, so very peaky clips end up softer.
-    Raises InputError for an unknown strategy.
+    With loudness and rms a limiter keeps peaks under -1 dBFS, so that clips with high peaks are
+    softer than the target.
+
+    Args:
+        waveform: The clip.
+        strategy: loudness (to -14 LUFS by ITU-R BS.1770-4, unless its RMS is under 2e-3; a clip
+            under 0.4 s is one ungated block), peak (to -1 dBFS), rms (the mono mix to -18 dBFS RMS)
+            or clip (no gain; samples are clipped at -0.5 dBFS).
+
+    Raises:
+        InputError: If the strategy is unknown.
     """
     if strategy not in STRATEGIES:
         raise InputError("normalization_strategy", strategy, f"use one of {', '.join(STRATEGIES)}")
@@ -38,12 +43,15 @@ def level(waveform: W, strategy: str = "loudness") -> W:
 
 
 def loudness_lufs(waveform: Waveform) -> float:
-    """Integrated loudness; minus infinity for silence. Over 5 channels: of the stereo mix."""
+    """Measure the integrated loudness in LUFS; minus infinity for silence.
+
+    More than 5 channels are mixed to stereo first.
+    """
     if waveform.samples.size == 0:
         return -math.inf
-    heard = to_channels(waveform, 2) if waveform.channels > 5 else waveform
+    mixed = to_channels(waveform, 2) if waveform.channels > 5 else waveform
     block_s = min(GATE_S, waveform.duration_s)
-    return integrated_lufs(heard.samples.astype(np.float64), waveform.sample_rate_hz, block_s)
+    return integrated_lufs(mixed.samples.astype(np.float64), waveform.sample_rate_hz, block_s)
 
 
 def _loudness(waveform: Waveform) -> Samples:

@@ -1,7 +1,7 @@
-"""Loudness by ITU-R BS.1770-4: K-weighting, blocks of 0.4 s, two gates.
+"""Loudness by ITU-R BS.1770-4, with K-weighting, blocks of 0.4 s, and two gates.
 
-The filters are applied to spectra: scipy's recursive ones are the same to rounding, but importing
-them takes longer than measuring a clip.
+The filters are applied to spectra. The recursive filters of scipy give the same result up to
+rounding, but importing scipy takes longer than measuring a clip.
 """
 
 from __future__ import annotations
@@ -17,28 +17,37 @@ Biquad = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 CHANNEL_GAINS = (1.0, 1.0, 1.0, 1.41, 1.41)  # left, right, centre, surround left and right
 GATE_S = 0.4
-_OVERLAP_STEP = 0.25  # of a block
+_OVERLAP_STEP = 0.25  # the distance of blocks, as a share of their length
 _OFFSET_DB, _ABSOLUTE_LUFS, _RELATIVE_DB = -0.691, -70.0, -10.0
-_SIZE = 2**17  # samples a spectrum is made of
-MEMORY_S = 0.25  # the filters have forgotten by then: 38 Hz fall by e^-60
+_SIZE = 2**17  # the number of samples of a spectrum
+MEMORY_S = 0.25  # the length of the filters' response: 38 Hz decay by e^-60
 
 
 def integrated_lufs(samples: Floats, sample_rate_hz: int, block_s: float = GATE_S) -> float:
-    """Of [C, N], C at most 5; minus infinity where nothing passes the gates."""
+    """Measure integrated loudness.
+
+    Args:
+        samples: [C, N], C at most 5.
+        sample_rate_hz: Their rate.
+        block_s: The length of a block in seconds.
+
+    Returns:
+        LUFS; minus infinity if no block passes the gates.
+    """
     energies = _block_energies(_k_weighted(samples, sample_rate_hz), sample_rate_hz, block_s)
     return _gated(energies)
 
 
 def hop_energies(samples: Floats, sample_rate_hz: int, count: int) -> tuple[list[float], int]:
-    """The K-weighted energies of the whole hops, of a quarter of a block each, in a stream.
+    """Compute the K-weighted energies of hops, a quarter of a block each, of a stream.
 
     Args:
-        samples: [C, N], C at most 5: what the filters remember of before, then what is new.
-        sample_rate_hz: Of the samples.
-        count: How many of the last samples are new.
+        samples: [C, N], C at most 5: old samples for the filters' memory, then new ones.
+        sample_rate_hz: Their rate.
+        count: How many of the samples are new.
 
     Returns:
-        The energies, and how many of the new samples they are of.
+        The energies of complete hops, and how many new samples they have.
     """
     hop = round(GATE_S * _OVERLAP_STEP * sample_rate_hz)
     weighted = _k_weighted(samples, sample_rate_hz)[:, -count:] if count else samples[:, :0]
@@ -49,7 +58,7 @@ def hop_energies(samples: Floats, sample_rate_hz: int, count: int) -> tuple[list
 
 
 def gated_lufs(energies: Sequence[float]) -> float:
-    """Integrated loudness of `hop_energies`; of less than a block, that of what there is."""
+    """Compute the integrated loudness from `hop_energies`, which may be fewer than a block."""
     if not energies:
         return -math.inf
     size = min(len(energies), round(1 / _OVERLAP_STEP))
@@ -57,11 +66,11 @@ def gated_lufs(energies: Sequence[float]) -> float:
 
 
 def _gated(energies: Floats) -> float:
-    heard = energies[_lufs(energies) >= _ABSOLUTE_LUFS]
-    if heard.size == 0:
+    gated = energies[_lufs(energies) >= _ABSOLUTE_LUFS]
+    if gated.size == 0:
         return -math.inf
-    heard = heard[_lufs(heard) > float(_lufs(heard.mean())) + _RELATIVE_DB]
-    return float(_lufs(heard.mean())) if heard.size else -math.inf
+    gated = gated[_lufs(gated) > float(_lufs(gated.mean())) + _RELATIVE_DB]
+    return float(_lufs(gated.mean())) if gated.size else -math.inf
 
 
 def _lufs(energy: Floats | np.floating) -> Floats:
@@ -70,7 +79,7 @@ def _lufs(energy: Floats | np.floating) -> Floats:
 
 
 def _block_energies(weighted: Floats, sample_rate_hz: int, block_s: float) -> Floats:
-    """The sum over channels for each block."""
+    """Return the energy of each block, summed over channels."""
     gains = np.array(CHANNEL_GAINS[: len(weighted)])
     block = block_s * sample_rate_hz
     count = round((weighted.shape[1] - block) / (block * _OVERLAP_STEP)) + 1
@@ -99,10 +108,10 @@ def _response(size: int, sample_rate_hz: int) -> NDArray[np.complex128]:
     return np.asarray(parts[0] * parts[1])
 
 
-# Both filters of the standard at any rate: De Man, "Evaluation of implementations of the EBU R128
-# loudness measurement", 2018.
+# Both filters are those of De Man 2018, "Evaluation of implementations of the EBU R128 loudness
+# measurement", which gives them for any rate.
 def _shelf(sample_rate_hz: int) -> Biquad:
-    """What the head does to high sounds."""
+    """Return the high shelf, which models the effect of the head."""
     k, q = math.tan(math.pi * 1681.9744509555319 / sample_rate_hz), 0.7071752369554193
     high = 10 ** (3.99984385397 / 20)
     band = high**0.499666774155

@@ -1,7 +1,7 @@
-"""Frame headers of MPEG audio: layers I to III (mp3 is III) and ADTS, the stream format of AAC.
+"""Parse frame headers of MPEG audio: layers I to III (mp3 is III) and ADTS, a stream of AAC.
 
-Neither has a magic number, only a sync word and fields with forbidden values. So one header proves
-little, and several in a row, each where the last one says, prove much.
+They have no magic number, only a sync word and fields with forbidden values. A single header may be
+a coincidence, so several are required, each at the end of the frame before.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import Literal
 
-_CHAIN = 3  # frames in a row that are believed wherever they are
+_CHAIN = 3  # the number of consecutive frames that are required
 _ADTS_HEADER_BYTES = 7
 # By version (1, 2 and 2.5 alike) and layer, in kbit/s; index 0 is "free", which has no length.
 _BITRATES: dict[tuple[bool, int], tuple[int, ...]] = {
@@ -29,7 +29,14 @@ FrameKind = Literal["mp3", "mp2", "aac"]
 
 @dataclass(frozen=True)
 class FrameHeader:
-    """One frame; size is in bytes, None for the free format; samples are those it decodes to."""
+    """The header of a frame.
+
+    Attributes:
+        kind: The format.
+        size: The size of the frame in bytes; None for the free format.
+        samples: How many samples it is decoded to.
+        sample_rate_hz: The sample rate.
+    """
 
     kind: FrameKind
     size: int | None
@@ -38,7 +45,7 @@ class FrameHeader:
 
 
 def frame_at(data: bytes, start: int = 0) -> FrameHeader | None:
-    """The frame whose header is at `start`; None if there is none."""
+    """Parse the header at `start`; None if there is none."""
     head = data[start : start + _ADTS_HEADER_BYTES]
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
@@ -46,7 +53,11 @@ def frame_at(data: bytes, start: int = 0) -> FrameHeader | None:
 
 
 def find_frames(data: bytes, start: int, end: int) -> tuple[FrameKind, int] | None:
-    """The kind and the place of the first of several frames in a row, from `start` to `end`."""
+    """Find the first of several consecutive frames between `start` and `end`.
+
+    Returns:
+        The format, and the offset of the frame; None if there are none.
+    """
     start = data.find(b"\xff", start, end)
     while start >= 0:
         frame = frame_at(data, start)
@@ -57,7 +68,7 @@ def find_frames(data: bytes, start: int, end: int) -> tuple[FrameKind, int] | No
 
 
 def declared_s(data: bytes) -> float | None:
-    """The length that the first frame of an mp3 tells (Xing, Info); None where none is told."""
+    """Return the length in seconds by the first frame of an mp3 (Xing, Info); None without one."""
     frame = frame_at(data)
     if frame is None or frame.kind != "mp3":
         return None
@@ -72,9 +83,9 @@ def declared_s(data: bytes) -> float | None:
 
 
 def _padding(data: bytes, fields: int, flags: int) -> int:
-    """What encoders add at both ends, in samples, as the field of LAME tells, or 0.
+    """Return how many samples the encoder has added at both ends, by LAME's field; 0 without it.
 
-    fields: where the fields that `flags` announces start: frames, bytes, table, quality.
+    `fields` is the offset of the fields that `flags` announces: frames, bytes, table, quality.
     """
     encoder = fields + sum(size for bit, size in enumerate((4, 4, 100, 4)) if flags >> bit & 1)
     if data[encoder : encoder + 4] not in (b"LAME", b"Lavf", b"Lavc"):

@@ -1,6 +1,6 @@
 """Split chained Ogg files into the logical streams that they consist of.
 
-libsndfile reads the first link alone.
+libsndfile reads only the first stream.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from toccata.errors import AudioError
 
 MAX_LINKS = 1000
 _FIRST = 2  # the flag of the first page of a stream
-_LACING = 27  # where a page's table of sizes starts
+_LACING = 27  # the offset of a page's table of sizes
 
 
 class _Page(NamedTuple):
@@ -21,13 +21,13 @@ class _Page(NamedTuple):
 
 
 def links(data: bytes) -> list[memoryview]:
-    """The links of an Ogg file, not copied.
+    """Split an Ogg file into its links, without copying them.
 
     Raises:
-        AudioError: For more links than anybody joins.
+        AudioError: If there are more than MAX_LINKS.
     """
     starts = [0]
-    was_first = True  # streams side by side begin with one first page each
+    was_first = True  # multiplexed streams begin with one first page each
     for page in _pages(data):
         if page.is_first and not was_first:
             starts.append(page.start)

@@ -1,8 +1,8 @@
-"""Repair uncompressed audio files whose headers name a wrong length.
+"""Repair uncompressed audio files whose headers have a wrong length.
 
-Recorders that crash and programs that write to a pipe leave the length at 0 or at what it was long
-ago; others count a header as samples. What is there is read, and that is said. Files that end long
-before their headers say were cut short, and are refused.
+Recorders that crash and programs that write to a pipe leave the length at 0 or at an old value;
+others count a header as samples. Such files are read to their end, with a warning. Files that are
+much shorter than their headers say are truncated, and are refused.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from toccata.audio.source import Spliced
 from toccata.errors import AudioError
 
 _AGAIN = "export or download it again"
-_SLACK_BYTES, _SLACK_SHARE = 4096, 0.02  # what may be missing without a doubt
+_SLACK_BYTES, _SLACK_SHARE = 4096, 0.02  # how much may be missing from a complete file
 _TAGS = (b"ID3", b"TAG", b"APETAGEX", b"<?xp")
 _W64_GUID_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 _CAF_UNKNOWN = 2**64 - 1
 
 
 class Body(NamedTuple):
-    """The samples of a file: where they start, and their size by the header; None: not known."""
+    """The samples of a file: their offset, and their size by the header; None if it has none."""
 
     start: int
     declared: int | None
@@ -34,11 +34,12 @@ class Body(NamedTuple):
 
 @dataclass(frozen=True)
 class Container:
-    """How one kind of file is walked.
+    """The functions that parse and repair one format.
 
-    find: the body, None where there is none. is_tail: whether bytes behind the body are part of
-    the file's form, and not samples; None: such a file ends with them. resized: the file with
-    another size of its body in its header.
+    Attributes:
+        find: Finds the samples; returns None if there are none.
+        is_tail: Whether bytes after the samples are metadata; None for a format that has none.
+        resized: Returns the file with another size of the samples in its header.
     """
 
     find: Callable[[bytes], Body | None]
@@ -47,9 +48,17 @@ class Container:
 
 
 def repaired(data: bytes, kind: Kind) -> tuple[io.RawIOBase | io.BytesIO, str | None]:
-    """A file that decoders read to its end, and what is to be said of it, if anything.
+    """Repair a file, so that decoders read it to its end.
 
-    Raises AudioError for a file without samples, or that was cut short.
+    Args:
+        data: The bytes of the file.
+        kind: The format.
+
+    Returns:
+        The file, and a warning or None.
+
+    Raises:
+        AudioError: If the file has no samples, or is truncated.
     """
     container = _CONTAINERS.get(kind)
     if container is None:
@@ -87,7 +96,7 @@ def _size(data: bytes, body: Body, there: int, container: Container) -> tuple[in
 
 
 def _without_tail(data: bytes, body: Body, container: Container) -> int:
-    """The size of a body of unknown length: to the chunks at the end of the file, if any."""
+    """Return the size of samples of unknown length, without metadata at the end of the file."""
     end = len(data)
     if container.is_tail is _is_riff_tail:
         end = max(body.start, tail_start(data, body.start))
@@ -95,10 +104,10 @@ def _without_tail(data: bytes, body: Body, container: Container) -> int:
 
 
 def _misleads(data: bytes, kind: Kind, end: int) -> bool:
-    """Whether libsndfile would get a sound file wrong, whose samples end at `end`.
+    """Return whether libsndfile would misread a valid file whose samples end at `end`.
 
-    It does not know BW64, takes a second body for the first, reads what is behind that of w64 as
-    samples, and does not find what is behind an odd chunk without its pad byte.
+    It does not support BW64, uses a second body in place of the first, reads metadata after the
+    samples of w64 as samples, and does not find chunks after an odd one without a pad byte.
     """
     if kind == "w64":
         return end < len(data)
@@ -131,12 +140,12 @@ def _wav_body(data: bytes) -> Body | None:
     if not body.is_endless:
         return Body(body.start, body.size)
     long = rf64_data_size(data)
-    # What RF64 leaves at 0 or at its greatest was never filled in.
+    # A size of 0 or of the maximum in RF64 was never filled in.
     return Body(body.start, long if long and long < 2**62 else None)
 
 
 def _wav_resized(data: bytes, body: Body, size: int) -> Spliced:
-    """Only what says what the samples are, and the samples."""
+    """Return a wav of the format chunk and the samples."""
     form = next((chunk for chunk in chunks(data) if chunk.name == b"fmt "), None)
     if form is None:
         raise AudioError(f"is a wav that does not say what its samples are; {_AGAIN}")
@@ -151,7 +160,7 @@ def _wav_resized(data: bytes, body: Body, size: int) -> Spliced:
 
 
 def _is_riff_tail(data: bytes, end: int) -> bool:
-    for start in (end, end + 1):  # the body may be odd, and its pad byte left out
+    for start in (end, end + 1):  # an odd body may lack its pad byte
         if is_chunk_name(data[start : start + 4]) and _all_named(data, start):
             return True
     return False
@@ -185,7 +194,7 @@ def _au_resized(data: bytes, _: Body, size: int) -> Spliced:
 
 
 def _w64_body(data: bytes) -> Body | None:
-    """Chunks are a GUID and a size of 64 bits, which counts both, in multiples of 8."""
+    """Find the samples; a chunk starts with a GUID and a size of 64 bits that includes both."""
     start = 40
     while start + 24 <= len(data):
         (size,) = struct.unpack_from("<Q", data, start + 16)
@@ -198,7 +207,7 @@ def _w64_body(data: bytes) -> Body | None:
 
 
 def _w64_resized(data: bytes, body: Body, size: int) -> Spliced:
-    """Without what is behind the samples."""
+    """Return the file without the bytes after the samples."""
     view, field = memoryview(data), struct.pack("<Q", size + 24)
     return Spliced(view[: body.start - 8], field, view[body.start : body.start + size])
 

@@ -1,4 +1,4 @@
-"""Walk the RIFF chunks of a wav file, and read and write its LIST/INFO tags."""
+"""Parse the RIFF chunks of a wav file, and read and write its LIST/INFO tags."""
 
 from __future__ import annotations
 
@@ -7,31 +7,34 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-UNKNOWN_SIZE = 0xFFFFFFFF  # what a writer puts that cannot know the length, and RF64 always
-_PRACTICALLY_UNKNOWN = 0x7FFFF000  # some recorders put 2 GiB less a header instead
-# What programs put behind the samples of wav and AIFF.
+UNKNOWN_SIZE = 0xFFFFFFFF  # the size if a writer does not know the length, and always in RF64
+_PRACTICALLY_UNKNOWN = 0x7FFFF000  # some recorders write 2 GiB minus a header instead
+# The chunks that programs write after the samples of wav and AIFF.
 _BEHIND = re.compile(
     rb"LIST|ID3 |id3 |bext|iXML|_PMX|cue |smpl|inst|INST|fact|JUNK|junk|PAD |FLLR|cart|acid|afsp|"
     rb"axml|chna|plst|DISP|PEAK|LGWV|SAUR|umid|minf|elm1|regn|"
     rb"NAME|AUTH|\(c\) |ANNO|MARK|MIDI|AESD|APPL|COMT|CHAN|basc|trns|cate"
 )
-# Many more than any program writes, and few enough to walk whenever a file is opened.
+# No program writes so many, and they can be parsed whenever a file is opened.
 MAX_CHUNKS = 10_000
-_TAIL_BYTES = 2**24  # where they are looked for: pictures among tags are large
+_TAIL_BYTES = 2**24  # the end of a file where tags are searched; pictures in them are large
 
 
 class Chunk(NamedTuple):
+    """A chunk of a RIFF file."""
+
     name: bytes
     start: int  # offset of the content
     size: int  # as declared
 
     @property
     def is_endless(self) -> bool:
+        """Whether the size is not known."""
         return self.size >= _PRACTICALLY_UNKNOWN
 
 
 def chunks(data: bytes, start: int = 12) -> Iterator[Chunk]:
-    """Up to MAX_CHUNKS from offset `start` on; the last one may claim more than there is."""
+    """Yield up to MAX_CHUNKS chunks from offset `start` on; the last one may be truncated."""
     order = ">I" if data[:4] in (b"RIFX", b"FORM") else "<I"
     for _ in range(MAX_CHUNKS):
         if start + 8 > len(data):
@@ -42,15 +45,20 @@ def chunks(data: bytes, start: int = 12) -> Iterator[Chunk]:
 
 
 def is_chunk_name(name: bytes) -> bool:
-    """Four printable characters, of which the first is a letter or a digit."""
+    """Return whether a name is four printable characters, the first a letter or a digit."""
     return len(name) == 4 and name[:1].isalnum() and name.isascii() and all(c >= 32 for c in name)
 
 
 def tail_start(data: bytes, body: int) -> int:
-    """Where the chunks start that end with the file, in a file whose samples start at `body`.
+    """Find the chunks at the end of a file whose header lacks the length of the samples.
 
-    For headers that do not say how long the samples are. Only chunks of known names count, each
-    of which ends where the next one starts; without any it is the end of the file.
+    Args:
+        data: The bytes of the file.
+        body: The offset of the samples.
+
+    Returns:
+        The offset of the first chunk of a known name from which on each chunk ends where the next
+        one starts, up to the end of the file; without any, the end of the file.
     """
     order = ">I" if data[:4] in (b"RIFX", b"FORM") else "<I"
     window = max(body, len(data) - _TAIL_BYTES)
@@ -64,18 +72,18 @@ def tail_start(data: bytes, body: int) -> int:
 
 
 def _behind(data: bytes, end: int, size: int) -> int:
-    """Where the next chunk starts: some writers leave out the pad byte of odd chunks."""
+    """Return the offset of the next chunk; some writers omit the pad byte of odd chunks."""
     lacks_pad = size % 2 and data[end : end + 1] != b"\0" and is_chunk_name(data[end : end + 4])
     return end if lacks_pad else end + size % 2
 
 
 def pack_chunk(name: bytes, content: bytes) -> bytes:
-    """One chunk; odd contents get the pad byte, which their size does not count."""
+    """Pack a chunk; a content of odd size gets a pad byte, which the size does not include."""
     return struct.pack("<4sI", name, len(content)) + content + bytes(len(content) % 2)
 
 
 def rf64_data_size(data: bytes) -> int | None:
-    """The size of the samples as RF64 and BW64 files give it, in 64 bits."""
+    """Return the size of the samples in 64 bits, which RF64 and BW64 files have."""
     for chunk in chunks(data):
         if chunk.name == b"ds64" and chunk.start + 16 <= len(data):
             return int(struct.unpack_from("<Q", data, chunk.start + 8)[0])
@@ -83,12 +91,12 @@ def rf64_data_size(data: bytes) -> int | None:
 
 
 def size_of(length: int) -> bytes:
-    """A size field."""
+    """Pack a size field."""
     return struct.pack("<I", length)
 
 
 def pack_info(entries: Mapping[str, str]) -> bytes:
-    """A LIST/INFO chunk. Texts are UTF-8 and end in a zero byte, so they may hold none."""
+    """Pack a LIST/INFO chunk; texts are UTF-8 and end with a zero byte."""
     packed = b"".join(
         pack_chunk(name.encode("ascii"), text.replace("\0", " ").encode("utf-8") + b"\0")
         for name, text in entries.items()
@@ -97,7 +105,7 @@ def pack_info(entries: Mapping[str, str]) -> bytes:
 
 
 def unpack_info(data: bytes) -> dict[str, str]:
-    """The INFO entries of a wav file; empty when it has none."""
+    """Return the INFO entries of a wav file."""
     for chunk in chunks(data):
         if chunk.name == b"LIST" and data[chunk.start : chunk.start + 4] == b"INFO":
             content = data[: chunk.start + chunk.size]

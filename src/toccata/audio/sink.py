@@ -1,4 +1,4 @@
-"""Write all bytes to a file object, in as many parts as it takes."""
+"""Write all bytes to a file object that may accept only a part of them at a time."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import BinaryIO
 
 
 def write_all(stream: BinaryIO, data: bytes) -> None:
-    """Write `data`: a file without a buffer, as stdout under PYTHONUNBUFFERED, may take a part.
+    """Write all of `data`, also to an unbuffered file such as stdout under PYTHONUNBUFFERED.
 
     Raises:
-        OSError: If it takes no more.
+        OSError: If the file accepts no more bytes.
     """
     rest = memoryview(data)
     while rest:
-        taken = stream.write(rest)
+        written = stream.write(rest)
         if not isinstance(stream, io.RawIOBase):
             return
-        if taken is None:  # a pipe that is full, and does not wait
+        if written is None:  # a non-blocking pipe is full
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        rest = rest[taken:]
+        rest = rest[written:]

@@ -1,4 +1,4 @@
-"""Detect the format of audio from its bytes; names and suffixes are not trusted."""
+"""Detect the format of audio by its bytes; names and suffixes are ignored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Kind = Literal[
     "caf", "w64", "au", "wv", "wma", "amr", "ac3", "eac3", "mp2",
 ]  # fmt: skip
 
-_MAX_JUNK_BYTES = 2**16  # before the first frame of mp3: players look as far
+_MAX_JUNK_BYTES = 2**16  # before the first frame of mp3, as in players
 _MAX_ID3_TAGS = 16
 _RIFFS = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
@@ -21,7 +21,7 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (8, b"AIFC", "aiff"),
     (0, b"fLaC", "flac"),
     (4, b"ftyp", "m4a"),
-    (4, b"moov", "m4a"),  # QuickTime files older than their `ftyp`
+    (4, b"moov", "m4a"),  # old QuickTime files without `ftyp`
     (4, b"wide", "m4a"),
     (4, b"mdat", "m4a"),
     (0, b"\x1aE\xdf\xa3", "webm"),
@@ -36,7 +36,7 @@ _OGG_CODECS: tuple[tuple[bytes, Kind], ...] = (
     (b"\x01vorbis", "vorbis"),
     (b"OpusHead", "opus"),
     (b"\x7fFLAC", "flac"),
-    (b"fLaC", "flac"),  # as it was before version 1.1.1 of FLAC
+    (b"fLaC", "flac"),  # before version 1.1.1 of FLAC
 )
 _LOOKS_LIKE = (
     (b"", b"\x89PNG", "a PNG picture"),
@@ -62,30 +62,35 @@ READABLE = "wav, flac, ogg, mp3, m4a, aac, webm, opus, aiff, caf, w64, au, wv, w
 
 
 class Found(NamedTuple):
-    """start: where the audio begins, behind ID3 tags and junk."""
+    """The format of a file, and the offset of its audio after ID3 tags and junk."""
 
     kind: Kind
     start: int
 
 
 def sniff(data: bytes, name: str = "audio data") -> Kind:
-    """The kind of `data`; `opus` is Opus in Ogg, `webm` any Matroska, `m4a` any MP4.
+    """Detect the format of a file; `opus` is Opus in Ogg, `webm` any Matroska, `m4a` any MP4.
 
-    Raises AudioError that says what the bytes look like instead.
+    Raises:
+        AudioError: If it is not audio; the message says what it looks like.
     """
     return find_audio(data, name).kind
 
 
 def find_audio(data: bytes, name: str = "audio data") -> Found:
-    """The kind of `data`, and where its audio starts. Raises what `sniff` raises."""
+    """Detect the format of a file and the offset of its audio.
+
+    Raises:
+        AudioError: If it is not audio; the message says what it looks like.
+    """
     start = _after_id3(data)
     found = _container(data[start : start + 512])
     if found is not None:
         return Found(found, start)
-    strange = _known_otherwise(data)
-    if strange is None and (frames := find_frames(data, start, start + _MAX_JUNK_BYTES)):
+    other = _known_otherwise(data)
+    if other is None and (frames := find_frames(data, start, start + _MAX_JUNK_BYTES)):
         return Found(*frames)
-    raise AudioError(f"{name}: {strange or _no_known_file(data)}; give {READABLE}")
+    raise AudioError(f"{name}: {other or _no_known_file(data)}; give {READABLE}")
 
 
 def _container(head: bytes) -> Kind | None:
@@ -106,7 +111,7 @@ def _ogg(head: bytes) -> Kind | None:
 
 
 def _after_id3(data: bytes) -> int:
-    """Where all ID3v2 tags end: some programs put a second one before the first."""
+    """Return the end of all ID3v2 tags; some programs write a second one before the first."""
     start = 0
     for _ in range(_MAX_ID3_TAGS):
         if data[start : start + 3] != b"ID3" or len(data) < start + 10:
@@ -116,7 +121,7 @@ def _after_id3(data: bytes) -> int:
             size = size << 7 | byte & 0x7F
         has_footer = data[start + 3] >= 4 and data[start + 5] & 0x10
         start += 10 + size + (10 if has_footer else 0)
-        padding = data[start : start + _MAX_JUNK_BYTES]  # which the size may not count
+        padding = data[start : start + _MAX_JUNK_BYTES]  # the size may not include it
         start += len(padding) - len(padding.lstrip(b"\0"))
     return min(start, len(data))
 

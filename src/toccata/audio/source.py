@@ -1,4 +1,4 @@
-"""Read the bytes of a path or file object, up to a limit."""
+"""Read the bytes of a path or a file object, up to a limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Source = str | Path | bytes | BinaryIO
 
 
 def name_of(source: Source) -> str:
-    """What error messages call it."""
+    """Return the name of a source in error messages."""
     if isinstance(source, str | Path):
         return str(source)
     name = getattr(source, "name", None)
@@ -21,7 +21,11 @@ def name_of(source: Source) -> str:
 
 
 def load(source: Source, max_bytes: int) -> bytes:
-    """All bytes of `source`; raises AudioError when it cannot be opened or is over `max_bytes`."""
+    """Read all bytes of a source.
+
+    Raises:
+        AudioError: If it cannot be read, or has more than `max_bytes`.
+    """
     data = _bytes(source, max_bytes + 1)
     if len(data) > max_bytes:
         limit = f"{max_bytes / 2**20:.6g} MiB"
@@ -49,7 +53,7 @@ def _bytes(source: Source, at_most: int) -> bytes:
 
 
 def _all_parts(source: BinaryIO, at_most: int) -> bytes:
-    """A file without a buffer, as a socket's, gives a part at a time."""
+    """Read a file object to its end; an unbuffered one returns a part at a time."""
     parts: list[bytes] = []
     missing = at_most
     while missing > 0:
@@ -65,7 +69,7 @@ def _all_parts(source: BinaryIO, at_most: int) -> bytes:
 
 
 class Spliced(io.RawIOBase):
-    """A file to read, of several parts one behind the other, none of which is copied."""
+    """A readable file that concatenates several parts without copying them."""
 
     def __init__(self, *parts: bytes | memoryview) -> None:
         self._parts = [memoryview(part) for part in parts]
@@ -88,9 +92,9 @@ class Spliced(io.RawIOBase):
         for part in self._parts:
             inside = self._place + done - start
             if 0 <= inside < len(part) and done < len(target):
-                taken = part[inside : inside + len(target) - done]
-                target[done : done + len(taken)] = taken
-                done += len(taken)
+                piece = part[inside : inside + len(target) - done]
+                target[done : done + len(piece)] = piece
+                done += len(piece)
             start += len(part)
         self._place += done
         return done

@@ -1,4 +1,4 @@
-"""Encode mp3 as a stream that players understand from its first frame."""
+"""Encode mp3 as a stream that can be played from its first frame on."""
 
 from __future__ import annotations
 
@@ -11,12 +11,17 @@ DEFAULT_BITRATE_KBPS = 192
 
 
 class Mp3Stream:
-    """Samples in, bytes out; an encoder holds a few hundredths of a second back until the end."""
+    """Encodes a stream of samples, with a delay of some hundredths of a second.
+
+    Args:
+        sample_rate_hz: A rate that mp3 supports.
+        channels: 1 or 2.
+        bitrate_kbps: The bitrate.
+    """
 
     def __init__(
         self, sample_rate_hz: int, channels: int, bitrate_kbps: int = DEFAULT_BITRATE_KBPS
     ) -> None:
-        """At most 2 channels, and a rate that mp3 has."""
         import av
 
         self._layout = "mono" if channels == 1 else "stereo"
@@ -31,11 +36,11 @@ class Mp3Stream:
         self._left: Any = av.AudioFifo()
 
     def push(self, samples: NDArray[np.float32]) -> bytes:
-        """What is complete after samples [C, n], full scale at +-1."""
+        """Take samples [C, n], full scale at +-1, and return the bytes that are complete."""
         import av
 
-        plain = np.ascontiguousarray(np.clip(samples, -1.0, 1.0))
-        frame: Any = av.AudioFrame.from_ndarray(plain, "fltp", self._layout)
+        clipped = np.ascontiguousarray(np.clip(samples, -1.0, 1.0))
+        frame: Any = av.AudioFrame.from_ndarray(clipped, "fltp", self._layout)
         frame.sample_rate = self._rate_hz
         self._left.write(frame)
         return b"".join(
@@ -43,7 +48,7 @@ class Mp3Stream:
         )
 
     def finish(self) -> bytes:
-        """The rest."""
+        """Return the rest of the bytes."""
         last = self._left.read(partial=True)
         return (b"" if last is None else self._encoded(last)) + self._encoded(None)
 

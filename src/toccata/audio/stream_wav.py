@@ -1,4 +1,4 @@
-"""Encode wav as a stream: a header with or without a length, then PCM samples."""
+"""Encode wav as a stream of a header, with or without a length, and PCM samples."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from toccata.audio.riff import UNKNOWN_SIZE
 from toccata.errors import AudioError, InputError
 
 _PCM, _FLOAT = 1, 3  # WAVE_FORMAT tags
-_LARGEST = 2**32 - 2**16  # leaves room for the tags after the samples
-MAX_DATA_BYTES = _LARGEST - 2**10  # of samples
+_LARGEST = 2**32 - 2**16  # the rest of 4 GiB is for the tags after the samples
+MAX_DATA_BYTES = _LARGEST - 2**10
+"""The most bytes of samples in a wav file."""
 
 
 def wav_header(
@@ -21,10 +22,17 @@ def wav_header(
     bit_depth: int = 16,
     data_bytes: int | None = None,
 ) -> bytes:
-    """All that precedes the samples of a wav file.
+    """Build the header of a wav file.
 
-    data_bytes: size of the samples; None when not known yet, which is what a pipe needs.
-    Raises AudioError past 4 GiB, the most that a wav file can hold.
+    Args:
+        sample_rate_hz: The sample rate.
+        channels: The number of channels.
+        bit_depth: 16, 24, or 32 for float.
+        data_bytes: The size of the samples; None if it is not known, as in a stream.
+
+    Raises:
+        AudioError: If the file would be larger than 4 GiB, the limit of wav.
+        InputError: If the bit depth is invalid.
     """
     check_bit_depth(bit_depth)
     frame_bytes = channels * bit_depth // 8
@@ -42,25 +50,25 @@ def wav_header(
 
 
 def check_bit_depth(bit_depth: int) -> None:
-    """Raises InputError unless it is 16, 24 or 32 (32 is float)."""
+    """Raise InputError unless the bit depth is 16, 24 or 32 (for float)."""
     if bit_depth not in (16, 24, 32):
         raise InputError("bit_depth", bit_depth, "use 16, 24 or 32")
 
 
 def quantize(samples: NDArray[np.float32], bits: int) -> NDArray[np.int32]:
-    """[C, N] at +-1 to [N, C] integers of `bits`: rounded, held at full scale."""
+    """Round samples [C, N] at +-1 to integers of `bits` [N, C], clipped at full scale."""
     scale = 2.0 ** (bits - 1)
     whole = np.rint(samples.T.astype(np.float64) * scale)
     return np.clip(whole, -scale, scale - 1).astype(np.int32)
 
 
 def to_pcm16(samples: NDArray[np.float32]) -> bytes:
-    """[C, N] at +-1 to interleaved little-endian 16-bit bytes."""
+    """Convert samples [C, N] at +-1 to interleaved little-endian 16-bit integers."""
     return to_pcm(samples, 16)
 
 
 def to_pcm(samples: NDArray[np.float32], bit_depth: int) -> bytes:
-    """[C, N] to interleaved little-endian bytes; 32 is float, which keeps what is over +-1."""
+    """Convert samples [C, N] to interleaved little-endian bytes; 32 bits are float, not clipped."""
     check_bit_depth(bit_depth)
     if bit_depth == 32:
         return samples.T.astype("<f4").tobytes()

@@ -1,8 +1,8 @@
-"""Read and write tags: the prompt, the seed and the parameters of a clip.
+"""Read and write tags with the prompt, the seed and the parameters of a clip.
 
-All of it goes as one JSON object into the format's comment field (wav ICMT, ID3 COMM, Vorbis
-COMMENT), so that nothing is lost to the limits of any format; the prompt is also the title, and
-the software is named, for players to show.
+They are one JSON object in the comment field of each format (wav ICMT, ID3 COMM, Vorbis COMMENT),
+so that no format loses any of them. For players, the prompt is also the title, and the software is
+named.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from toccata.errors import AudioError
 
 SOFTWARE = "toccata"
 _MAX_BYTES = 512 * 2**20
-# Fields of foreign files, by the name under which read_tags gives them.
+# The fields of other programs' files, with the names under which read_tags returns them.
 _INFO = {"INAM": "title", "IART": "artist", "ICMT": "comment", "ISFT": "software"}
 _ID3 = {"TIT2": "title", "TPE1": "artist", "COMM": "comment", "TSSE": "software"}
 _VORBIS = {"encoder": "software"}
 
 
 def tagged(data: bytes, tags: Mapping[str, str]) -> bytes:
-    """The wav, mp3, flac or ogg file `data` with `tags` written into it."""
+    """Return a wav, mp3, flac or ogg file with tags added."""
     kind = sniff(data)
     fields = {"title": tags.get("prompt", ""), "software": SOFTWARE, "comment": _dump(tags)}
     # Half a surrogate pair is valid in a Python string but in no file.
@@ -38,10 +38,18 @@ def tagged(data: bytes, tags: Mapping[str, str]) -> bytes:
 
 
 def read_tags(source: Source) -> dict[str, str]:
-    """The tags of a file: exactly what was written when it is ours, else its common fields.
+    """Read the tags of a file.
 
-    Foreign files give `title`, `artist`, `comment`, `software`, in Vorbis all fields they have.
-    Kinds that toccata does not write, as m4a, give {}. Raises AudioError for what is no audio.
+    Args:
+        source: A path, bytes or a file object.
+
+    Returns:
+        The tags exactly as toccata has written them. For files of other programs `title`, `artist`,
+        `comment` and `software`, and in Vorbis comments all fields. {} for formats that toccata
+        does not write, such as m4a.
+
+    Raises:
+        AudioError: If it is not audio, or its tags are damaged.
     """
     name, data = name_of(source), load(source, _MAX_BYTES)
     kind = sniff(data, name)
@@ -50,12 +58,12 @@ def read_tags(source: Source) -> dict[str, str]:
 
 
 def _dump(tags: Mapping[str, str]) -> str:
-    """ASCII only: wav readers disagree about the encoding of INFO texts."""
+    """Encode tags as ASCII, because wav readers use different encodings of INFO texts."""
     return json.dumps(dict(tags), ensure_ascii=True)
 
 
 def _parse(comment: str) -> dict[str, str]:
-    """Our own comment back, or {} when somebody else wrote it."""
+    """Decode a comment that toccata has written; {} for another one."""
     try:
         found = json.loads(comment)
     except (ValueError, RecursionError):
@@ -75,7 +83,7 @@ def _fields(data: bytes, kind: Kind, name: str) -> dict[str, str]:
             return _read_id3(data)
         return _read_vorbis(data, kind) if kind in ("flac", "vorbis", "opus") else {}
     except (mutagen.MutagenError, LookupError, ValueError, struct.error) as error:
-        # mutagen lets slip more than its own errors when bytes are damaged.
+        # For damaged bytes, mutagen also raises exceptions that are not its own.
         raise AudioError(f"{name}: its tags are damaged ({error}); export it again") from error
 
 
@@ -84,7 +92,7 @@ def _named(fields: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str
 
 
 def _tag_wav(data: bytes, fields: Mapping[str, str]) -> bytes:
-    """INFO goes after the samples, and the size of the whole is told anew."""
+    """Append an INFO chunk, and update the size in the header."""
     ids = {name: key for key, name in _INFO.items()}
     whole = data + riff.pack_info({ids[name]: text for name, text in fields.items()})
     return whole[:4] + riff.size_of(len(whole) - 8) + whole[8:]
@@ -109,7 +117,7 @@ def _read_id3(data: bytes) -> dict[str, str]:
         tag = id3.ID3(io.BytesIO(data))
     except id3.ID3NoHeaderError:
         return {}
-    # Backwards: of many comments the one without a description (COMM::eng) is to win.
+    # In reverse order, the comment without a description (COMM::eng) overwrites all others.
     ordered = sorted(tag.items(), reverse=True)
     frames = {key.split(":")[0]: str(frame) for key, frame in ordered}
     return _named(frames, _ID3)

@@ -1,6 +1,6 @@
-"""Arithmetic on a `Waveform`: rate, channels, parts, fades. Every function returns a new one.
+"""Functions that change the rate, channels, part or fades of a `Waveform` and return a new one.
 
-A `Clip` stays a `Clip`: only its samples (and its rate) are replaced.
+The result for a `Clip` is a `Clip` with other samples and rate.
 """
 
 from __future__ import annotations
@@ -27,29 +27,33 @@ _RIGHT = {"R": 1.0, "C": _SIDE, "r": _SIDE}
 
 
 def to_gain(level_db: float) -> float:
-    """Decibels to an amplitude factor."""
+    """Convert decibels to an amplitude factor."""
     return float(10.0 ** (level_db / 20.0))
 
 
 def to_db(gain: float) -> float:
-    """An amplitude factor to decibels; silence is minus infinity."""
+    """Convert an amplitude factor to decibels; 0 is minus infinity."""
     return 20.0 * math.log10(gain) if gain > 0.0 else -math.inf
 
 
 def peak(samples: Samples) -> float:
-    """Largest absolute sample; 0 for an empty array."""
+    """Return the largest absolute sample; 0 for an empty array."""
     return float(np.max(np.abs(samples), initial=0.0))
 
 
 def rms(samples: Samples) -> float:
-    """Root mean square over all channels; 0 for an empty array."""
+    """Return the root mean square over all channels; 0 for an empty array."""
     if samples.size == 0:
         return 0.0
     return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
 
 
 def resample(waveform: W, sample_rate_hz: int) -> W:
-    """The same sound at another rate; N becomes about N * new / old."""
+    """Resample to another rate; N becomes about N * new / old.
+
+    Raises:
+        InputError: If the rate is not above 0.
+    """
     if sample_rate_hz <= 0:
         raise InputError("sample_rate_hz", sample_rate_hz, "use a rate above 0 Hz")
     if sample_rate_hz == waveform.sample_rate_hz:
@@ -62,11 +66,14 @@ def resample(waveform: W, sample_rate_hz: int) -> W:
 
 
 def to_channels(waveform: W, channels: int) -> W:
-    """Mix to `channels`.
+    """Mix to another number of channels.
 
-    From mono: a copy in each. More to stereo: a mix that cannot clip, with the coefficients of
-    ITU-R BS.775. To mono: the mean of that stereo mix. To more than two: left and right in front,
-    silence in the others.
+    Mono is copied to all channels. More channels are mixed to stereo with the coefficients of ITU-R
+    BS.775, scaled so that the mix cannot clip. Mono is the mean of the stereo mix. More than two
+    channels are left, right, and silence in the others.
+
+    Raises:
+        InputError: If `channels` is below 1.
     """
     if channels < 1:
         raise InputError("channels", channels, "use 1 or more")
@@ -86,10 +93,10 @@ def _mixed(samples: Samples, channels: int) -> Samples:
 
 
 def to_model_channels(waveform: W, channels: int) -> W:
-    """As `to_channels`, for a whole clip that a model listens to.
+    """Mix a clip as `to_channels` does, for the input of a model.
 
-    To mono: the louder of sum and difference of the stereo mix, halved. The sum of channels in
-    opposite phase is silence, which no model can follow.
+    Mono is the louder of sum and difference of the stereo mix, halved: the sum of channels in
+    opposite phase would be silence.
     """
     if channels > 1 or waveform.channels == 1:
         return to_channels(waveform, channels)
@@ -100,7 +107,10 @@ def to_model_channels(waveform: W, channels: int) -> W:
 
 
 def _stereo_matrix(channels: int) -> Samples:
-    """[2, C]; rows sum to 1. Unknown layouts go to both sides alike."""
+    """Return the matrix [2, C] of the stereo mix, whose rows sum to 1.
+
+    Channels of an unknown layout are mixed to both sides equally.
+    """
     layout = _LAYOUTS.get(channels, "C" * channels)
     sides = [[weights.get(place, 0.0) for place in layout] for weights in (_LEFT, _RIGHT)]
     matrix = np.array(sides, np.float32)
@@ -108,9 +118,10 @@ def _stereo_matrix(channels: int) -> Samples:
 
 
 def cut(waveform: W, start_s: float = 0.0, end_s: float | None = None) -> W:
-    """The part from `start_s` to `end_s` (None or past the end: to the end).
+    """Return the part from `start_s` to `end_s`; None or a time past the end for the end.
 
-    Raises InputError for a part that is negative, turned round or past the end.
+    Raises:
+        InputError: If the part is negative, ends before it starts, or starts past the end.
     """
     check_part(start_s, end_s)
     rate = waveform.sample_rate_hz
@@ -122,7 +133,7 @@ def cut(waveform: W, start_s: float = 0.0, end_s: float | None = None) -> W:
 
 
 def check_part(start_s: float, end_s: float | None) -> None:
-    """Raises InputError unless 0 <= start_s < end_s."""
+    """Raise InputError unless 0 <= start_s < end_s."""
     if not 0.0 <= start_s < math.inf:
         raise InputError("start_s", start_s, "use 0 or more seconds")
     if end_s is not None and not end_s > start_s:
@@ -130,7 +141,16 @@ def check_part(start_s: float, end_s: float | None) -> None:
 
 
 def fade(waveform: W, in_s: float = 0.0, out_s: float = 0.0) -> W:
-    """Fade in from silence and out to silence; a fade longer than the clip spans all of it."""
+    """Fade in from silence and out to silence.
+
+    Args:
+        waveform: The audio.
+        in_s: The length of the fade-in in seconds; a longer fade than the clip covers all of it.
+        out_s: The length of the fade-out in seconds.
+
+    Raises:
+        InputError: If a length is negative or not finite.
+    """
     for field, seconds in (("in_s", in_s), ("out_s", out_s)):
         if not 0.0 <= seconds < math.inf:
             raise InputError(field, seconds, "use 0 or more seconds")
@@ -143,6 +163,6 @@ def fade(waveform: W, in_s: float = 0.0, out_s: float = 0.0) -> W:
 
 
 def _ramp(length: int) -> Samples:
-    """0 to 1 along half a cosine, so that neither end has a corner."""
+    """Return a raised cosine from 0 to 1, which is smooth at both ends."""
     phase = (np.arange(length) + 0.5) * (np.pi / max(1, length))
     return np.asarray(0.5 - 0.5 * np.cos(phase), np.float32)

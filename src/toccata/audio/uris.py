@@ -1,7 +1,7 @@
 """Read audio from http, https, file and data URIs, with limits of size and time.
 
-For users on their own machine: an address may be a private one. The server, whose users are
-strangers, has rules of its own.
+The command line uses it, so that addresses of private networks are allowed. The server does not,
+and has stricter rules.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from typing import IO, Any, Self
 from toccata.errors import AudioError
 
 SCHEMES = ("http", "https", "file", "data")
-TIMEOUT_S = 120.0  # of a whole download
-_WAIT_TIMEOUT_S = 20.0  # of any wait in it
+TIMEOUT_S = 120.0  # for a whole download
+_WAIT_TIMEOUT_S = 20.0  # for each wait in it
 _CHUNK_BYTES = 2**18
 _MAX_SHOWN = 80
 _DATA = re.compile(r"data:[^,]*?(;base64)?,", re.IGNORECASE | re.DOTALL)
-# A drive letter of Windows is no scheme.
+# A scheme has two letters or more, because a drive letter of Windows is no scheme.
 _URI = re.compile(r"([a-z][a-z0-9+.-]+):(//)?", re.IGNORECASE)
 
 
 class NamedBytes(io.BytesIO):
-    """Bytes with the name that error messages have for them."""
+    """Bytes with a name for error messages."""
 
     def __init__(self, data: bytes, name: str) -> None:
         super().__init__(data)
@@ -42,7 +42,7 @@ class NamedBytes(io.BytesIO):
 
 
 def scheme_of(text: str) -> str:
-    """The scheme of a URI in lower case; empty for a path."""
+    """Return the scheme of a URI in lower case; empty for a path."""
     found = _URI.match(text)
     if found is None:
         return ""
@@ -52,16 +52,16 @@ def scheme_of(text: str) -> str:
 
 
 def open_uri(uri: str, max_bytes: int, timeout_s: float = TIMEOUT_S) -> NamedBytes:
-    """Read what is at an http, https, file or data URI.
+    """Read the bytes at an http, https, file or data URI.
 
     Args:
         uri: The address.
-        max_bytes: The most that is read.
-        timeout_s: The longest that a download may take.
+        max_bytes: The largest size.
+        timeout_s: The longest time of a download in seconds.
 
     Raises:
-        AudioError: For another scheme, and for what cannot be had within the limits; the message
-            has the address without its password and query.
+        AudioError: If the scheme is another one, or the bytes cannot be read within the limits; the
+            message has the address without password and query.
     """
     name, scheme = shown(uri), scheme_of(uri)
     if scheme not in SCHEMES:
@@ -79,7 +79,7 @@ def open_uri(uri: str, max_bytes: int, timeout_s: float = TIMEOUT_S) -> NamedByt
 
 
 def shown(uri: str) -> str:
-    """The address as messages and tags may have it: without user, password, query and data."""
+    """Return the address for messages and tags, without user, password, query and data."""
     if scheme_of(uri) == "data":
         return "data URI"
     bare = re.split("[?#]", uri)[0]
@@ -112,7 +112,7 @@ def _file(uri: str, name: str, max_bytes: int) -> bytes:
 
 
 class _HttpOnly(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http and https alone: urllib would go to ftp too."""
+    """Follows redirects only to http and https; urllib would also follow them to ftp."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], *rest: Any
@@ -125,9 +125,9 @@ class _HttpOnly(urllib.request.HTTPRedirectHandler):
 
 
 class _Deadline:
-    """Shuts the connections of a download down when its time is over.
+    """Shuts down the connections of a download after a timeout.
 
-    Limits of single waits do not end it: a server may send a byte of a header now and then.
+    Timeouts of single waits do not end a download whose server sends a byte from time to time.
     """
 
     def __init__(self, timeout_s: float) -> None:
@@ -155,12 +155,12 @@ class _Deadline:
     def _shut_down(self) -> None:
         for opened in self._sockets:
             with suppress(OSError):  # it was closed by then
-                # Not by the method of a TLS socket, which is not for other threads.
+                # The shutdown method of a TLS socket must not be called from another thread.
                 socket.socket.shutdown(opened, socket.SHUT_RDWR)
 
 
 def _watched(kind: Any, deadline: _Deadline) -> Any:
-    """The class of connections `kind`, each of which `deadline` ends."""
+    """Return a class of connections that `deadline` shuts down."""
 
     class Watched(kind):  # type: ignore[misc]
         def connect(self) -> None:
@@ -197,8 +197,8 @@ def _download(uri: str, name: str, max_bytes: int, timeout_s: float) -> bytes:
 def _fetched(uri: str, name: str, max_bytes: int, deadline: _Deadline) -> bytes:
     try:
         request = urllib.request.Request(uri, headers={"User-Agent": "toccata"})  # noqa: S310
-        with _opener(deadline).open(request, timeout=_WAIT_TIMEOUT_S) as answer:
-            return _read(answer, max_bytes, deadline)
+        with _opener(deadline).open(request, timeout=_WAIT_TIMEOUT_S) as response:
+            return _read(response, max_bytes, deadline)
     except urllib.error.HTTPError as error:
         error.close()
         raise AudioError(f"{name}: the server answers {error.code} {error.reason}") from error
@@ -207,10 +207,10 @@ def _fetched(uri: str, name: str, max_bytes: int, deadline: _Deadline) -> bytes:
         raise AudioError(f"{name}: cannot be fetched ({reason})") from error
 
 
-def _read(answer: http.client.HTTPResponse, max_bytes: int, deadline: _Deadline) -> bytes:
-    """At most one byte more than `max_bytes`."""
+def _read(response: http.client.HTTPResponse, max_bytes: int, deadline: _Deadline) -> bytes:
+    """Read at most one byte more than `max_bytes`."""
     data = bytearray()
-    while chunk := answer.read1(min(_CHUNK_BYTES, max_bytes + 1 - len(data))):
+    while chunk := response.read1(min(_CHUNK_BYTES, max_bytes + 1 - len(data))):
         data += chunk
         if len(data) > max_bytes or deadline.is_over:
             break

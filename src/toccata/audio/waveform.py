@@ -1,4 +1,4 @@
-"""Waveforms: audio in memory. Imports neither numpy nor torch, for the command line."""
+"""The class of audio in memory; without numpy and torch, so that the command line starts fast."""
 
 from __future__ import annotations
 
@@ -44,35 +44,35 @@ class Waveform:
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """What `save` writes into the file beside the audio."""
+        """The tags that `save` writes to the file."""
         return {}
 
     def __array__(
         self, dtype: DTypeLike | None = None, copy: bool | None = None
     ) -> NDArray[np.generic]:
-        """The samples [C, N], which numpy asks for in `np.asarray(waveform)`."""
+        """Return the samples [C, N] for `np.asarray(waveform)`."""
         import numpy as np
 
         return np.array(self.samples, dtype, copy=copy)
 
     def to_numpy(self) -> NDArray[np.float32]:
-        """A copy of the samples [C, N] float32, which may be changed."""
+        """Return a copy of the samples [C, N] float32, which may be changed."""
         return self.samples.copy()
 
     def to_torch(self) -> Tensor:
-        """A copy of the samples [C, N] as a float32 tensor on the CPU, as torchaudio takes it."""
+        """Return a copy of the samples as a tensor [C, N] float32 on the CPU, as for torchaudio."""
         import torch
 
         return torch.from_numpy(self.samples.copy())
 
     def to_ipython(self, **options: Any) -> Audio:
-        """A player for notebooks.
+        """Return a player for notebooks.
 
         Args:
-            options: Those of `IPython.display.Audio`, for example autoplay=True.
+            options: Options of `IPython.display.Audio`, for example autoplay=True.
 
         Raises:
-            MissingExtraError: IPython is not installed; every notebook has it.
+            MissingExtraError: If IPython is not installed; every notebook has it.
         """
         try:
             from IPython.display import Audio
@@ -81,7 +81,7 @@ class Waveform:
         return Audio(self._wav(), **options)
 
     def _repr_html_(self) -> str:
-        """A player, which notebooks show for a waveform that is the last value of a cell."""
+        """Return the player that notebooks show for the last value of a cell."""
         uri = f"data:audio/wav;base64,{b64encode(self._wav()).decode()}"
         return f'<audio controls src="{uri}"></audio>'
 
@@ -104,20 +104,20 @@ class Waveform:
         format: str | None = None,
         **options: int,
     ) -> Path | None:
-        """Write an audio file, with the tags there are.
+        """Write an audio file with tags.
 
         Args:
             target: A path, or a file object opened in binary mode, for example io.BytesIO().
-            format: wav, mp3, flac or ogg. None: what the path's suffix names; wav in a file object.
-            options: Those of `toccata.audio.files.write`: bit_depth of wav and flac,
-                bitrate_kbps of mp3 and ogg.
+            format: wav, mp3, flac or ogg; None for the path's suffix, or wav for a file object.
+            options: bit_depth of wav and flac, bitrate_kbps of mp3 and ogg, as in
+                `toccata.audio.files.write`.
 
         Returns:
             The path; None for a file object.
 
         Raises:
-            AudioError: The suffix is not that of an audio format, or the file cannot be written.
-            InputError: The format or an option is wrong, or the suffix names another format.
+            AudioError: If the suffix is not that of a format, or the file cannot be written.
+            InputError: If the format or an option is invalid, or the suffix names another format.
         """
         from toccata.audio.files import save
 
