@@ -1,5 +1,5 @@
 """Measure speed and memory of a model on this machine: `toccata bench`.
 
-Every measurement runs in a process of its own, so that its memory is its own. `speed` runs them by
-turns; `ours` and the peers are what runs in them, on the same `task` and the same `shapes`.
+Every measurement runs in a separate process, so that its memory can be measured. `speed` starts
+these processes in turns; they run `ours` or a peer with the same `task` and the same `shapes`.
 """

@@ -1,6 +1,6 @@
-"""Run one measurement in its own process: `python -m toccata.benchmark.child`.
+"""Run one measurement in a separate process: `python -m toccata.benchmark.child`.
 
-`in_child` is the parent's side. The last line of the child's output is its result as JSON.
+The parent calls `in_child`. The last line of the child's output is the result as JSON.
 """
 
 from __future__ import annotations
@@ -21,11 +21,18 @@ QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
 
 def in_child(function: str, *, is_peer: bool = False, **arguments: object) -> Any:
-    """What `function` (module:name) returns for `arguments`, in a new process.
+    """Call a function in a new process.
 
-    Arguments and result must be what JSON can hold. Threads wait as they do in our command line,
-    or, in a peer, as they do by default. Raises MeasurementError with what the child said, and
-    with the exit code of its error.
+    Args:
+        function: The function, as module:name.
+        is_peer: Whether threads wait as by default, not passively as in our command line.
+        arguments: Its arguments, which JSON must support, as the result.
+
+    Returns:
+        The result.
+
+    Raises:
+        MeasurementError: If the child failed; it has the child's message and exit code.
     """
     command = [sys.executable, "-m", __name__, function, json.dumps(arguments)]
     environment = {**os.environ, **QUIET}
@@ -38,17 +45,17 @@ def in_child(function: str, *, is_peer: bool = False, **arguments: object) -> An
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _reason(code: int, said: str) -> str:
+def _reason(code: int, message: str) -> str:
     if code < 0:
         return (
             f"the measurement was killed by signal {-code}, as the system does when memory runs "
             "out; use a smaller shape or fewer bits"
         )
-    return said
+    return message
 
 
 def main(function: str, arguments: str) -> None:
-    """The child's side: run it and write the result, or say why not."""
+    """Call the function in the child, and write its result or its error."""
     warnings.simplefilter("ignore")
     logging.disable()
     module, _, name = function.partition(":")

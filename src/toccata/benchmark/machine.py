@@ -1,6 +1,6 @@
 """Measure the memory bandwidth of the machine and the memory of a process.
 
-This file imports torch where it is needed only: programs without it ask for their memory too.
+torch is imported only where it is needed, because programs without torch measure their memory too.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ TRIES = 5
 
 
 class Bandwidth(TypedDict):
-    """threads: of the CPU."""
+    """The bandwidth of a device's memory, and the number of CPU threads with which it was read."""
 
     gb_per_s: float
     threads: int
 
 
 def bandwidth(*, device: str = "cpu") -> Bandwidth:
-    """How fast torch moves 1 GiB, the best of 5: on a CPU it sums it up, with the threads that it
-    takes by default, and elsewhere it copies it, which reads and writes.
+    """Measure how fast torch reads 1 GiB, the best of 5 runs.
+
+    On a CPU it is summed with torch's default threads; on other devices it is copied, which counts
+    as reading and writing.
     """
     import torch
 
@@ -54,7 +56,7 @@ def _move_s(block: Tensor, copy: Tensor | None) -> float:
 
 
 def wait_for(device: torch.device) -> None:
-    """Until the device has done what it was given; a CPU has already."""
+    """Wait until a device has finished all operations; on a CPU they have finished already."""
     import torch
 
     if device.type == "cuda":
@@ -64,7 +66,7 @@ def wait_for(device: torch.device) -> None:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The most that this process has held: of a GPU's own memory, or else resident in all."""
+    """Return the peak memory of this process: of a GPU's memory, or else its resident memory."""
     import torch
 
     if device.type == "cuda":
@@ -74,17 +76,18 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def rss_bytes() -> int:
-    """Resident memory of this process; its peak where the system does not tell the present."""
+    """Return the resident memory of this process, or its peak if the system has no current value."""
     return _status("VmRSS") or _max_rss_bytes()
 
 
 def peak_rss_bytes() -> int:
-    # Not ru_maxrss where there is better: on Linux it counts the parent that the process came of.
+    """Return the peak of this process's resident memory."""
+    # On Linux, ru_maxrss may be that of the parent process, so /proc is preferred.
     return _status("VmHWM") or _max_rss_bytes()
 
 
 def _status(field: str) -> int:
-    """A size in /proc/self/status, 0 where there is none."""
+    """Return a size in /proc/self/status; 0 if there is none."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     found = [line.split()[1] for line in lines if line.startswith(field + ":")]
@@ -96,9 +99,10 @@ def _max_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def give_back() -> None:
-    """Return to the system what was freed. glibc keeps it, in pieces that fit nothing else, where
-    blocks of many sizes come and go; elsewhere nothing happens.
+def trim_memory() -> None:
+    """Return freed memory to the system, where glibc would keep it because of fragmentation.
+
+    On other systems nothing happens.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:

@@ -1,4 +1,4 @@
-"""toccata, called as users call it."""
+"""The measurement of toccata, by its public interface."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def measure(
     model: str | None = None,
     device: str | None = None,
 ) -> Measured:
-    """One file and the start of one stream, after a short warm-up."""
-    place = pick_device(device)
-    name = pick_precision(place, precision).name
-    toccata = loaded(precision=name, shape=shape, model=model, device=str(place))
+    """Measure one file and the start of one stream, after a short warm-up."""
+    selected_device = pick_device(device)
+    name = pick_precision(selected_device, precision).name
+    toccata = loaded(precision=name, shape=shape, model=model, device=str(selected_device))
     generate(toccata, WARM_UP_S)
     clock, start = StepClock(), time.perf_counter()
     audio_s = generate(toccata, seconds, clock)
     wall_s = time.perf_counter() - start
     return Measured(
         precision=name,
-        device=str(place),
+        device=str(selected_device),
         ms_per_step=1000 * clock.step_s,
         times_real_time=audio_s / wall_s,
         gb_per_s=step_bytes(toccata.model.lm.config, name) / clock.step_s / 1e9,
         first_audio_s=_first_audio_s(toccata, seconds),
-        peak_rss_mb=peak_bytes(place) / 1e6,
+        peak_rss_mb=peak_bytes(selected_device) / 1e6,
         weights_mb=weights_bytes(toccata.model) / 1e6,
     )
 
@@ -50,14 +50,14 @@ def loaded(
     device: str = "cpu",
     slots: int = 8,
 ) -> Toccata:
-    """The model of that name, or one of that shape with random weights."""
+    """Load a model by name, or create one of a shape with random weights."""
     if shape is not None:
         return Toccata(random_model(shape_of(shape), precision, device), slots)
     return load(model or "mini", device=device, precision=precision, slots=slots, offline=True)
 
 
 def generate(toccata: Toccata, seconds: float, clock: StepClock | None = None) -> float:
-    """Write a clip to a file that is then removed. Returns the seconds of audio in it."""
+    """Write a clip to a temporary file, and return its length in seconds."""
     clip = toccata.generate(
         PROMPT,
         duration_s=seconds,

@@ -1,6 +1,6 @@
-"""transformers' MusicGen of the same shape, with random weights and no downloads.
+"""The measurement of transformers' MusicGen of the same shape, with random weights.
 
-Its names for the sizes of a model are known here and nowhere else.
+Its names of a model's sizes are used only here.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ SAMPLE_RATE_HZ = 32000
 
 
 def measure(*, precision: str, seconds: float, shape: str, device: str | None = None) -> Measured:
-    """One file after a short warm-up. It cannot stream: first audio is the whole clip."""
-    sizes, place = shape_of(shape), pick_device(device)
-    model = model_of(sizes, precision, str(place))
+    """Measure one file after a short warm-up; without streams, first audio is the whole clip."""
+    sizes, selected_device = shape_of(shape), pick_device(device)
+    model = model_of(sizes, precision, str(selected_device))
     generate(model, sizes, WARM_UP_S, StepClock())
     clock, start = StepClock(), time.perf_counter()
     audio_s = generate(model, sizes, seconds, clock)
@@ -53,26 +53,26 @@ def measure(*, precision: str, seconds: float, shape: str, device: str | None = 
     weights = {t.data_ptr(): t.nbytes for t in model.state_dict().values()}
     return Measured(
         precision=precision,
-        device=str(place),
+        device=str(selected_device),
         ms_per_step=1000 * clock.step_s,
         times_real_time=audio_s / wall_s,
         gb_per_s=step_bytes(lm_config(sizes), precision) / clock.step_s / 1e9,
         first_audio_s=wall_s,
-        peak_rss_mb=peak_bytes(place) / 1e6,
+        peak_rss_mb=peak_bytes(selected_device) / 1e6,
         weights_mb=sum(weights.values()) / 1e6,
     )
 
 
 def model_of(shape: Shape, precision: str, device: str = "cpu") -> Any:
-    """All of it in `precision`, the codec too, as its users load it."""
-    made = AutoModelForTextToWaveform.from_config(_config(shape), dtype=PRECISIONS[precision].dtype)
-    return made.to(device).eval()
+    """Create a model with all parts in `precision`, codec included, as its users load it."""
+    dtype = PRECISIONS[precision].dtype
+    return AutoModelForTextToWaveform.from_config(_config(shape), dtype=dtype).to(device).eval()
 
 
 def generate(model: Any, sizes: Shape, seconds: float, clock: StepClock) -> float:
-    """Write a clip to a file that is then removed. Returns the seconds of audio in it."""
+    """Write a clip to a temporary file, and return its length in seconds."""
     prompt = torch.arange(PROMPT_TOKENS, device=model.device)[None] + 2
-    # The delay pattern takes a step more per codebook after the first, here as in ours.
+    # As in ours, the delay pattern needs one step more per codebook after the first.
     steps = round(seconds * FRAME_RATE_HZ) + sizes.codebooks - 1
     audio = model.generate(
         input_ids=prompt,
@@ -90,7 +90,7 @@ def generate(model: Any, sizes: Shape, seconds: float, clock: StepClock) -> floa
 
 
 class _StepEnd(StoppingCriteria):  # type: ignore[misc]
-    """Never stops; it is what transformers calls at the end of every step."""
+    """Times steps, because transformers calls stopping criteria after each; it never stops."""
 
     def __init__(self, clock: StepClock) -> None:
         self._clock = clock
@@ -110,7 +110,7 @@ def _config(shape: Shape) -> Any:
 
 
 def _codec(shape: Shape) -> Any:
-    """EnCodec of 32 kHz as published; the bandwidth, in kbit/s, is what sets its codebooks."""
+    """Return the published EnCodec of 32 kHz; the bandwidth in kbit/s sets its codebooks."""
     bits_per_code = math.ceil(math.log2(shape.card))
     return EncodecConfig(
         target_bandwidths=[shape.codebooks * FRAME_RATE_HZ * bits_per_code / 1000],

@@ -8,15 +8,18 @@ from importlib.util import find_spec
 from toccata.errors import InputError, MissingExtraError
 
 MAX_SECONDS = 30.0
-"""What the peers make at most: a longer clip needs windows."""
+"""The longest clip of a peer, because longer ones need windows."""
 
 
 @dataclass(frozen=True)
 class Peer:
-    """measure: module:name of what a child process runs. package: what it needs, for pip.
+    """A system that can be measured.
 
-    precisions: those it runs in, the peer's own default first. usual: those that are compared if
-    none is named.
+    Attributes:
+        measure: The function that a child process runs, as module:name.
+        package: What pip must install.
+        precisions: The precisions that it supports, its default first.
+        usual: The precisions that are compared if none is named.
     """
 
     measure: str
@@ -36,9 +39,11 @@ PEERS = {
 
 
 def chosen(text: str) -> list[tuple[str, str]]:
-    """Names and precisions of what `--compare` says, in its order.
+    """Parse the names and precisions of `--compare`.
 
-    Raises InputError for one that is not known, MissingExtraError for one that is not installed.
+    Raises:
+        InputError: If a system or precision does not exist.
+        MissingExtraError: If a system is not installed.
     """
     pairs = [pair for one in text.split(",") for pair in _pairs(one.strip())]
     return list(dict.fromkeys(pairs))

@@ -1,4 +1,4 @@
-"""Measure where the time goes: by stage of the pipeline and by part of a step."""
+"""Measure the time of each stage of the pipeline and of each part of a step."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def measure(
     model: str | None = None,
     device: str | None = None,
 ) -> Profile:
-    """One clip under the stopwatch, then some steps under torch's profiler."""
-    place = pick_device(device)
-    name = pick_precision(place, precision).name
-    toccata = loaded(precision=name, shape=shape, model=model, device=str(place))
+    """Time the stages of one clip, then the parts of some steps."""
+    selected_device = pick_device(device)
+    name = pick_precision(selected_device, precision).name
+    toccata = loaded(precision=name, shape=shape, model=model, device=str(selected_device))
     generate(toccata, WARM_UP_S)
     backend = Engine(toccata.model, 1).backend
-    watch, start = Stopwatch(partial(wait_for, place)), time.perf_counter()
+    watch, start = Stopwatch(partial(wait_for, selected_device)), time.perf_counter()
     with watch.watching(_stages(type(backend))):
         generate(toccata, seconds)
     whole_s = time.perf_counter() - start

@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor, nn
 
-from toccata.benchmark.machine import give_back
+from toccata.benchmark.machine import trim_memory
 from toccata.benchmark.shapes import Shape
 from toccata.benchmark.task import PROMPT
 from toccata.codecs.base import Codec
@@ -27,13 +27,14 @@ from toccata.models.model import MELODY, TEXT, Model
 from toccata.models.sampling_params import SamplingParams
 
 M = TypeVar("M", bound=nn.Module)
-# Puts another module in place of the one that wanted the weight of that name; False: it did not.
 Replace = Callable[[nn.Module, str, Tensor], bool]
-# Bytes of a weight in a layer; in int4 each group also has a scale and a zero.
+"""Replaces the submodule of a weight's name by another one; returns whether it has."""
+# Bytes of a weight in a layer; in int4 each group also has a scale and a low.
 LAYER_BYTES = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0, "int8": 1.0, "int4": 0.5 + 4 / INT4_GROUP}
 
 
 def lm_config(shape: Shape) -> LMConfig:
+    """Return the shape of the language model."""
     melody = {MELODY: ChromaConfig().bins} if shape.melody else {}
     return LMConfig(
         dim=shape.dim,
@@ -49,6 +50,7 @@ def lm_config(shape: Shape) -> LMConfig:
 
 
 def text_shape(shape: Shape) -> T5Shape:
+    """Return the shape of the text encoder."""
     return T5Shape(
         vocab_size=shape.text_vocabulary,
         d_model=shape.text_dim,
@@ -60,10 +62,10 @@ def text_shape(shape: Shape) -> T5Shape:
 
 
 def step_bytes(config: LMConfig, precision: str) -> int:
-    """Bytes of the matrices that a step has to read once, however many rows it has.
+    """Return the bytes of the matrices that a step reads, with any number of rows.
 
-    Not among them: embeddings, of which a row is read; keys and values of the text, which are
-    computed once per request.
+    Embeddings, of which a step reads one row, and the matrices for keys and values of the text,
+    which are used once per request, do not count.
     """
     own = 4 * config.dim**2 + 2 * config.dim * config.ffn_dim
     cross = 2 * config.dim**2 if config.cross_attention else 0
@@ -73,32 +75,34 @@ def step_bytes(config: LMConfig, precision: str) -> int:
 
 
 def random_model(shape: Shape, precision: str, device: str = "cpu") -> Model:
-    """As if loaded: text encoder and codec are float32, and no matrix that is to be compressed is
-    held in full for longer than that takes.
+    """Create a model with random weights.
+
+    As in a loaded model, text encoder and codec are float32, and each matrix is quantised before
+    the next one is created.
     """
-    place, dtype, kind = (
+    selected_device, dtype, kind = (
         torch.device(device),
         PRECISIONS[precision].dtype,
         COMPRESSED.get(precision),
     )
     compress = None if kind is None else partial(compress_one, kind)
-    full = partial(_drawn, dtype=torch.float32, device=place)
+    full = partial(_drawn, dtype=torch.float32, device=selected_device)
     return Model(
         name="random",
-        lm=_drawn(lambda: Decoder(lm_config(shape)), dtype, place, compress),
+        lm=_drawn(lambda: Decoder(lm_config(shape)), dtype, selected_device, compress),
         codec=_codec(shape, full, precision),
         text_encoder=full(lambda: T5TextEncoder(text_shape(shape), _tokenizer())),
         chroma=ChromaConfig() if shape.melody else None,
         segment_s=30.0,
         defaults=SamplingParams(),
-        device=place,
+        device=selected_device,
         dtype=dtype,
         licence="none: random weights",
     )
 
 
 def weights_bytes(model: Model) -> int:
-    """Of all parts that a request for text goes through, tensors that share memory once."""
+    """Return the bytes of all parts that a request with a prompt uses; shared memory counts once."""
     parts = (model.lm, model.codec, model.text_encoder)
     sizes = {t.data_ptr(): t.nbytes for part in parts for t in _tensors(part)}
     return sum(sizes.values())
@@ -119,7 +123,7 @@ def _codec(shape: Shape, draw: Callable[[Callable[[], Encodec]], Encodec], preci
 
 
 def _tokenizer() -> Tokenizer:
-    """One token per word and punctuation mark of the prompt; any other word is unknown."""
+    """Return a tokenizer with one token per word and punctuation mark of the prompt."""
     splitter = pre_tokenizers.Whitespace()
     words = [word for word, _ in splitter.pre_tokenize_str(PROMPT)]
     vocabulary = {word: number for number, word in enumerate(["?", *dict.fromkeys(words)])}
@@ -134,16 +138,16 @@ def _drawn(
     device: torch.device,
     replace: Replace | None = None,
 ) -> M:
-    """The module that `make` makes, with random weights of `dtype`, drawn one by one."""
+    """Create a module with random weights of `dtype`, which are drawn one by one."""
     with torch.device("meta"):
         module = make()
-    wanted = dict(module.named_parameters(remove_duplicate=False))
-    kept: dict[int, nn.Parameter] = {}  # by identity: T5 holds its embedding under two names
-    for name, like in wanted.items():
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    kept: dict[int, nn.Parameter] = {}  # by identity: T5's embedding has two names
+    for name, like in parameters.items():
         weight = kept[id(like)] if id(like) in kept else _draw(name, like, dtype, device)
         if replace is not None and replace(module, name, weight):
             del weight
-            give_back()
+            trim_memory()
             continue
         kept[id(like)] = weight
         path, _, last = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""Results as tables for a terminal."""
+"""Format results as tables for a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-# Figure -> the head of its column, and how it is written.
+# The head of each figure's column, and its format.
 COLUMNS = {
     "ms_per_step": ("ms per step", "{:.1f}"),
     "times_real_time": ("x real time", "{:.2f}"),
@@ -24,7 +24,7 @@ COLUMNS = {
 
 
 def report(plan: Plan, result: Result) -> Iterator[RenderableType]:
-    """What to show, piece by piece."""
+    """Yield the parts of the report."""
     yield _title(plan, result)
     yield _systems(result)
     yield from comparisons(result.rows)
@@ -36,13 +36,13 @@ def report(plan: Plan, result: Result) -> Iterator[RenderableType]:
 
 
 def cells(row: Row) -> list[str]:
-    """A row as text, in the order of COLUMNS."""
+    """Format a row as text, in the order of COLUMNS."""
     figures: Mapping[str, Any] = row
     return [form.format(figures[name]) for name, (_, form) in COLUMNS.items()]
 
 
 def comparisons(rows: list[Row]) -> Iterator[str]:
-    """How much time of theirs each of ours takes."""
+    """Compare the time of each of our precisions with that of each peer."""
     for own in rows:
         for other in rows:
             if own["system"] == OURS and other["system"] != OURS:
@@ -55,7 +55,7 @@ def comparisons(rows: list[Row]) -> Iterator[str]:
 
 
 def _systems(result: Result) -> Table:
-    """A column for each system: there are more figures than a terminal is wide."""
+    """Return a table with a column for each system, because the figures are too many for a row."""
     table = _table()
     table.add_column("")
     for row in result.rows:

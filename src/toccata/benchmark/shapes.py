@@ -1,4 +1,4 @@
-"""The shapes of the published checkpoints. Nothing here imports torch."""
+"""The shapes of the published checkpoints; this module does not import torch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from toccata.errors import InputError
 
 @dataclass(frozen=True)
 class Shape:
-    """What is not said is as in MusicGen: EnCodec of 32 kHz and T5-base.
+    """The sizes of a model; the defaults are those of MusicGen's EnCodec of 32 kHz and T5-base.
 
-    codebooks, filters and dimension are the codec's. channels 2: both sides are coded alone.
-    melody: conditions are a prefix, that of a melody among them; otherwise text is cross-attended.
+    `card`, `codebooks`, `filters` and `dimension` are the codec's. With 2 `channels`, each one is
+    coded separately. With `melody`, text and melody are prefix conditioning; without it, text is
+    cross-attended.
     """
 
     dim: int
@@ -37,7 +38,7 @@ class Shape:
 
     @property
     def delays(self) -> tuple[int, ...]:
-        """One for each codebook of the LM, which has the codec's once per channel."""
+        """The delay of each codebook of the LM, which has the codec's codebooks per channel."""
         return tuple(book for book in range(self.codebooks) for _ in range(self.channels))
 
 
@@ -70,7 +71,11 @@ SHAPES = {
 
 
 def shape_of(name: str) -> Shape:
-    """Raises InputError, which lists the names."""
+    """Return the shape of a name.
+
+    Raises:
+        InputError: If the name is unknown; the message lists the names.
+    """
     if name not in SHAPES:
         raise InputError("shape", name, "use one of " + ", ".join(SHAPES))
     return SHAPES[name]

@@ -1,4 +1,4 @@
-"""Compare systems: each run in its own process, in turns, with medians."""
+"""Compare systems, with each run in a separate process, in turns, and report medians."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BANDWIDTH = "toccata.benchmark.machine:bandwidth"
 MAX_TOTAL_SECONDS = 600.0
 
 OnRun = Callable[[str, int, int], None]
-"""Called before each process with what it does, how many are done, and of how many."""
+"""Called before each process with its label, the number of finished processes, and their total."""
 System = tuple[str, str | None]
 """A name and a precision."""
 Figure = Literal[
@@ -30,9 +30,9 @@ Figure = Literal[
 
 
 class Row(TypedDict):
-    """The medians of one system; units as in `Measured`.
+    """The medians of one system, in the units of `Measured`.
 
-    bandwidth_share: of how fast the device's memory is, measured between the runs.
+    `bandwidth_share` is gb_per_s divided by the bandwidth that was measured between the runs.
     """
 
     system: str
@@ -49,10 +49,20 @@ class Row(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What to measure: one shape or one model, in our precisions and beside the peers named.
+    """What is measured.
 
-    A precision of None is what suits the device, and so is a device of None.
-    Raises InputError for what cannot be measured.
+    Attributes:
+        seconds: The length of a clip.
+        shape: A shape for random weights; either this or `model`.
+        model: The name of a model.
+        precisions: Our precisions; None is the default of the device.
+        peers: Names and precisions of other systems.
+        runs: The number of runs of each system.
+        device: The device; None selects the best one.
+        profile: Whether the stages and parts are measured too.
+
+    Raises:
+        InputError: If a value is invalid.
     """
 
     seconds: float
@@ -92,7 +102,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Result:
-    """What a `Plan` found. threads: of the CPU. profiles: ours, by precision."""
+    """The results of a `Plan`.
+
+    Attributes:
+        rows: The medians of each system.
+        bandwidth_gb_per_s: The bandwidth of the device's memory.
+        threads: The number of CPU threads.
+        profiles: Our profiles, by precision.
+    """
 
     rows: list[Row]
     bandwidth_gb_per_s: float
@@ -100,7 +117,7 @@ class Result:
     profiles: dict[str, Profile]
 
     def to_json(self) -> list[dict[str, object]]:
-        """The rows, ours with their `profile` if there is one."""
+        """Return the rows; ours have a `profile` if it was measured."""
         return [{**row, **self._profile(row)} for row in self.rows]
 
     def _profile(self, row: Row) -> dict[str, object]:
@@ -109,7 +126,7 @@ class Result:
 
 
 def run(plan: Plan, on_run: OnRun) -> Result:
-    """All systems by turns, A B A B, so that a change of the machine's mood meets them all."""
+    """Measure all systems in turns, A B A B, so that changes of the machine affect all of them."""
     jobs = _Jobs(plan, on_run)
     found: dict[System, list[Measured]] = {system: [] for system in plan.systems}
     speeds: list[Bandwidth] = []
@@ -127,12 +144,12 @@ def run(plan: Plan, on_run: OnRun) -> Result:
 
 
 def _own(found: Mapping[System, Sequence[Measured]]) -> list[str]:
-    """Our precisions, by the names of what they turned out to be."""
+    """Return the names of our precisions, where None was replaced by the device's default."""
     return [runs[0]["precision"] for (system, _), runs in found.items() if system == OURS]
 
 
 class _Jobs:
-    """The processes of a plan, one after the other; each is announced."""
+    """Runs the processes of a plan one after the other, and calls `on_run` before each."""
 
     def __init__(self, plan: Plan, on_run: OnRun) -> None:
         self._plan = plan
@@ -148,7 +165,7 @@ class _Jobs:
             f"{label}, run {number} of {self._plan.runs}",
             PEERS[name].measure if is_peer else MEASURE,
             is_peer=is_peer,
-            **self._given(precision),
+            **self._arguments(precision),
         )
         return measured
 
@@ -157,10 +174,11 @@ class _Jobs:
         return found
 
     def profile(self, precision: str) -> Profile:
-        found: Profile = self._run(f"profile of {precision}", PROFILE, **self._given(precision))
+        arguments = self._arguments(precision)
+        found: Profile = self._run(f"profile of {precision}", PROFILE, **arguments)
         return found
 
-    def _given(self, precision: str | None) -> dict[str, Any]:
+    def _arguments(self, precision: str | None) -> dict[str, Any]:
         plan = self._plan
         subject = {"model": plan.model} if plan.shape is None else {"shape": plan.shape}
         return {"precision": precision, "seconds": plan.seconds, "device": plan.device, **subject}
@@ -172,6 +190,8 @@ class _Jobs:
 
 
 def medians(system: str, runs: Sequence[Measured], bandwidth_gb_per_s: float) -> Row:
+    """Compute the medians of all runs of a system."""
+
     def median(figure: Figure) -> float:
         return rounded(statistics.median(run[figure] for run in runs))
 

@@ -14,7 +14,7 @@ from toccata.benchmark.task import PROMPT
 from toccata.models.model import Model
 
 STEPS, FIRST_POSITION = 20, 256
-# A part, and what is in the names of the operations that belong to it; the first that fits counts.
+# Parts of the names of operations, by the part of a step; the first match counts.
 PARTS = {
     "attention": ("bmm", "softmax", "scaled_dot_product", "flash", "attention", "fmha"),
     "matrices": ("mm", "linear", "gemm", "gemv", "matmul", "cutlass"),
@@ -24,8 +24,12 @@ REST = "rest"
 
 @torch.inference_mode()
 def step_parts(backend: Backend, model: Model) -> dict[str, float]:
-    """ms of one step with guidance, in the middle of a clip: what the backend counts itself, or
-    else by the names of torch's operations.
+    """Measure the parts of a step with guidance, in the middle of a clip.
+
+    The backend measures them itself, or else they are grouped by the names of torch's operations.
+
+    Returns:
+        The milliseconds of each part.
     """
     steps = _Steps(backend, model)
     steps.run_ms()
@@ -35,12 +39,12 @@ def step_parts(backend: Backend, model: Model) -> dict[str, float]:
     if own:
         found = {part: 1000 * spent_s / STEPS for part, spent_s in own.items()}
         return {**found, REST: step_ms - sum(found.values())}
-    # The profiler slows every operation down: only the shares are taken from it.
+    # The profiler slows every operation down, so only its shares are used.
     return {part: share * step_ms for part, share in _shares(steps, model.device).items()}
 
 
 class _Steps:
-    """A request with guidance that is in the middle of its clip."""
+    """Steps of a request with guidance, in the middle of its clip."""
 
     def __init__(self, backend: Backend, model: Model) -> None:
         self._backend, self._device = backend, model.device
@@ -49,7 +53,7 @@ class _Steps:
         backend.open(0, FIRST_POSITION + 3 * STEPS, [model.conditions(PROMPT).text, None])
 
     def run_ms(self) -> float:
-        """How long each of some steps takes."""
+        """Run some steps, and return the milliseconds of each."""
         start = time.perf_counter()
         for _ in range(STEPS):
             self._backend.step([0, 1], [self._position] * 2, self._codes)
@@ -59,7 +63,7 @@ class _Steps:
 
 
 def _shares(steps: _Steps, device: torch.device) -> dict[str, float]:
-    """By part, 1 in all."""
+    """Return the share of each part in the time of a step."""
     on_gpu = device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
     with profile(activities=activities) as profiled:
@@ -72,7 +76,7 @@ def _shares(steps: _Steps, device: torch.device) -> dict[str, float]:
 
 
 def grouped(spent: Mapping[str, float]) -> dict[str, float]:
-    """Times by the names of operations -> shares by part."""
+    """Convert times by the names of operations to shares by part."""
     total = sum(spent.values()) or 1.0
     shares = dict.fromkeys((*PARTS, REST), 0.0)
     for name, time_spent in spent.items():

@@ -10,23 +10,27 @@ from contextlib import contextmanager
 from typing import Any
 
 Watched = tuple[str, object, str]
-"""A stage, and the class or module and the name of a function that belongs to it."""
+"""A stage, a class or module, and the name of its function that belongs to the stage."""
 
 
 class Stopwatch:
-    """`spent_s` by stage. A stage within another one counts for itself alone, so they add up.
+    """Measures the seconds of each stage, without those of stages that it calls.
 
-    wait: returns once the device is done with what it was given.
+    Args:
+        wait: Returns once the device has finished all operations.
+
+    Attributes:
+        spent_s: The seconds of each stage so far.
     """
 
     def __init__(self, wait: Callable[[], None]) -> None:
         self.spent_s: dict[str, float] = defaultdict(float)
         self._wait = wait
-        self._inner_s = [0.0]  # for each call under way, what those within it took
+        self._inner_s = [0.0]  # for each running call, the seconds of the calls within it
 
     @contextmanager
     def watching(self, watched: Sequence[Watched]) -> Iterator[None]:
-        """Time the calls of these functions, of whoever makes them, while the block runs."""
+        """Measure all calls of these functions while the block runs."""
         originals = [(owner, name, getattr(owner, name)) for _, owner, name in watched]
         try:
             for (stage, owner, name), (_, _, function) in zip(watched, originals, strict=True):

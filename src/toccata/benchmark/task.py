@@ -1,4 +1,4 @@
-"""The task that every system gets, and how its steps are timed."""
+"""The task of all systems, and the clock for its steps."""
 
 from __future__ import annotations
 
@@ -16,13 +16,17 @@ FRAME_RATE_HZ = 50
 
 
 class Measured(TypedDict):
-    """Of one run in one process.
+    """The measurements of one run in one process; MB and GB are 10^6 and 10^9 bytes.
 
-    ms_per_step: LM and sampling, the median of all steps. times_real_time: seconds of audio made
-    per second, from the prompt to the written file. gb_per_s: weights read per step, over its
-    time. first_audio_s: until the first samples are there. peak_rss_mb: of the process while it
-    loads and generates; on a GPU, of the GPU's memory. weights_mb: of the weights in it.
-    MB and GB are 10^6 and 10^9 bytes.
+    Attributes:
+        precision: The precision of the LM.
+        device: The device.
+        ms_per_step: The time of LM and sampling, the median of all steps.
+        times_real_time: Seconds of audio per second, from the prompt to the written file.
+        gb_per_s: The weights that a step reads, divided by its time.
+        first_audio_s: The time until the first samples.
+        peak_rss_mb: The peak memory of the process; on a GPU, of the GPU's memory.
+        weights_mb: The size of the weights.
     """
 
     precision: str
@@ -36,9 +40,9 @@ class Measured(TypedDict):
 
 
 class Profile(TypedDict):
-    """Where the time of one clip goes, in ms: by stage of all of it, by part of one LM step.
+    """The milliseconds of one clip by stage, and of one LM step by part.
 
-    What no stage or part has is `rest`.
+    `rest` is the time of no stage or part.
     """
 
     clip: dict[str, float]
@@ -46,7 +50,7 @@ class Profile(TypedDict):
 
 
 class StepClock:
-    """Notes when each step ended. The median of the gaps leaves out what happens between steps."""
+    """Records the end of each step; the median interval is not affected by rare other work."""
 
     def __init__(self) -> None:
         self._ends: list[float] = []
@@ -65,5 +69,5 @@ class StepClock:
 
 
 def rounded(value: float) -> float:
-    """To four digits: the others are noise."""
+    """Round to four digits, because further ones are noise."""
     return float(f"{value:.4g}")
