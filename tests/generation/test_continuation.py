@@ -14,7 +14,7 @@ from tests.fakes import tone as model_tone
 from toccata.audio.loudness import loudness_lufs
 from toccata.audio.transforms import Samples
 from toccata.audio.waveform import Waveform
-from toccata.generation.continuation import Given, join
+from toccata.generation.continuation import Continued, join
 from toccata.generation.handle import Toccata
 
 RATE_HZ, GIVEN, COPIED, SEAM = 32_000, 20_000, 16_000, 1_600
@@ -25,9 +25,9 @@ def tone(first: int, count: int, channels: int = 1) -> Samples:
     return np.tile(wave, (channels, 1)).astype(np.float32)
 
 
-def at_the_models_level(samples: Samples) -> Given:
+def at_the_models_level(samples: Samples) -> Continued:
     no_offset = np.zeros((samples.shape[0], 1), np.float32)
-    return Given(samples, samples, np.zeros((4, 1), np.int64), 1.0, no_offset)
+    return Continued(samples, samples, np.zeros((4, 1), np.int64), 1.0, no_offset)
 
 
 def pieces(samples: Samples, length: int) -> Iterator[Samples]:

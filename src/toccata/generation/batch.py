@@ -1,4 +1,4 @@
-"""Several requests in one batch: resolved together, generated together, each with its own end."""
+"""Several requests in one batch, which are resolved and generated together."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class BatchRun:
 
     Args:
         pipeline: The stages.
-        fail_at_once: Whether the first request that fails ends all.
-        is_closed: Whether the model was closed meanwhile.
+        fail_at_once: Whether the first request that fails ends all others.
+        is_closed: Returns whether the model was closed meanwhile.
     """
 
     def __init__(
@@ -70,52 +70,52 @@ class BatchRun:
         on_progress: OnProgress | None,
         cancel: Cancel | None,
     ) -> Generator[Clip | ToccataError, None, None]:
-        """Yield each clip, or the error in its place, in the order of the requests."""
-        begun: list[RunningRequest | ToccataError] = []
+        """Yield the clip or the error of each request, in the order of the requests."""
+        started: list[RunningRequest | ToccataError] = []
         running: list[RunningRequest] = []
         tick = ticker(running, on_progress, cancel)
         with ExitStack() as ending:
             for index, request in enumerate(requests):
                 one = _result(partial(self._pipeline.start, request))
-                begun.append(one)
+                started.append(one)
                 if isinstance(one, RunningRequest):
                     running.append(one)
                     ending.callback(one.end)
                 elif self._fail_at_once:
                     with of_item(index):
                         raise one
-            yield from self._finished(begun, tick)
+            yield from self._finished(started, tick)
 
     def _finished(
-        self, begun: Sequence[RunningRequest | ToccataError], tick: Tick
+        self, started: Sequence[RunningRequest | ToccataError], tick: Tick
     ) -> Generator[Clip | ToccataError, None, None]:
         stop: BaseException | None = None
-        for one in begun:
+        for one in started:
             try:
-                made = self._made(one, tick) if stop is None else self._known(one)
+                result = self._result(one, tick) if stop is None else self._finished_before(one)
             except (KeyboardInterrupt, CancelledError) as error:
                 if self._fail_at_once or stop is not None or self._is_closed():
                     raise
-                stop, made = error, self._known(one)
-            yield made
+                stop, result = error, self._finished_before(one)
+            yield result
         if stop is not None:
             raise stop
 
-    def _made(self, one: RunningRequest | ToccataError, tick: Tick) -> Clip | ToccataError:
+    def _result(self, one: RunningRequest | ToccataError, tick: Tick) -> Clip | ToccataError:
         if isinstance(one, ToccataError):
             return one
         return _result(partial(self._pipeline.finish, one, tick))
 
-    def _known(self, one: RunningRequest | ToccataError) -> Clip | ToccataError:
-        """What was finished when the work was stopped is not lost."""
+    def _finished_before(self, one: RunningRequest | ToccataError) -> Clip | ToccataError:
+        """Return the clip of a request if the engine has finished it before the stop."""
         if isinstance(one, RunningRequest) and not one.is_known:
             return CancelledError("stopped before it was made")
-        return self._made(one, no_tick)
+        return self._result(one, no_tick)
 
 
 @contextmanager
 def of_item(index: int) -> Iterator[None]:
-    """Errors from inside say of which item of a batch they are."""
+    """Add the index of an item of a batch to the errors of the block."""
     try:
         yield
     except CancelledError:
@@ -131,7 +131,7 @@ def of_item(index: int) -> Iterator[None]:
 
 
 def _result(make: Callable[[], T]) -> T | ToccataError:
-    """What `make` returns, or the error of this item of a batch alone."""
+    """Return the result of `make`, or the error if it concerns only this item of a batch."""
     try:
         return make()
     except (CancelledError, ClosedError):

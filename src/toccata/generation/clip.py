@@ -1,4 +1,4 @@
-"""Clips, and the progress towards them."""
+"""The classes of a finished clip and of progress."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from toccata.audio.waveform import Waveform
 
 @dataclass(frozen=True, eq=False)
 class Clip(Waveform):
-    """A finished piece of music, with what is needed to make it again.
+    """A finished piece of music, with the parameters that reproduce it.
 
     Attributes:
         samples: [C, N] float32 at the model's rate, full scale at +-1.
         sample_rate_hz: Samples per second and channel.
-        seed: The seed that it was drawn with.
+        seed: The seed with which it was sampled.
         model: The name of the model.
-        prompt: The description; "" without one.
-        parameters: Every other setting by name, as text.
+        prompt: The prompt; "" without one.
+        parameters: All other parameters by name, as text.
     """
 
     seed: int = 0
@@ -29,7 +29,7 @@ class Clip(Waveform):
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """How to make the clip again."""
+        """The parameters that reproduce the clip."""
         return {
             "prompt": self.prompt,
             "seed": str(self.seed),
@@ -44,18 +44,18 @@ class Clip(Waveform):
         )
 
     def _repr_html_(self) -> str:
-        """A player above the prompt, the model and the seed."""
+        """Return a player above the prompt, the model and the seed, for notebooks."""
         caption = f"{self.prompt or 'no prompt'} ({self.model}, seed {self.seed})"
         return f"<figure>{super()._repr_html_()}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a request is.
+    """The progress of a request.
 
     Attributes:
-        done_frames: Codec frames of new audio that are known.
-        total_frames: Codec frames of new audio in all.
+        done_frames: The number of new codec frames that are generated.
+        total_frames: The number of new codec frames in all.
     """
 
     done_frames: int

@@ -1,17 +1,18 @@
-"""Continuation: the context that the model gets of a clip, and how the new audio joins it.
+"""Continuation: encode the end of a clip as the model's prompt, and join the new audio to the clip.
 
-    given      ............########|            the user's samples, all of them kept
-    codes              |---|---|---|            its last whole frames: they end where it ends
-    decoded            ############|++++++++++  the codec's copy of them, then the new audio
-    rings on                       |~~~         what would follow if all tones were held
-    out        ....................|~+++++++++
+    input         ............########|            the user's samples, all of which are kept
+    codes                 |---|---|---|            its last whole frames, which end where it ends
+    decoded               ############|++++++++++  the codec's copy of them, then the new audio
+    extrapolated                      |~~~         the input continued by linear prediction
+    output        ....................|~+++++++++
 
-At the seam the copy and the original differ: the new audio does not start where the user's samples
-end. So these ring on by linear prediction, and the new audio is faded in meanwhile.
+The codec's copy differs from the input, so the new audio does not continue the input's waveform at
+the seam. The input is therefore extrapolated by linear prediction, with a crossfade to the new
+audio.
 
-A model makes music at the level of what it was trained on, whatever the level of its prompt. So the
-prompt is encoded at that level and without its DC offset, and the new audio is brought to the level
-of the user's samples, which are never changed.
+A model generates music at the level of its training data, for prompts of any level. The prompt is
+therefore encoded at that level and without DC offset, and the new audio is scaled to the level of
+the input. The input itself is never changed.
 """
 
 from __future__ import annotations
@@ -37,25 +38,25 @@ from toccata.audio.waveform import Waveform
 from toccata.codecs.base import Codec
 from toccata.engine.sequence import Codes
 
-# As long as makes a seam no more audible than other beats: docs/lab/evaluation.md has the figures.
+# With this length a seam is no more audible than other beats; docs/lab/evaluation.md has figures.
 SEAM_S = 0.05
-# A DC offset of the user's samples goes on for so long into the new audio: a step would thump.
+# A DC offset of the input is faded out for so long in the new audio: a step would be audible.
 OFFSET_S = 0.5
-# The loudness that prompts are encoded at: of the music that `mini` was trained on and makes.
+# Prompts are encoded at the loudness of the music that `mini` was trained on and generates.
 MODEL_LUFS = -17.0
 _SILENCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
-    """The clip to continue, at the model's rate.
+class Continued:
+    """The clip that is continued, at the model's rate.
 
     Attributes:
-        samples: What the user gave [C, N], unchanged.
-        context: What the model is given of it [codec's C, M]: its end at the model's level.
-        codes: Of the context [K, P].
-        gain: What brings audio at the model's level to that of `samples`.
-        offset: The DC offset of each channel at the end of `samples` [C, 1].
+        samples: The input [C, N], unchanged.
+        context: The end of the input at the model's level, [C of the codec, M].
+        codes: The codes of the context, [K, P].
+        gain: The factor from the model's level to that of the input.
+        offset: The DC offset of each channel at the end of the input, [C, 1].
     """
 
     samples: Samples
@@ -66,30 +67,35 @@ class Given:
 
 
 def prepare(
-    clip: Waveform, codec: Codec, segment_s: float, most_frames: int, device: torch.device
-) -> Given:
-    """Encode the end of `clip`, as much as the model can hold, and keep the last `most_frames`.
+    clip: Waveform, codec: Codec, segment_s: float, max_frames: int, device: torch.device
+) -> Continued:
+    """Encode the end of a clip, up to a segment of the model, and keep the last frames.
 
-    The result has at least as many channels as `clip`: nothing the user gave is mixed down.
+    Args:
+        clip: The input. It is not mixed down: the result has at least as many channels.
+        codec: The codec of the model.
+        segment_s: The length of a segment in seconds.
+        max_frames: The most frames that are kept.
+        device: The device of the codec.
     """
     own = resample(clip, codec.sample_rate_hz)
     kept = to_channels(own, max(own.channels, codec.channels)).samples
     frames = max(1, min(kept.shape[1], int(segment_s * codec.sample_rate_hz)) // codec.hop)
-    end, usable = frames * codec.hop, min(frames, most_frames) * codec.hop
+    end, usable = frames * codec.hop, min(frames, max_frames) * codec.hop
     offset = kept[:, -usable:].mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     centred = Waveform(kept[:, -end:] - offset, codec.sample_rate_hz)
     prompt = to_model_channels(centred, codec.channels).samples
     gain = _level(prompt[:, -usable:], codec.sample_rate_hz)
-    missing = end - prompt.shape[1]  # only of a clip shorter than one frame
+    missing = end - prompt.shape[1]  # above 0 only if the clip is shorter than one frame
     context = np.pad(prompt / np.float32(gain), ((0, 0), (missing, 0)))
-    codes = codec.encode(torch.from_numpy(context)[None].to(device))[0, :, -most_frames:]
-    return Given(kept, context[:, -usable:], codes.cpu().numpy(), gain, offset)
+    codes = codec.encode(torch.from_numpy(context)[None].to(device))[0, :, -max_frames:]
+    return Continued(kept, context[:, -usable:], codes.cpu().numpy(), gain, offset)
 
 
 def _level(samples: Samples, sample_rate_hz: int) -> float:
-    """The gain from the model's level to that of `samples` [C, N]; 1 for silence.
+    """Return the factor from the model's level to that of samples [C, N]; 1 for silence.
 
-    Measured at full scale, so that the absolute gate of the measure plays no part.
+    The loudness is measured at full scale, where the absolute gate has no effect.
     """
     loudest = peak(samples)
     if loudest < _SILENCE:
@@ -99,42 +105,50 @@ def _level(samples: Samples, sample_rate_hz: int) -> float:
 
 
 def join(
-    given: Given, decoded: Iterator[Samples], copied: int, sample_rate_hz: int
+    continued: Continued, decoded: Iterator[Samples], copied: int, sample_rate_hz: int
 ) -> Iterator[Samples]:
-    """The user's samples, then the new audio of `decoded`, whose first `copied` are the copy.
+    """Yield the input, and then the new audio with a crossfade.
 
-    decoded: [C or 1, n] each, at the model's level.
+    Args:
+        continued: The input.
+        decoded: Decoded audio in pieces [C or 1, n], at the model's level: a copy of the context,
+            then the new audio.
+        copied: The number of samples of the copy, which are skipped.
+        sample_rate_hz: The rate.
+
+    Yields:
+        Pieces [C, n].
     """
-    yield given.samples
-    new = _new_audio(given, _skip(decoded, copied), round(SEAM_S * sample_rate_hz))
+    yield continued.samples
+    new = _new_audio(continued, _skip(decoded, copied), round(SEAM_S * sample_rate_hz))
     fade, done = _fade(round(OFFSET_S * sample_rate_hz)), 0
     for piece in new:
         ahead = fade[done : done + piece.shape[1]]
         done += piece.shape[1]
-        if ahead.size and given.offset.any():
-            piece[:, : ahead.size] += given.offset * ahead
+        if ahead.size and continued.offset.any():
+            piece[:, : ahead.size] += continued.offset * ahead
         yield piece
 
 
-def _new_audio(given: Given, decoded: Iterator[Samples], seam: int) -> Iterator[Samples]:
-    """At the level of what was given, without a DC offset; `seam` samples are the cross-fade."""
-    channels = given.samples.shape[0]
-    first = _at_the_level(given, _at_least(decoded, seam), channels)
+def _new_audio(continued: Continued, decoded: Iterator[Samples], seam: int) -> Iterator[Samples]:
+    """Yield the new audio at the input's level, without DC offset; `seam` samples are crossfaded."""
+    channels = continued.samples.shape[0]
+    first = _to_level(continued, _at_least(decoded, seam), channels)
     length = min(seam, first.shape[1])
     angle = (np.arange(length, dtype=np.float32) + 0.5) * np.float32(np.pi / 2 / max(length, 1))
-    rings_on = extrapolate(given.samples[:, -ANALYSED:] - given.offset, length)
-    first[:, :length] = first[:, :length] * np.sin(angle) + rings_on * np.cos(angle)
+    extrapolated = extrapolate(continued.samples[:, -ANALYSED:] - continued.offset, length)
+    first[:, :length] = first[:, :length] * np.sin(angle) + extrapolated * np.cos(angle)
     yield first
     for piece in decoded:
-        yield _at_the_level(given, piece, channels)
+        yield _to_level(continued, piece, channels)
 
 
-def _at_the_level(given: Given, samples: Samples, channels: int) -> Samples:
-    return np.float32(given.gain) * to_channels(Waveform(samples, 1), channels).samples
+def _to_level(continued: Continued, samples: Samples, channels: int) -> Samples:
+    return np.float32(continued.gain) * to_channels(Waveform(samples, 1), channels).samples
 
 
 def _fade(length: int) -> Samples:
-    """1 to 0 along half a cosine."""
+    """Return a raised cosine from 1 to 0."""
     return np.asarray(0.5 + 0.5 * np.cos(np.pi * (np.arange(length) + 0.5) / length), np.float32)
 
 
@@ -145,11 +159,11 @@ def _skip(pieces: Iterator[Samples], count: int) -> Iterator[Samples]:
 
 
 def _at_least(pieces: Iterator[Samples], count: int) -> Samples:
-    """The pieces up to `count` samples, joined; fewer only if there are no more."""
-    taken = [next(pieces)]
-    while sum(piece.shape[1] for piece in taken) < count:
+    """Join pieces to at least `count` samples, or fewer if there are no more."""
+    first_pieces = [next(pieces)]
+    while sum(piece.shape[1] for piece in first_pieces) < count:
         piece = next(pieces, None)
         if piece is None:
             break
-        taken.append(piece)
-    return np.concatenate(taken, axis=1)
+        first_pieces.append(piece)
+    return np.concatenate(first_pieces, axis=1)

@@ -1,10 +1,8 @@
 """The tempo and key of a continuation, taken from the clip or the prompt.
 
-onsets -> the likeliest pulse -> the bar, then the phrase, then the frame under which the model
-finds the clip's codes likeliest
-
-Tempo and key are the ear's, which is better at them than the model's likelihood is. Which beat
-starts a bar and a phrase is the model's: it has learnt what these are.
+Tempo and key are estimated by signal analysis (onsets, chroma), which is more accurate than the
+model's likelihood. The beats that start a bar and a phrase are those with which the model assigns
+the highest likelihood to the clip's codes, because it has learned them in training.
 """
 
 from __future__ import annotations
@@ -30,10 +28,18 @@ BAR_BEATS, PHRASE_BEATS = 4, 16
 def match_beats(
     model: Model, prompt: str | None, clip: Waveform, codes: Codes, bpm: float | None = None
 ) -> Beats | None:
-    """The beats of `clip`, counted from its start; `codes` [K, P] are its own.
+    """Estimate the beats of a clip.
 
-    A tempo that the prompt names is believed, then `bpm`, if it is known. None if the model follows
-    no beats, or nothing starts anywhere in the clip.
+    Args:
+        model: The model.
+        prompt: The prompt; a tempo that it names is used.
+        clip: The clip.
+        codes: Its codes, [K, P].
+        bpm: The tempo, if it is known; the prompt has priority.
+
+    Returns:
+        The beats, counted from the start of the clip; None if the model has no beat conditioning,
+        or the clip has no onsets.
     """
     if not model.follows_beats:
         return None
@@ -42,16 +48,16 @@ def match_beats(
     pulse = find_pulse(clip.samples, clip.sample_rate_hz, known)
     if pulse is None:
         return None
-    # Coarse to fine: each choice is a forward pass over the whole clip.
+    # Choices are made from coarse to fine, because each is a forward pass over the whole clip.
     bar = _likeliest(model, prompt, codes, _bar_starts(pulse))
     phrase = _likeliest(model, prompt, codes, _phrase_starts(bar))
     return _likeliest(model, prompt, codes, _nudged(phrase, 1 / model.codec.frame_rate_hz))
 
 
 def match_key(model: Model, prompt: str | None, clip: Waveform) -> Key | None:
-    """The key of `clip`, by ear. The model's own likelihood is worse at that than the ear is.
+    """Return the key that the prompt names, or estimate that of a clip.
 
-    A key that the prompt names is believed. None if the model is told no key.
+    None if the model has no key conditioning.
     """
     if not model.follows_key:
         return None
@@ -59,12 +65,12 @@ def match_key(model: Model, prompt: str | None, clip: Waveform) -> Key | None:
 
 
 def _bar_starts(pulse: Pulse) -> list[Beats]:
-    """The bar may start on any of its beats."""
+    """Return the beats with each possible start of the bar."""
     return [Beats(pulse.bpm, pulse.beat_s + beats * 60 / pulse.bpm) for beats in range(BAR_BEATS)]
 
 
 def _phrase_starts(bar: Beats) -> list[Beats]:
-    """The phrase may start with any of its bars."""
+    """Return the beats with each possible start of the phrase."""
     later = range(0, PHRASE_BEATS, BAR_BEATS)
     return [Beats(bar.bpm, bar.bar_s + beats * 60 / bar.bpm) for beats in later]
 
@@ -74,21 +80,21 @@ def _nudged(beats: Beats, frame_s: float) -> list[Beats]:
 
 
 def _likeliest(model: Model, prompt: str | None, codes: Codes, choices: Sequence[Beats]) -> Beats:
-    """That of `choices` which, told besides the prompt, gives the codes the greatest likelihood."""
+    """Return the choice with which the codes have the highest likelihood under the model."""
     config, size = model.lm.config, len(choices)
-    given = torch.from_numpy(codes).to(model.device)[None].expand(size, -1, -1)
-    steps = delay.apply(given, config.delays, config.special_id)[..., :-1]
-    said = model.conditions(prompt)
+    targets = torch.from_numpy(codes).to(model.device)[None].expand(size, -1, -1)
+    steps = delay.apply(targets, config.delays, config.special_id)[..., :-1]
+    conditions = model.conditions(prompt)
     step_conditioning = torch.zeros(size, steps.shape[2], config.dim, device=model.device)
     for row, beats in enumerate(choices):
-        for sums in (
-            said.step_conditioning,
+        for embeddings in (
+            conditions.step_conditioning,
             model.step_conditioning(StepConditioning(beats=beats)),
         ):
-            if sums is not None:
-                step_conditioning[row] += sums[: steps.shape[2]]
-    rows = None if said.prefix is None else said.prefix.expand(size, -1, -1)
-    logits = model.lm(steps, prefix=rows, step_conditioning=step_conditioning)
+            if embeddings is not None:
+                step_conditioning[row] += embeddings[: steps.shape[2]]
+    prefix = None if conditions.prefix is None else conditions.prefix.expand(size, -1, -1)
+    logits = model.lm(steps, prefix=prefix, step_conditioning=step_conditioning)
     by_frame = delay.undo_logits(logits, config.delays).log_softmax(-1)
-    likelihoods = by_frame.gather(-1, given[..., None]).sum((1, 2, 3))
+    likelihoods = by_frame.gather(-1, targets[..., None]).sum((1, 2, 3))
     return choices[int(likelihoods.argmax())]

@@ -1,4 +1,4 @@
-"""The map: every stage from a request to a clip, in order.
+"""The pipeline with every stage from a request to a clip.
 
 check -> conditions -> engine -> codec decode -> continuation join -> level -> fade -> clip
 """
@@ -24,7 +24,7 @@ from toccata.generation.source_audio import read_audio
 from toccata.models.model import Model
 
 DECODE_FRAMES = 250
-LISTENER_FRAMES = 50  # somebody listens meanwhile: smaller pieces come sooner
+CALLBACK_FRAMES = 50  # smaller pieces, so that a callback gets audio earlier
 
 OnProgress = Callable[[Progress], None]
 OnAudio = Callable[[Waveform], None]
@@ -34,12 +34,12 @@ Tick = Callable[[], None]
 
 @dataclass(frozen=True, eq=False)
 class Pipeline:
-    """A model and its engine, with the stages that make clips of requests.
+    """A model and its engine, with the stages that generate clips.
 
     Attributes:
         model: The loaded model.
-        engine: Steps the requests under way, all in one batch.
-        tags: What the tags of every clip name besides its own parameters.
+        engine: Runs all requests in one batch.
+        tags: Added to the parameters of every clip.
     """
 
     model: Model
@@ -50,24 +50,25 @@ class Pipeline:
         """Compute the conditions of a resolved request and submit it to the engine.
 
         Raises:
-            InputError, AudioError: Its audio cannot be used.
+            InputError: If its audio is invalid.
+            AudioError: If its audio cannot be read.
         """
         return RunningRequest(request, self.model, self.engine)
 
     def finish(self, running: RunningRequest, tick: Tick, on_audio: OnAudio | None = None) -> Clip:
-        """Run a request to its end and make its clip.
+        """Run a request to its end, and return its clip.
 
         Args:
-            running: The request under way.
+            running: The running request.
             tick: Called after every step.
-            on_audio: Called with each second of audio as it becomes known.
+            on_audio: Called with each second of audio once it is decoded.
         """
         request, rate = running.request, self.model.codec.sample_rate_hz
         pieces = []
-        for piece in running.audio(DECODE_FRAMES if on_audio is None else LISTENER_FRAMES, tick):
+        for piece in running.audio(DECODE_FRAMES if on_audio is None else CALLBACK_FRAMES, tick):
             pieces.append(piece)
             if on_audio is not None and piece.shape[1]:
-                on_audio(Waveform(piece.copy(), rate))  # a listener may change what it gets
+                on_audio(Waveform(piece.copy(), rate))  # a callback may change its samples
         clip = Clip(
             np.concatenate(pieces, axis=1),
             rate,
@@ -82,7 +83,7 @@ class Pipeline:
     def stream(
         self, request: GenerationRequest, chunk_frames: int
     ) -> Generator[Waveform, None, None]:
-        """Yield the audio of a resolved request as it becomes known, without level and fades."""
+        """Yield the audio of a resolved request as it is decoded, without level and fades."""
         running = self.start(request)
         try:
             for samples in running.audio(chunk_frames, no_tick):
@@ -92,15 +93,15 @@ class Pipeline:
             running.end()
 
     def encode_decode(self, request: EncodeDecodeRequest, tick: Tick) -> Clip:
-        """Pass audio of any length through the codec alone; see `Toccata.encode_decode`."""
+        """Pass audio of any length through the codec, see `Toccata.encode_decode`."""
         codec = self.model.codec
-        given = to_model_channels(
+        waveform = to_model_channels(
             resample(read_audio(request.audio, "audio"), codec.sample_rate_hz), codec.channels
         )
-        length = given.samples.shape[1]
+        length = waveform.samples.shape[1]
         if length == 0:
             raise InputError("audio", None, "give audio that is not empty", "holds no samples")
-        codes = codec.encode(torch.from_numpy(given.samples)[None].to(self.model.device), tick)
+        codes = codec.encode(torch.from_numpy(waveform.samples)[None].to(self.model.device), tick)
         decoded = _decoded(codec, codes[0], tick)[:, :length].cpu().numpy()
         parameters = {"normalization": request.normalization}
         clip = Clip(decoded, codec.sample_rate_hz, model=self.model.name, parameters=parameters)
@@ -108,7 +109,7 @@ class Pipeline:
 
 
 def _decoded(codec: Codec, codes: torch.Tensor, tick: Tick) -> torch.Tensor:
-    """Codes [K, T] as audio [C, N], with a `tick` before every block."""
+    """Decode codes [K, T] to audio [C, N], and call `tick` before every block."""
     stream, pieces = codec.stream(), []
     for start in range(0, codes.shape[1], DECODE_FRAMES):
         tick()
@@ -119,7 +120,7 @@ def _decoded(codec: Codec, codes: torch.Tensor, tick: Tick) -> torch.Tensor:
 def ticker(
     running: Sequence[RunningRequest], on_progress: OnProgress | None, cancel: Cancel | None
 ) -> Tick:
-    """What each step of these requests does besides: stop if `cancel` says so, and tell."""
+    """Return a function for every step, which checks `cancel` and reports progress."""
 
     def tick() -> None:
         if cancel is not None and cancel():
@@ -132,4 +133,4 @@ def ticker(
 
 
 def no_tick() -> None:
-    """The tick of a stream: its reader sees its progress, and closes it to stop."""
+    """Do nothing: the reader of a stream sees its progress, and closes it to cancel."""

@@ -1,4 +1,4 @@
-"""A request under way: its conditions, its engine slot, its audio as it becomes known."""
+"""A running request: it computes its conditions, drives the engine, and decodes its audio."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from toccata.engine.rng import key_uniform, tempo_uniform
 from toccata.engine.sequence import Request
 from toccata.engine.windows import usable_prompt
 from toccata.errors import CancelledError, GenerationError
-from toccata.generation.continuation import Given, join, prepare
+from toccata.generation.continuation import Continued, join, prepare
 from toccata.generation.musical_plan import match_beats, match_key
 from toccata.generation.request import GenerationRequest
 from toccata.generation.source_audio import read_prompt
@@ -30,10 +30,19 @@ Tick = Callable[[], None]
 
 
 class RunningRequest:
-    """Begins when it is made; must be ended with `end`, done or not."""
+    """A request that is submitted to the engine when it is created, and must be ended with `end`.
+
+    Args:
+        request: A resolved request.
+        model: The model.
+        engine: Its engine.
+
+    Raises:
+        InputError: If its audio is invalid.
+        AudioError: If its audio cannot be read.
+    """
 
     def __init__(self, request: GenerationRequest, model: Model, engine: Engine) -> None:
-        """`request` is settled. Raises InputError, AudioError for audio that cannot be used."""
         self.request = request
         self._model = model
         self._engine = engine
@@ -42,46 +51,54 @@ class RunningRequest:
         self._frames = _frames(request.duration_s, rate)
         self._segment_frames = int(model.segment_s * rate)
         self._stride_frames = max(1, int((request.stride_s or 0.0) * rate))
-        self._given = self._prepared()
+        self._continued = self._prepared()
         self.sequence = engine.submit(self._request())
 
     @property
     def is_known(self) -> bool:
-        """Whether the engine has done all that it is to do for it."""
-        done = self.sequence
-        return done.finished and done.error is None and done.finish_reason != "cancelled"
+        """Whether the engine has generated all frames."""
+        sequence = self.sequence
+        is_done = sequence.finished and sequence.error is None
+        return is_done and sequence.finish_reason != "cancelled"
 
     def end(self) -> None:
-        """Give up what is not done yet; in a forked child, nothing."""
+        """Cancel the request if it is not done; in a forked process, do nothing."""
         if self._pid == os.getpid():
             self._engine.cancel(self.sequence)
 
     def audio(self, chunk_frames: int, tick: Tick) -> Iterator[Samples]:
-        """All samples [C, n], those of a continued clip first, about a chunk at a time.
+        """Yield all samples, those of a continued clip first.
 
-        Drives the engine as far as each chunk needs, with a `tick` after every step.
+        It drives the engine until the frames of each chunk are known.
+
+        Args:
+            chunk_frames: The number of frames in a chunk.
+            tick: Called after every step of the engine.
+
+        Yields:
+            Samples [C, n].
         """
         codec = self._model.codec
         decoded = self._decoded(chunk_frames, tick)
         length = round(self.request.duration_s * codec.sample_rate_hz)
-        if self._given is None:
+        if self._continued is None:
             return _take(decoded, length)
         copied = self.sequence.prompt_frames * codec.hop
-        joined = join(self._given, decoded, copied, codec.sample_rate_hz)
-        return _take(joined, self._given.samples.shape[1] + length)
+        joined = join(self._continued, decoded, copied, codec.sample_rate_hz)
+        return _take(joined, self._continued.samples.shape[1] + length)
 
-    def _prepared(self) -> Given | None:
+    def _prepared(self) -> Continued | None:
         if self.request.continue_from is None:
             return None
         clip, model = read_prompt(self.request.continue_from, "continue_from"), self._model
         segment = self._segment_frames
-        most = usable_prompt(segment, self._frames, segment, self._stride_frames)
-        return prepare(clip, model.codec, model.segment_s, most, model.device)
+        max_frames = usable_prompt(segment, self._frames, segment, self._stride_frames)
+        return prepare(clip, model.codec, model.segment_s, max_frames, model.device)
 
     @property
     def _known_frames(self) -> int:
-        """Frames of the clip to carry on that the model reads."""
-        return 0 if self._given is None else self._given.codes.shape[1]
+        """The number of frames of the continued clip in the prompt."""
+        return 0 if self._continued is None else self._continued.codes.shape[1]
 
     def _request(self) -> Request:
         return Request(
@@ -90,14 +107,14 @@ class RunningRequest:
             params=self.request.sampling,
             seed=self.request.seed or 0,
             stride_frames=self._stride_frames,
-            prompt=None if self._given is None else self._given.codes,
+            prompt=None if self._continued is None else self._continued.codes,
         )
 
     def _conditions(self) -> Callable[[int], Conditions]:
-        """The conditions of the window that starts at a frame."""
+        """Return a function that computes the conditions of the window at a frame."""
         request, model = self.request, self._model
         melody = self._melody()
-        beats, key = self._time_and_tune()
+        beats, key = self._beats_and_key()
         one_window = self._known_frames + self._frames <= self._segment_frames
         start = None if one_window else 0.0
         first = model.conditions(request.prompt, melody, start, beats, key)
@@ -111,7 +128,7 @@ class RunningRequest:
         return of_window
 
     def _melody(self) -> Waveform | None:
-        """Of a file, what the windows of the clip reach; a style is that of its middle."""
+        """Read the part of a melody that the windows use; a style needs the whole file."""
         request, chroma = self.request, self._model.chroma
         if request.melody is None:
             return None
@@ -120,14 +137,14 @@ class RunningRequest:
             reach_s = request.duration_s + chroma.samples_needed / chroma.sample_rate_hz
         return read_prompt(request.melody, "melody", reach_s=reach_s)
 
-    def _time_and_tune(self) -> tuple[Beats | None, Key | None]:
-        """Those of the clip to carry on, those the prompt names, or some that go with its words."""
-        request, model, given = self.request, self._model, self._given
-        if given is not None:
-            clip = Waveform(given.context, model.codec.sample_rate_hz)
-            beats = match_beats(model, request.prompt, clip, given.codes)
+    def _beats_and_key(self) -> tuple[Beats | None, Key | None]:
+        """Return those of the continued clip, those the prompt names, or sampled ones."""
+        request, model, continued = self.request, self._model, self._continued
+        if continued is not None:
+            clip = Waveform(continued.context, model.codec.sample_rate_hz)
+            beats = match_beats(model, request.prompt, clip, continued.codes)
             return beats, match_key(model, request.prompt, clip)
-        if request.melody is not None:  # what would be drawn is not the melody's
+        if request.melody is not None:  # sampled ones would not be those of the melody
             return named_beats(request.prompt), named_key(request.prompt)
         seed = request.seed or 0
         return (
@@ -136,7 +153,7 @@ class RunningRequest:
         )
 
     def _decoded(self, chunk_frames: int, tick: Tick) -> Iterator[Samples]:
-        """The audio of all codes, those of a continued clip included."""
+        """Yield the audio of all codes, including those of a continued clip."""
         sequence, decoder = self.sequence, self._model.codec.stream()
         total = sequence.codes.shape[1]
         for start in range(0, total, chunk_frames):
@@ -161,11 +178,14 @@ class RunningRequest:
 
 
 def check_process(pid: int, done: str) -> None:
-    """Raises GenerationError in any other process: the threads of torch are not in a forked one.
+    """Check that this is not a forked process, which does not have torch's threads.
 
     Args:
-        pid: The process that has done it.
-        done: What was done, as the beginning of a sentence.
+        pid: The process that has loaded the model or started the request.
+        done: What that process did, as the beginning of a sentence.
+
+    Raises:
+        GenerationError: If this is another process.
     """
     if pid != os.getpid():
         cure = 'start processes by spawn, as multiprocessing.get_context("spawn") does'
@@ -181,12 +201,12 @@ def _finite(audio: Tensor) -> Samples:
 
 
 def _frames(duration_s: float, frame_rate_hz: float) -> int:
-    """Enough frames for `duration_s`, at least one; the last may reach past it."""
+    """Return the number of frames that cover `duration_s`, at least one."""
     return max(1, math.ceil(round(duration_s * frame_rate_hz, 6)))
 
 
 def _take(pieces: Iterator[Samples], count: int) -> Iterator[Samples]:
-    """The first `count` samples."""
+    """Yield the first `count` samples."""
     for piece in pieces:
         yield piece[:, :count]
         count = max(0, count - piece.shape[1])

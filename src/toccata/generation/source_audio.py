@@ -1,7 +1,7 @@
-"""Read the audio of a request, as far as the request uses it.
+"""Read the part of an input audio that a request uses.
 
-Of a melody in a file, that is what the windows of the clip can reach; a style model takes the
-middle of all of it. Audio to continue, or to encode and decode, is used whole.
+For a melody, it is the part of the file that the windows of the clip can follow; a style model
+needs all of it to find its middle. Audio to continue, or to encode and decode, is used whole.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from toccata.generation.schema import MELODY_MODELS
 log = logging.getLogger(__name__)
 
 MIN_S = 0.1
-# What the window of any published model reaches of a melody, and a little more.
+# A little more than the part of a melody that a window of any published model follows.
 MELODY_WINDOW_S = 31.0
 SILENT = "the audio is silent: there is nothing in it to follow or to continue"
 _SILENCE = 1e-5  # -100 dBFS
@@ -31,16 +31,16 @@ Warn = Callable[[str], None]
 
 
 def read_audio(audio: AudioInput, field: str, *, reach_s: float | None = None) -> Waveform:
-    """Return `audio` as a Waveform.
+    """Read and check an audio input.
 
     Args:
-        audio: As `audio_input.read_audio` takes it.
-        field: The name of the parameter that holds it, for errors.
-        reach_s: The seconds that are used of a file, or of its part; None: all.
+        audio: As in `audio_input.read_audio`.
+        field: The name of the parameter, for errors.
+        reach_s: The seconds that are used of a file, or of its part; None for all.
 
     Raises:
-        AudioError: A file cannot be read.
-        InputError: It is no audio.
+        AudioError: If a file cannot be read.
+        InputError: If the input is invalid.
     """
     if not isinstance(audio, str | os.PathLike | AudioPart):
         return audio_input.read_audio(field, audio)
@@ -51,11 +51,11 @@ def read_audio(audio: AudioInput, field: str, *, reach_s: float | None = None) -
 
 
 def read_prompt(audio: AudioInput, field: str, *, reach_s: float | None = None) -> Waveform:
-    """Read audio that a model follows or continues, as `read_audio`; warn if it is silent.
+    """Read audio that a model follows or continues; a warning is logged for silence.
 
     Raises:
-        AudioError: A file cannot be read.
-        InputError: It is no audio, or too short.
+        AudioError: If a file cannot be read.
+        InputError: If the input is invalid or too short.
     """
     prompt = read_audio(audio, field, reach_s=reach_s)
     check_long_enough(prompt, field)
@@ -65,7 +65,7 @@ def read_prompt(audio: AudioInput, field: str, *, reach_s: float | None = None) 
 
 
 def part_in_use(request: ModelRequest, model: str) -> AudioPart | None:
-    """The part of its audio file that a request uses; None where it has no file.
+    """Return the part of its audio file that a request uses; None if it has no file.
 
     Args:
         request: The request.
@@ -92,15 +92,15 @@ def read_part(
 
     Args:
         part: The part.
-        field: The name of the parameter that holds it, for errors about its times.
-        shown: The name of the file in messages; None: its path.
-        source: What is decoded in place of the file; None: the file.
-        warn: Takes a sentence about a file that was read although its header is wrong.
-        max_values: The number of samples allowed, over all channels.
+        field: The name of the parameter, for errors about its times.
+        shown: The name of the file in messages; None for its path.
+        source: Decoded in place of the file.
+        warn: Called with a warning if the header of the file is wrong.
+        max_values: The most samples over all channels.
 
     Raises:
-        AudioError: The file cannot be read; TooMuchError for more than `max_values`.
-        InputError: The part starts after the end of the file.
+        AudioError: If the file cannot be read; TooMuchError if it has more than `max_values`.
+        InputError: If the part starts after the end of the file.
     """
     from toccata.audio.files import PartError, read
 
@@ -120,10 +120,13 @@ def read_part(
 
 
 def declared_values(part: AudioPart) -> int | None:
-    """The number of samples of a part, if the headers of its file are right; None: not declared.
+    """Return the number of samples of a part by the headers of its file.
+
+    Returns:
+        The number over all channels; None if no header has the length.
 
     Raises:
-        AudioError: The file cannot be opened as audio.
+        AudioError: If the file cannot be opened as audio.
     """
     from toccata.audio.files import declared_values as declared
 
@@ -133,12 +136,12 @@ def declared_values(part: AudioPart) -> int | None:
 
 
 def check_long_enough(audio: Waveform, field: str) -> None:
-    """Raises InputError for audio under MIN_S, in which there is no music."""
+    """Raise InputError for audio shorter than MIN_S."""
     if audio.duration_s < MIN_S:
         found = f"{audio.samples.shape[1]} samples ({audio.duration_s:.3g} s)"
         raise InputError(field, found, f"give audio of at least {MIN_S:g} s")
 
 
 def is_silent(audio: Waveform) -> bool:
-    """Whether nothing in it moves: a DC offset alone is silence too."""
+    """Return whether audio is constant; a DC offset alone is silence too."""
     return all(float(row.max() - row.min()) < _SILENCE for row in audio.samples)
