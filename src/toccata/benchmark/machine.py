@@ -76,7 +76,7 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def rss_bytes() -> int:
-    """Return the resident memory of this process, or its peak if the system has no current value."""
+    """Return the resident memory of this process, or its peak where the system has only that."""
     return _status("VmRSS") or _max_rss_bytes()
 
 

@@ -102,7 +102,7 @@ def random_model(shape: Shape, precision: str, device: str = "cpu") -> Model:
 
 
 def weights_bytes(model: Model) -> int:
-    """Return the bytes of all parts that a request with a prompt uses; shared memory counts once."""
+    """Return the bytes of all parts that a request with a prompt uses, shared memory once."""
     parts = (model.lm, model.codec, model.text_encoder)
     sizes = {t.data_ptr(): t.nbytes for part in parts for t in _tensors(part)}
     return sum(sizes.values())

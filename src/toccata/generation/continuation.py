@@ -131,7 +131,7 @@ def join(
 
 
 def _new_audio(continued: Continued, decoded: Iterator[Samples], seam: int) -> Iterator[Samples]:
-    """Yield the new audio at the input's level, without DC offset; `seam` samples are crossfaded."""
+    """Yield the new audio at the input's level, without DC offset, after a crossfade."""
     channels = continued.samples.shape[0]
     first = _to_level(continued, _at_least(decoded, seam), channels)
     length = min(seam, first.shape[1])
