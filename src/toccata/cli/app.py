@@ -1,4 +1,4 @@
-"""All commands, in the order of `toccata --help`."""
+"""The commands of `toccata`, in the order of its help."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Exit codes: 0 success, 2 wrong value, 3 audio file, 4 model file, 5 missing opti
 6 generation failed, 130 stopped by Ctrl-C, 1 other errors.
 """
 
-# Plain help: rich would take as long to import as all the rest.
+# Help is plain text, because importing rich takes as long as all other imports.
 app = typer.Typer(
     help="Generate music from a description, from audio to continue, or along a melody.",
     epilog=_EPILOG,
@@ -37,8 +37,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         show(f"toccata {__version__}")
         raise typer.Exit
 
@@ -55,7 +55,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    """Options of the program itself; `main` acts on --debug before this is called."""
+    """Options of the program; `main` handles --debug before this is called."""
 
 
 app.command(epilog=generate.EXAMPLES)(generate.generate)

@@ -1,4 +1,4 @@
-"""`--prompts FILE`: read many requests from the rows of a CSV or JSONL file."""
+"""Read requests from the rows of a CSV or JSONL file, for `--prompts FILE`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 
 class RowError(InputError):
-    """A value of a row is wrong; the columns have the names of the fields, not those of flags."""
+    """A value of a row is invalid; its message has the names of columns, not of flags."""
 
     def sentence(self, rename: Callable[[str], str]) -> str:  # noqa: ARG002
         return str(self)
 
 
 class PlacedError(RowError):
-    """A problem of a request, with the line that it is in."""
+    """A problem of a request, with the line of its row."""
 
     def __init__(self, where: str, problem: InputError) -> None:
         super().__init__(where, problem.value, problem.allowed, problem.problem)
@@ -43,13 +43,19 @@ class PlacedError(RowError):
 
 
 def read_rows(name: str) -> list[tuple[str, Row]]:
-    """The requests of a file, each with its place ("songs.csv line 2").
+    """Read the requests of a file.
 
-    The columns of a CSV and the keys of JSON are the request's fields; an empty cell and null
-    are as if they were left out.
+    The columns of a CSV and the keys of JSON are fields of a request; an empty cell and null are
+    ignored.
+
+    Args:
+        name: A path, or - for stdin.
+
+    Returns:
+        For each request its line ("songs.csv line 2") and its fields.
 
     Raises:
-        InputErrors: With every line that is wrong: unknown columns, damaged JSON, wrong types.
+        InputErrors: With every line that has unknown columns, damaged JSON or wrong types.
     """
     text, kind, shown = _content(name)
     problems: list[InputError] = []
@@ -70,7 +76,11 @@ def read_rows(name: str) -> list[tuple[str, Row]]:
 
 
 def checked_rows(rows: list[tuple[str, Row]], check: Callable[[int, Row], T]) -> list[T]:
-    """`check` of every row and its index. Raises InputErrors with the problems of all rows."""
+    """Call `check` with the index and the fields of every row.
+
+    Raises:
+        InputErrors: With the problems of all rows.
+    """
     problems: list[InputError] = []
     checked = []
     for index, (where, row) in enumerate(rows):
@@ -86,10 +96,10 @@ def checked_rows(rows: list[tuple[str, Row]], check: Callable[[int, Row], T]) ->
 
 @contextmanager
 def of_line(where: str) -> Iterator[None]:
-    """Errors from inside name the line `where`, if there is one.
+    """Add the line `where` to the errors of the block, unless it is empty.
 
     Raises:
-        ToccataError: What was raised inside, with its line.
+        ToccataError: The error of the block, with its line.
     """
     try:
         yield
@@ -101,7 +111,7 @@ def of_line(where: str) -> Iterator[None]:
 
 
 def placed(error: ToccataError, where: str) -> ToccataError:
-    """`error` with the line `where` that it comes from, if there is one."""
+    """Return an error with the line `where`, or unchanged if it is empty."""
     if not where:
         return error
     if isinstance(error, InputError):
@@ -111,7 +121,7 @@ def placed(error: ToccataError, where: str) -> ToccataError:
 
 
 def _content(name: str) -> tuple[str, str, str]:
-    """The text of a file, its kind, and what messages call it."""
+    """Read the text of a file, its suffix, and its name in messages."""
     if is_stdin(name):
         text = read_text("prompts", MAX_CHARACTERS)
         return text, ".jsonl" if text.lstrip().startswith("{") else ".csv", "stdin"
@@ -126,7 +136,7 @@ def _content(name: str) -> tuple[str, str, str]:
 
 
 def _lines(text: str, kind: str, shown: str) -> Iterator[tuple[int, Callable[[str], Row]]]:
-    """The number of each line with a request, and what reads it."""
+    """Yield the number of each line with a request, and a function that parses it."""
     if kind == ".jsonl":
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():

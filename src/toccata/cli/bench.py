@@ -1,4 +1,4 @@
-"""`toccata bench`: measure the speed of a model on this machine, alone or beside other systems."""
+"""The command `toccata bench`, which measures the speed of models and of other systems."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="Name, hub id or folder. Default: mini.",
+        help="Short name, hub id or folder of a model. Default: mini.",
         autocompletion=completion.models,
     ),
 ]
 Shape = Annotated[
     str | None,
     typer.Option(
-        help="Instead of a model: random weights of this checkpoint's shape, like small.",
+        help="Measure random weights of this checkpoint's shape, for example small.",
         autocompletion=completion.shapes,
     ),
 ]
@@ -51,7 +51,7 @@ Precisions = Annotated[
     str | None,
     typer.Option(
         metavar="NAME,NAME",
-        help="fp32, bf16, fp16, int8, int4 (experimental). Default: by machine.",
+        help="Precisions: fp32, bf16, fp16, int8 or int4 (experimental). Default: by machine.",
         autocompletion=completion.lists_of(PRECISIONS[1:]),
     ),
 ]
@@ -59,15 +59,21 @@ Compare = Annotated[
     str | None,
     typer.Option(
         metavar="PEER,PEER",
-        help="With --shape: also run transformers, in fp32 (its default) and bf16, or "
-        "transformers:PRECISION.",
+        help="Also measure another system, with --shape: transformers in fp32 (its default) and "
+        "bf16, or transformers:PRECISION.",
         autocompletion=completion.lists_of(("transformers",)),
     ),
 ]
-Seconds = Annotated[float, typer.Option(help="Of audio, 0.5 to 600; beside a peer at most 30.")]
-Runs = Annotated[int, typer.Option(help="Of each system, by turns; figures are medians.")]
-Profile = Annotated[bool, typer.Option("--profile", help="Also show where the time goes.")]
-Json = Annotated[bool, typer.Option("--json", help="One list of objects on stdout.")]
+Seconds = Annotated[
+    float, typer.Option(help="Seconds of audio, from 0.5 to 600; with --compare at most 30.")
+]
+Runs = Annotated[
+    int, typer.Option(help="Number of runs of each system, in turns; results are medians.")
+]
+Profile = Annotated[
+    bool, typer.Option("--profile", help="Also show the time of each stage and part.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Write a list of JSON objects to stdout.")]
 
 
 def bench(
@@ -83,31 +89,31 @@ def bench(
     json: Json = False,
     offline: flags.Offline = None,
 ) -> None:
-    """Measure speed and memory, each system in a process of its own.
+    """Measure speed and memory, with each system in a separate process.
 
     ms per step: language model and sampling, for one frame of 20 ms. x real time: seconds of
-    audio made per second, from the prompt to the written file. GB/s: weights that a step reads,
-    over its time, and as a share of the memory's speed. First audio: until playback can start.
-    Peak: memory of the process (on a GPU: of the GPU) while it loads and generates.
+    audio generated per second, from the prompt to the written file. GB/s: weights that a step
+    reads, divided by its time, and as a share of the memory's bandwidth. First audio: time until
+    playback can start. Peak: memory of the process (on a GPU: of the GPU) during loading and
+    generation.
     """
     from toccata.benchmark.peers import chosen
     from toccata.benchmark.speed import Plan
 
-    given = settings.read(model=model, device=device, offline=offline)
+    machine = settings.read(model=model, device=device, offline=offline)
     precisions = [None] if precision is None else precision.split(",")
-    asked = [settings.read(precision=one).precision for one in precisions]
     plan = Plan(
         seconds=seconds,
         shape=shape,
-        model=model if shape else given.model,
-        precisions=asked,
+        model=model if shape else machine.model,
+        precisions=[settings.read(precision=one).precision for one in precisions],
         peers=chosen(compare) if compare else (),
         runs=runs,
-        device=given.device,
+        device=machine.device,
         profile=profile,
     )
     if plan.model and not Path(plan.model).is_dir():
-        fetch(plan.model, offline=given.offline)
+        fetch(plan.model, offline=machine.offline)
     result = _measured(plan)
     if json:
         show_costly(dumps(result.to_json(), ensure_ascii=False), "bench.json")
@@ -127,7 +133,7 @@ def _tables(plan: Plan, result: Result) -> str:
 
     from toccata.benchmark.report import report
 
-    # Into memory, as it would look on stdout, which may not take it.
+    # It is formatted in memory, so that it is not lost if stdout cannot be written.
     written = io.StringIO()
     width, is_terminal = Console().width, sys.stdout.isatty()
     console = Console(file=written, width=width, force_terminal=is_terminal)

@@ -11,12 +11,12 @@ Complete = Callable[[str], list[str]]
 
 MODELS = tuple(name for name in MODEL.choices if name != "encode-decode")
 DEVICES = ("cpu", "cuda", "mps")
-# Written down here, because a shell does not wait until torch is imported.
+# Listed here, because importing torch would delay the shell.
 MEASURES = ("agreement", "fad-clap", "fad-vggish", "kl-passt", "clap")
 
 
 def of(values: Sequence[str]) -> Complete:
-    """Those of `values` that begin as what was typed."""
+    """Return a completion of one of several values."""
 
     def complete(incomplete: str) -> list[str]:
         return [value for value in values if value.startswith(incomplete)]
@@ -25,7 +25,7 @@ def of(values: Sequence[str]) -> Complete:
 
 
 def lists_of(values: Sequence[str]) -> Complete:
-    """The same for the last of several values with commas between them."""
+    """Return a completion of the last value in a list with commas."""
 
     def complete(incomplete: str) -> list[str]:
         before, comma, last = incomplete.rpartition(",")
@@ -35,7 +35,7 @@ def lists_of(values: Sequence[str]) -> Complete:
 
 
 def shapes(incomplete: str) -> list[str]:
-    """The shapes that `toccata bench` knows."""
+    """Complete the shapes of `toccata bench`."""
     from toccata.benchmark.shapes import SHAPES
 
     return of(tuple(SHAPES))(incomplete)

@@ -44,7 +44,7 @@ def encode_decode(
         typer.Option(
             "--format",
             "--output-format",
-            help="wav, mp3, flac or ogg.",
+            help="Format: wav, mp3, flac or ogg.",
             autocompletion=completion.formats,
         ),
     ] = None,
@@ -54,7 +54,7 @@ def encode_decode(
     device: flags.Device = None,
     offline: flags.Offline = None,
 ) -> None:
-    """Pass a file through a model's codec, to hear the best it could sound."""
+    """Pass a file through a model's codec, which limits the quality of generated audio."""
     machine = settings.read(model=model, device=device, offline=offline)
     given = {
         "format": suffix_format(output, output_format),
@@ -84,7 +84,7 @@ def encode_decode(
 def _place(
     output: str | None, source: str, model: str, output_format: str, overwrite: bool
 ) -> Place:
-    """By default it is named after the source: song.flac becomes song-mini-encode-decode.wav."""
+    """Return the output file; by default song.flac becomes song-mini-encode-decode.wav."""
     if is_stdout(output):
         return Place(STDOUT)
     stem = Path(short_name(source)).stem.replace("{", "{{").replace("}", "}}")

@@ -1,4 +1,4 @@
-"""The flags that commands share. Those of the inputs are made from the table in `inputs.py`."""
+"""The flags that commands share; flags of inputs are generated from the table in `inputs.py`."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ _METAVARS = {"integer": "INTEGER", "number": "NUMBER", "audio": "FILE|URI|-", "s
 
 
 def takes_inputs(command: Callable[..., None]) -> Callable[..., None]:
-    """Give `command` a flag for every input; it gets the given ones as its parameter `raw`."""
+    """Add a flag for every input to a command, which gets their values as its parameter `raw`."""
     own = inspect.signature(command, eval_str=True)
     others = [parameter for parameter in own.parameters.values() if parameter.name != "raw"]
     flags = [_parameter(field) for field in INPUTS.fields]

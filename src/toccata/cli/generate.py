@@ -62,7 +62,7 @@ def generate(
     lora: flags.Lora = None,
     offline: flags.Offline = None,
 ) -> None:
-    """Make music from a prompt, from audio, or from both."""
+    """Generate music from a prompt, from audio, or from both."""
     machine = settings.read(device=device, precision=precision, offline=offline, lora=lora)
     asked = _requests(_with_text(raw, text, prompts), prompts, count, output, machine)
     requests = [inputs for inputs, _ in asked]
@@ -91,7 +91,7 @@ def generate(
 
 
 def _with_text(raw: Mapping[str, Any], text: str | None, prompts: str | None) -> dict[str, Any]:
-    """`raw` with the prompt that stands alone, or the one on stdin."""
+    """Add the prompt that is an argument or on stdin to the inputs."""
     given = dict(raw)
     if text is not None:
         if "prompt" in raw:
@@ -115,9 +115,9 @@ def _requests(
     output: str | None,
     machine: Settings,
 ) -> list[tuple[Inputs, str]]:
-    """One for each result, with the line that asks for it if one does.
+    """Return the inputs of each result, with the line of its row or "".
 
-    Seeds that are not given for each follow each other.
+    Seeds that rows do not have are consecutive.
     """
     if prompts is None:
         first = _inputs(raw, output, machine.model)
@@ -164,7 +164,7 @@ def _tasks(
     default: str,
     overwrite: bool,
 ) -> list[Task]:
-    """Each request with the place of its result."""
+    """Return each request with the place of its result."""
     if is_stdout(output):
         return [Task(asked[0][0], finishes[0], Place(STDOUT))]
     chosen = names(output, len(asked), default)
@@ -178,7 +178,7 @@ def _tasks(
 
 
 def _batch_pattern(prompts: str) -> str:
-    """The results of songs.csv are songs-1.wav, songs-2.wav and so on."""
+    """Return the pattern of results: those of songs.csv are songs-1.wav, songs-2.wav and so on."""
     stem = "prompts" if is_stdin(prompts) else Path(prompts).stem
     return stem.replace("{", "{{").replace("}", "}}") + "-{n}.{format}"
 
@@ -192,7 +192,7 @@ def _check_stream(stream: str, inputs: Inputs, alone: bool) -> None:
 
 
 def _check_stdout(output: str | None, count: int, json: bool, play: bool) -> None:
-    """Standard output holds one file and nothing else."""
+    """Raise InputError if stdout would get more than one file."""
     if is_stdout(output) and (count > 1 or json or play):
         detail = "stdout takes one file: leave out --count, --prompts, --json and --play"
         raise InputError("output", output, detail)

@@ -1,4 +1,4 @@
-"""`toccata info`: show the tags of clips and LoRA files."""
+"""The command `toccata info`, which shows the tags of clips and LoRA files."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def info(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE...", help="Audio, as wav, mp3, flac or ogg, - or a URI; or a LoRA."
+            metavar="FILE...", help="Audio (wav, mp3, flac or ogg; - or a URI), or LoRA files."
         ),
     ],
     *,
     json: flags.Json = False,
 ) -> None:
-    """Show the length of a clip, and the prompt, seed, model and parameters written in its file.
+    """Show the length of a clip, and the prompt, seed, model and parameters in its tags.
 
-    Of a LoRA: the model it was trained on, its size, and the words that call for its style.
-    A file that cannot be read stops no other.
+    Of a LoRA, show the model that it was trained on, its size, and the words that evoke its style.
+    Files that cannot be read are skipped, and reported at the end.
     """
     problems: list[ToccataError] = []
     for file in files:
@@ -58,7 +58,7 @@ def _show(file: str, *, json: bool) -> None:
 
 @dataclass(frozen=True)
 class Audio:
-    """What a file holds."""
+    """The length and format of an audio file."""
 
     duration_s: float
     format: str
@@ -67,7 +67,7 @@ class Audio:
 
 
 def _read(file: str) -> tuple[Audio | None, dict[str, object]]:
-    """What the audio is, and what its tags say. Of a LoRA there are only tags."""
+    """Read the audio and the tags of a file; a LoRA has only tags."""
     if Path(file).suffix == ".safetensors":
         from toccata.models.lora_files import read_info
 

@@ -1,4 +1,4 @@
-"""`toccata measure`: compute metrics of audio files."""
+"""The command `toccata measure`, which computes metrics of audio files."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ With = Annotated[
     typer.Option(
         "--with",
         metavar="NAME,NAME",
-        help="agreement, fad-clap, fad-vggish, kl-passt, clap.",
+        help="Metrics: agreement, fad-clap, fad-vggish, kl-passt, clap.",
         autocompletion=completion.measures,
     ),
 ]
 Captions = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Where captions are, if not beside the clips.")
+    Path | None, typer.Option(metavar="FOLDER", help="Folder of captions. Default: that of clips.")
 ]
 Weights = Annotated[
     str | None,
     typer.Option(
         metavar="NAME=PLACE,...",
-        help="Other weights: clap=HUB_ID or FOLDER, vggish=FILE (.pth or .safetensors).",
+        help="Use other weights: clap=HUB_ID or FOLDER, vggish=FILE (.pth or .safetensors).",
     ),
 ]
 
@@ -61,11 +61,12 @@ def measure(
     json: flags.Json = False,
     offline: flags.Offline = None,
 ) -> None:
-    """Measure audio files by the field's own figures: FAD, KL over labels, CLAP score.
+    """Compute metrics of audio files: FAD, KL over labels, CLAP score, and agreement.
 
-    agreement needs no weights: tempo, key, notes and loudness of each clip beside its reference.
-    fad-NAME: the Frechet distance of all clips from all references. kl-passt: how differently a
-    classifier labels a clip and its reference. clap: how near a clip is to its caption.
+    agreement compares tempo, key, notes and loudness of each clip with its reference, and needs no
+    weights. fad-NAME is the Frechet audio distance of all clips from all references. kl-passt is
+    the KL divergence of a classifier's labels of a clip and its reference. clap is the similarity
+    of a clip and its caption.
     """
     from toccata.devices import pick_device
     from toccata.evaluation.measure import Plan
@@ -89,10 +90,10 @@ def measure(
         show_costly("\n".join(_lines(results)), "measures.txt")
 
 
-def _places(given: str | None) -> dict[str, str]:
-    """ "clap=a,vggish=b" by name."""
+def _places(text: str | None) -> dict[str, str]:
+    """Parse "clap=a,vggish=b" to a dict."""
     places = {}
-    for part in given.split(",") if given else ():
+    for part in text.split(",") if text else ():
         name, _, place = part.strip().partition("=")
         if not place:
             raise InputError(

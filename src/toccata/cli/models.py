@@ -1,4 +1,4 @@
-"""`toccata models` and `toccata convert`: manage the weights on this machine."""
+"""The commands `toccata models` and `toccata convert`, which manage weights on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from toccata.cli import completion, flags
 from toccata.cli.places import check_new_folder
 from toccata.cli.report import say, show, show_json, working
 
-# Of the language models, as their authors publish them: what is not here has no size in bytes yet.
+# The sizes of the language models by their authors, for models that are not on this machine.
 PARAMETERS = {
     **dict.fromkeys(("small", "stereo-small"), "300 M weights"),
     **dict.fromkeys(("medium", "melody", "stereo-medium", "stereo-melody"), "1.5 B weights"),
@@ -24,19 +24,19 @@ PARAMETERS = {
 }
 _LINE = "{:<21}{:<18}{:<10}{:<15}{:<14}{}"
 
-models = typer.Typer(no_args_is_help=True, help="Find, fetch and remove the weights of models.")
+models = typer.Typer(no_args_is_help=True, help="List, download and remove the weights of models.")
 
 Name = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="A short name or a hub id.", autocompletion=completion.models
+        metavar="MODEL", help="Short name or hub id of a model.", autocompletion=completion.models
     ),
 ]
 
 
 @models.command("list")
 def list_(*, json: flags.Json = False) -> None:
-    """List the models that have short names, and all others that are on this machine."""
+    """List the models with short names, and all others on this machine."""
     from toccata.models import KNOWN, hub
 
     cached = hub.cached()
@@ -56,7 +56,7 @@ def list_(*, json: flags.Json = False) -> None:
 
 @models.command()
 def info(model: Name, *, json: flags.Json = False) -> None:
-    """Show what is known of a model."""
+    """Show the source, size and licence of a model."""
     from toccata.models import hub
 
     row = _description(model, hub.cached())
@@ -69,13 +69,13 @@ def info(model: Name, *, json: flags.Json = False) -> None:
 
 @models.command()
 def pull(model: Name) -> None:
-    """Fetch all that a model needs from the hub; an interrupted download goes on."""
+    """Download a model from the hub; an interrupted download is resumed."""
     show(str(fetch(model, offline=settings.read().offline)))
 
 
 @models.command()
 def remove(model: Name) -> None:
-    """Remove the fetched weights of a model from this machine."""
+    """Remove the downloaded weights of a model from this machine."""
     from toccata.models import hub, resolve
 
     freed_bytes = hub.remove(resolve(model).hub_id)
@@ -85,15 +85,17 @@ def remove(model: Name) -> None:
 def convert(
     model: Annotated[
         str,
-        typer.Argument(help="A short name, hub id or folder.", autocompletion=completion.models),
+        typer.Argument(
+            help="Short name, hub id or folder of a model.", autocompletion=completion.models
+        ),
     ],
-    folder: Annotated[Path, typer.Argument(help="Where to write: a new or an empty folder.")],
+    folder: Annotated[Path, typer.Argument(help="New or empty folder for the model.")],
     *,
     precision: flags.Full = "fp32",
     lora: flags.Lora = None,
     offline: flags.Offline = None,
 ) -> None:
-    """Write a model as one safetensors folder, which loads without anything else.
+    """Write a model with all its parts to one folder of safetensors.
 
     Example: toccata convert melody melody-folder
     """
@@ -117,7 +119,7 @@ def convert(
 
 
 def _description(model: str, cached: Mapping[str, int]) -> dict[str, Any]:
-    """What is known of a model; size_bytes is what it takes on this machine, None if nothing."""
+    """Describe a model; size_bytes is its size on this machine, None if it is not there."""
     from toccata.models import hub, resolve
 
     known = resolve(model)
@@ -128,7 +130,7 @@ def _description(model: str, cached: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _folder_bytes(path: str | None) -> int | None:
-    """The size of a folder's files; None where there is no folder."""
+    """Return the size of a folder's files; None if there is no folder."""
     if path is None or not Path(path).is_dir():
         return None
     return sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
@@ -144,8 +146,18 @@ def _size(size_bytes: int | None) -> str:
 
 
 def fetch(model: str, *, offline: bool) -> Path:
-    """The folder with all that `model`, a short name or a hub id, needs; an interrupted download
-    goes on. Raises UnknownModelError, CheckpointError.
+    """Download a model and its parts from other repositories, unless they are on this machine.
+
+    Args:
+        model: A short name or a hub id.
+        offline: Whether nothing may be downloaded.
+
+    Returns:
+        The folder of the model.
+
+    Raises:
+        UnknownModelError: If there is no model of this name.
+        CheckpointError: If a part cannot be downloaded.
     """
     from toccata.models import hub, resolve
     from toccata.models.loading import parts_elsewhere

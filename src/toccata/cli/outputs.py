@@ -1,4 +1,4 @@
-"""Names of output files, made from a pattern and checked before generation."""
+"""The names of output files, which are formatted by a pattern and checked before generation."""
 
 from __future__ import annotations
 
@@ -18,36 +18,44 @@ STDOUT = ("-", "/dev/stdout")
 
 @dataclass(frozen=True)
 class Names:
-    """The file names of one command's results.
+    """The file names of a command's results.
 
     Attributes:
-        pattern: A path with placeholders, its suffix included.
-        is_automatic: Whether we chose the name: one that exists already is then numbered.
+        pattern: A path with placeholders and its suffix.
+        is_automatic: Whether the name is a default, which is numbered if the file exists.
     """
 
     pattern: str
     is_automatic: bool
 
     def path(self, seed: int, n: int, model: str, output_format: str) -> Path:
-        """The path of result `n`, counted from 1."""
+        """Return the path of result `n`, counted from 1."""
         name = Path(model).name
         return Path(self.pattern.format(seed=seed, n=n, model=name, format=output_format))
 
 
 def is_stdout(pattern: str | None) -> bool:
-    """Whether `pattern` means the standard output."""
+    """Return whether `pattern` is the standard output."""
     return pattern in STDOUT
 
 
 def is_special(path: Path) -> bool:
-    """Whether `path` is a device or a pipe, to be written to as it is."""
+    """Return whether `path` is a device or a pipe, which is not replaced."""
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def suffix_format(pattern: str | None, output_format: str | None) -> str | None:
-    """The format that a file name's suffix asks for, if it may be asked for.
+    """Return the format of an output file, by its suffix or by the option.
 
-    Raises InputError where suffix and `output_format` say different things.
+    Args:
+        pattern: The pattern of the output file; None for the default.
+        output_format: The value of the option --output-format.
+
+    Returns:
+        The format; None if neither sets it.
+
+    Raises:
+        InputError: If the suffix is not that of a format, or contradicts the option.
     """
     if pattern:
         check_path("output", pattern)
@@ -65,13 +73,18 @@ def suffix_format(pattern: str | None, output_format: str | None) -> str | None:
 
 
 def names(pattern: str | None, count: int, default: str = DEFAULT_PATTERN) -> Names:
-    """The names for `count` results.
+    """Return the names of results.
 
-    A name without a suffix gets that of the format, a folder the names of `default`, and one name
-    for several results is numbered: x.wav becomes x-1.wav, x-2.wav and so on.
+    A name without a suffix gets that of the format, and a single name for several results is
+    numbered: x.wav becomes x-1.wav, x-2.wav and so on.
+
+    Args:
+        pattern: The pattern of the output file; None for the default.
+        count: The number of results.
+        default: The pattern without one, or in a folder.
 
     Raises:
-        InputError: For a placeholder that does not exist.
+        InputError: If a placeholder does not exist.
     """
     if pattern is None or _is_folder(pattern):
         return Names(str(_literal(pattern) / default) if pattern else default, is_automatic=True)
@@ -89,11 +102,11 @@ def _is_folder(pattern: str) -> bool:
 
 
 def _literal(pattern: str) -> Path:
-    """A path as it is, braces and all."""
+    """Escape the braces of a path."""
     return Path(pattern.replace("{", "{{").replace("}", "}}"))
 
 
-# As 03: no placeholders in placeholders, and no name of a million characters.
+# Format specifications such as 03, without nested placeholders or huge widths.
 _SPEC = re.compile(r"[^{}\d]*\d{0,2}[^{}\d]*")
 
 

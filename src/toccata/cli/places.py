@@ -1,7 +1,7 @@
-"""Where results are written: files that are reserved before generation, or stdout.
+"""Write results to files, which are checked before generation, or to stdout.
 
-A result is never lost: what cannot be written where it was to go is saved in the folder for
-temporary files, and the error says so.
+A result is never lost: if it cannot be written to its place, it is saved in the folder for
+temporary files, and the error names that file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STDOUT = Path("-")
 
 @dataclass(frozen=True)
 class Written:
-    """Where a result was written; `problem` says why, if that is not the requested place."""
+    """The path of a written result; `problem` is the reason if it is not the requested one."""
 
     path: Path
     problem: str = ""
@@ -31,12 +31,12 @@ class Written:
 
 @dataclass(frozen=True)
 class Place:
-    """Where one result goes.
+    """The place of a result.
 
     Attributes:
         path: The file; STDOUT is the standard output.
-        overwrite: Whether a file of that name is replaced.
-        is_automatic: Whether a name that exists already is numbered instead: x-2.wav.
+        overwrite: Whether an existing file is replaced.
+        is_automatic: Whether the name is numbered if the file exists: x-2.wav.
     """
 
     path: Path
@@ -44,18 +44,18 @@ class Place:
     is_automatic: bool = False
 
     def write(self, data: bytes, output_format: str) -> Written:
-        """Write `data` whole or not at all; if that fails, save it elsewhere.
+        """Write a result completely or not at all; if that fails, save it in another folder.
 
         Args:
             data: The bytes of the file.
-            output_format: The suffix of what is saved elsewhere.
+            output_format: The suffix of the file in another folder.
 
         Raises:
-            AudioError: If it can be saved nowhere.
+            AudioError: If it cannot be saved anywhere.
         """
         try:
             return Written(self._write(data))
-        except (OSError, RuntimeError, ValueError) as error:  # pathlib raises all three
+        except (OSError, RuntimeError, ValueError) as error:  # pathlib may raise any of them
             name = "stdout" if self.path == STDOUT else str(self.path)
             problem = f"{name}: cannot be written ({getattr(error, 'strerror', None) or error})"
             return rescued(problem, f"{rescue_stem(self.path)}.{output_format}", data)
@@ -70,7 +70,7 @@ class Place:
         return self.path
 
     def _write_file(self, data: bytes) -> Path:
-        """Into a temporary file in the same folder, which then takes its place at once."""
+        """Write to a temporary file in the same folder, which then replaces the target."""
         target = _target(self.path)
         temporary = target.with_name(f".toccata-{secrets.token_hex(8)}.tmp")
         try:
@@ -87,21 +87,21 @@ class Place:
 
 
 def write_out(data: bytes) -> None:
-    """Write `data` to stdout, now and to the last byte.
+    """Write all of `data` to stdout, and flush it.
 
     Raises:
-        OSError: If stdout takes no more.
+        OSError: If stdout cannot be written.
     """
     write_all(sys.stdout.buffer, data)
     sys.stdout.buffer.flush()
 
 
 def reserve(places: Sequence[Place], field: str = "output") -> None:
-    """Check that all `places` can be written to, before the work whose results they are to hold.
+    """Check before generation that all places can be written.
 
     Raises:
-        InputError: For two results of one name, a file that exists and is not to be replaced, a
-            folder that does not exist or cannot be written to, and a terminal.
+        InputError: If two results have one name, a file exists that may not be replaced, a folder
+            does not exist or cannot be written, or stdout is a terminal.
     """
     seen: set[Path] = set()
     for place in places:
@@ -122,12 +122,12 @@ def reserve(places: Sequence[Place], field: str = "output") -> None:
 
 
 def _target(path: Path) -> Path:
-    """What a link leads to; any other path as it is. A circle of links is a RuntimeError."""
+    """Return the target of a link, or another path unchanged; circular links raise RuntimeError."""
     return path.resolve() if path.is_symlink() else path
 
 
 def _check_link(path: Path, field: str) -> None:
-    """Raises InputError for a link that leads in a circle."""
+    """Raise InputError for a circular link."""
     try:
         is_circle = _target(path).is_symlink()
     except (OSError, RuntimeError):
@@ -137,7 +137,7 @@ def _check_link(path: Path, field: str) -> None:
 
 
 def check_new(path: Path, field: str, *, overwrite: bool) -> None:
-    """Raises InputError for a file that exists, unless it is to be replaced."""
+    """Raise InputError for a file that exists, unless it may be replaced."""
     if path.is_dir():
         raise InputError(field, str(path), "it is a folder: name a file in it")
     if not overwrite and path.exists():
@@ -146,8 +146,10 @@ def check_new(path: Path, field: str, *, overwrite: bool) -> None:
 
 
 def check_folder(folder: Path, field: str) -> None:
-    """Raises InputError unless a file can be made in `folder`; tried out, because permissions,
-    quotas and mounts each have a say."""
+    """Raise InputError unless a file can be created in `folder`.
+
+    One is created, because permissions, quotas and mounts all matter.
+    """
     if not folder.is_dir():
         raise InputError(field, str(folder), f"there is no folder {folder}: make it first")
     try:
@@ -160,42 +162,41 @@ def check_folder(folder: Path, field: str) -> None:
 
 
 def check_new_folder(folder: Path, field: str) -> None:
-    """Raises InputError unless `folder` is empty, or can be made."""
+    """Raise InputError unless `folder` is empty or can be created."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(field, str(folder), "it is not empty: name a new folder")
     check_can_be_made(folder, field)
 
 
 def check_can_be_made(path: Path, field: str) -> None:
-    """Raises InputError unless files can be made in the folder `path`, or in the nearest folder
-    above it that exists."""
+    """Raise InputError unless files can be created in a folder or its nearest existing parent."""
     places = (path.absolute(), *path.absolute().parents)
     check_folder(next(one for one in places if one.exists()), field)
 
 
 def save_elsewhere(name: str, data: bytes) -> Path:
-    """Save `data` in the folder for temporary files, or else in the user's home.
+    """Save a file in the folder for temporary files, or else in the user's home.
 
     Raises:
-        OSError: If neither takes it; nothing is left of it then.
+        OSError: If neither can be written.
     """
     try:
         return _saved(name, data, None)
-    except OSError:  # there is none that can be written to, or it is full
+    except OSError:  # no such folder can be written, or it is full
         return _saved(name, data, Path.home())
 
 
 def rescued(problem: str, name: str, data: bytes, what: str = "the result") -> Written:
-    """Save `data` elsewhere, because of `problem`.
+    """Save a result in another folder.
 
     Args:
-        problem: Why, as the beginning of a sentence.
-        name: A file name for it.
+        problem: The reason, as the beginning of a sentence.
+        name: A file name.
         data: The bytes of the file.
-        what: What messages call it.
+        what: The subject of the message.
 
     Raises:
-        AudioError: If it can be saved nowhere.
+        AudioError: If it cannot be saved anywhere.
     """
     try:
         saved = save_elsewhere(name, data)
@@ -207,7 +208,7 @@ def rescued(problem: str, name: str, data: bytes, what: str = "the result") -> W
 
 
 def _saved(name: str, data: bytes, folder: Path | None) -> Path:
-    """A new file in `folder`, whole or not at all. None: the folder for temporary files."""
+    """Create a file in `folder`, or for None in the folder for temporary files."""
     stem, suffix = Path(name).stem or "result", Path(name).suffix
     handle, path = tempfile.mkstemp(prefix=f"{stem}-", suffix=suffix, dir=folder)
     try:
@@ -233,9 +234,10 @@ def _check_file(place: Place, field: str) -> None:
 
 
 def _claimed(path: Path, is_automatic: bool) -> Path:
-    """`path`, or the first number of it that is free, as an empty file of ours.
+    """Create an empty file at `path`, or at the first free number of it if it is automatic.
 
-    Raises FileExistsError if somebody made it meanwhile.
+    Raises:
+        FileExistsError: If the file was created meanwhile.
     """
     number = 1
     while True:
@@ -251,5 +253,5 @@ def _claimed(path: Path, is_automatic: bool) -> Path:
 
 
 def rescue_stem(path: Path) -> str:
-    """The name, without its suffix, of what is saved elsewhere in place of `path`."""
+    """Return the name, without suffix, of a file that is saved in another folder."""
     return "toccata" if path == STDOUT else path.stem

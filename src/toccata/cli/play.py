@@ -1,4 +1,4 @@
-"""`--play`: play a clip with a player of the machine."""
+"""Play a clip with a program of the machine, for `--play`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toccata.audio.waveform import Waveform
 from toccata.cli.report import interruptible
 from toccata.errors import MissingExtraError
 
-# In the order in which they are tried. Each takes a wav file as its last argument.
+# Players in the order in which they are tried; each has a wav file as its last argument.
 PLAYERS: dict[str, tuple[str, ...]] = {
     "ffplay": ("-nodisp", "-autoexit", "-loglevel", "error"),
     "afplay": (),
@@ -28,7 +28,7 @@ class Player:
     command: tuple[str, ...]
 
     def play(self, waveform: Waveform) -> str:
-        """Play it to its end, and return what went wrong; nothing if all went well."""
+        """Play a waveform to its end, and return the problem if there was one, else ""."""
         from toccata.audio.files import write
 
         with tempfile.TemporaryDirectory(prefix="toccata-") as folder:
@@ -41,7 +41,7 @@ class Player:
 
 
 def find_player() -> Player:
-    """The first player that this machine has.
+    """Return the first player that this machine has.
 
     Raises:
         MissingExtraError: If it has none.

@@ -1,4 +1,4 @@
-"""Messages and progress for the user. Results go to stdout, everything else to stderr."""
+"""Messages and progress for the user; results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ import typer
 
 from toccata.errors import CancelledError, ToccataError
 
-# Seconds between two lines of progress without a terminal: in the first minutes, and later.
+# The seconds between two lines of progress without a terminal: in the first minutes, and later.
 LINE_S, LATER_LINE_S, FIRST_MINUTES_S = 10.0, 60.0, 300.0
 
 
 class Advance(Protocol):
-    """Told how much is done, of how much in all, and what is done now if that changes."""
+    """Reports progress: how much is done, the total, and the current work if it has changed."""
 
     def __call__(self, done: int, total: int, doing: str | None = None) -> None: ...
 
 
 def say(text: str) -> None:
-    """A line for a person. The work goes on where stderr cannot be written to."""
+    """Write a message to stderr; if that fails, the error is ignored."""
     try_to_say(text)
 
 
 def try_to_say(text: str) -> str:
-    """A line for a person, of which the caller must know whether it was said.
+    """Write a message to stderr.
 
     Returns:
-        Why it could not be said; nothing if it was, or if stderr is closed: nobody listens then.
+        The reason if it could not be written, else "", also if stderr is closed.
     """
     try:
         typer.echo(text, err=True)
@@ -48,10 +48,10 @@ def try_to_say(text: str) -> str:
 
 
 def show(text: str) -> None:
-    """A line of the result.
+    """Write a line of the result to stdout.
 
     Raises:
-        OSError: If stdout cannot be written to, or is closed.
+        OSError: If stdout cannot be written, or is closed.
     """
     if sys.stdout is None:
         raise OSError(errno.EBADF, "it is closed")
@@ -59,9 +59,9 @@ def show(text: str) -> None:
 
 
 def one_line(text: str) -> str:
-    """A stranger's text with its control characters and line breaks as escapes.
+    """Escape control characters and line breaks in a text of another source.
 
-    As they are, they could steer the terminal, or pass for lines of ours.
+    They could control the terminal, or look like separate lines of output.
     """
     return "".join(
         sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
@@ -69,15 +69,15 @@ def one_line(text: str) -> str:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody watches `stream`; Python has None for one that is closed."""
+    """Return whether `stream` is a terminal; it is None if it is closed."""
     return stream is not None and stream.isatty()
 
 
 def flushed(stream: TextIO | None) -> bool:
-    """Write what `stream` still holds, or drop it: it would fail once more when Python ends.
+    """Flush `stream`; if that fails, drop its buffer, which would fail again when Python exits.
 
     Returns:
-        False if it was dropped.
+        Whether it was written.
     """
     if stream is None:
         return True
@@ -92,13 +92,12 @@ def flushed(stream: TextIO | None) -> bool:
 
 
 def show_json(result: Mapping[str, object] | Sequence[Mapping[str, object]]) -> None:
-    """One result, or a list of them that belong together, as one line of JSON."""
+    """Write a result, or a list of results, as one line of JSON."""
     show(json.dumps(result, ensure_ascii=not _is_utf8(sys.stdout)))
 
 
-def say_what_can_be_said() -> None:
-    """Let stdout and stderr write what their encoding lacks as escapes: to fail there would lose
-    the words about music that is made."""
+def escape_unencodable() -> None:
+    """Let stdout and stderr escape characters that their encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -109,20 +108,20 @@ def _is_utf8(stream: TextIO | None) -> bool:
 
 
 def show_costly(text: str, name: str) -> None:
-    """Show a result that took minutes: where stdout cannot be written to, it is saved elsewhere.
+    """Write a result that took minutes to stdout, or if that fails to a file.
 
     Args:
         text: The result.
-        name: A file name for it.
+        name: The name of the file.
 
     Raises:
-        ToccataError: If stdout could not be written to; the message says where the result is.
+        ToccataError: If stdout could not be written; the message names the file.
     """
     try:
         show(text)
         sys.stdout.flush()
     except OSError as error:
-        if error.errno == errno.EPIPE:  # the reader has closed the pipe, as head does
+        if error.errno == errno.EPIPE:  # the reader has closed the pipe, such as head
             raise
         from toccata.cli.places import save_elsewhere
 
@@ -134,7 +133,7 @@ def show_costly(text: str, name: str) -> None:
 
 @contextmanager
 def interruptible(doing: str) -> Iterator[None]:
-    """Ctrl-C in the block becomes a CancelledError."""
+    """Convert Ctrl-C in the block to a CancelledError."""
     try:
         yield
     except KeyboardInterrupt:
@@ -142,14 +141,17 @@ def interruptible(doing: str) -> Iterator[None]:
 
 
 class Stop:
-    """Whether the user has stopped the work while a result was written, which is finished first."""
+    """A flag that is set if the user stops the work while a result is written.
+
+    The result is written first.
+    """
 
     def __init__(self) -> None:
         self.is_set = False
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM in the block stop the work after it; a second one ends it at once."""
+        """Handle Ctrl-C and SIGTERM in the block after it; a second one stops it at once."""
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def restore() -> None:
@@ -172,7 +174,7 @@ class Stop:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """SIGTERM in the block is as Ctrl-C: what is done by then is kept, and said."""
+    """Handle SIGTERM in the block as Ctrl-C, so that finished results are kept and reported."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -182,13 +184,13 @@ def terminable() -> Iterator[None]:
 
 @contextmanager
 def working(doing: str, began_s: float | None = None) -> Iterator[Advance]:
-    """Show a bar with the time left while the block runs, or lines if there is no terminal.
+    """Show a progress bar with the time left while the block runs, or lines without a terminal.
 
-    The block may report how far it is; until it does, the bar only pulses.
+    The block may report its progress; until it does, the bar only pulses.
 
     Args:
-        doing: What the block does.
-        began_s: When the work began, by time.monotonic, if the block goes on with it.
+        doing: The work of the block.
+        began_s: When the work began, by time.monotonic, if it began before the block.
     """
     shown = _bar if is_terminal(sys.stderr) else lines
     with interruptible(doing), shown(doing, began_s) as advance:
@@ -197,7 +199,7 @@ def working(doing: str, began_s: float | None = None) -> Iterator[Advance]:
 
 @dataclass
 class _Progress:
-    """How far some work is, as a line of text."""
+    """The progress of some work, and its line of text."""
 
     doing: str
     began_s: float
@@ -227,12 +229,12 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def lines(label: str, began_s: float | None = None) -> Iterator[Advance]:
-    """Say how far the block is now and then, from a thread of its own.
+    """Write the progress of the block as lines from time to time, from a background thread.
 
-    For blocks that write lines of their own, or whose reader does, where a bar is in the way.
+    It is for blocks that write other lines to the terminal, which a bar would disturb.
     """
     progress, ended = _Progress(label, began_s or time.monotonic()), threading.Event()
-    thread = threading.Thread(target=_tell, args=(progress, ended), daemon=True)
+    thread = threading.Thread(target=_report, args=(progress, ended), daemon=True)
     thread.start()
     try:
         yield progress.advance
@@ -241,7 +243,7 @@ def lines(label: str, began_s: float | None = None) -> Iterator[Advance]:
         thread.join()
 
 
-def _tell(progress: _Progress, ended: threading.Event) -> None:
+def _report(progress: _Progress, ended: threading.Event) -> None:
     while not ended.wait(LINE_S if progress.elapsed_s < FIRST_MINUTES_S else LATER_LINE_S):
         say(progress.line())
 

@@ -1,4 +1,4 @@
-"""Write finished clips and report them."""
+"""Write finished clips to their files, and report them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NUMBERS = (
     "continuation_of_start_s", "continuation_of_end_s", "melody_of_start_s", "melody_of_end_s",
 )  # fmt: skip
 
-_TAKEN_BY: Mapping[str, tuple[str, ...]] = {
+_FORMATS_WITH: Mapping[str, tuple[str, ...]] = {
     "bitrate": ("mp3", "ogg"),
     "bit_depth": ("wav", "flac"),
 }
@@ -29,15 +29,18 @@ _TAKEN_BY: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Finish:
-    """The format of the file and its options. None: the format's own default."""
+    """The format of a file and its options; None for the default of the format.
+
+    Raises:
+        InputError: If the format does not have an option.
+    """
 
     format: str
     bitrate: int | None = None
     bit_depth: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises InputError for options that the format does not take."""
-        for option, formats in _TAKEN_BY.items():
+        for option, formats in _FORMATS_WITH.items():
             value = getattr(self, option)
             if value is not None and self.format not in formats:
                 detail = f"{self.format} has none: leave it out, or write " + " or ".join(formats)
@@ -49,11 +52,15 @@ class Finish:
 
     @property
     def _options(self) -> dict[str, int]:
-        given = {"bitrate_kbps": self.bitrate, "bit_depth": self.bit_depth}
-        return {name: value for name, value in given.items() if value is not None}
+        options = {"bitrate_kbps": self.bitrate, "bit_depth": self.bit_depth}
+        return {name: value for name, value in options.items() if value is not None}
 
     def encoded(self, clip: Clip) -> bytes:
-        """The bytes of the file, tags included. Raises AudioError."""
+        """Encode a clip with its tags.
+
+        Raises:
+            AudioError: If the format does not support the audio.
+        """
         from toccata.audio.files import write
 
         target = io.BytesIO()
@@ -63,7 +70,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class UnreportedResult:
-    """A result that is written, and why stdout could not say where."""
+    """A written result whose path could not be reported on stdout, and the reason."""
 
     path: Path
     reason: str
@@ -71,13 +78,13 @@ class UnreportedResult:
 
 @dataclass(frozen=True)
 class Task:
-    """One result to be made, and where it goes.
+    """A clip to generate, and the place of its file.
 
     Attributes:
-        inputs: What is asked for.
-        finish: The format of its file.
-        place: Where it goes.
-        origin: The line of a file that asks for it ("songs.csv line 2"), if one does.
+        inputs: The inputs of the request.
+        finish: The format of the file.
+        place: The place of the file.
+        origin: The line of the request in a file ("songs.csv line 2"), or "".
     """
 
     inputs: Inputs
@@ -86,12 +93,12 @@ class Task:
     origin: str = ""
 
 
-Made = tuple[Task, Clip | ToccataError]
-"""A task with its clip, or with the error in its place."""
+TaskResult = tuple[Task, Clip | ToccataError]
+"""A task with its clip or its error."""
 
 
 class CombinedError(ToccataError):
-    """Problems of several results; a stop by the user decides how the program ends."""
+    """Problems of several results; the exit code is the largest one, which is that of a stop."""
 
     def __init__(self, problems: Sequence[ToccataError]) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -99,23 +106,30 @@ class CombinedError(ToccataError):
         self.exit_code = max(problem.exit_code for problem in problems)
 
 
-def deliver(made: Iterable[Made], stop: Stop, *, json: bool, player: Player | None = None) -> None:
-    """Write every clip as soon as it is there; say on stdout where it is, or all about it as JSON.
+def deliver(
+    results: Iterable[TaskResult], stop: Stop, *, json: bool, player: Player | None = None
+) -> None:
+    """Write every clip as soon as it is finished, and report its path or its JSON on stdout.
 
-    Whatever fails, the clips that follow are written. Ctrl-C and SIGTERM end the work, and what
-    is finished by then is written. `stop` is what `made` heeds.
+    After a failure, the next clips are still written. After Ctrl-C and SIGTERM, the clips that are
+    finished are written.
+
+    Args:
+        results: The clips or errors of tasks, which `stop` ends.
+        stop: Set by Ctrl-C or SIGTERM while a clip is written.
+        json: Whether a JSON object is reported in place of the path.
+        player: Plays each clip after it is written.
 
     Raises:
-        ToccataError: At the end, if a clip could not be made, written where it was to go, or
-            played (the message says where it is instead), or if stdout or stderr took no word of
-            it. `CombinedError`, if there are several such problems.
+        ToccataError: At the end, if a clip could not be generated, written to its place, reported
+            or played; a `CombinedError` for several problems.
     """
     problems: list[ToccataError] = []
-    untold: list[UnreportedResult] = []
-    unsaid = ""
+    unreported: list[UnreportedResult] = []
+    stderr_problem = ""
     try:
         with terminable(), interruptible("writing"):
-            for task, clip in made:
+            for task, clip in results:
                 if isinstance(clip, ToccataError):
                     problems.append(clip)
                     continue
@@ -123,19 +137,20 @@ def deliver(made: Iterable[Made], stop: Stop, *, json: bool, player: Player | No
                     with stop.deferred():
                         written = _written(task, clip)
                         problems += [AudioError(written.problem)] if written.problem else []
-                        unsaid = try_to_say(_summary(task.inputs, clip)) or unsaid
-                        untold += _told(task, clip, written.path, json=json)
+                        problem = try_to_say(_summary(task.inputs, clip))
+                        stderr_problem = problem or stderr_problem
+                        unreported += _report(task, clip, written.path, json=json)
                 except AudioError as error:
                     problems.append(error)
                     continue
                 if player is not None and not stop.is_set:
                     problems += _played(player, clip, stop)
-            if stop.is_set:  # all that was under way had been finished by then
+            if stop.is_set:  # all clips of the batch are finished
                 problems.append(CancelledError("stopped while writing"))
     except ToccataError as error:
         problems.append(error)
-    problems += [ToccataError(_untold_sentence(untold))] if untold else []
-    problems += [ToccataError(unsaid)] if unsaid else []
+    problems += [ToccataError(_unreported_sentence(unreported))] if unreported else []
+    problems += [ToccataError(stderr_problem)] if stderr_problem else []
     if problems:
         raise problems[0] if len(problems) == 1 else CombinedError(problems)
 
@@ -150,8 +165,8 @@ def _played(player: Player, clip: Clip, stop: Stop) -> list[ToccataError]:
     return [AudioError(problem)] if problem else []
 
 
-def _told(task: Task, clip: Clip, path: Path, *, json: bool) -> list[UnreportedResult]:
-    """Say on stdout where a clip is; if that fails, return what could not be said."""
+def _report(task: Task, clip: Clip, path: Path, *, json: bool) -> list[UnreportedResult]:
+    """Report a clip on stdout; if that fails, return it as unreported."""
     try:
         if json:
             show_json(description(clip, path, task.finish.format))
@@ -162,15 +177,15 @@ def _told(task: Task, clip: Clip, path: Path, *, json: bool) -> list[UnreportedR
     return []
 
 
-def _untold_sentence(untold: Sequence[UnreportedResult]) -> str:
-    paths = ", ".join(str(one.path) for one in untold)
-    return f"stdout: cannot be written ({untold[0].reason}); the results are saved in {paths}"
+def _unreported_sentence(results: Sequence[UnreportedResult]) -> str:
+    paths = ", ".join(str(one.path) for one in results)
+    return f"stdout: cannot be written ({results[0].reason}); the results are saved in {paths}"
 
 
 def _written(task: Task, clip: Clip) -> Written:
     try:
         data = task.finish.encoded(clip)
-    except AudioError as error:  # its format cannot hold it: a wav of floats can
+    except AudioError as error:  # the format does not support it, but a wav of floats does
         data = Finish("wav", bit_depth=32).encoded(clip)
         path = task.place.path
         return rescued(f"{path}: {error}", f"{rescue_stem(path)}.wav", data)
@@ -185,7 +200,7 @@ def _summary(inputs: Inputs, clip: Clip) -> str:
 
 
 def description(clip: Clip, path: Path, output_format: str) -> dict[str, object]:
-    """What `--json` says about a clip."""
+    """Return the JSON object of a clip for `--json`."""
     return {
         "path": str(path),
         "format": output_format,
@@ -199,11 +214,8 @@ def description(clip: Clip, path: Path, output_format: str) -> dict[str, object]
     }
 
 
-# Tags that are numbers; others, as the prompt "1984", are text whatever they look like.
-
-
 def value_of(name: str, text: str) -> object:
-    """A number where the tag is one; foreign files may have anything there."""
+    """Convert a tag to a number if it is one by its name; a prompt such as "1984" stays text."""
     if name not in _NUMBERS:
         return text
     try:

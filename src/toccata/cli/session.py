@@ -13,7 +13,7 @@ from toccata.audio.waveform import Waveform
 from toccata.cli.batch import of_line, placed
 from toccata.cli.inputs import Inputs
 from toccata.cli.report import Advance, Stop, interruptible, say, working
-from toccata.cli.results import Made, Task
+from toccata.cli.results import Task, TaskResult
 from toccata.cli.sources import open_audio, short_name
 from toccata.errors import (
     AudioError,
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 
 PartKey = tuple[object, bool, str]
 Announce = Callable[[], None]
-Given = tuple[Inputs, Waveform | None]
+TaskInput = tuple[Inputs, Waveform | None]
 
 COMPILING = "compiling kernels for this processor: once, for half a minute at most"
 
 
 def open_model(machine: Settings, name: str, announce: Announce) -> Toccata:
-    """Load the model called `name`; encode-decode is a task, which the settings' model does.
+    """Load a model.
 
     Args:
-        machine: The device, the precision and the rest.
-        name: A short name, hub id or folder.
-        announce: Says that kernels are being compiled.
+        machine: The device, the precision and other settings.
+        name: A short name, hub id or folder; for encode-decode, the model of the settings is used.
+        announce: Reports that kernels are being compiled.
     """
     import toccata
 
@@ -64,10 +64,10 @@ def open_model(machine: Settings, name: str, announce: Announce) -> Toccata:
 
 @contextmanager
 def announcing(device: str | None) -> Iterator[Announce]:
-    """Say so when kernels are compiled while the block runs: that makes the first clip late.
+    """Report if kernels are compiled while the block runs, which delays the first clip.
 
     Yields:
-        A function that says it; however often it is called, it is said once.
+        A function that reports it, once for any number of calls.
     """
     from toccata.devices import pick_device
     from toccata.kernels import compiling
@@ -81,7 +81,7 @@ def announcing(device: str | None) -> Iterator[Announce]:
 
 
 def _compile(model: Toccata, device: str | None, announce: Announce) -> None:
-    """Compile beforehand where nothing is compiled yet, which is known without trying."""
+    """Compile kernels before generation if the cache is empty."""
     from toccata.devices import pick_device
     from toccata.kernels.compiling import cache_folder, is_cold
 
@@ -91,12 +91,16 @@ def _compile(model: Toccata, device: str | None, announce: Announce) -> None:
             model.warm_up()
 
 
-def compose(machine: Settings, tasks: Sequence[Task], stop: Stop) -> Iterator[Made]:
-    """The clips of all tasks, each as soon as it is made: each model is loaded once.
+def compose(machine: Settings, tasks: Sequence[Task], stop: Stop) -> Iterator[TaskResult]:
+    """Yield the clip or the error of every task as soon as it is finished.
 
-    In the place of what fails is its error, and the rest goes on. After a `stop`, only what is
-    finished is still given. All audio is checked before the
-    first model is loaded, and no more of it is held than one batch takes.
+    Each model is loaded once. All input audio is checked before the first model is loaded, and the
+    audio of one batch is in memory at a time.
+
+    Args:
+        machine: The device and other settings.
+        tasks: The clips to generate.
+        stop: After it is set, only finished clips are yielded.
     """
     parts = PartReader(max_kept=machine.slots)
     if any(task.inputs.audio is not None for task in tasks):
@@ -110,44 +114,46 @@ def compose(machine: Settings, tasks: Sequence[Task], stop: Stop) -> Iterator[Ma
             own = [task for task in tasks if task.inputs.model == name]
             try:
                 model = open_model(machine, name, announce)
-                yield from _made_by(model, own, machine.slots, parts, stop)
+                yield from _results_of(model, own, machine.slots, parts, stop)
             except (CheckpointError, InputError) as error:  # of the model, or of all its tasks
                 yield own[0], error
 
 
-def _made_by(
+def _results_of(
     model: Toccata, own: Sequence[Task], slots: int, parts: PartReader, stop: Stop
-) -> Iterator[Made]:
+) -> Iterator[TaskResult]:
     for start in range(0, len(own), slots):
         if stop.is_set:
             return
-        batch, given = [], []
+        batch, task_inputs = [], []
         for task in own[start : start + slots]:
             try:
-                given.append((task.inputs, parts.read(task.inputs)))
+                task_inputs.append((task.inputs, parts.read(task.inputs)))
                 batch.append(task)
             except (AudioError, InputError) as error:  # it was changed since it was checked
                 yield task, placed(error, task.origin)
         if not batch:
             continue
         doing = "composing" if len(own) <= slots else f"composing from {start + 1}"
-        made = _make(model, given, doing, stop)
-        for task, result in zip(batch, made, strict=True):
+        results = _generate(model, task_inputs, doing, stop)
+        for task, result in zip(batch, results, strict=True):
             if isinstance(result, CancelledError):
-                continue  # that it was stopped is told once, at the end
+                continue  # the stop is reported once, at the end
             if isinstance(result, ToccataError):
                 yield task, placed(result, task.origin)
             else:
                 yield task, result
 
 
-def _make(
-    model: Toccata, given: Sequence[Given], doing: str, stop: Stop
+def _generate(
+    model: Toccata, task_inputs: Sequence[TaskInput], doing: str, stop: Stop
 ) -> Iterator[Clip | ToccataError]:
-    """The clips of tasks that fit into the engine at once; no bar is there while one is written."""
-    if given[0][0].model == ENCODE_DECODE:
+    """Yield the clips of one batch; there is no progress bar while the caller writes one."""
+    if task_inputs[0][0].model == ENCODE_DECODE:
         with working("encoding and decoding"):
-            coded = [_coded(model, inputs, part) for inputs, part in given if part is not None]
+            coded = [
+                _coded(model, inputs, part) for inputs, part in task_inputs if part is not None
+            ]
         yield from coded
         return
     began_s, bars = time.monotonic(), list[Advance]()
@@ -155,21 +161,21 @@ def _make(
     def on_progress(progress: Progress) -> None:
         bars[-1](progress.done_frames, progress.total_frames)
 
-    requests = [_request(inputs, part) for inputs, part in given]
+    requests = [_request(inputs, part) for inputs, part in task_inputs]
     each = model.generate_each(requests, on_progress=on_progress, cancel=lambda: stop.is_set)
     with closing(each) as results:
-        for inputs, part in given:
+        for inputs, part in task_inputs:
             with working(doing, began_s) as advance:
                 bars.append(advance)
                 result = next(results)
-            made_s = time.monotonic() - began_s
+            elapsed_s = time.monotonic() - began_s
             if isinstance(result, ToccataError):
                 yield result
             else:
                 yield _sourced(result, inputs, part)
         with interruptible(doing):
             next(results, None)  # raises what stopped the work
-    say(f"composed in {made_s:.1f} s")
+    say(f"composed in {elapsed_s:.1f} s")
 
 
 def _coded(model: Toccata, inputs: Inputs, part: Waveform) -> Clip:
@@ -178,11 +184,11 @@ def _coded(model: Toccata, inputs: Inputs, part: Waveform) -> Clip:
 
 @dataclass(frozen=True)
 class Stream:
-    """Music that is played while it is generated.
+    """Audio that is written while it is generated.
 
     Attributes:
-        chunks: The audio; of a continuation, the first chunk is the audio that it continues.
-        new_s: Seconds of new audio.
+        chunks: The audio; the first chunk of a continuation is the input audio.
+        new_s: The seconds of new audio.
         continues: Whether it is a continuation.
     """
 
@@ -209,10 +215,13 @@ def _chunks(machine: Settings, name: str, request: GenerationRequest) -> Iterato
 
 
 class PartReader:
-    """Reads the parts of audio files that requests use."""
+    """Reads the parts of audio files that requests use.
+
+    Args:
+        max_kept: The number of checked parts that stay in memory.
+    """
 
     def __init__(self, max_kept: int = 0) -> None:
-        """max_kept: of the parts that are checked, so many stay in memory."""
         self._max_kept = max_kept
         self._kept: dict[PartKey, Waveform | None] = {}
         self._checked: set[PartKey] = set()
@@ -239,14 +248,14 @@ class PartReader:
             self._kept[key] = part
 
     def read(self, inputs: Inputs) -> Waveform | None:
-        """The part of a request; what is wrong with it goes to stderr, once."""
+        """Return the part of a request; warnings about it are written to stderr once."""
         key = self._key(inputs)
         if key in self._kept:
             return self._kept[key]
         return self._read(inputs, quiet=key in self._checked)
 
     def _key(self, inputs: Inputs) -> PartKey:
-        """All that decides what is read."""
+        """Return all inputs that determine which part is read."""
         from toccata.generation.source_audio import part_in_use
 
         return part_in_use(inputs.request, inputs.model), inputs.continues, inputs.model

@@ -1,4 +1,4 @@
-"""Input audio on the command line: a file, a URI, or - for stdin."""
+"""Input audio of the command line: a file, a URI, or - for stdin."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ STDIN_NAME = "stdin"
 
 
 def is_stdin(text: object) -> bool:
-    """Whether `text` means the standard input."""
+    """Return whether `text` is the standard input."""
     return str(text) in STDIN
 
 
 def read_text(field: str, max_characters: int) -> str:
-    """A text from the standard input.
+    """Read a text from the standard input.
 
     Raises:
-        InputError: For a terminal, for a closed stdin, and for what is no UTF-8.
+        InputError: If stdin is a terminal, closed, or not UTF-8.
     """
     _check_stdin(field)
     try:
@@ -34,11 +34,11 @@ def read_text(field: str, max_characters: int) -> str:
 
 
 def open_audio(text: str | Path, field: str) -> Source:
-    """What `toccata.audio.files.read` takes, for a path, a URI or -.
+    """Open a path, a URI or stdin for `toccata.audio.files.read`.
 
     Raises:
-        AudioError: For what is too large or cannot be fetched.
-        InputError: For a terminal, and for a closed stdin.
+        AudioError: If it is too large or cannot be downloaded.
+        InputError: If stdin is a terminal or closed.
     """
     from toccata.audio.files import MAX_BYTES
     from toccata.audio.uris import NamedBytes, open_uri, scheme_of
@@ -55,7 +55,7 @@ def open_audio(text: str | Path, field: str) -> Source:
 
 
 def short_name(text: str | Path) -> str:
-    """What tags call a source: its last part alone, because folders and hosts are private."""
+    """Return the name of a source for tags, without folders and hosts, which are private."""
     from toccata.audio.uris import scheme_of, shown
 
     if is_stdin(text):

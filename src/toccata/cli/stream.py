@@ -19,8 +19,12 @@ LEVELS = ("loudness", "rms", "clip")
 
 
 def check_target(target: str, strategy: str) -> None:
-    """Raises InputError unless `target` is a standard output that goes somewhere, and the level
-    one that can be held without knowing the whole clip."""
+    """Check the target and the level of a stream.
+
+    Raises:
+        InputError: If the target is not stdout, stdout is closed or a terminal, or the level needs
+            the whole clip.
+    """
     if not is_stdout(target):
         raise InputError("stream", target, "it may only be -, for stdout; --output names files")
     if strategy not in LEVELS:
@@ -33,15 +37,15 @@ def check_target(target: str, strategy: str) -> None:
 
 
 def stream_to_stdout(stream: Stream, strategy: str, *, headerless: bool) -> None:
-    """Write `stream` as 16-bit wav, or as bare samples, as it comes.
+    """Write a stream as 16-bit wav, or as samples without a header.
 
     Args:
-        stream: The music, not levelled yet.
+        stream: The audio, not normalized yet.
         strategy: Its normalization, one of LEVELS.
-        headerless: Whether the wav header is left out.
+        headerless: Whether the wav header is omitted.
 
     Raises:
-        AudioError: If stdout cannot be written to; the message says where the music so far is.
+        AudioError: If stdout cannot be written; the message names a file with the audio so far.
     """
     from toccata.audio.leveller import StreamLeveller
     from toccata.audio.stream_wav import to_pcm16
@@ -90,7 +94,7 @@ def _saved(pcm: bytes, form: tuple[int, int], reason: str) -> str:
 
 
 def _header(stream: Stream, first: Waveform) -> bytes:
-    """With the length of all that comes; the first chunk of a continuation is what it continues."""
+    """Return a header with the length of the stream; a continuation includes its first chunk."""
     from toccata.audio.stream_wav import MAX_DATA_BYTES, wav_header
 
     rate = first.sample_rate_hz

@@ -1,4 +1,4 @@
-"""Word errors for the command line: options in place of field names."""
+"""Word errors for the command line, with options in place of field names."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from toccata.cli.results import CombinedError
 from toccata.errors import InputError, InputErrors, ToccataError
 
-# Fields of the library whose flags are called otherwise; a command has one of these at most.
+# Fields of the library whose flags have other names; a command has at most one of these.
 _SYNONYMS = {
     "model_version": ("model",),
     "held_out_share": ("held_out",),
 }
 _UNITS = ("_s", "_kbps")
-_OF_ITEM = re.compile(r"^wanted\[\d+\](?:\.|: )")  # of a batch, which the library counts
+_OF_ITEM = re.compile(r"^wanted\[\d+\](?:\.|: )")  # the prefix of an item of a batch
 _FIELD = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 
 
@@ -23,21 +23,21 @@ class Flags:
     """The flags of the command that a command line names.
 
     Args:
-        program: The program's command, as typer makes it.
-        arguments: What was given to it.
+        program: The program's command, as typer returns it.
+        arguments: The arguments of the command line.
     """
 
     def __init__(self, program: Any, arguments: Sequence[str]) -> None:
-        self._given = {part.partition("=")[0] for part in arguments}
+        self._arguments = {part.partition("=")[0] for part in arguments}
         self._flags: dict[str, str] = {}
         for parameter in _command(program, arguments).params:
             names = [name for name in parameter.opts if name.startswith("--")]
-            typed = [name for name in names if name in self._given]  # of several for one field
+            typed = [name for name in names if name in self._arguments]
             for name in names:
                 self._flags[name[2:].replace("-", "_")] = (typed or names)[0]
 
     def sentences(self, error: ToccataError) -> list[str]:
-        """Every problem that `error` holds once, with flags in place of the library's fields."""
+        """Return the messages of all problems of an error, with flags in place of fields."""
         return list(dict.fromkeys(self._sentence(problem) for problem in _single(error)))
 
     def _sentence(self, problem: ToccataError) -> str:
@@ -59,7 +59,7 @@ class Flags:
 
 
 def _single(error: ToccataError) -> Iterator[ToccataError]:
-    """The problems that `error` holds, or itself."""
+    """Yield the problems of a combined error, or the error itself."""
     if isinstance(error, InputErrors | CombinedError):
         for problem in error.problems:
             yield from _single(problem)
@@ -68,7 +68,7 @@ def _single(error: ToccataError) -> Iterator[ToccataError]:
 
 
 def _command(program: Any, arguments: Sequence[str]) -> Any:
-    """The innermost command that `arguments` name."""
+    """Return the innermost command that the arguments name."""
     command = program
     for part in arguments:
         if part.startswith("-"):
