@@ -61,4 +61,5 @@ def _pairs(one: str) -> list[tuple[str, str]]:
             f"compare: {name} is not installed, so there is nothing to compare with; "
             f"pip install '{peer.package}', or leave out --compare"
         )
-    return [(name, wanted) for wanted in ((precision,) if precision else peer.usual)]
+    precisions = (precision,) if precision else peer.usual
+    return [(name, each) for each in precisions]

@@ -64,8 +64,8 @@ def beat_rows(beats: Beats, first_frame: int, frames: int, frame_rate_hz: float)
     at = torch.arange(first_frame, first_frame + frames, dtype=torch.float64)[:, None]
     bar = beats.bar_s * frame_rate_hz
     period = torch.tensor(PERIODS, dtype=torch.float64) * frame_rate_hz * 60 / beats.bpm
-    turns = (at - bar) / period
-    starts = (bar + turns.round() * period).round() == at
-    angle = 2 * torch.pi * turns
+    cycles = (at - bar) / period
+    starts = (bar + cycles.round() * period).round() == at
+    angle = 2 * torch.pi * cycles
     rows = [torch.ones_like(at), angle.cos(), angle.sin(), starts.double()]
     return torch.cat(rows, dim=-1).float()

@@ -94,8 +94,8 @@ def number_waves(word: str) -> list[float]:
     if not word[0].isdigit():
         return [0.0] * NUMBER_WAVES
     octave = math.log2(1.0 + float(word))
-    turns = [octave * 2.0 ** (i / 2) for i in range(NUMBER_WAVES // 2)]
-    return [wave(math.pi * turn) for turn in turns for wave in (math.sin, math.cos)]
+    cycles = [octave * 2.0 ** (i / 2) for i in range(NUMBER_WAVES // 2)]
+    return [wave(math.pi * cycle) for cycle in cycles for wave in (math.sin, math.cos)]
 
 
 class WordsTextEncoder(nn.Module):

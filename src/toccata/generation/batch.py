@@ -30,7 +30,7 @@ def resolve_all(
     """Resolve every request, or raise every problem of all of them.
 
     Raises:
-        InputErrors: With the problems; each is named "wanted[INDEX].FIELD".
+        InputErrors: With all problems; the field of each is "wanted[INDEX].FIELD".
     """
     resolved: list[GenerationRequest] = []
     problems: list[InputError] = []
