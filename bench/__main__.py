@@ -1,4 +1,4 @@
-"""`python -m bench`: measure, and make docs/lab/performance.md of it."""
+"""Measure, and write docs/lab/performance.md: `python -m bench`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from bench.sections import SECTIONS
 
 
 def main() -> None:
-    given = _parser().parse_args()
-    if given.check:
+    options = _parser().parse_args()
+    if options.check:
         _check()
-    elif given.quick:
-        found = {name: SECTIONS[name].quick() for name in _announced(given.sections)}
+    elif options.quick:
+        found = {name: SECTIONS[name].quick() for name in _announced(options.sections)}
         print(json.dumps(found, indent=2))
     else:
-        if not given.render:
-            _measure(given.sections)
+        if not options.render:
+            _measure(options.sections)
         render.write(render.read())
 
 
@@ -34,7 +34,7 @@ def _check() -> None:
 
 
 def _measure(sections: Sequence[str]) -> None:
-    """Each section is kept as soon as it is there."""
+    """Measure sections, and store each result at once."""
     machine = describe()
     for name in _announced(sections):
         found = SECTIONS[name].measure()
@@ -42,7 +42,7 @@ def _measure(sections: Sequence[str]) -> None:
 
 
 def _announced(sections: Sequence[str]) -> Iterator[str]:
-    """Those that are wanted; after each, how long it took."""
+    """Yield the requested sections, and print the time of each."""
     for name in sections or SECTIONS:
         start = time.monotonic()
         yield name
@@ -57,11 +57,11 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="SECTION",
         type=_section,
-        help="default: all of " + ", ".join(SECTIONS),
+        help="sections to measure; default: all of " + ", ".join(SECTIONS),
     )
-    add("--render", action="store_true", help="measure nothing")
-    add("--check", action="store_true", help="exit 1 if the document is not as its results")
-    add("--quick", action="store_true", help="a short run of each, shown and not kept")
+    add("--render", action="store_true", help="only write the document from stored results")
+    add("--check", action="store_true", help="exit 1 if the document is out of date")
+    add("--quick", action="store_true", help="print the results of short runs, and store nothing")
     return parser
 
 

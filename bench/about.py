@@ -1,4 +1,4 @@
-"""What one needs to know of a machine to compare figures."""
+"""Describe the machine on which results were measured."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def describe() -> dict[str, str]:
+    """Return the processor, the versions of libraries, and the commit."""
     return {
         "processor": _processor(),
         "cores": str(_cores()),
@@ -31,14 +32,14 @@ def _processor() -> str:
 
 
 def _cores() -> int:
-    """Those that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _commit() -> str:
-    """The commit, marked if files differ from it; empty outside a clone."""
+    """Return the commit, marked if files differ from it; "" outside of a clone."""
     git = shutil.which("git")
     if git is None:
         return ""

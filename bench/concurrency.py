@@ -1,6 +1,6 @@
-"""What many requests at once gain: `python -m bench.concurrency`.
+"""Measure the throughput of concurrent requests: `python -m bench.concurrency`.
 
-Clips of one length, 1 to 32 of them in one batch; everything is counted, as for one clip.
+One batch has 1 to 32 clips of one length; the time includes all stages, as for one clip.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from toccata.generation.handle import Toccata
 
 LEVELS = (1, 2, 4, 8, 16, 32)
 CLIP_S = {"mini": 8.0, "small": 2.0}
-# Enough steps to see; many rows of a large model take their time.
+# Shorter clips in large batches, because many rows of a large model are slow.
 CROWD, CROWD_S = 16, 0.5
 
 
 class Point(TypedDict):
-    """clips: made at once, each of clip_s. times_real_time: seconds of audio of all per second."""
+    """The result for one batch size; times_real_time counts the audio of all clips."""
 
     clips: int
     clip_s: float
@@ -37,16 +37,16 @@ def measure(
     shape: str | None = None,
     precision: str = "int8",
 ) -> list[Point]:
-    """For each number of clips and their length. In this process."""
-    made = loaded(precision=precision, model=model, shape=shape).model
-    return [_point(Toccata(made, slots=clips), clips, clip_s) for clips, clip_s in clips_s]
+    """Measure each number of clips with its length, in this process."""
+    loaded_model = loaded(precision=precision, model=model, shape=shape).model
+    return [_point(Toccata(loaded_model, slots=clips), clips, clip_s) for clips, clip_s in clips_s]
 
 
 def _point(toccata: Toccata, clips: int, clip_s: float) -> Point:
     toccata.generate_batch([{"prompt": PROMPT, "duration_s": 0.2, "seed": 0}] * clips)
-    wanted = [{"prompt": PROMPT, "duration_s": clip_s, "seed": seed} for seed in range(clips)]
+    requests = [{"prompt": PROMPT, "duration_s": clip_s, "seed": seed} for seed in range(clips)]
     clock, start = StepClock(), time.perf_counter()
-    toccata.generate_batch(wanted, on_progress=clock.tick)
+    toccata.generate_batch(requests, on_progress=clock.tick)
     wall_s = time.perf_counter() - start
     return Point(
         clips=clips,
@@ -57,7 +57,7 @@ def _point(toccata: Toccata, clips: int, clip_s: float) -> Point:
 
 
 def both(levels: Sequence[int] = LEVELS, share: float = 1.0) -> dict[str, list[Point]]:
-    """`mini`, and the shape of small. share: of the usual length of the clips."""
+    """Measure `mini` and the shape of small; `share` scales the usual length of clips."""
     mini = [(clips, share * CLIP_S["mini"]) for clips in levels]
     small = [(n, share * (CROWD_S if n >= CROWD else CLIP_S["small"])) for n in levels]
     return {

@@ -1,6 +1,6 @@
-"""Does a long clip cost more per second than a short one? `python -m bench.duration`.
+"""Measure the cost per second of long and short clips: `python -m bench.duration`.
 
-It is streamed to somebody who listens and keeps nothing, so that memory is toccata's own.
+Clips are streamed and not stored, so that the memory is that of toccata.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DURATIONS_S = (30.0, 60.0, 120.0, 300.0, 600.0)
 
 
 class Cost(TypedDict):
-    """steps_per_s: new frames, over all the time that the clip took, codec included."""
+    """The result for one clip; steps_per_s is its frames divided by its time, codec included."""
 
     duration_s: float
     steps_per_s: float
@@ -27,7 +27,7 @@ class Cost(TypedDict):
 
 
 def measure(*, duration_s: float, precision: str = "int8", model: str = "mini") -> Cost:
-    """In this process, which should have done nothing else."""
+    """Measure one clip in this process, which should have done nothing else."""
     toccata = loaded(precision=precision, model=model)
     generate(toccata, WARM_UP_S)
     start = time.perf_counter()
@@ -42,6 +42,7 @@ def measure(*, duration_s: float, precision: str = "int8", model: str = "mini") 
 
 
 def all_of(durations_s: Sequence[float] = DURATIONS_S) -> list[Cost]:
+    """Measure each duration in a new process."""
     return [in_child("bench.duration:measure", duration_s=one) for one in durations_s]
 
 

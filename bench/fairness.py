@@ -1,7 +1,7 @@
-"""What requests do to each other: `python -m bench.fairness`.
+"""Measure the effects of requests on each other: `python -m bench.fairness`.
 
-How long an 8 s clip takes beside one of 5 minutes, and how long a running stream waits while
-another request's long continuation is prefilled.
+One result is the time of an 8 s clip beside one of 5 minutes; the other is how long a running
+stream waits while a long continuation of another request is prefilled.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KNOWN_S, SETTLED_STEPS = 20.0, 30
 
 
 class Latency(TypedDict):
-    """Seconds until a clip is done, medians."""
+    """The median seconds of a clip alone and beside a long one."""
 
     clip_s: float
     long_s: float
@@ -36,7 +36,7 @@ class Latency(TypedDict):
 
 
 class Gap(TypedDict):
-    """Between two steps of a running stream, in ms. chunk: positions that are prefilled at once."""
+    """The ms between two steps of a running stream; `chunk` positions are prefilled at once."""
 
     known_s: float
     chunk: int
@@ -47,7 +47,7 @@ class Gap(TypedDict):
 def latency(
     *, clip_s: float = CLIP_S, clips: int = CLIPS, precision: str = "int8", model: str = "mini"
 ) -> Latency:
-    """In this process. Whoever waits drives the engine, the long clip's steps included."""
+    """Measure the latency in this process; the waiting thread also runs the long clip's steps."""
     toccata = loaded(precision=precision, model=model)
 
     def median_s() -> float:
@@ -65,10 +65,10 @@ def latency(
 
 
 def gap(*, known_s: float = KNOWN_S, precision: str = "int8", shape: str = "small") -> Gap:
-    """In this process. The codes to carry on are random: their codec is not the engine's work."""
+    """Measure the gap in this process; the continued codes are random, without the codec."""
     model = loaded(precision=precision, shape=shape).model
     engine = Engine(model, slots=2)
-    engine.warm_up()  # as a server does
+    engine.warm_up()  # as in a server
     engine.submit(_request(model, frames=1200))
     alone_ms = [1000 * _timed_s(engine.step) for _ in range(SETTLED_STEPS)]
     other = engine.submit(_request(model, frames=50, known=round(known_s * FRAME_RATE_HZ)))
@@ -96,6 +96,7 @@ def _timed_s(work: Callable[[], object]) -> float:
 
 
 def both(clip_s: float = CLIP_S, known_s: float = KNOWN_S) -> dict[str, Latency | Gap]:
+    """Measure latency and gap, each in a new process."""
     return {
         "latency": in_child("bench.fairness:latency", clip_s=clip_s),
         "gap": in_child("bench.fairness:gap", known_s=known_s),

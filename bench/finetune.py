@@ -1,7 +1,7 @@
-"""What fine-tuning takes of this machine: `python -m bench.finetune --shape small --kind lora`.
+"""Measure fine-tuning on this machine: `python -m bench.finetune --shape small --kind lora`.
 
-Random weights of a published checkpoint's shape, random codes of its whole segment. The peak is the
-process's (on a GPU: the GPU's), of loading and of two steps.
+Weights are random, of a published checkpoint's shape, and so are the codes of whole segments. The
+peak memory is that of the process (on a GPU: of the GPU) during loading and two steps.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from toccata.models.model import Model
 
 
 def main() -> None:
-    asked = _asked()
-    device = pick_device(asked.device)
+    arguments = _arguments()
+    device = pick_device(arguments.device)
     options = FinetuneOptions(
-        kind=asked.kind,
-        batch=asked.batch,
-        recompute=asked.recompute,
-        precision=asked.precision or precision_of(device),
+        kind=arguments.kind,
+        batch=arguments.batch,
+        recompute=arguments.recompute,
+        precision=arguments.precision or precision_of(device),
     ).resolved()
-    held = "fp32" if asked.kind == FULL else options.precision
-    model = random_model(shape_of(asked.shape), held, str(device))
+    weights_precision = "fp32" if arguments.kind == FULL else options.precision
+    model = random_model(shape_of(arguments.shape), weights_precision, str(device))
     loaded_gb = peak_bytes(device) / 1e9
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
@@ -45,7 +45,7 @@ def main() -> None:
         )
         took_s = [_step_s(trainer) for _ in range(TRIAL_STEPS)]
     found = {
-        "shape": asked.shape,
+        "shape": arguments.shape,
         "device": str(device),
         "kind": options.kind,
         "precision": options.precision,
@@ -59,7 +59,7 @@ def main() -> None:
     print(json.dumps(found))
 
 
-def _asked() -> argparse.Namespace:
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", default="small")
     parser.add_argument("--kind", default=LORA, choices=KINDS)
@@ -77,8 +77,8 @@ def _item(model: Model, number: int) -> Item:
     melody = None
     if model.chroma is not None:
         melody = np.eye(model.chroma.bins, dtype=np.float32)[np.arange(model.chroma.frames) % 12]
-    heard = Tags(None, None, -14.0)
-    return Item(f"{number}", 0.0, PROMPT, heard, codes.astype(np.uint16), melody, held_out=False)
+    tags = Tags(None, None, -14.0)
+    return Item(f"{number}", 0.0, PROMPT, tags, codes.astype(np.uint16), melody, held_out=False)
 
 
 def _step_s(trainer: Trainer) -> float:

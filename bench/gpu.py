@@ -1,6 +1,6 @@
-"""Speed on a GPU, beside transformers: `python -m bench.gpu`, or `make bench-gpu`.
+"""Measure speed on a GPU, beside transformers: `python -m bench.gpu`, or `make bench-gpu`.
 
-Each measurement runs in a process of its own. Without a GPU it says what it needs, and ends well.
+Each measurement runs in a separate process. Without a GPU, a message is printed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ COLUMNS = {
 
 
 def bandwidth(*, device: str = "cuda", size: int = COPY_BYTES) -> Figures:
-    """Bytes read and written per second by a copy of 1 GiB on the device: the best of 10."""
+    """Measure the bytes read and written per second by a copy of 1 GiB, the best of 10 runs."""
     import torch
 
     source = torch.ones(size, dtype=torch.uint8, device=device)
@@ -60,7 +60,7 @@ def bandwidth(*, device: str = "cuda", size: int = COPY_BYTES) -> Figures:
 
 
 def alone(*, shape: str, seconds: float, device: str = "cuda") -> Figures:
-    """One clip, twice, in a process that has done nothing before; then one that is listened to."""
+    """Measure a clip twice in a new process, and then the start of a stream."""
     from toccata.benchmark.ours import generate
     from toccata.benchmark.random_model import lm_config, step_bytes
     from toccata.benchmark.task import StepClock
@@ -83,7 +83,7 @@ def alone(*, shape: str, seconds: float, device: str = "cuda") -> Figures:
 
 
 def many(*, shape: str, seconds: float, streams: int, device: str = "cuda") -> Figures:
-    """So many streams at once, each read by a thread, of a process that is warm as a server is."""
+    """Measure concurrent streams, each read by a thread, after a warm-up as in a server."""
     toccata = _loaded(shape, slots=streams, device=device)
     warm_up_s = _timed(toccata.warm_up, device)
     _listen(toccata, 1.0, to_the_end=True)
@@ -111,7 +111,7 @@ def many(*, shape: str, seconds: float, streams: int, device: str = "cuda") -> F
 def transformers(
     *, shape: str, seconds: float, device: str = "cuda", compiled: bool = False
 ) -> Figures:
-    """The peer, as its users run it; compiled: with a static cache and torch.compile."""
+    """Measure the peer as its users run it; `compiled` has a static cache and torch.compile."""
     import torch
 
     from toccata.benchmark import peer_transformers as peer
@@ -140,7 +140,7 @@ def transformers(
 
 
 def _loaded(shape: str, *, slots: int, device: str) -> Any:
-    """A Toccata with random weights, drawn on the device."""
+    """Create a Toccata with random weights on the device."""
     from toccata.benchmark.random_model import random_model
     from toccata.generation.handle import Toccata
 
@@ -148,7 +148,7 @@ def _loaded(shape: str, *, slots: int, device: str) -> Any:
 
 
 def _listen(toccata: Any, seconds: float, *, to_the_end: bool) -> float:
-    """Seconds until the first audio of a stream."""
+    """Return the seconds until the first audio of a stream."""
     from toccata.benchmark.task import CFG, PROMPT, TOP_K
 
     start = time.perf_counter()
@@ -192,7 +192,7 @@ JOBS: Mapping[str, Callable[..., Figures]] = {
 
 
 def in_child(job: str, **arguments: object) -> Figures | str:
-    """What the job measures, or the last line of what it said if it failed."""
+    """Run a job in a new process, and return its results, or the last line of its error."""
     print(f"{job} {arguments}", file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "bench.gpu", "--job", job, json.dumps(arguments)]
     quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
@@ -207,7 +207,7 @@ def in_child(job: str, **arguments: object) -> Figures | str:
 
 
 def systems(shape: str, seconds: float, streams: int, many_s: float) -> dict[str, Any]:
-    """The jobs of one shape, by the name of their row: ours and the peer's by turns."""
+    """Return the jobs of one shape, ours and the peer's, by the names of their rows."""
     peer = {"job": "transformers", "shape": shape, "seconds": seconds}
     return {
         "toccata": {"job": "alone", "shape": shape, "seconds": seconds},
@@ -220,10 +220,10 @@ def systems(shape: str, seconds: float, streams: int, many_s: float) -> dict[str
 
 
 def report(machine: Sequence[str], results: Mapping[str, Mapping[str, Figures | str]]) -> str:
-    """The tables, in Markdown; what failed is listed with its reason."""
+    """Format the tables in Markdown; jobs that failed are listed with the reason."""
     lines = ["# Performance on a GPU", "", HEAD.format(precision=PRECISION), *machine]
     for shape, rows in results.items():
-        made = {name: one for name, one in rows.items() if not isinstance(one, str)}
+        finished = {name: one for name, one in rows.items() if not isinstance(one, str)}
         cells = [
             [
                 name,
@@ -232,15 +232,17 @@ def report(machine: Sequence[str], results: Mapping[str, Mapping[str, Figures | 
                     for key, (_, form) in COLUMNS.items()
                 ),
             ]
-            for name, one in made.items()
+            for name, one in finished.items()
         ]
         heads = ["system", *(head for head, _ in COLUMNS.values())]
         lines += ["", f"## The shape of {shape}", "", table(heads, cells), ""]
-        lines += [f"- {name} did not run: {why}" for name, why in rows.items() if name not in made]
+        failed = {name: why for name, why in rows.items() if name not in finished}
+        lines += [f"- {name} did not run: {why}" for name, why in failed.items()]
     return "\n".join(lines) + "\n"
 
 
-def measure(given: argparse.Namespace) -> str:
+def measure(options: argparse.Namespace) -> str:
+    """Measure all shapes, and return the report."""
     from importlib.metadata import version
 
     import torch
@@ -251,38 +253,38 @@ def measure(given: argparse.Namespace) -> str:
     machine = [f"- device: {torch.cuda.get_device_name()}; a copy on it reads and writes {speed}"]
     machine.append(f"- {versions}")
     results: dict[str, dict[str, Figures | str]] = {}
-    for shape in given.shapes:
-        rows = systems(shape, given.seconds, given.streams, given.stream_seconds)
+    for shape in options.shapes:
+        rows = systems(shape, options.seconds, options.streams, options.stream_seconds)
         results[shape] = {name: in_child(**row) for name, row in rows.items()}
     return report(machine, results)
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
-    add = made.add_argument
+    arguments = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
+    add = arguments.add_argument
     add("--shapes", nargs="+", choices=SHAPES, default=["small", "large"])
-    add("--seconds", type=float, default=SEGMENT_S, help="of a clip alone; default: 30")
-    add("--streams", type=int, default=64, help="at once; default: 64")
-    add("--stream-seconds", type=float, default=8.0, help="of each of many streams; default: 8")
-    add("--write", type=Path, metavar="FILE", help="also write the tables there")
+    add("--seconds", type=float, default=SEGMENT_S, help="length of a single clip; default: 30")
+    add("--streams", type=int, default=64, help="number of concurrent streams; default: 64")
+    add("--stream-seconds", type=float, default=8.0, help="length of each stream; default: 8")
+    add("--write", type=Path, metavar="FILE", help="also write the tables to this file")
     add("--job", nargs=2, metavar=("NAME", "ARGUMENTS"), help=argparse.SUPPRESS)
-    return made
+    return arguments
 
 
 def main() -> None:
-    given = parser().parse_args()
-    if given.job:
-        print(json.dumps(JOBS[given.job[0]](**json.loads(given.job[1]))))
+    options = parser().parse_args()
+    if options.job:
+        print(json.dumps(JOBS[options.job[0]](**json.loads(options.job[1]))))
         return
     import torch
 
     if not torch.cuda.is_available():
         print(f"{NEED} (torch {torch.__version__})")
         return
-    text = measure(given)
+    text = measure(options)
     print(text)
-    if given.write:
-        given.write.write_text(text, encoding="utf-8")
+    if options.write:
+        options.write.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Does a process grow with its work? `python -m bench.memory`.
+"""Measure the growth of a process's memory: `python -m bench.memory`.
 
-Requests of different lengths, parameters and kinds, one after the other. They come round in a
-cycle, and the warm-up holds whole cycles: what any of them needs is then already there.
+Requests of different lengths, parameters and kinds are repeated in cycles. The warm-up has whole
+cycles, after which all memory that they need is allocated.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CASES: tuple[dict[str, Any], ...] = (
 
 
 class Growth(TypedDict):
-    """RSS in MB (10^6 bytes), by how much of the first it grew, in percent."""
+    """The RSS in MB (10^6 bytes), and its growth after the warm-up in percent."""
 
     generations: int
     after_warm_up_mb: float
@@ -40,13 +40,13 @@ class Growth(TypedDict):
 def measure(
     *, model: str | None = None, shape: str | None = None, generations: int = GENERATIONS
 ) -> Growth:
-    """In this process, which should have done nothing else."""
+    """Measure the growth in this process, which should have done nothing else."""
     toccata = loaded(precision="fp32", model=model, shape=shape)
-    given = _noise(toccata)
+    audio = _noise(toccata)
     sizes = []
     for number in range(generations):
-        _generate(toccata, number, given)
-        gc.collect()  # what waits to be collected is not a leak
+        _generate(toccata, number, audio)
+        gc.collect()  # uncollected garbage is not a leak
         sizes.append(rss_bytes() / 1e6)
     before, after = sizes[min(WARM_UP, generations) - 1], sizes[-1]
     return Growth(
@@ -57,14 +57,14 @@ def measure(
     )
 
 
-def _generate(toccata: Toccata, number: int, given: Waveform) -> None:
-    """Every prompt and seed is a new one; every other cycle is streamed."""
+def _generate(toccata: Toccata, number: int, audio: Waveform) -> None:
+    """Generate a clip with a new prompt and seed; every second cycle is streamed."""
     cycle, place = divmod(number, len(CASES))
     options = {**CASES[place], "seed": number, "prompt": f"piece number {number} with drums"}
     if "continue_from" in options:
-        options["continue_from"] = given
+        options["continue_from"] = audio
         if toccata.model.chroma is not None:
-            options["melody"] = given
+            options["melody"] = audio
     if cycle % 2:
         for _ in toccata.stream(**{**options, "normalization": "clip"}):
             pass
@@ -73,7 +73,7 @@ def _generate(toccata: Toccata, number: int, given: Waveform) -> None:
 
 
 def _noise(toccata: Toccata) -> Waveform:
-    """A second of it, to be carried on and followed."""
+    """Return one second of noise, for continuation and melody."""
     rate = toccata.model.codec.sample_rate_hz
     samples = 0.1 * np.random.default_rng(1).standard_normal((toccata.model.codec.channels, rate))
     return Waveform(samples.astype(np.float32), rate)
@@ -81,8 +81,8 @@ def _noise(toccata: Toccata) -> Waveform:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
-    parser.add_argument("--model", help="default: mini")
-    parser.add_argument("--shape", help="random weights of this shape instead")
+    parser.add_argument("--model", help="name of a model; default: mini")
+    parser.add_argument("--shape", help="use random weights of this shape instead of a model")
     parser.add_argument("--generations", type=int, default=GENERATIONS)
     print(json.dumps(measure(**vars(parser.parse_args())), indent=2))
 

@@ -1,4 +1,4 @@
-"""Line charts of what was measured, as SVG."""
+"""Draw line charts as SVG; the same figures give the same bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chart:
-    """lines: points by name; x stands on a scale of powers of two, y starts at 0."""
+    """A chart of lines by name; x has a logarithmic scale, and y starts at 0."""
 
     x_label: str
     y_label: str

@@ -1,7 +1,7 @@
-"""What compression changes: how far the distributions of the next codes are from those of fp32.
+"""Measure the effects of quantisation on the distributions of codes: `python -m bench.quality`.
 
-Run as `python -m bench.quality`. The model itself makes some music in fp32; along it, each
-precision says what it would have drawn next.
+The model generates music in fp32. For each of its steps, the distribution of the next code in
+another precision is compared with that in fp32.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PRECISIONS = ("fp32", "bf16", "int8", "int4")
 
 
 def models(subject: str) -> Iterator[tuple[str, Model]]:
-    """The same weights in every precision, the full ones first."""
+    """Yield a model with the same weights in every precision, fp32 first."""
     for precision in PRECISIONS:
         make = _drawn if subject in SHAPES else _loaded
         yield precision, make(subject, precision)
@@ -40,13 +40,13 @@ def _drawn(shape: str, precision: str) -> Model:
     torch.manual_seed(0)
     if precision != "bf16":
         return random_model(SHAPES[shape], precision)
-    # Rounded from what the others have: bfloat16 has draws of its own.
+    # The weights are rounded from those in fp32, because random bfloat16 numbers would differ.
     model = random_model(SHAPES[shape], "fp32")
     return replace(model, lm=model.lm.to(torch.bfloat16), dtype=torch.bfloat16)
 
 
 def steps_of(model: Model, prompt: str, seconds: float) -> Tensor:
-    """Delayed codes [1, K, S] of music that the model makes."""
+    """Generate music, and return its delayed codes [1, K, S]."""
     clip = Toccata(model, 1).generate(prompt, duration_s=seconds, seed=1)
     codes = model.codec.encode(torch.from_numpy(clip.samples)[None])
     return delay.apply(codes, model.lm.config.delays, model.lm.config.special_id)
@@ -54,19 +54,18 @@ def steps_of(model: Model, prompt: str, seconds: float) -> Tensor:
 
 @torch.inference_mode()
 def logits_of(model: Model, prompt: str, steps: Tensor) -> Tensor:
-    """[K, S, card] of a teacher-forced forward, unguided."""
-    given = model.conditions(prompt, beats=model.beats(prompt, 0.5))
-    sums = (
-        None if given.step_conditioning is None else given.step_conditioning[None, : steps.shape[2]]
-    )
-    prefix = None if given.prefix is None else given.prefix[None]
-    memory = None if given.text is None else given.text[None]
-    made: Tensor = model.lm(steps, prefix=prefix, memory=memory, step_conditioning=sums)[0]
-    return made
+    """Return the logits [K, S, card] of a teacher-forced forward without guidance."""
+    conditions = model.conditions(prompt, beats=model.beats(prompt, 0.5))
+    added = conditions.step_conditioning
+    added = None if added is None else added[None, : steps.shape[2]]
+    prefix = None if conditions.prefix is None else conditions.prefix[None]
+    memory = None if conditions.text is None else conditions.text[None]
+    logits: Tensor = model.lm(steps, prefix=prefix, memory=memory, step_conditioning=added)[0]
+    return logits
 
 
 def compared(logits: Tensor, full: Tensor) -> dict[str, float]:
-    """Mean KL divergence from the full ones, in nats; how often the likeliest code is the same."""
+    """Return the mean KL divergence from fp32 in nats, and how often the top code is the same."""
     kl = F.kl_div(logits.log_softmax(-1), full.log_softmax(-1), log_target=True, reduction="none")
     same = logits.argmax(-1) == full.argmax(-1)
     return {

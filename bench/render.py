@@ -1,6 +1,6 @@
-"""docs/lab/performance.md from docs/lab/performance/results.json: its tables and its plots.
+"""Write the tables and plots of docs/lab/performance.md from docs/lab/performance/results.json.
 
-A table stands between `<!-- name -->` and `<!-- /name -->`; the rest is written by hand.
+A table is between `<!-- name -->` and `<!-- /name -->`; the rest is written by hand.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DOCUMENT, FOLDER = DOCS / "performance.md", DOCS / "performance"
 RESULTS = FOLDER / "results.json"
 
 Results = Mapping[str, Mapping[str, Any]]
-"""By section: `machine`, what `about.describe` said, and `found`, what was measured."""
+"""For each section `machine`, the result of `about.describe`, and `found`, the measurements."""
 
 
 def read() -> dict[str, Any]:
@@ -33,16 +33,16 @@ def save(results: Results) -> None:
 
 
 def files(results: Results) -> dict[Path, str]:
-    """What all files that are made from `results` hold."""
-    made = {DOCUMENT: filled(DOCUMENT.read_text(encoding="utf-8"), results)}
+    """Return the contents of all files that are generated from results."""
+    contents = {DOCUMENT: filled(DOCUMENT.read_text(encoding="utf-8"), results)}
     for name, one in results.items():
         for file, chart in SECTIONS[name].charts(one["found"]).items():
-            made[FOLDER / file] = svg(chart)
-    return made
+            contents[FOLDER / file] = svg(chart)
+    return contents
 
 
 def filled(text: str, results: Results) -> str:
-    """`text` with the part of every section made anew."""
+    """Generate the part of every section in a text."""
     for name in SECTIONS:
         parts = re.split(rf"(<!-- /?{name} -->\n)", text)
         if len(parts) != 5:
@@ -74,6 +74,6 @@ def write(results: Results) -> None:
 
 
 def stale(results: Results) -> list[Path]:
-    """Files that are not as `results` would make them."""
-    made = files(results)
-    return [p for p, text in made.items() if not p.exists() or p.read_text("utf-8") != text]
+    """Return the files that are out of date."""
+    contents = files(results)
+    return [p for p, text in contents.items() if not p.exists() or p.read_text("utf-8") != text]

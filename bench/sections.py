@@ -1,4 +1,4 @@
-"""All that is measured for docs/lab/performance.md: one row for each part of it."""
+"""The sections of docs/lab/performance.md, with the functions that measure and format them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ def _nothing(_: Any) -> dict[str, Chart]:
 
 @dataclass(frozen=True)
 class Section:
-    """measure: what JSON can hold. quick: the same in a few seconds, to see that it works.
+    """A section of the document.
 
-    charts: by file name.
+    Attributes:
+        measure: Measures; returns values for JSON.
+        quick: Does the same in a few seconds, as a test.
+        table: Formats the results as a table.
+        charts: Draws the charts, by file name.
     """
 
     measure: Callable[[], Any]
@@ -51,10 +55,10 @@ def _mini(seconds: float, runs: int) -> dict[str, Any]:
 
 
 def _quality(seconds: float) -> dict[str, Any]:
-    given = {"mini": seconds, "small": seconds / 4}
+    lengths = {"mini": seconds, "small": seconds / 4}
     return {
         subject: in_child("bench.quality:measure", subject=subject, seconds=length)
-        for subject, length in given.items()
+        for subject, length in lengths.items()
     }
 
 

@@ -1,9 +1,8 @@
-"""The server under load: how soon it answers while the engine works, and what batching gains.
+"""Measure the server under load, and the gain of batching: `python -m bench.server`.
 
-Run as `python -m bench.server`. 50 clients poll a prediction twice a second, as the official ones
-do, first beside an idle engine and then beside a full one: each on its own clock, and then all at
-the same moment, which is the worst that they can do. Then some predictions are made one after
-another, and many at once.
+50 clients poll a prediction twice a second, as the official clients do, with an idle and then with
+a full engine. They poll at different times, and then all at the same time, which is the worst case.
+Then some predictions are generated one after another, and many at once.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ ALONE, TOGETHER, CLIP_S = 4, 32, 8
 
 @contextmanager
 def server() -> Iterator[None]:
-    """`toccata serve` in a process of its own, until the block ends."""
+    """Run `toccata serve` in a separate process until the block ends."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "toccata", "serve", "--port", str(PORT)]
         command += ["--stand-in", "mini", "--data-dir", folder, "--drain-s", "0"]
@@ -45,16 +44,18 @@ def server() -> Iterator[None]:
 
 
 async def create(client: httpx2.AsyncClient, duration_s: int, seed: int) -> str:
-    given = {"prompt": "lo-fi beat, 80 bpm", "duration": duration_s, "seed": seed}
-    body = {"version": VERSION, "input": given}
-    answer = await client.post("/v1/predictions", json=body)
-    return str(answer.raise_for_status().json()["id"])
+    """Create a prediction, and return its id."""
+    inputs = {"prompt": "lo-fi beat, 80 bpm", "duration": duration_s, "seed": seed}
+    body = {"version": VERSION, "input": inputs}
+    response = await client.post("/v1/predictions", json=body)
+    return str(response.raise_for_status().json()["id"])
 
 
 async def end(client: httpx2.AsyncClient, prediction_id: str) -> dict[str, Any]:
+    """Poll a prediction until it has ended, and return it."""
     while True:
-        answer = await client.get(f"/v1/predictions/{prediction_id}")
-        now: dict[str, Any] = answer.json()
+        response = await client.get(f"/v1/predictions/{prediction_id}")
+        now: dict[str, Any] = response.json()
         if now["status"] not in ("starting", "processing"):
             return now
         await asyncio.sleep(POLL_S)
@@ -63,7 +64,7 @@ async def end(client: httpx2.AsyncClient, prediction_id: str) -> dict[str, Any]:
 async def poll(
     client: httpx2.AsyncClient, prediction_id: str, wait_s: float, until_s: float
 ) -> list[float]:
-    """How long each answer took, in milliseconds. wait_s: before the first is asked for."""
+    """Poll until a time, after a first wait, and return the milliseconds of each response."""
     took_ms = []
     await asyncio.sleep(wait_s)
     while time.monotonic() < until_s:
@@ -95,10 +96,10 @@ def quantile(values: list[float], percent: int) -> float:
     return round(statistics.quantiles(values, n=100, method="inclusive")[percent - 1], 2)
 
 
-def waits(made: list[dict[str, Any]], name: str) -> dict[str, float]:
-    """Seconds; `first_audio_s` counts from the creation here, not from the start of its making."""
+def waits(predictions: list[dict[str, Any]], name: str) -> dict[str, float]:
+    """Return percentiles in seconds; `first_audio_s` includes the time in the queue."""
     before = "queue_time" if name == "first_audio_s" else None
-    waited_s = [one["metrics"][name] + one["metrics"].get(before, 0.0) for one in made]
+    waited_s = [one["metrics"][name] + one["metrics"].get(before, 0.0) for one in predictions]
     return {"p50_s": quantile(waited_s, 50), "p99_s": quantile(waited_s, 99)}
 
 
@@ -128,7 +129,7 @@ async def measure() -> dict[str, Any]:
             return await asyncio.gather(*(end(client, one) for one in ids))
 
         alone_s = (await timed(one_by_one))[0] / ALONE
-        took_s, made = await timed(at_once)
+        took_s, predictions = await timed(at_once)
         together_s = took_s / TOGETHER
     return {
         "get_beside_idle_engine": idle,
@@ -136,7 +137,7 @@ async def measure() -> dict[str, Any]:
         "s_per_clip_alone": round(alone_s, 2),
         "s_per_clip_of_32": round(together_s, 2),
         "faster": round(alone_s / together_s, 2),
-        "waits_of_32": {name: waits(made, name) for name in ("queue_time", "first_audio_s")},
+        "waits_of_32": {name: waits(predictions, name) for name in ("queue_time", "first_audio_s")},
     }
 
 

@@ -1,4 +1,4 @@
-"""From the shell's prompt to a result: `python -m bench.startup`."""
+"""Measure the time from the shell to a result: `python -m bench.startup`."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ HELP_RUNS = 5
 
 
 class Startup(TypedDict):
-    """Wall seconds, medians: of `toccata --help`, and of `toccata generate` writing an 8 s file."""
+    """The median wall seconds of `toccata --help` and of `toccata generate` with an 8 s file."""
 
     help_s: float
     generate_s: float
 
 
 def measure(*, model: str = "mini", runs: int = 3) -> Startup:
-    """Each run is a new process; the machine's file cache is warm after the first."""
+    """Measure new processes; after the first one, the file cache of the machine is warm."""
     return Startup(
         help_s=statistics.median(_wall_s("--help") for _ in range(HELP_RUNS)),
         generate_s=statistics.median(_generate_s(model) for _ in range(runs)),

@@ -1,4 +1,4 @@
-"""Figures as Markdown, one function for each section."""
+"""Format results as Markdown, with one function for each section."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MISSING = "-"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose columns are aligned, so that it can be read as it is."""
+    """Format a Markdown table with aligned columns."""
     lines = [heads, *rows]
     widths = [max(3, *map(len, column)) for column in zip(*lines, strict=True)]
     rule = ["-" * width for width in widths]
@@ -24,7 +24,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def speed(found: Mapping[str, Any]) -> str:
-    """Rows of `toccata bench`; what was not measured is left open."""
+    """Format the rows of `toccata bench`; values that were not measured are "-"."""
     heads = ["system", "precision", *(head for head, _ in COLUMNS.values())]
     rows = [
         [

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 
 class Page(HTMLParser):
-    """The addresses that a page names, and the ids that it has."""
+    """The addresses and the ids of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, _tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Called by the parser."""
+        """Collect the addresses and the id of a tag; the parser calls this."""
         for name, value in attrs:
             if name == "id" and value:
                 self.ids.add(value)
@@ -37,12 +37,12 @@ class Page(HTMLParser):
 
 @cache
 def page(path: Path) -> Page:
-    """The page at `path`, read once."""
+    """Parse the page at `path`, once."""
     return Page(path.read_text(encoding="utf-8"))
 
 
 def problem(source: Path, address: str) -> str:
-    """What is wrong with an address on the page `source`; "" if nothing is."""
+    """Return the problem of an address on the page `source`, or ""."""
     parts = urlsplit(address)
     if parts.scheme or parts.netloc:
         return ""
@@ -57,7 +57,7 @@ def problem(source: Path, address: str) -> str:
 
 
 def of_site(site: Path) -> list[str]:
-    """The broken links of all pages of a site."""
+    """Return the broken links of all pages of a site."""
     return [
         f"{path.relative_to(site)}: {address}: {wrong}"
         for path in sorted(site.rglob("*.html"))
@@ -67,7 +67,7 @@ def of_site(site: Path) -> list[str]:
 
 
 def of_readme() -> list[str]:
-    """The links and pictures of README.md that name no file. The site does not have that page."""
+    """Return the broken links and pictures of README.md, which is not a page of the site."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     addresses = re.findall(r'\]\(([^)\s]+)\)|(?:src|srcset)="([^"]+)"', text)
     return [
@@ -80,7 +80,7 @@ def of_readme() -> list[str]:
 
 
 def main() -> None:
-    """Name every broken link, and exit 1 if there is one."""
+    """Print every broken link, and exit with 1 if there is one."""
     site = Path(sys.argv[1]).resolve()
     if not (site / "index.html").exists():
         raise SystemExit(f"{site}: no site; run make site")

@@ -1,8 +1,8 @@
-"""Make the clips of docs/gallery/index.md, and the page that lists them.
+"""Generate the clips of docs/gallery/index.md, and the page that lists them.
 
-Run as `python scripts/examples.py [--model NAME]`: every clip is a prompt and a seed, so that the
-same model makes the same clips. `--page` writes the page alone, from the tags of the clips that
-are there, and `--check` says whether it is as that would write it.
+Run as `python scripts/examples.py [--model NAME]`: every clip has a prompt and a seed, so that the
+same model generates the same clips. `--page` writes only the page, from the tags of existing clips,
+and `--check` checks whether the page is up to date.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BITRATE_KBPS = 96
 
 @dataclass(frozen=True)
 class Piece:
-    """One clip of the gallery. melody and continues: the name of an earlier clip to start from."""
+    """A clip of the gallery; `melody` and `continues` are the name of a clip that is its input."""
 
     name: str
     prompt: str
@@ -32,7 +32,7 @@ class Piece:
 
     @property
     def command(self) -> str:
-        """The command line that makes the clip again, in the folder of the clips."""
+        """The command line that generates the clip, in the folder of the clips."""
         options = f'"{self.prompt}" ' if self.prompt else ""
         options += f"-d {self.duration_s:g} --seed {self.seed}"
         if self.melody:
@@ -59,7 +59,7 @@ PIECES = (
 
 
 def make(model: toccata.Toccata, piece: Piece, folder: Path) -> None:
-    """Generate one clip and save it in `folder`, where the clips it starts from must lie."""
+    """Generate one clip and save it in `folder`, which must have the clip that is its input."""
     clip = model.generate(
         piece.prompt or None,
         duration_s=piece.duration_s,
@@ -71,7 +71,7 @@ def make(model: toccata.Toccata, piece: Piece, folder: Path) -> None:
 
 
 def page(folder: Path) -> str:
-    """The gallery in Markdown. The settings of each clip come from the tags of its file."""
+    """Format the gallery in Markdown; the settings of each clip are from the tags of its file."""
     return "\n\n".join([INTRODUCTION, *(_entry(piece, folder) for piece in PIECES)]) + "\n"
 
 
@@ -115,15 +115,15 @@ SETTINGS = {
     "temperature": "temperature",
     "normalization": "level by",
 }
-"""Tags that the page shows, and what it calls them."""
+"""The tags that the page shows, with their names there."""
 
 
 def main() -> None:
-    """Make all clips and the page, or only write or check the page."""
+    """Generate all clips and the page, or only write or check the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="mini")
-    parser.add_argument("--out", type=Path, default=GALLERY, help="where index.md and clips/ go")
-    parser.add_argument("--page", action="store_true", help="write the page, and make no clip")
+    parser.add_argument("--out", type=Path, default=GALLERY, help="folder of index.md and clips/")
+    parser.add_argument("--page", action="store_true", help="write only the page, without clips")
     parser.add_argument("--check", action="store_true", help="exit 1 if the page is out of date")
     options = parser.parse_args()
     folder, path = options.out / FOLDER, options.out / PAGE

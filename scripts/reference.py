@@ -1,7 +1,7 @@
 """Write the parts of README.md and docs/ that are generated from the code, or check them.
 
-Run as `python scripts/reference.py [--check]`; `--check` exits 1 and names the documents that are
-out of date. A part stands between `<!-- name -->` and `<!-- /name -->`; the text around it is
+Run as `python scripts/reference.py [--check]`; `--check` exits with 1 and names the documents that
+are out of date. A part is between `<!-- name -->` and `<!-- /name -->`; the text around it is
 written by hand.
 """
 
@@ -39,7 +39,7 @@ COMMON_STATUSES = ("400", "401", "403", "413", "415", "421")  # docs/reference/h
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown; cells may hold any text."""
+    """Format a table in Markdown; cells may have any text."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in lines)
 
@@ -342,11 +342,11 @@ PARTS: Mapping[Path, Sequence[Callable[[], str]]] = {
     REFERENCE / "source.md": (tree,),
     REFERENCE / "vocabulary.md": (genres, instruments, kits, moods, tempi),
 }
-"""By document: the functions whose results it holds, between markers of their names."""
+"""The functions that generate the parts of each document, between markers of their names."""
 
 
 def filled(path: Path, text: str) -> str:
-    """`text`, the document at `path`, with every part generated anew."""
+    """Generate every part of the document at `path`."""
     for make in PARTS[path]:
         name = make.__name__
         parts = re.split(rf"(<!-- /?{name} -->\n)", text)
@@ -360,7 +360,7 @@ def filled(path: Path, text: str) -> str:
 
 
 def main() -> None:
-    """Write all documents, or with --check exit 1 if one is out of date."""
+    """Write all documents, or with --check exit with 1 if one is out of date."""
     stale = []
     for path in PARTS:
         text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Is a clip of the style: a line through the tagger's embedding."""
+"""A linear classifier on the tagger's embeddings, which decides whether a clip has the style."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MIN_SPREAD = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """Embeddings are scaled to (x - mean) / spread; the style is on the side of `weights`."""
+    """A linear classifier of embeddings, which are first scaled to (x - mean) / spread."""
 
     mean: Tensor
     spread: Tensor
@@ -21,8 +21,11 @@ class Classifier:
 
     @classmethod
     def fit(cls, style: Tensor, others: Tensor) -> Classifier:
-        """Of embeddings [N, E] of the style and [M, E] of other music: ridge regression on +1 and
-        -1, in which both sides weigh the same however many clips they have.
+        """Fit it by ridge regression on +1 and -1, with equal total weight of both classes.
+
+        Args:
+            style: Embeddings of the style, [N, E].
+            others: Embeddings of other music, [M, E].
         """
         x = torch.cat([style, others]).double()
         counts = torch.tensor([len(style), len(others)])
@@ -33,14 +36,14 @@ class Classifier:
         scaled = (x - mean) / spread
         pull = _RIDGE * torch.eye(x.shape[1], dtype=x.dtype)
         weighed = (share * scaled).T
-        # No bias: both sides weigh the same, so that the targets and the features have mean 0.
+        # No bias is needed: with equal weights of classes, targets and features have mean 0.
         return cls(mean, spread, torch.linalg.solve(weighed @ scaled + pull, weighed @ target))
 
     def is_style(self, embeddings: Tensor) -> Tensor:
-        """[N, E] to bool [N]."""
+        """Classify embeddings [N, E] -> bool [N]."""
         scaled = (embeddings.double() - self.mean) / self.spread
         return scaled @ self.weights > 0
 
     def share(self, embeddings: Tensor) -> float:
-        """How many of [N, E] are the style, 0 to 1."""
+        """Return the share of embeddings [N, E] that have the style, 0 to 1."""
         return round(float(self.is_style(embeddings).double().mean()), 4)
