@@ -56,12 +56,12 @@ def test_lossy_formats_keep_length_place_and_sound(format: str, channels: int) -
 
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_files_of_other_programs(kind: str) -> None:
-    heard = read(foreign_bytes(kind, 1.0))
-    assert heard.samples.dtype == np.float32
-    assert (heard.channels, heard.sample_rate_hz) == (2, FOREIGN[kind][2])
-    assert heard.duration_s == pytest.approx(1.0, abs=0.06)
-    assert loudest_hz(heard.samples, heard.sample_rate_hz) == pytest.approx(440, abs=2)
-    assert np.abs(heard.samples[1]).max() == pytest.approx(0.25, abs=0.05)
+    decoded = read(foreign_bytes(kind, 1.0))
+    assert decoded.samples.dtype == np.float32
+    assert (decoded.channels, decoded.sample_rate_hz) == (2, FOREIGN[kind][2])
+    assert decoded.duration_s == pytest.approx(1.0, abs=0.06)
+    assert loudest_hz(decoded.samples, decoded.sample_rate_hz) == pytest.approx(440, abs=2)
+    assert np.abs(decoded.samples[1]).max() == pytest.approx(0.25, abs=0.05)
 
 
 def test_m4a_comes_without_its_encoders_padding() -> None:
@@ -81,8 +81,8 @@ def test_m4a_comes_without_its_encoders_padding() -> None:
     ],
 )
 def test_integer_and_float_kinds(format: str, subtype: str) -> None:
-    heard = read(libsndfile_bytes(sine(), format, subtype))
-    np.testing.assert_allclose(heard.samples, sine().samples, atol=0.02)
+    decoded = read(libsndfile_bytes(sine(), format, subtype))
+    np.testing.assert_allclose(decoded.samples, sine().samples, atol=0.02)
 
 
 def test_floats_over_full_scale_are_kept() -> None:

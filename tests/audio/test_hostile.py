@@ -97,10 +97,10 @@ def test_only_the_first_bytes_of_a_file(kind: str) -> None:
 def test_a_damaged_header_gives_audio_or_an_audio_error(kind: str, at: int, garbage: bytes) -> None:
     damaged = WHOLE[kind][:at] + garbage + WHOLE[kind][at + len(garbage) :]
     try:
-        heard = read(damaged, max_seconds=100)
+        decoded = read(damaged, max_seconds=100)
     except AudioError:
         return
-    assert np.isfinite(heard.samples).all()
+    assert np.isfinite(decoded.samples).all()
 
 
 @pytest.mark.parametrize(

@@ -41,8 +41,8 @@ def test_the_meter_agrees_with_pyloudnorm(rate_hz: int, channels: int, duration_
     sound *= np.linspace(0, 0.5, length)
     block_s = min(GATE_S, length / rate_hz)
     meter = pyloudnorm.Meter(rate_hz, filter_class="DeMan", block_size=block_s)
-    wanted = meter.integrated_loudness(sound.T)
-    assert integrated_lufs(sound, rate_hz, block_s) == pytest.approx(wanted, abs=1e-6)
+    expected = meter.integrated_loudness(sound.T)
+    assert integrated_lufs(sound, rate_hz, block_s) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("gain", [0.01, 0.1, 0.5])
@@ -130,8 +130,8 @@ def test_a_limited_piano_keeps_its_shape_where_clamping_would_not() -> None:
     gain_db = loudness.TARGET_LUFS - loudness_lufs(piano)
     unlimited = piano.samples[0] * 10 ** (gain_db / 20)
     assert np.abs(unlimited).max() > 1.0
-    heard = np.abs(unlimited) > 1e-3
-    curve = np.divide(levelled, unlimited, out=np.full_like(unlimited, np.nan), where=heard)
+    audible = np.abs(unlimited) > 1e-3
+    curve = np.divide(levelled, unlimited, out=np.full_like(unlimited, np.nan), where=audible)
     assert np.nanmax(curve) <= 1 + 1e-6
     assert np.nanmax(np.abs(np.diff(curve))) < 0.02
 

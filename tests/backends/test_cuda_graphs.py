@@ -78,8 +78,8 @@ def test_a_row_is_clean_however_far_its_neighbours_look() -> None:
     backend.open(1, 700, [torch.ones(50, 32)])
     backend.open(0, 5, [torch.ones(2, 32)])
     rows = [backend.step([0, 1], [s, 600 + s], codes[:, s].expand(2, -1))[0] for s in range(3)]
-    want = decoder(codes[None], memory=torch.ones(1, 2, 32))[0]
-    torch.testing.assert_close(torch.stack(rows, 1), want, atol=1e-4, rtol=1e-4)
+    expected = decoder(codes[None], memory=torch.ones(1, 2, 32))[0]
+    torch.testing.assert_close(torch.stack(rows, 1), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_there_is_room_for_what_is_prepared_and_no_more() -> None:
@@ -165,8 +165,8 @@ def test_products_are_padded_to_where_they_agree(monkeypatch: pytest.MonkeyPatch
     with torch.inference_mode():
         logits = backend.forward(backend.size_for(2, 1), codes, torch.zeros(2, dtype=torch.int64))
     assert logits.shape == (8, 4, 16)
-    want = fake_decoder()(codes[:1, :, None])[0, :, 0]
-    torch.testing.assert_close(logits[0], want, atol=1e-4, rtol=1e-4)
+    expected = fake_decoder()(codes[:1, :, None])[0, :, 0]
+    torch.testing.assert_close(logits[0], expected, atol=1e-4, rtol=1e-4)
 
 
 def test_the_kernel_for_attention_takes_these_shapes() -> None:

@@ -29,8 +29,8 @@ def packed(kind: str, **config: Any) -> Decoder:
 
 def steps(backend: PackedCpu | TorchEager, row: int, codes: Tensor, start: int = 0) -> Tensor:
     """Logits [K, S, card] of codes [K, S], one cached step at a time."""
-    made = [backend.step([row], [start + s], codes[None, :, s])[0] for s in range(codes.shape[1])]
-    return torch.stack(made, dim=1)
+    output = [backend.step([row], [start + s], codes[None, :, s])[0] for s in range(codes.shape[1])]
+    return torch.stack(output, dim=1)
 
 
 def assert_near(made: Tensor, want: Tensor) -> None:
@@ -53,13 +53,13 @@ def test_steps_are_near_the_full_forward(kind: str, length: int) -> None:
 def test_steps_are_near_those_of_the_eager_backend(kind: str) -> None:
     decoder = packed(kind, cross_attention=False, beats=True)
     codes, added, prefix = torch.randint(0, 17, (4, 20)), torch.randn(22, DIM), torch.randn(9, DIM)
-    made = []
+    output = []
     for backend in (PackedCpu(decoder), TorchEager(decoder)):
         backend.open(2, 31, [None], [added])
         embedded = torch.cat([prefix, backend.embed(codes[:, :7])])
         backend.prefill(2, 0, embedded[None])
-        made.append(steps(backend, 2, codes[:, 7:], start=16))
-    assert_near(*made)
+        output.append(steps(backend, 2, codes[:, 7:], start=16))
+    assert_near(*output)
 
 
 @pytest.mark.parametrize("cuts", [[6], [1, 2, 3], [16, 17]])
@@ -69,12 +69,12 @@ def test_prefill_has_the_bits_of_steps(cuts: list[int]) -> None:
     plain, chunked = PackedCpu(decoder), PackedCpu(decoder)
     for backend in (plain, chunked):
         backend.open(0, 24, [memory, None])
-    wanted = steps(plain, 0, codes)
+    expected = steps(plain, 0, codes)
     embedded = chunked.embed(codes).expand(2, -1, -1)
     for start, end in zip([0, *cuts], cuts, strict=False):
         chunked.prefill(0, start, embedded[:, start:end])
-    made = steps(chunked, 0, codes[:, cuts[-1] :], start=cuts[-1])
-    assert torch.equal(made, wanted[:, cuts[-1] :])
+    output = steps(chunked, 0, codes[:, cuts[-1] :], start=cuts[-1])
+    assert torch.equal(output, expected[:, cuts[-1] :])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -85,26 +85,26 @@ def test_a_row_has_the_same_bits_alone_and_among_others(kind: str) -> None:
     for row in range(11):
         together.open(row, 40, [torch.full((row + 1, DIM), 0.1)])
     rows = list(range(11))
-    made = torch.stack([together.step(rows, [s] * 11, codes[..., s]) for s in range(20)], -2)
+    output = torch.stack([together.step(rows, [s] * 11, codes[..., s]) for s in range(20)], -2)
     for row in (0, 4, 10):
         alone = PackedCpu(decoder)
         alone.open(0, 20, [torch.full((row + 1, DIM), 0.1)])
-        assert torch.equal(steps(alone, 0, codes[row]), made[row])
+        assert torch.equal(steps(alone, 0, codes[row]), output[row])
 
 
 def test_threads_do_not_change_a_bit() -> None:
     decoder = packed("int8")
     codes = torch.randint(0, 17, (4, 12))
-    before, made = torch.get_num_threads(), []
+    before, output = torch.get_num_threads(), []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             backend = PackedCpu(decoder)
             backend.open(0, 12, [torch.full((3, DIM), 0.1)])
-            made.append(steps(backend, 0, codes))
+            output.append(steps(backend, 0, codes))
     finally:
         torch.set_num_threads(before)
-    assert torch.equal(*made)
+    assert torch.equal(*output)
 
 
 def test_growing_keeps_what_is_cached() -> None:

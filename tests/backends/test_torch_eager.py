@@ -62,8 +62,8 @@ def test_prefill_then_steps_equal_the_full_forward(make: Make, cut: int) -> None
     backend.prefill(0, 0, embedded[:, :6])
     backend.prefill(0, 6, embedded[:, 6:])
     logits = stepped(backend, 0, codes[:, cut:], start=9 + cut)
-    want = decoder(codes[None], prefix=prefix[None])[0, :, cut:]
-    torch.testing.assert_close(logits, want, atol=1e-4, rtol=1e-4)
+    expected = decoder(codes[None], prefix=prefix[None])[0, :, cut:]
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
 
 
 @each_backend
@@ -80,8 +80,8 @@ def test_rows_far_apart_and_of_different_lengths_share_a_step(make: Make) -> Non
     logits = backend.step(rows, [n - 1 for n in lengths.values()], last)
     for index, (row, length) in enumerate(lengths.items()):
         memory = torch.full((1, row + 1, 32), 0.1)
-        want = decoder(codes[None, :, :length], memory=memory)[0, :, -1]
-        torch.testing.assert_close(logits[index], want, atol=1e-4, rtol=1e-4)
+        expected = decoder(codes[None, :, :length], memory=memory)[0, :, -1]
+        torch.testing.assert_close(logits[index], expected, atol=1e-4, rtol=1e-4)
 
 
 @each_backend
@@ -96,10 +96,10 @@ def test_what_is_added_to_a_row_is_added_to_that_row_alone(make: Make) -> None:
     backend.prefill(2, 0, torch.stack([embedded, embedded]))
     logits = stepped(backend, 2, codes[:, 7:], start=16)
     beside = stepped(backend, 3, codes[:, 7:], start=16)
-    want = decoder(
+    expected = decoder(
         codes[None], prefix=prefix[None], step_conditioning=step_conditioning[None, :20]
     )[0, :, 7:]
-    torch.testing.assert_close(logits, want, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(logits, expected, atol=1e-4, rtol=1e-4)
     plain = decoder(codes[None], prefix=prefix[None])[0, :, 7:]
     torch.testing.assert_close(beside, plain, atol=1e-4, rtol=1e-4)
     before = stepped(backend, 6, codes[:, :3])
@@ -127,8 +127,8 @@ def test_growing_keeps_what_is_cached(make: Make) -> None:
     first = stepped(backend, 0, codes[:, :5])
     backend.open(6, 500, [torch.randn(40, 32)])
     rest = stepped(backend, 0, codes[:, 5:], start=5)
-    want = decoder(codes[None])[0]
-    torch.testing.assert_close(torch.cat([first, rest], 1), want, atol=1e-4, rtol=1e-4)
+    expected = decoder(codes[None])[0]
+    torch.testing.assert_close(torch.cat([first, rest], 1), expected, atol=1e-4, rtol=1e-4)
 
 
 @each_backend
@@ -148,12 +148,12 @@ def test_bfloat16_gives_float32_logits_near_the_float32_ones(make: Make) -> None
     codes = torch.randint(0, 17, (4, 10))
     backend = make(decoder)
     backend.open(0, 10, [None])
-    want = stepped(backend, 0, codes)
+    expected = stepped(backend, 0, codes)
     low = make(decoder.to(torch.bfloat16))
     low.open(0, 10, [None])
     logits = stepped(low, 0, codes)
     assert logits.dtype is torch.float32
-    assert torch.nn.functional.cosine_similarity(logits.flatten(), want.flatten(), dim=0) > 0.99
+    assert torch.nn.functional.cosine_similarity(logits.flatten(), expected.flatten(), dim=0) > 0.99
 
 
 @pytest.mark.parametrize("kind", COMPRESSED.values())
@@ -167,9 +167,9 @@ def test_compressed_steps_are_near_the_full_forward_over_the_same_matrices(
     backend.open(0, 20, [memory])
     backend.prefill(0, 0, backend.embed(codes[:, :6])[None])
     logits = stepped(backend, 0, codes[:, 6:], start=6)
-    want = decoder(codes[None], memory=memory[None])[0, :, 6:]
+    expected = decoder(codes[None], memory=memory[None])[0, :, 6:]
     # Inputs of products are rounded to 8 bits of mantissa, and a last bit can tip that.
-    torch.testing.assert_close(logits, want, atol=0.05, rtol=0.05)
+    torch.testing.assert_close(logits, expected, atol=0.05, rtol=0.05)
 
 
 @pytest.mark.parametrize(("machine", "name"), [("AMD64", "int8"), ("arm64", "fp32")])
@@ -177,8 +177,8 @@ def test_int8_is_the_default_where_it_is_known_to_be_fast(
     machine: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: machine)
-    for asked in (None, "auto"):
-        assert pick_precision(pick_device("cpu"), asked).name == name
+    for requested in (None, "auto"):
+        assert pick_precision(pick_device("cpu"), requested).name == name
 
 
 def test_backends_and_devices_go_by_name() -> None:

@@ -81,10 +81,10 @@ def test_ours_is_compared_with_theirs() -> None:
 
 
 def test_systems_run_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str, dict[str, Any]]] = []
+    calls: list[tuple[str, dict[str, Any]]] = []
 
     def child(function: str, **arguments: Any) -> object:
-        asked.append((function, arguments))
+        calls.append((function, arguments))
         if function == speed.BANDWIDTH:
             return {"gb_per_s": 20.0, "threads": 2}
         if function == speed.PROFILE:
@@ -96,7 +96,7 @@ def test_systems_run_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     peers = [("transformers", "fp32")]
     plan = Plan(seconds=2, shape="tiny", peers=peers, runs=2, profile=True)
     result = run(plan, lambda *progress: said.append(progress))
-    assert [function.split(":")[0].split(".")[-1] for function, _ in asked] == [
+    assert [function.split(":")[0].split(".")[-1] for function, _ in calls] == [
         "ours", "peer_transformers", "machine", "ours", "peer_transformers", "machine", "profiling",
     ]  # fmt: skip
     assert [done for _, done, _ in said] == list(range(7))
@@ -173,11 +173,11 @@ def test_drawing_a_model_takes_little_more_than_its_weights(precision: str) -> N
 
 
 def test_a_run_and_its_profile_are_sane() -> None:
-    given: dict[str, Any] = {"precision": "int8", "seconds": 0.6, "shape": "tiny"}
-    figures = in_child(speed.MEASURE, **given)
+    arguments: dict[str, Any] = {"precision": "int8", "seconds": 0.6, "shape": "tiny"}
+    figures = in_child(speed.MEASURE, **arguments)
     assert min(value for value in figures.values() if isinstance(value, float)) > 0
     assert figures["peak_rss_mb"] > figures["weights_mb"]
-    profile = in_child(speed.PROFILE, **given)
+    profile = in_child(speed.PROFILE, **arguments)
     json.dumps(profile)
     assert set(profile["clip"]) == {
         "text encoder", "prefill", "LM steps", "guidance, sampling", "codec", "level", "file",

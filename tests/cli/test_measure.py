@@ -61,10 +61,10 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder, gain in (("made", 0.5), ("songs", 1.0)):
         Path(folder).mkdir()
         for name, pitch_hz in (("a", 440.0), ("b", 660.0)):
-            given = tone(2.0, pitch_hz)
-            fades = np.linspace(0.1, gain, given.samples.shape[1], dtype=np.float32)
+            sound = tone(2.0, pitch_hz)
+            fades = np.linspace(0.1, gain, sound.samples.shape[1], dtype=np.float32)
             suffix = "flac" if name == "b" and folder == "songs" else "wav"
-            write(f"{folder}/{name}.{suffix}", Waveform(given.samples * fades, RATE_HZ))
+            write(f"{folder}/{name}.{suffix}", Waveform(sound.samples * fades, RATE_HZ))
     return tmp_path
 
 
@@ -74,11 +74,11 @@ BOTH = ("measure", "--made", "made", "--against", "songs")
 def test_all_measures_at_once(run: Run, folders: Path, levels: Levels) -> None:
     for name in ("a", "b"):
         Path(f"made/{name}.txt").write_text("loud")
-    wanted = "agreement,fad-clap,fad-vggish,kl-passt,clap"
-    done = run(*BOTH, "--with", wanted, "--json")
+    metrics = "agreement,fad-clap,fad-vggish,kl-passt,clap"
+    done = run(*BOTH, "--with", metrics, "--json")
     assert done.code == 0
     found = json.loads(done.out)
-    assert list(found) == ["clips", *wanted.split(",")]
+    assert list(found) == ["clips", *metrics.split(",")]
     assert found["clips"] == {"made": 2, "against": 2}
     assert found["agreement"]["pairs"] == found["kl-passt"]["pairs"] == 2
     assert found["agreement"]["chroma"] == 1

@@ -78,17 +78,17 @@ def test_pull_fetches_and_says_where(run: Run, monkeypatch: pytest.MonkeyPatch) 
 def test_pull_fetches_what_the_model_only_names(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked: list[str] = []
+    requested: list[str] = []
     folder = copy_golden("text", tmp_path / "text")
     torch.save({"pretrained": "facebook/encodec_32khz"}, folder / CODEC_FILE)
 
     def fetch(hub_id: str, **_: object) -> Path:
-        asked.append(hub_id)
+        requested.append(hub_id)
         return folder
 
     monkeypatch.setattr(hub, "fetch", fetch)
     assert run("models", "pull", "small").out == f"{folder}\n"
-    assert asked == ["facebook/musicgen-small", "t5-base", "facebook/encodec_32khz"]
+    assert requested == ["facebook/musicgen-small", "t5-base", "facebook/encodec_32khz"]
 
 
 def test_remove_says_how_much(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,14 +181,14 @@ def test_files_have_the_usual_rights(fake: FakeToccata, run: Run) -> None:
 def test_encode_decode_is_named_after_its_source(fake: FakeToccata, run: Run) -> None:
     for name in ("a.wav", "b.wav"):
         write(Path(name), tone(0.2))
-    made = [run("encode-decode", name) for name in ("a.wav", "b.wav", "a.wav")]
-    assert [one.out.strip() for one in made] == [
+    output = [run("encode-decode", name) for name in ("a.wav", "b.wav", "a.wav")]
+    assert [one.out.strip() for one in output] == [
         "a-mini-encode-decode.wav",
         "b-mini-encode-decode.wav",
         "a-mini-encode-decode-2.wav",
     ]
-    assert "0.20 s of a.wav through the codec of mini" in made[0].err
-    assert "seed" not in made[0].err
+    assert "0.20 s of a.wav through the codec of mini" in output[0].err
+    assert "seed" not in output[0].err
 
 
 @pytest.mark.parametrize(

@@ -110,9 +110,9 @@ def test_a_prompt_of_digits_stays_text(fake: FakeToccata, run: Run) -> None:
 def test_info_says_what_a_clip_continues(fake: FakeToccata, run: Run) -> None:
     Path("mine").mkdir()
     write(Path("mine/in.wav"), tone(2.0), "wav")
-    given = ("--input-audio", "mine/in.wav", "--continuation-end", "1.5", "-d", "0.5")
-    run("generate", *given, "--continuation", "-o", "longer.wav")
-    run("generate", *given, "-o", "melody.wav")
+    inputs = ("--input-audio", "mine/in.wav", "--continuation-end", "1.5", "-d", "0.5")
+    run("generate", *inputs, "--continuation", "-o", "longer.wav")
+    run("generate", *inputs, "-o", "melody.wav")
     longer = json.loads(run("info", "longer.wav", "--json").out)
     assert (longer["continuation_of"], longer["continuation_of_end_s"]) == ("in.wav", 1.5)
     assert "melody_of: in.wav" in run("info", "melody.wav").out
@@ -125,17 +125,21 @@ def test_info_of_a_file_from_elsewhere(fake: FakeToccata, run: Run) -> None:
 
 def test_convert_writes_what_was_loaded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[tuple[object, ...]] = []
-    asked: dict[str, object] = {}
+    requested: dict[str, object] = {}
 
     def load(name: str, **options: object) -> str:
-        asked.update(options, name=name)
+        requested.update(options, name=name)
         return "the loaded model"
 
     monkeypatch.setattr(loading, "load_model", load)
-    monkeypatch.setattr(native, "write", lambda *given: written.append(given))
+    monkeypatch.setattr(native, "write", lambda *inputs: written.append(inputs))
     assert run("convert", "melody", "there", "--precision", "bf16").out == "there\n"
     assert written == [("the loaded model", Path("there"))]
-    assert (asked["name"], asked["precision"], asked["as_trained"]) == ("melody", "bf16", True)
+    assert (requested["name"], requested["precision"], requested["as_trained"]) == (
+        "melody",
+        "bf16",
+        True,
+    )
 
 
 def test_python_dash_m() -> None:

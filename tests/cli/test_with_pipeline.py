@@ -152,10 +152,10 @@ def test_an_error_of_one_clip_does_not_count_as_the_library_does(
 
 def test_json_has_the_numbers_of_info(run: Run) -> None:
     common = ("generate", "piano", "-d", "0.5", "--top-k", "7", "--temperature", "0.5")
-    made = json.loads(run(*common, "-o", "a.wav", "--json").out)["parameters"]
-    told = json.loads(run("info", "a.wav", "--json").out)
-    assert (made["top_k"], made["temperature"], made["normalization"]) == (7, 0.5, "loudness")
-    assert made.items() <= told.items()
+    output = json.loads(run(*common, "-o", "a.wav", "--json").out)["parameters"]
+    reported = json.loads(run("info", "a.wav", "--json").out)
+    assert (output["top_k"], output["temperature"], output["normalization"]) == (7, 0.5, "loudness")
+    assert output.items() <= reported.items()
 
 
 ROWS = [{"prompt": f"song {n}", "duration": 0.5 * n, "seed": n} for n in (1, 2, 3)]

@@ -74,8 +74,8 @@ def test_a_stream_cut_anywhere_gives_the_audio_of_the_whole(
 
 def test_a_stream_holds_back_a_fixed_time(codec: Encodec) -> None:
     stream = codec.stream()
-    made = sum(stream.push(torch.randint(0, 32, (4, 10))).shape[-1] for _ in range(5))
-    assert 50 * 640 - made == 6 * 640
+    output = sum(stream.push(torch.randint(0, 32, (4, 10))).shape[-1] for _ in range(5))
+    assert 50 * 640 - output == 6 * 640
 
 
 def test_stereo_codes_each_side_alone_and_interleaves_them(codec: Encodec) -> None:

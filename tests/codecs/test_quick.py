@@ -39,7 +39,7 @@ def quickened(codec: Encodec, half: bool) -> Encodec:
     copy = Encodec(codec.cfg).eval()
     copy.load_state_dict(codec.state_dict())
     copy.compile_networks(half=half)
-    assert copy.quick is not None
+    assert copy.compiled is not None
     return copy
 
 
@@ -56,9 +56,9 @@ def _rounding(half: bool) -> float:
 @given(frames=st.integers(1, 40))
 def test_float32_decodes_as_the_modules_do(codec: Encodec, frames: int) -> None:
     codes = torch.randint(0, 32, (2, 4, frames))
-    wanted = codec.decode(codes)
+    expected = codec.decode(codes)
     found = quickened(codec, half=False).decode(codes)
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
 @half_or_not
@@ -114,7 +114,7 @@ def test_a_clip_comes_out_the_same_beside_others(codec: Encodec, half: bool) -> 
 def test_what_does_not_fit_is_left_to_the_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     odd = Encodec(EncodecConfig(seanet=SeanetConfig(filters=2, dimension=8)))
     odd.compile_networks(half=True)
-    assert odd.quick is None
+    assert odd.compiled is None
     monkeypatch.setattr(compiled_seanet, "processor_has", lambda *_: False)
     assert not compiled_seanet.fits(SeanetConfig())
 
@@ -129,7 +129,7 @@ def test_weights_that_are_not_numbers_are_heard_as_such(codec: Encodec) -> None:
 def test_mini_in_int8_is_inaudibly_off() -> None:
     exact = mono_codec(load_model("mini", device="cpu", precision="fp32").codec)
     rounded = mono_codec(load_model("mini", device="cpu", precision="int8").codec)
-    exact.quick = None
+    exact.compiled = None
     time_s = torch.arange(3 * 32000) / 32000
     audio = sum(torch.sin(6.283 * hz * time_s) / (i + 4) for i, hz in enumerate((110, 277, 660)))
     assert isinstance(audio, Tensor)

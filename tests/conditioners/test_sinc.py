@@ -39,17 +39,17 @@ def slow(samples: list[float], from_hz: int, to_hz: int) -> list[float]:
 @pytest.mark.parametrize("length", [1, 40, 700])
 def test_every_sample_is_that_of_the_formula(from_hz: int, to_hz: int, length: int) -> None:
     noise = torch.randn(length, generator=torch.Generator().manual_seed(length))
-    made = sinc_resample(noise, from_hz, to_hz)
-    wanted = torch.tensor(slow(noise.tolist(), from_hz, to_hz))
-    assert made.shape == wanted.shape
-    torch.testing.assert_close(made, wanted, rtol=0, atol=2e-4)
+    output = sinc_resample(noise, from_hz, to_hz)
+    expected = torch.tensor(slow(noise.tolist(), from_hz, to_hz))
+    assert output.shape == expected.shape
+    torch.testing.assert_close(output, expected, rtol=0, atol=2e-4)
 
 
 def test_rows_are_resampled_alone_and_the_same_rate_changes_nothing() -> None:
     noise = torch.randn(2, 3, 500, generator=torch.Generator().manual_seed(0))
-    made = sinc_resample(noise, 32000, 24000)
-    assert made.shape == (2, 3, 375)
-    torch.testing.assert_close(made[1, 2], sinc_resample(noise[1, 2], 32000, 24000))
+    output = sinc_resample(noise, 32000, 24000)
+    assert output.shape == (2, 3, 375)
+    torch.testing.assert_close(output[1, 2], sinc_resample(noise[1, 2], 32000, 24000))
     assert sinc_resample(noise, 32000, 32000) is noise
 
 

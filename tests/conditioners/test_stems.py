@@ -60,19 +60,19 @@ def test_without_demucs_the_full_mix_is_used_and_that_is_said_once(
 @pytest.fixture
 def demucs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
     """A module in demucs' place, and an empty folder for its weights; what it was asked."""
-    asked: dict[str, Any] = {}
+    requested: dict[str, Any] = {}
 
     class Htdemucs:
         sources, samplerate, audio_channels = Sorter.sources, 16000, 2
 
     def get_model(name: str) -> Htdemucs:
-        if asked.get("broken"):
+        if requested.get("broken"):
             raise RuntimeError("invalid hash value")
-        asked["name"] = name
+        requested["name"] = name
         return Htdemucs()
 
     def apply_model(model: Htdemucs, mix: Tensor, **options: Any) -> Tensor:
-        asked.update(options, inference=torch.is_inference_mode_enabled())
+        requested.update(options, inference=torch.is_inference_mode_enabled())
         return torch.stack([mix] * 4, dim=1)
 
     offered: dict[str, dict[str, Any]] = {
@@ -85,7 +85,7 @@ def demucs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
         vars(module).update(functions)
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    return asked
+    return requested
 
 
 def test_demucs_runs_without_its_random_shift(demucs: dict[str, Any]) -> None:

@@ -17,8 +17,8 @@ SHAPE = T5Shape(16, d_model=24, d_kv=8, d_ff=32, num_layers=2, num_heads=2)
 
 @pytest.fixture(scope="module")
 def encoder() -> T5TextEncoder:
-    made: T5TextEncoder = tiny.randomized(T5TextEncoder(SHAPE, tiny.tokenizer()))
-    return made
+    output: T5TextEncoder = tiny.randomized(T5TextEncoder(SHAPE, tiny.tokenizer()))
+    return output
 
 
 def test_a_prompt_has_a_state_for_each_token_and_its_end(encoder: T5TextEncoder) -> None:

@@ -24,10 +24,10 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 )
 def test_a_product_is_near_the_full_one(name: str, out: int, into: int) -> None:
     weight, x = normal(out, into) / into**0.5, normal(2, 5, into, seed=1)
-    made, full = COMPRESSED[name].of(weight)(x), x @ weight.T
-    assert made.shape == (2, 5, out)
-    assert made.dtype is torch.float32
-    assert (made - full).norm() / full.norm() < NEAR[name]
+    output, full = COMPRESSED[name].of(weight)(x), x @ weight.T
+    assert output.shape == (2, 5, out)
+    assert output.dtype is torch.float32
+    assert (output - full).norm() / full.norm() < NEAR[name]
 
 
 def outliers(times: tuple[float, float], count: int = 8) -> torch.Tensor:
@@ -42,8 +42,8 @@ def test_int8_keeps_every_output_beside_outliers(times: tuple[float, float]) -> 
     """Each output has its own scale: neither is the small one lost, nor the large one cut."""
     weight, x = normal(1024, 1024) / 32, normal(16, 1024, seed=1)
     weight *= outliers(times)[:, None]
-    made, full = Int8.of(weight)(x), x @ weight.T
-    off = (made - full).norm(dim=0) / full.norm(dim=0)
+    output, full = Int8.of(weight)(x), x @ weight.T
+    off = (output - full).norm(dim=0) / full.norm(dim=0)
     assert off.max() < 0.03
     one_scale = (weight / weight.abs().max() * 127).round() * weight.abs().max() / 127
     lost = (x @ one_scale.T - full).norm(dim=0) / full.norm(dim=0)
@@ -58,8 +58,8 @@ def test_int8_stays_near_with_outliers_among_the_inputs(where: str) -> None:
         weight *= outliers((20.0, 100.0))
     else:
         x *= outliers((20.0, 100.0))
-    made, full = Int8.of(weight)(x), x @ weight.T
-    assert (made - full).norm() / full.norm() < 0.07
+    output, full = Int8.of(weight)(x), x @ weight.T
+    assert (output - full).norm() / full.norm() < 0.07
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -78,9 +78,9 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(kind: Compressed, dim: int)
 def test_what_is_not_finite_stays_so_in_its_row(kind: Compressed) -> None:
     rows = normal(3, 32)
     rows[1, 5] = torch.nan
-    made = kind.of(normal(64, 32))(rows)
-    assert made[1].isnan().all()
-    assert made[[0, 2]].isfinite().all()
+    output = kind.of(normal(64, 32))(rows)
+    assert output[1].isnan().all()
+    assert output[[0, 2]].isfinite().all()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -21,8 +21,8 @@ def codes(decoder: Decoder) -> Tensor:
 
 def logits(decoder: Decoder) -> Tensor:
     memory = torch.randn(2, 3, decoder.config.dim, generator=torch.Generator().manual_seed(2))
-    made: Tensor = decoder(codes(decoder), memory=memory)
-    return made.detach()
+    output: Tensor = decoder(codes(decoder), memory=memory)
+    return output.detach()
 
 
 def learn(decoder: Decoder, seed: int = 5) -> None:

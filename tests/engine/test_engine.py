@@ -26,9 +26,9 @@ def assert_same(codes: Codes, likeliest: torch.Tensor, backend: str) -> None:
 @pytest.mark.parametrize("prefix_kind", [False, True])
 def test_greedy_codes_follow_the_uncached_forward(prefix_kind: bool, each_backend: str) -> None:
     model = fake_model(melody=prefix_kind)
-    wanted = request(model, frames=20, temperature=0.0, continued=random_codes(5))
-    codes = run(Engine(model), wanted)
-    conditions = wanted.conditions(0)
+    requested = request(model, frames=20, temperature=0.0, continued=random_codes(5))
+    codes = run(Engine(model), requested)
+    conditions = requested.conditions(0)
     cond = full_forward(
         model,
         codes,
@@ -46,11 +46,11 @@ def test_greedy_codes_follow_the_uncached_forward(prefix_kind: bool, each_backen
 
 def test_prefill_in_many_chunks_equals_one() -> None:
     model = fake_model(melody=True)
-    wanted = request(model, frames=6, temperature=0.0, continued=random_codes(17))
-    whole = run(Engine(model), wanted)
+    requested = request(model, frames=6, temperature=0.0, continued=random_codes(17))
+    whole = run(Engine(model), requested)
     engine = Engine(model)
     engine.backend.prefill_positions = 5
-    assert np.array_equal(run(engine, wanted), whole)
+    assert np.array_equal(run(engine, requested), whole)
 
 
 @pytest.mark.parametrize("change", [{"prompt": "fast drums"}, {"seed": 2}, {"cfg": 1.0}])
@@ -65,9 +65,9 @@ def test_what_is_asked_for_matters(change: dict[str, object]) -> None:
 
 def test_cfg_1_equals_the_conditioned_half_alone(each_backend: str) -> None:
     model = fake_model()
-    wanted = request(model, frames=10, cfg=1.0, temperature=0.0)
-    codes = run(Engine(model), wanted)
-    text = wanted.conditions(0).text
+    requested = request(model, frames=10, cfg=1.0, temperature=0.0)
+    codes = run(Engine(model), requested)
+    text = requested.conditions(0).text
     assert text is not None
     assert_same(codes, full_forward(model, codes, memory=text[None]).argmax(-1), each_backend)
 
@@ -84,12 +84,12 @@ def styled(model: Model, frames: int, **params: float) -> Request:
 def test_text_is_told_apart_from_style_in_a_third_half(each_backend: str) -> None:
     model = fake_model(melody=True)
     model.style = object()  # type: ignore[assignment]
-    wanted = styled(model, 20, temperature=0.0, cfg=3.0, cfg_beta=5.0)
-    codes = run(Engine(model), wanted)
-    given = wanted.conditions(0)
+    requested = styled(model, 20, temperature=0.0, cfg=3.0, cfg_beta=5.0)
+    codes = run(Engine(model), requested)
+    inputs = requested.conditions(0)
     cond, style, null = (
         full_forward(model, codes, prefix=None if prefix is None else prefix[None])
-        for prefix in (given.prefix, given.style_prefix, given.unconditional_prefix)
+        for prefix in (inputs.prefix, inputs.style_prefix, inputs.unconditional_prefix)
     )
     best = (null + 3.0 * (style + 5.0 * (cond - style) - null)).argmax(-1)
     assert_same(codes, best, each_backend)
@@ -99,14 +99,14 @@ def test_requests_of_one_two_and_three_halves_share_a_step() -> None:
     model = fake_model(melody=True)
     model.style = object()  # type: ignore[assignment]
     params = [{"cfg_beta": 5.0}, {}, {"cfg": 1.0}, {"cfg_beta": 2.0, "top_p": 0.9}]
-    wanted = [styled(model, 15 + n, **one) for n, one in enumerate(params)]
+    requested = [styled(model, 15 + n, **one) for n, one in enumerate(params)]
     engine = Engine(model)
     sequences = []
-    for one in wanted:
+    for one in requested:
         sequences.append(engine.submit(one))
         engine.step()
     finish(engine, *sequences)
-    for n, one in enumerate(wanted):
+    for n, one in enumerate(requested):
         assert np.array_equal(run(Engine(model), one), sequences[n].codes)
 
 
@@ -143,9 +143,11 @@ def test_windows_keep_context_and_ask_for_their_conditions() -> None:
 
 def test_a_long_prompt_conditions_with_its_last_part() -> None:
     model = fake_model(segment_s=0.4)
-    given = random_codes(100)
-    long = run(Engine(model), request(model, frames=8, stride_frames=12, continued=given))
-    short = run(Engine(model), request(model, frames=8, stride_frames=12, continued=given[:, -12:]))
+    inputs = random_codes(100)
+    long = run(Engine(model), request(model, frames=8, stride_frames=12, continued=inputs))
+    short = run(
+        Engine(model), request(model, frames=8, stride_frames=12, continued=inputs[:, -12:])
+    )
     assert np.array_equal(long, short)
 
 
@@ -170,18 +172,18 @@ def test_cancelling_at_any_step_leaves_the_others_alone() -> None:
 @pytest.mark.parametrize("poison", [torch.nan, torch.inf])
 def test_logits_that_are_not_finite_end_one_request_only(poison: float) -> None:
     model = fake_model()
-    wanted = request(model, frames=12)
-    alone = run(Engine(model), wanted)
-    text = wanted.conditions(0)
+    requested = request(model, frames=12)
+    alone = run(Engine(model), requested)
+    text = requested.conditions(0)
     sick = type(text)(text=torch.full((3, model.lm.config.dim), poison))
     engine = Engine(model, slots=2)
-    bad = engine.submit(Request(lambda frame: sick, 12, wanted.params, 1, 30))
-    good = engine.submit(wanted)
+    bad = engine.submit(Request(lambda frame: sick, 12, requested.params, 1, 30))
+    good = engine.submit(requested)
     finish(engine, bad, good)
     assert bad.finish_reason == "failed"
     assert isinstance(bad.error, GenerationError)
     assert np.array_equal(good.codes, alone)
-    assert np.array_equal(run(engine, wanted), alone), "the sick request's slot is usable again"
+    assert np.array_equal(run(engine, requested), alone), "the sick request's slot is usable again"
 
 
 def test_conditions_that_fail_end_one_request_only() -> None:

@@ -62,14 +62,14 @@ def test_a_running_stream_makes_a_step_for_each_chunk_of_a_long_continuation(
 
     monkeypatch.setattr(engine.backend, "prefill", counted)
     other = engine.submit(request(model, frames=10, continued=random_codes(33)))
-    made = []
+    output = []
     while other.ready == 0:
         before = (stream.step, len(chunks))
         engine.step()
-        made.append((stream.step - before[0], len(chunks) - before[1]))
+        output.append((stream.step - before[0], len(chunks) - before[1]))
     assert max(chunks) == CHUNK
-    assert made[: len(chunks)] == [(1, 1)] * len(chunks)
-    assert all(steps == 1 for steps, _ in made)
+    assert output[: len(chunks)] == [(1, 1)] * len(chunks)
+    assert all(steps == 1 for steps, _ in output)
 
 
 def test_two_long_continuations_take_turns_with_the_stream(small_chunks: None) -> None:

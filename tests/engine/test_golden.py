@@ -37,6 +37,6 @@ def test_greedy(kind: str, suffix: str) -> None:
 def test_greedy_continuation(kind: str, suffix: str) -> None:
     engine, wanted = engine_and_request(kind, suffix)
     want = expected(kind)
-    given = want["lm_codes"][0, :, :11].numpy()
-    codes = run(engine, replace(wanted, prompt=given, frames=29))
+    inputs = want["lm_codes"][0, :, :11].numpy()
+    codes = run(engine, replace(wanted, prompt=inputs, frames=29))
     assert torch.equal(torch.from_numpy(codes), want[f"greedy_continue{suffix}"][0])

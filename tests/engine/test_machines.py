@@ -42,8 +42,8 @@ def codes_fingerprint() -> str:
 
     model = toccata.load("mini", device="cpu", precision="int8", offline=True).model
     engine = Engine(model, 1)
-    wanted = GenerationRequest(prompt="happy rock with guitar", duration_s=2.0, seed=1)
-    song = RunningRequest(wanted.resolve(model.defaults, model.segment_s), model, engine)
+    expected = GenerationRequest(prompt="happy rock with guitar", duration_s=2.0, seed=1)
+    song = RunningRequest(expected.resolve(model.defaults, model.segment_s), model, engine)
     while engine.step():
         pass
     return hashlib.sha256(song.sequence.codes.tobytes()).hexdigest()[:16]

@@ -99,8 +99,8 @@ def test_a_full_house_of_a_wide_model() -> None:
     ]
     finish(engine, *sequences)
     for n in (0, 5, 7):
-        wanted = request(model, prompts[n], frames=66 + n, seed=n, cfg=1.0 + n % 3)
-        assert np.array_equal(run(Engine(model), wanted), sequences[n].codes)
+        requested = request(model, prompts[n], frames=66 + n, seed=n, cfg=1.0 + n % 3)
+        assert np.array_equal(run(Engine(model), requested), sequences[n].codes)
 
 
 def test_memory_does_not_grow_with_the_number_of_requests() -> None:

@@ -29,9 +29,9 @@ LOGITS = [0.1, 2.0, -1.0, 2.0, 1.0, 0.5]
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_unlimited_draws_follow_the_softmax(temperature: float) -> None:
-    want = torch.softmax(torch.tensor(LOGITS) / temperature, -1)
+    expected = torch.softmax(torch.tensor(LOGITS) / temperature, -1)
     torch.testing.assert_close(
-        draws(LOGITS, top_k=0, temperature=temperature), want, atol=1e-3, rtol=0
+        draws(LOGITS, top_k=0, temperature=temperature), expected, atol=1e-3, rtol=0
     )
 
 

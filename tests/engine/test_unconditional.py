@@ -39,9 +39,9 @@ def unconditional_logits(model: Model, codes: Codes) -> torch.Tensor:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_logits_are_audiocrafts_without_conditions(kind: str) -> None:
     want = expected(kind)
-    made = unconditional_logits(golden_model(kind), want["lm_codes"][0].numpy())
+    output = unconditional_logits(golden_model(kind), want["lm_codes"][0].numpy())
     mask = want["logits_mask"][0].bool()
-    torch.testing.assert_close(made[mask], want["logits_null"][0][mask], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(output[mask], want["logits_null"][0][mask], rtol=1e-4, atol=1e-4)
 
 
 @torch.inference_mode()
@@ -63,22 +63,22 @@ def slow_greedy(model: Model) -> torch.Tensor:
 )
 def test_a_clip_without_prompt_is_that_of_the_slow_way(kind: str, prompt: str | None) -> None:
     model = golden_model(kind)
-    made = Toccata(model, 1).generate(prompt, **OPTIONS)
+    output = Toccata(model, 1).generate(prompt, **OPTIONS)
     with torch.inference_mode():
         audio = model.codec.decode(slow_greedy(model)[None])[0].numpy()
     wanted = level(Waveform(audio, 32000), "clip").samples
-    np.testing.assert_allclose(made.samples, wanted, rtol=0, atol=1e-4)
-    assert made.prompt == (prompt or "").strip()
+    np.testing.assert_allclose(output.samples, wanted, rtol=0, atol=1e-4)
+    assert output.prompt == (prompt or "").strip()
 
 
 def test_streams_and_batches_take_it_too() -> None:
     toccata = Toccata(golden_model("text"), 2)
-    made = toccata.generate(**OPTIONS).samples
+    output = toccata.generate(**OPTIONS).samples
     (alone, named) = toccata.generate_batch([OPTIONS, {**OPTIONS, "prompt": "piano"}])
-    assert np.array_equal(alone.samples, made)
-    assert not np.array_equal(named.samples, made)
+    assert np.array_equal(alone.samples, output)
+    assert not np.array_equal(named.samples, output)
     parts = [part.samples for part in toccata.stream(**OPTIONS)]
-    assert np.concatenate(parts, axis=1).shape == made.shape
+    assert np.concatenate(parts, axis=1).shape == output.shape
 
 
 def test_the_hosted_inputs_still_ask_for_something() -> None:

@@ -24,9 +24,9 @@ def test_every_new_frame_is_made_once(
     stride = data.draw(st.integers(1, segment))
     given_frames = usable_prompt(prompt, new, segment, stride)
     assert 0 <= given_frames <= prompt
-    made: list[int] = []
+    output: list[int] = []
     for window in plan(given_frames, new, segment, stride):
         assert 1 <= window.frames <= segment
         assert 0 <= window.known < window.frames
-        made += range(window.offset + window.known, window.offset + window.frames)
-    assert made == list(range(given_frames, given_frames + new))
+        output += range(window.offset + window.known, window.offset + window.frames)
+    assert output == list(range(given_frames, given_frames + new))

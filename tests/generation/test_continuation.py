@@ -38,22 +38,22 @@ def pieces(samples: Samples, length: int) -> Iterator[Samples]:
 @pytest.mark.parametrize("length", [100, 640, 40_000])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_the_clip_rings_on_until_the_new_audio_is_there(length: int, channels: int) -> None:
-    given = tone(0, GIVEN, channels)
+    inputs = tone(0, GIVEN, channels)
     decoded = np.full((1, COPIED + 8_000), 0.25, np.float32)
-    parts = join(at_the_models_level(given), pieces(decoded, length), COPIED, RATE_HZ)
+    parts = join(at_the_models_level(inputs), pieces(decoded, length), COPIED, RATE_HZ)
     joined = np.concatenate(list(parts), axis=1)
     assert joined.shape == (channels, GIVEN + 8_000)
-    np.testing.assert_array_equal(joined[:, :GIVEN], given)
+    np.testing.assert_array_equal(joined[:, :GIVEN], inputs)
     np.testing.assert_array_equal(joined[:, GIVEN + SEAM :], 0.25)
     early = slice(GIVEN, GIVEN + 100)
     assert np.abs(joined[:, early] - tone(GIVEN, 100, channels)).max() < 0.04
-    assert np.abs(np.diff(joined)).max() < 1.3 * np.abs(np.diff(given)).max()
+    assert np.abs(np.diff(joined)).max() < 1.3 * np.abs(np.diff(inputs)).max()
 
 
 def test_new_audio_shorter_than_the_seam_is_joined_too() -> None:
     decoded = np.zeros((1, COPIED + 10), np.float32)
-    given = at_the_models_level(tone(0, GIVEN))
-    joined = np.concatenate(list(join(given, iter([decoded]), COPIED, RATE_HZ)), axis=1)
+    inputs = at_the_models_level(tone(0, GIVEN))
+    joined = np.concatenate(list(join(inputs, iter([decoded]), COPIED, RATE_HZ)), axis=1)
     assert joined.shape == (1, GIVEN + 10)
     assert np.isfinite(joined).all()
 
@@ -72,23 +72,23 @@ def streamed(toccata: Toccata, given: Samples) -> Samples:
 @pytest.mark.parametrize("gain", [8.0, 3.0, 0.1, 0.03, 0.01])
 def test_the_level_of_what_is_continued_is_kept(toccata: Toccata, gain: float) -> None:
     """The new audio is what it is at any other level, and the user's samples are as they were."""
-    given = model_tone(0.8).samples
-    length = given.shape[1]
-    quiet = given * np.float32(gain)
+    inputs = model_tone(0.8).samples
+    length = inputs.shape[1]
+    quiet = inputs * np.float32(gain)
     joined = streamed(toccata, quiet)
     assert np.array_equal(joined[:, :length], quiet)
-    usual = streamed(toccata, given)
+    usual = streamed(toccata, inputs)
     np.testing.assert_allclose(joined[:, length:] / gain, usual[:, length:], atol=1e-3)
 
 
 @pytest.mark.parametrize("offset", [0.5, -0.2])
 def test_an_offset_is_neither_heard_nor_carried_on(toccata: Toccata, offset: float) -> None:
-    given = model_tone(0.8).samples
-    length = given.shape[1]
-    moved = given + np.float32(offset)
+    inputs = model_tone(0.8).samples
+    length = inputs.shape[1]
+    moved = inputs + np.float32(offset)
     joined = streamed(toccata, moved)
     assert np.array_equal(joined[:, :length], moved)
-    usual = streamed(toccata, given)
+    usual = streamed(toccata, inputs)
     after = round(0.5 * SAMPLE_RATE_HZ)  # by then the offset has faded out
     np.testing.assert_allclose(
         joined[:, length + after :], usual[:, length + after :], rtol=1e-2, atol=1e-4
@@ -112,8 +112,8 @@ def mini() -> Toccata:
 def test_mini_continues_a_clip_at_its_level(mini: Toccata, gain: float, strategy: str) -> None:
     """Also after the levels of finished clips, which know one gain for all of a clip."""
     options: dict[str, Any] = {"seed": 3, "duration_s": 2.0, "normalization": strategy}
-    given = mini.generate("lo-fi beat, mellow piano", seed=3, duration_s=2.0)
-    moved = Waveform(given.samples * np.float32(gain), given.sample_rate_hz)
+    inputs = mini.generate("lo-fi beat, mellow piano", seed=3, duration_s=2.0)
+    moved = Waveform(inputs.samples * np.float32(gain), inputs.sample_rate_hz)
     clip = mini.generate("lo-fi beat, mellow piano", **options, continue_from=moved)
     length = moved.samples.shape[1]
     if strategy == "clip":

@@ -26,9 +26,9 @@ def model() -> Model:
     model = fake_model(melody=True, beats=True, segment_s=8.0)
     weight = model.lm.projections["beats"].get_parameter("weight")
     slow = [1 + half * len(PERIODS) + PERIODS.index(beats) for half in (0, 1) for beats in (4, 16)]
-    heard = torch.zeros_like(weight)
-    heard[:, slow] = 2 * weight[:, slow]
-    model.lm.projections["beats"].weight = torch.nn.Parameter(heard, requires_grad=False)
+    scaled = torch.zeros_like(weight)
+    scaled[:, slow] = 2 * weight[:, slow]
+    model.lm.projections["beats"].weight = torch.nn.Parameter(scaled, requires_grad=False)
     return model
 
 
@@ -49,15 +49,15 @@ def clicks(beats: Beats) -> Waveform:
     return Waveform(samples, SAMPLE_RATE_HZ)
 
 
-@pytest.mark.parametrize("wanted", [Beats(120.0, 0.0), Beats(120.0, 1.0), Beats(100.0, 0.6)])
-def test_the_model_tells_which_beat_the_bar_starts_on(model: Model, wanted: Beats) -> None:
-    prompt = f"music at {wanted.bpm:g} bpm"
-    found = match_beats(model, prompt, clicks(wanted), made_to(model, wanted, prompt))
+@pytest.mark.parametrize("expected", [Beats(120.0, 0.0), Beats(120.0, 1.0), Beats(100.0, 0.6)])
+def test_the_model_tells_which_beat_the_bar_starts_on(model: Model, expected: Beats) -> None:
+    prompt = f"music at {expected.bpm:g} bpm"
+    found = match_beats(model, prompt, clicks(expected), made_to(model, expected, prompt))
     assert found is not None
-    assert found.bpm == wanted.bpm
-    phrase_s = 16 * 60 / wanted.bpm
+    assert found.bpm == expected.bpm
+    phrase_s = 16 * 60 / expected.bpm
     frame_s = 0.02
-    assert (found.bar_s - wanted.bar_s + 1.5 * frame_s) % phrase_s < 3 * frame_s
+    assert (found.bar_s - expected.bar_s + 1.5 * frame_s) % phrase_s < 3 * frame_s
 
 
 def test_an_unnamed_tempo_is_heard(model: Model) -> None:

@@ -96,12 +96,12 @@ def test_a_stream_starts_before_the_clip_is_done(toccata: Toccata) -> None:
 
 
 def test_a_batch_gives_what_each_gives_alone(toccata: Toccata) -> None:
-    wanted: list[dict[str, Any]] = [
+    requests: list[dict[str, Any]] = [
         {"prompt": "piano", "duration_s": 0.4, "seed": 1},
         {"prompt": "fast drums", "duration_s": 1.7, "seed": 2, "cfg": 1.0},
         {"prompt": "a b c", "duration_s": 0.2, "seed": 3, "continue_from": tone(0.3)},
     ]
-    for clip, one in zip(toccata.generate_batch(wanted), wanted, strict=True):
+    for clip, one in zip(toccata.generate_batch(requests), requests, strict=True):
         assert np.array_equal(clip.samples, toccata.generate(**one).samples)
     by_prompt = toccata.generate_batch(["piano", GenerationRequest(prompt="drums", duration_s=0.2)])
     assert [clip.prompt for clip in by_prompt] == ["piano", "drums"]
@@ -196,10 +196,10 @@ def test_a_model_without_melodies_says_so(toccata: Toccata) -> None:
 
 def test_audio_may_be_samples_and_their_rate(toccata: Toccata) -> None:
     audio = tone(0.5)
-    wanted = toccata.generate(continue_from=audio, duration_s=0.3, seed=1).samples
+    expected = toccata.generate(continue_from=audio, duration_s=0.3, seed=1).samples
     pair = (torch.from_numpy(audio.samples), audio.sample_rate_hz)
     found = toccata.generate(continue_from=pair, duration_s=0.3, seed=1).samples
-    assert np.array_equal(found, wanted)
+    assert np.array_equal(found, expected)
     coded = toccata.encode_decode((audio.samples[0], audio.sample_rate_hz))
     assert np.array_equal(coded.samples, toccata.encode_decode(audio).samples)
 
@@ -405,7 +405,7 @@ def test_a_forked_process_neither_loads_nor_goes_on_with_what_was_begun() -> Non
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, CancelledError])
 def test_what_is_finished_when_a_batch_is_stopped_is_not_lost(stop: type[BaseException]) -> None:
-    wanted = [{"prompt": "a", "duration_s": seconds} for seconds in (3.0, 0.1, 3.0, 0.1)]
+    requests = [{"prompt": "a", "duration_s": seconds} for seconds in (3.0, 0.1, 3.0, 0.1)]
 
     def on_progress(progress: Progress) -> None:
         if progress.done_frames > 50:
@@ -414,8 +414,8 @@ def test_what_is_finished_when_a_batch_is_stopped_is_not_lost(stop: type[BaseExc
     got = list[object]()
     with Toccata(fake_model()) as toccata:
         with pytest.raises(stop):
-            got.extend(toccata.generate_each(wanted, on_progress=on_progress))
-        assert [type(made) for made in got] == [CancelledError, Clip, CancelledError, Clip]
+            got.extend(toccata.generate_each(requests, on_progress=on_progress))
+        assert [type(output) for output in got] == [CancelledError, Clip, CancelledError, Clip]
         with pytest.raises(stop):
-            toccata.generate_batch(wanted, on_progress=on_progress)
+            toccata.generate_batch(requests, on_progress=on_progress)
         assert toccata.generate("a", duration_s=0.1).duration_s == pytest.approx(0.1)

@@ -108,9 +108,9 @@ def test_high_rates_are_lowered_as_a_whole_clip_would_be(tmp_path: Path) -> None
     write(path, Waveform(np.stack([wave, -wave]), 192_000), bit_depth=24)
     low = part(path, "continue_from")
     assert (low.sample_rate_hz, low.samples.shape) == (48_000, (2, 144_000))
-    wanted = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(144_000) / 48_000)
+    expected = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(144_000) / 48_000)
     inner = slice(2000, -2000)
-    np.testing.assert_allclose(low.samples[0, inner], wanted[inner], atol=1e-3)
+    np.testing.assert_allclose(low.samples[0, inner], expected[inner], atol=1e-3)
 
 
 def test_no_more_is_held_than_fits(minute: Path) -> None:

@@ -111,9 +111,11 @@ def test_memory_is_seen_in_full_and_none_gives_nothing(length: int) -> None:
     thread_team.run(attend_to_memory, 1, 2, query, np.array([0, 2]), lengths, memory, found)
     keys, values = torch.from_numpy(both).view(-1, 2, HEADS, HEAD).permute(1, 2, 0, 3)
     one = torch.from_numpy(query[1]).view(HEADS, 1, HEAD)
-    want = F.scaled_dot_product_attention(one, keys.bfloat16().float(), values.bfloat16().float())
+    expected = F.scaled_dot_product_attention(
+        one, keys.bfloat16().float(), values.bfloat16().float()
+    )
     assert not unrounded(found)[0].any()
-    near(found, np.stack([np.zeros(WIDTH, np.float32), want.flatten().numpy()]))
+    near(found, np.stack([np.zeros(WIDTH, np.float32), expected.flatten().numpy()]))
 
 
 def test_large_scores_do_not_overflow() -> None:

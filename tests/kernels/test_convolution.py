@@ -37,27 +37,27 @@ def test_a_product_is_a_convolution(
 ) -> None:
     torch.manual_seed(0)
     conv, x = nn.Conv1d(fan_in, fan_out, kernel, stride), torch.randn(1, fan_in, 101)
-    wanted = conv(x)[0].T.detach()
-    raw, elu = np.zeros((2, wanted.numel() + ROOM), np.float32)
+    expected = conv(x)[0].T.detach()
+    raw, elu = np.zeros((2, expected.numel() + ROOM), np.float32)
     flat = rows_of(x, half)
     elu_output = np.zeros_like(elu, flat.dtype)
-    Product.of_conv(conv, half=half).run(flat, 0, len(wanted), raw=raw, elu=elu_output)
-    found = torch.from_numpy(raw[: wanted.numel()]).view_as(wanted)
-    torch.testing.assert_close(found, wanted, rtol=0, atol=2e-2 if half else 1e-6)
+    Product.of_conv(conv, half=half).run(flat, 0, len(expected), raw=raw, elu=elu_output)
+    found = torch.from_numpy(raw[: expected.numel()]).view_as(expected)
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-2 if half else 1e-6)
     if not half:
-        found = torch.from_numpy(elu_output[: wanted.numel()]).view_as(wanted)
-        torch.testing.assert_close(found, F.elu(wanted), rtol=0, atol=1e-6)
+        found = torch.from_numpy(elu_output[: expected.numel()]).view_as(expected)
+        torch.testing.assert_close(found, F.elu(expected), rtol=0, atol=1e-6)
 
 
 def test_a_product_is_a_transposed_convolution() -> None:
     torch.manual_seed(0)
     conv, x = nn.ConvTranspose1d(16, 8, 10, stride=5), torch.randn(1, 16, 30)
-    wanted = conv(x)[0].T.detach()
-    raw = np.zeros(wanted.numel() + ROOM, np.float32)
+    expected = conv(x)[0].T.detach()
+    raw = np.zeros(expected.numel() + ROOM, np.float32)
     padded = F.pad(x, (1, 1))
     Product.of_transposed(conv, half=False).run(rows_of(padded), 0, 31, raw=raw)
-    found = torch.from_numpy(raw[: wanted.numel()]).view_as(wanted)
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+    found = torch.from_numpy(raw[: expected.numel()]).view_as(expected)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
 @needs_bfloat16

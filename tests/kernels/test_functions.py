@@ -55,8 +55,8 @@ def test_exp_of_what_is_beyond_is_nearly_nothing_or_huge_and_nan_stays() -> None
 
 def test_gelu_is_torchs_with_the_error_function() -> None:
     x = np.linspace(-12, 12, 16 * 2000).astype(np.float32)
-    want = torch.nn.functional.gelu(torch.from_numpy(x).double()).numpy()
-    assert np.abs(applied(gelu_of, x) - want).max() < 5e-7
+    expected = torch.nn.functional.gelu(torch.from_numpy(x).double()).numpy()
+    assert np.abs(applied(gelu_of, x) - expected).max() < 5e-7
 
 
 @pytest.mark.parametrize("place", [0, 7, 15])

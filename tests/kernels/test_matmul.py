@@ -55,9 +55,9 @@ def multiplied(x: Floats, matrix: Matrix, outputs: int) -> tuple[Floats, Rounded
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 13, 21])
 def test_a_product_is_that_of_the_rounded_numbers(pack: Pack, rows: int) -> None:
     matrix = pack(normal(48, 192))
-    made, rounded = multiplied(normal(rows, 192, seed=1), matrix, 48)
-    want = unrounded(rounded)[:rows] @ unpacked(matrix, 192).T
-    np.testing.assert_allclose(made, want, atol=2e-5, rtol=2e-5)
+    output, rounded = multiplied(normal(rows, 192, seed=1), matrix, 48)
+    expected = unrounded(rounded)[:rows] @ unpacked(matrix, 192).T
+    np.testing.assert_allclose(output, expected, atol=2e-5, rtol=2e-5)
 
 
 @pytest.mark.parametrize(("pack", "steps"), [(packing.int8, 127), (packing.int4, 15)])
@@ -89,9 +89,9 @@ def test_what_stands_beside_a_group_holds_its_sums() -> None:
 def test_what_is_not_finite_spoils_its_row_and_no_other(bad: float) -> None:
     x = normal(3, 64)
     x[1, 5] = bad
-    made, _ = multiplied(x, packing.int8(normal(16, 64)), 16)
-    assert not np.isfinite(made[1]).any()
-    assert np.isfinite(made[[0, 2]]).all()
+    output, _ = multiplied(x, packing.int8(normal(16, 64)), 16)
+    assert not np.isfinite(output[1]).any()
+    assert np.isfinite(output[[0, 2]]).all()
 
 
 @pytest.mark.parametrize("instruction", [True, False])

@@ -77,7 +77,7 @@ def test_helpers_keep_up() -> None:
 
 def test_nothing_is_kept_of_what_was_given() -> None:
     done, wrong = np.zeros((LOOPS, 20), np.int64), np.zeros(1, np.int64)
-    given = weakref.ref(done), weakref.ref(thread_team.run(count_tasks, LOOPS, 1, done, wrong))
+    inputs = weakref.ref(done), weakref.ref(thread_team.run(count_tasks, LOOPS, 1, done, wrong))
     del done
     gc.collect()
-    assert [kept() for kept in given] == [None, None]
+    assert [kept() for kept in inputs] == [None, None]

@@ -62,22 +62,22 @@ def test_a_prompt_becomes_what_is_cross_attended(kind: str) -> None:
 
 @pytest.mark.parametrize("suffix", ["", "_melody"])
 def test_the_prefix_is_the_melody_and_then_the_prompt(suffix: str) -> None:
-    given, want = conditions("melody", suffix), expected("melody")
-    assert given.prefix is not None
-    assert given.unconditional_prefix is not None
-    close(given.prefix[:32], want[f"cond_self_wav{suffix}"][0])
-    close(given.prefix[32:], want["cond_description"][0])
-    close(given.unconditional_prefix[:32], want["cond_self_wav"][0])
-    assert not given.unconditional_prefix[32:].any()
+    inputs, want = conditions("melody", suffix), expected("melody")
+    assert inputs.prefix is not None
+    assert inputs.unconditional_prefix is not None
+    close(inputs.prefix[:32], want[f"cond_self_wav{suffix}"][0])
+    close(inputs.prefix[32:], want["cond_description"][0])
+    close(inputs.unconditional_prefix[:32], want["cond_self_wav"][0])
+    assert not inputs.unconditional_prefix[32:].any()
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize(("kind", "suffix"), CASES)
 def test_the_logits_of_both_halves(kind: str, suffix: str) -> None:
-    given, want, lm = conditions(kind, suffix), expected(kind), golden_model(kind).lm
+    inputs, want, lm = conditions(kind, suffix), expected(kind), golden_model(kind).lm
     steps = delay.apply(want["lm_codes"], lm.config.delays, lm.config.special_id)[:, :, :-1]
     blank = golden_model(kind).conditions(None)
-    branches = {"cond": (given.prefix, given.text), "null": (blank.unconditional_prefix, None)}
+    branches = {"cond": (inputs.prefix, inputs.text), "null": (blank.unconditional_prefix, None)}
     mask = want["logits_mask"].bool()
     for half, (prefix, text) in branches.items():
         rows = [None if part is None else part[None] for part in (prefix, text)]
@@ -93,9 +93,9 @@ def test_greedy_codes_are_equal(kind: str, suffix: str) -> None:
 
 @pytest.mark.parametrize(("kind", "suffix"), CASES)
 def test_greedy_codes_of_a_continuation_are_equal(kind: str, suffix: str) -> None:
-    want, given = expected(kind), conditions(kind, suffix)
+    want, inputs = expected(kind), conditions(kind, suffix)
     start = want["lm_codes"][0, :, :11].numpy()
-    request = replace(Request(lambda _: given, 29, GREEDY, 0, 900), prompt=start)
+    request = replace(Request(lambda _: inputs, 29, GREEDY, 0, 900), prompt=start)
     codes = torch.from_numpy(run(Engine(golden_model(kind), 2), request))
     assert torch.equal(codes, want[f"greedy_continue{suffix}"][0])
 

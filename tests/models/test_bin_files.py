@@ -79,8 +79,8 @@ def test_a_pickled_omegaconf_is_what_its_text_is(omega: Omega, tmp_path: Path) -
         pickled = read_bin(folder / name)["xp.cfg"]
         assert not isinstance(pickled, str)
         assert plain_config(pickled, folder / name) == plain_config(text, folder / name)
-    loaded, want = load_golden(folder, kind), golden_model(kind)
-    assert (loaded.lm.config, loaded.chroma) == (want.lm.config, want.chroma)
+    loaded, expected = load_golden(folder, kind), golden_model(kind)
+    assert (loaded.lm.config, loaded.chroma) == (expected.lm.config, expected.chroma)
 
 
 def test_references_are_followed_and_circles_refused() -> None:

@@ -36,8 +36,8 @@ def melody(duration_s: float, rate_hz: int = RATE_HZ, channels: int = 1) -> Wave
 def slow_rows(samples: np.ndarray[Any, Any], start_s: float, config: ChromaConfig) -> torch.Tensor:
     """Which pitch class is loudest in each frame of the segment that starts at `start_s`."""
     first = round(start_s * RATE_HZ)
-    heard = [samples[(first + i) % len(samples)] for i in range(round(SEGMENT_S * RATE_HZ))]
-    padded = np.pad(np.array(heard, np.float64), config.window // 2, mode="reflect")
+    repeated = [samples[(first + i) % len(samples)] for i in range(round(SEGMENT_S * RATE_HZ))]
+    padded = np.pad(np.array(repeated, np.float64), config.window // 2, mode="reflect")
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(config.window) / config.window)
     bank = filters(config).numpy()
     rows = torch.zeros(FRAMES, config.bins)
@@ -69,8 +69,8 @@ def prefixes() -> Iterator[Conditioned]:
 
 def projected(rows: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
-        made: torch.Tensor = golden_model("melody").lm.projections["self_wav"](rows)
-    return made
+        output: torch.Tensor = golden_model("melody").lm.projections["self_wav"](rows)
+    return output
 
 
 def config() -> ChromaConfig:
@@ -83,20 +83,20 @@ def config() -> ChromaConfig:
 def test_every_window_of_a_long_clip_hears_the_waveform_repeated(
     prefixes: Conditioned, duration_s: float
 ) -> None:
-    given = melody(duration_s)
+    inputs = melody(duration_s)
     starts = (0.0, 2.4, 4.8)
-    for start, window in zip(starts, prefixes(starts, duration_s=8.0, melody=given), strict=True):
-        wanted = projected(slow_rows(given.samples[0], start, config()))
-        torch.testing.assert_close(window, wanted, msg=f"window at {start} s")
+    for start, window in zip(starts, prefixes(starts, duration_s=8.0, melody=inputs), strict=True):
+        expected = projected(slow_rows(inputs.samples[0], start, config()))
+        torch.testing.assert_close(window, expected, msg=f"window at {start} s")
 
 
 def test_other_rates_repeat_with_the_same_period(prefixes: Conditioned) -> None:
-    given = melody(1.5, 48000, channels=2)
+    inputs = melody(1.5, 48000, channels=2)
     here = melody(1.5).samples[0]
-    windows = prefixes((0.0, 2.4), duration_s=8.0, melody=given)
+    windows = prefixes((0.0, 2.4), duration_s=8.0, melody=inputs)
     for start, window in zip((0.0, 2.4), windows, strict=True):
-        wanted = projected(slow_rows(here, start, config()))
-        equal = (window - wanted).abs().amax(1) < 1e-4
+        expected = projected(slow_rows(here, start, config()))
+        equal = (window - expected).abs().amax(1) < 1e-4
         assert equal.float().mean() > 0.95
 
 
@@ -107,10 +107,10 @@ def test_what_is_continued_counts_for_the_length_of_the_clip(
     prefixes: Conditioned, known_s: float, duration_s: float, repeats: bool
 ) -> None:
     """A clip of one window repeats rows, as ever; with what it continues it may need two."""
-    given, before = melody(1.3), melody(known_s, RATE_HZ) if known_s else None
-    options = {"duration_s": duration_s, "melody": given, "continue_from": before}
+    inputs, before = melody(1.3), melody(known_s, RATE_HZ) if known_s else None
+    options = {"duration_s": duration_s, "melody": inputs, "continue_from": before}
     (window,) = prefixes((0.0,), **options)
-    rows = melody_rows(torch.from_numpy(given.samples[0]), config())
-    slow = slow_rows(given.samples[0], 0.0, config())
+    rows = melody_rows(torch.from_numpy(inputs.samples[0]), config())
+    slow = slow_rows(inputs.samples[0], 0.0, config())
     assert not torch.equal(rows, slow)
     torch.testing.assert_close(window, projected(slow if repeats else rows))

@@ -97,16 +97,16 @@ def file(folder: Path, tmp_path: Path) -> Path:
 def logits(model: Model) -> Tensor:
     config = model.lm.config
     codes = torch.arange(4 * 9).view(1, 4, 9) * 7 % config.card
-    made: Tensor = model.lm(codes, memory=model.conditions("warm piano").text[None])  # type: ignore[index]
-    return made
+    output: Tensor = model.lm(codes, memory=model.conditions("warm piano").text[None])  # type: ignore[index]
+    return output
 
 
 def test_it_is_added_when_the_model_is_loaded(folder: Path, file: Path) -> None:
     trained = load(folder)
     learnt(trained)
-    made = logits(load(folder, lora=file))
-    assert torch.allclose(made, logits(trained), atol=1e-5)
-    assert not torch.allclose(made, logits(load(folder)), atol=0.01)
+    output = logits(load(folder, lora=file))
+    assert torch.allclose(output, logits(trained), atol=1e-5)
+    assert not torch.allclose(output, logits(load(folder)), atol=0.01)
 
 
 def test_a_scale_of_zero_is_the_model_itself(folder: Path, file: Path) -> None:
@@ -136,8 +136,8 @@ def test_several_add_up(folder: Path, file: Path, tmp_path: Path) -> None:
 def test_it_is_added_before_matrices_are_compressed(
     precision: str, error: float, folder: Path, file: Path
 ) -> None:
-    full, made = (logits(load(folder, kind, lora=file)) for kind in ("fp32", precision))
-    assert (made.float() - full).norm() / full.norm() < error
+    full, output = (logits(load(folder, kind, lora=file)) for kind in ("fp32", precision))
+    assert (output.float() - full).norm() / full.norm() < error
 
 
 def test_a_file_says_what_it_is_for(folder: Path, file: Path) -> None:

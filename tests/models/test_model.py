@@ -52,13 +52,13 @@ def test_no_prompt_is_exactly_zero(blank: str | None) -> None:
 
 def test_both_halves_are_equally_long_and_the_null_half_hears_nothing() -> None:
     model = golden_model("melody")
-    given, blank = model.conditions("a", notes(440, 494)), model.conditions(None)
-    assert given.unconditional_prefix is not None
+    inputs, blank = model.conditions("a", notes(440, 494)), model.conditions(None)
+    assert inputs.unconditional_prefix is not None
     assert blank.unconditional_prefix is not None
-    assert given.unconditional_prefix.shape == prefix(given).shape
-    assert torch.equal(given.unconditional_prefix[:PREFIX], blank.unconditional_prefix[:PREFIX])
+    assert inputs.unconditional_prefix.shape == prefix(inputs).shape
+    assert torch.equal(inputs.unconditional_prefix[:PREFIX], blank.unconditional_prefix[:PREFIX])
     assert torch.equal(prefix(blank), blank.unconditional_prefix)
-    assert not torch.equal(prefix(given)[:PREFIX], given.unconditional_prefix[:PREFIX])
+    assert not torch.equal(prefix(inputs)[:PREFIX], inputs.unconditional_prefix[:PREFIX])
 
 
 def test_the_sides_of_a_stereo_melody_are_averaged() -> None:
@@ -158,11 +158,11 @@ def test_a_tempo_is_named_or_goes_with_the_words() -> None:
 
 
 def test_only_what_is_heard_is_separated() -> None:
-    heard: list[float] = []
+    durations_s: list[float] = []
 
     class Stems:
         def __call__(self, waveform: Waveform) -> Waveform:
-            heard.append(waveform.duration_s)
+            durations_s.append(waveform.duration_s)
             return waveform
 
     model = golden_model("melody")
@@ -172,7 +172,7 @@ def test_only_what_is_heard_is_separated() -> None:
     assert torch.equal(
         prefix(with_stems.conditions(None, long)), prefix(model.conditions(None, long))
     )
-    assert heard == [pytest.approx((31 * 4096 + 8192) / 32000, abs=1e-3)]
+    assert durations_s == [pytest.approx((31 * 4096 + 8192) / 32000, abs=1e-3)]
 
 
 def test_an_empty_melody_is_an_error() -> None:

@@ -78,8 +78,8 @@ def test_what_is_written_is_what_loads(kind: str, tmp_path: Path) -> None:
     kept = ("name", "chroma", "segment_s", "defaults", "licence", "dtype")
     assert [getattr(was, name) for name in kept] == [getattr(now, name) for name in kept]
     assert was.lm.config == now.lm.config
-    given = [model.conditions("warm piano") for model in (was, now)]
-    rows = [one.text if kind != "melody" else one.prefix for one in given]
+    inputs = [model.conditions("warm piano") for model in (was, now)]
+    rows = [one.text if kind != "melody" else one.prefix for one in inputs]
     assert rows[0] is not None
     assert rows[1] is not None
     assert torch.equal(rows[0], rows[1])
