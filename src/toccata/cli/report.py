@@ -151,7 +151,7 @@ class Stop:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Handle Ctrl-C and SIGTERM in the block after it; a second one stops it at once."""
+        """Delay Ctrl-C and SIGTERM until the block has ended; a second one stops it at once."""
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def restore() -> None:
