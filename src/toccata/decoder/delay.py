@@ -42,8 +42,7 @@ def undo(steps: Tensor, delays: Sequence[int]) -> Tensor:
 
 
 def undo_logits(logits: Tensor, delays: Sequence[int]) -> Tensor:
-    """Order logits by frame: [B, K, T + max(d), card], without the last step, to [B, K, T, card].
-    """
+    """Order logits by frame: [B, K, T + max(d), card] without the last step -> [B, K, T, card]."""
     frames = logits.shape[2] - max(delays)
     return _gather(logits, delays, first=0, frames=frames)
 
