@@ -1,4 +1,4 @@
-"""The kinds of audio that the library accepts: waveforms, files, parts of files, bytes, arrays."""
+"""The audio inputs that the library accepts: waveforms, files, parts of files, bytes, arrays."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class AudioPart:
             raise InputError("start_s", self.start_s, f"it must be before end_s, {self.end_s:g}")
 
     def up_to(self, reach_s: float | None) -> AudioPart:
-        """The first `reach_s` seconds of the part at most; all of it for None."""
+        """Return at most the first `reach_s` seconds of the part; all of it for None."""
         if reach_s is None:
             return self
         end_s = self.start_s + reach_s
@@ -71,7 +71,7 @@ def _check_time(name: str, value: object) -> None:
 AudioInput = (
     Waveform | AudioPart | str | os.PathLike[str] | bytes | bytearray | BinaryIO | tuple[Any, int]
 )
-"""What `read_audio` takes. The pair is of samples, an array of numpy or torch, and their rate."""
+"""The inputs of `read_audio`; the tuple has samples, of NumPy or torch, and their rate in Hz."""
 
 _KINDS = (
     "give a Waveform or Clip, the path of a file, an AudioPart, the bytes of a file, a file opened "
