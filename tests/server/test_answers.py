@@ -65,7 +65,7 @@ def test_a_failed_prediction_names_no_folder(served: Served, tmp_path: Path) -> 
 
 
 def test_uploads_are_listed_in_pages(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("toccata.server.api.replicate.file_routes.LISTED", 2)
+    monkeypatch.setattr("toccata.server.api.replicate.file_routes.PAGE_SIZE", 2)
     ids = [
         served.client.post("/v1/files", files={"content": (f"{n}.wav", b"1")}).json()["id"]
         for n in range(5)

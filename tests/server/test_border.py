@@ -14,8 +14,7 @@ import pytest
 
 from tests.server.cog_client import ready
 from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served, serving
-from toccata.server.api.cog.cog_requests import read_ask
-from toccata.server.api.cog.cog_routes import VERSION
+from toccata.server.api.cog.cog_requests import VERSION, read_request
 from toccata.server.api.replicate import model_routes
 from toccata.server.config import ServerSettings
 from toccata.server.storage.repository import Repository, RepositoryError, StoredFile
@@ -372,4 +371,4 @@ def test_a_filter_keeps_each_word_once(served: Served) -> None:
     answer = served.client.post("/v1/predictions", json=body)
     assert answer.json()["webhook_events_filter"] == ["logs", "output"]
     served.client.post(f"/v1/predictions/{answer.json()['id']}/cancel")
-    assert read_ask(VERSION, body).webhook_events == ("logs", "output")
+    assert read_request(VERSION, body).webhook_events == ("logs", "output")

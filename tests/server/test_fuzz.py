@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 
 from tests.server.cog_client import ready
 from tests.server.conftest import SEED_VERSION, Served, serving
-from tests.server.test_openapi import NoOutside
+from tests.server.test_openapi import OPERATIONS, NoOutside
 from toccata.server import app
-from toccata.server.api.openapi import OPERATIONS
 from toccata.server.config import ServerSettings
 from toccata.settings import Settings
 

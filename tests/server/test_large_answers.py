@@ -63,8 +63,8 @@ def unread(served: Served, path: str) -> Iterator[None]:
 def test_who_reads_nothing_has_few_answers_and_not_for_long(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(large_answers, "TURN_S", 0.2)
-    monkeypatch.setattr(large_answers, "UNREAD_S", 2.0)
+    monkeypatch.setattr(large_answers, "SLOT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(large_answers, "SEND_TIMEOUT_S", 2.0)
     served = serve(output_urls="data")
     made = create(served, 300)
     assert len(made["output"]) > 6_000_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,6 @@ from tests.server.cog_client import ready
 from tests.server.conftest import Served, serving
 from toccata.errors import ToccataError
 from toccata.server import app
-from toccata.server.api.openapi import OPERATIONS
 from toccata.server.config import ServerSettings
 from toccata.server.outbound import Answer
 from toccata.settings import Settings
@@ -32,6 +33,55 @@ CHECKS = [
     response_headers_conformance, response_schema_conformance,
 ]  # fmt: skip
 EXAMPLES = 12
+# Every operation of the contract.
+CONTRACT = (
+    "GET /v1/predictions",
+    "POST /v1/predictions",
+    "GET /v1/predictions/{prediction_id}",
+    "POST /v1/predictions/{prediction_id}/cancel",
+    "GET /v1/models",
+    "POST /v1/models",
+    "GET /v1/models/{owner}/{name}",
+    "POST /v1/models/{owner}/{name}/predictions",
+    "GET /v1/models/{owner}/{name}/versions",
+    "GET /v1/models/{owner}/{name}/versions/{version_id}",
+    "POST /v1/models/{owner}/{name}/versions/{version_id}/trainings",
+    "GET /v1/models/{owner}/{name}/examples",
+    "GET /v1/account",
+    "GET /v1/hardware",
+    "GET /v1/webhooks/default/secret",
+    "GET /v1/collections",
+    "GET /v1/collections/{slug}",
+    "GET /v1/deployments",
+    "POST /v1/deployments",
+    "GET /v1/deployments/{owner}/{name}",
+    "POST /v1/deployments/{owner}/{name}/predictions",
+    "GET /v1/trainings",
+    "GET /v1/trainings/{training_id}",
+    "GET /v1/files",
+    "POST /v1/files",
+    "GET /v1/files/{file_id}",
+    "DELETE /v1/files/{file_id}",
+    "GET /v1/files/{file_id}/download",
+    "GET /v1/files/{key}/stream",
+    "GET /outputs/{key}/audio",
+    "GET /outputs/{key}/{name}",
+    "GET /healthz",
+    "GET /readyz",
+    "GET /metrics",
+    "GET /",
+    "GET /health-check",
+    "POST /predictions",
+    "PUT /predictions/{prediction_id}",
+    "POST /predictions/{prediction_id}/cancel",
+    "POST /shutdown",
+)
+DOCUMENT = app.create_app(ServerSettings(page=False)).openapi()
+OPERATIONS: Mapping[tuple[str, str], dict[str, Any]] = {
+    (method, path): operation
+    for path, each in DOCUMENT["paths"].items()
+    for method, operation in each.items()
+}
 
 
 class NoOutside:
@@ -100,8 +150,37 @@ def _choices(good: str | None, method: str) -> list[str]:
 
 
 def test_every_operation_is_described(served: Served) -> None:
-    paths = served.client.get("/v1/openapi.json").json()["paths"]
-    assert {(method, path) for path, each in paths.items() for method in each} == {*OPERATIONS}
+    assert served.client.get("/v1/openapi.json").json() == DOCUMENT
+    assert sorted(f"{method.upper()} {path}" for method, path in OPERATIONS) == sorted(CONTRACT)
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_an_operation_says_what_it_takes_and_answers(method: str, path: str) -> None:
+    operation = OPERATIONS[method, path]
+    assert operation["summary"].endswith(".")
+    for status, response in operation["responses"].items():
+        assert response["description"].endswith("."), status
+    names = {(each["in"], each["name"]) for each in operation.get("parameters", ())}
+    assert {("path", name) for name in re.findall(r"{(\w+)}", path)} <= names
+    statuses = {"400", "403", "421"}
+    statuses |= set() if method == "get" else {"413", "415"}
+    statuses |= {"401"} if "security" in operation else set()
+    assert statuses <= set(operation["responses"])
+
+
+def test_every_operation_that_a_token_protects_says_so(served: Served) -> None:
+    for (method, path), operation in OPERATIONS.items():
+        answer = served.client.request(method, path, headers={"Authorization": "Bearer wrong"})
+        assert (answer.status_code == 401) == ("security" in operation), (method, path)
+
+
+def test_every_schema_that_is_named_is_there() -> None:
+    named = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(DOCUMENT)))
+    schemas = DOCUMENT["components"]["schemas"]
+    assert named <= set(schemas)
+    assert {name for name, schema in schemas.items() if not schema.get("description")} <= {
+        "HTTPValidationError", "ValidationError"
+    }  # fmt: skip
 
 
 def test_a_server_error_and_a_wrong_shape_are_noticed(served: Served) -> None:

@@ -23,12 +23,24 @@ from toccata.server.api.body_limits import BodyLimits
 from toccata.server.api.cog import cog_routes
 from toccata.server.api.cog.cog_outputs import CogOutputs
 from toccata.server.api.cog.cog_requests import CogRefusal
+from toccata.server.api.cog.schemas import CogRequest
 from toccata.server.api.dependencies import AppState, ProblemError
 from toccata.server.api.docs_page import docs_html
 from toccata.server.api.middleware import RateLimits, RequestLog
-from toccata.server.api.openapi import describe
+from toccata.server.api.openapi import complete_openapi
 from toccata.server.api.path_prefix import PathPrefix, PublicHost
-from toccata.server.api.replicate import file_routes, model_routes, prediction_routes
+from toccata.server.api.replicate import (
+    file_routes,
+    model_routes,
+    output_routes,
+    prediction_routes,
+)
+from toccata.server.api.replicate.schemas import (
+    Event,
+    ModelPredictionRequest,
+    PredictionRequest,
+    Upload,
+)
 from toccata.server.api.replicate.validation import InvalidRequest
 from toccata.server.api.request_guard import RequestGuard
 from toccata.server.background import beside
@@ -58,6 +70,8 @@ log = logging.getLogger(__name__)
 PREFIXES = ("/v1", "/v1/v1")
 RETRY_AFTER_S = "5"
 MAX_COUNTED = 1_000_000  # uploads of an earlier start
+# Models that the OpenAPI document refers to, though no route returns them.
+DOCUMENTED = (CogRequest, Event, ModelPredictionRequest, PredictionRequest, Upload)
 
 
 def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
@@ -69,14 +83,15 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan(settings, work),
+        default_response_class=JSONResponse,
     )
     for prefix in PREFIXES:
-        for routes in (prediction_routes.api, model_routes.api, file_routes.api):
-            app.include_router(routes, prefix=prefix, include_in_schema=prefix == "/v1")
-    app.include_router(prediction_routes.open_api)
-    app.include_router(health_routes.ops)
-    app.include_router(cog_routes.api)
-    app.include_router(cog_routes.open_api)
+        for routes in (prediction_routes, model_routes, file_routes):
+            app.include_router(routes.router, prefix=prefix, include_in_schema=prefix == "/v1")
+    app.include_router(output_routes.router)
+    app.include_router(health_routes.router)
+    app.include_router(cog_routes.router)
+    app.include_router(cog_routes.public_router)
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(CogRefusal, _cog_refusal)
     app.add_exception_handler(InvalidRequest, _invalid)
@@ -89,7 +104,7 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
     app.add_middleware(PathPrefix, settings=settings)
     app.add_middleware(RequestLog)
     app.state.stop = lambda: None  # the program that serves it knows how
-    describe(app)
+    complete_openapi(app, DOCUMENTED)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

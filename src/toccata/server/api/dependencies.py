@@ -1,4 +1,4 @@
-"""What routes share: the state of the app, client addresses, errors, file responses."""
+"""What the routes share: the state of the app, authorization, errors, file responses."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
-from fastapi import Request
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.requests import HTTPConnection
 from starlette.responses import Response, StreamingResponse
 
@@ -44,7 +45,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class AppState:
-    """What the server is made of; routes find it with `app_state(request)`."""
+    """The parts of the server; routes get them by `app_state(request)`."""
 
     settings: ServerSettings
     store: AsyncRepository
@@ -75,7 +76,7 @@ def app_state(request: Request) -> AppState:
 
 
 class ProblemError(Exception):
-    """An answer that is an error; `body` is what the client gets."""
+    """An error response; `body` is its JSON body."""
 
     def __init__(self, status: int, body: dict[str, Any], **headers: str) -> None:
         super().__init__(body.get("detail"))
@@ -91,8 +92,17 @@ def refuse(status: int, detail: str, title: str | None = None) -> ProblemError:
     return ProblemError(status, dict(problem(status, detail, title)))
 
 
-async def authorize(request: Request) -> None:
-    """Note the owner of a request. Raises ProblemError for one without a good token."""
+# For the OpenAPI document only: `authorize` reads the header itself, with any scheme and spaces.
+_BEARER = HTTPBearer(
+    scheme_name="token", description="One of the tokens of the server.", auto_error=False
+)
+
+
+async def authorize(
+    request: Request,
+    _: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+) -> None:
+    """Check the token of a request and note its owner. Raises ProblemError for a wrong token."""
     authorization = request.headers.get("authorization")
     refusal = app_state(request).tokens.refusal(authorization)
     if refusal is not None:
@@ -105,12 +115,12 @@ async def authorize(request: Request) -> None:
 
 
 def address(request: Request) -> Address:
-    """The public one if it is set, otherwise as this client wrote it."""
+    """The address of this server: the public one, or the one that the client used."""
     return address_at(request, app_state(request).settings)
 
 
 def address_at(request: HTTPConnection, settings: ServerSettings) -> Address:
-    """`address` of a request, wherever in the app it is."""
+    """As `address`, where the state of the app is not at hand."""
     public, url = settings.public_url, request.url
     if public:
         return Address(public.rstrip("/"))
@@ -118,16 +128,16 @@ def address_at(request: HTTPConnection, settings: ServerSettings) -> Address:
 
 
 def owner_of(request: HTTPConnection) -> str:
-    """Who makes a request, for fairness: a hash of the token, or of the address without tokens."""
+    """The owner of a request, for fairness: a hash of its token, or else of its IP address."""
     known: str | None = request.scope.get(OWNER)
     return known or owner_named(client_of(request.scope))
 
 
 async def data_of(request: Request, prediction: Prediction) -> Output | None:
-    """Its output as data URIs, if the client takes it so.
+    """The output of a prediction as data URIs, if it is shown so.
 
     Raises:
-        StorageError: The storage does not give it, or not in time.
+        StorageError: The storage cannot be read, or not in time.
     """
     async with _in_time():
         return await output_data(prediction, app_state(request).storage)
@@ -169,23 +179,25 @@ async def json_body(request: Request) -> dict[str, Any]:
 async def stored_response(
     request: Request,
     name: str,
+    byte_range: str | None,
     *,
     saved_as: str | None = None,
     modified_at: float | None = None,
     kind: str = "inline",
 ) -> Response:
-    """A file of the storage, whole or the range that was asked for.
+    """A response that sends a file of the storage, the whole or a range of it.
 
     Args:
-        request: GET or HEAD, with the headers that say which part, and what the client has already.
-        name: Its name in the storage, under which the bytes never change.
+        request: GET or HEAD, with the headers that say which version the client has already.
+        name: The name of the file in the storage. Its bytes never change.
+        byte_range: The Range header.
         saved_as: The file name that a browser proposes.
-        modified_at: When it was made, in seconds since 1970.
-        kind: inline, or attachment if it must not be shown.
+        modified_at: When the file was written, in seconds since 1970.
+        kind: `inline`, or `attachment` if a browser must not show it.
 
     Raises:
         ProblemError: There is no such file.
-        StorageError: The storage does not say, or not in time.
+        StorageError: The storage cannot be read, or not in time.
     """
     try:
         async with _in_time():
@@ -199,8 +211,8 @@ async def stored_response(
         return Response(status_code=304, headers=headers)
     if saved_as is not None or kind != "inline":
         headers["Content-Disposition"] = disposition(kind, saved_as or "download")
-    wanted = request.headers.get("range") if known.takes_range(request.headers) else None
-    return _part(request, name, headers, span_of(wanted, size), size)
+    requested = byte_range if known.takes_range(request.headers) else None
+    return _part(request, name, headers, span_of(requested, size), size)
 
 
 def _part(

@@ -90,8 +90,11 @@ def _kind(schema: Mapping[str, Any]) -> str:
         return f'<a href="#{escape(name)}">{escape(name)}</a>'
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
-    kind = schema.get("type", "any")
-    return kind if isinstance(kind, str) else " | ".join(kind)
+    if "anyOf" in schema:
+        return " | ".join(map(_kind, schema["anyOf"]))
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema.get('items', {}))}"
+    return str(schema.get("type", "any"))
 
 
 def _schema(named: tuple[str, Any]) -> str:

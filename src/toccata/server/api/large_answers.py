@@ -1,7 +1,7 @@
 """Large responses (data URIs, pages of lists), encoded in threads, a few at a time.
 
-Such an answer may be megabytes long. It is sent in blocks, so that a client which does not read it
-keeps little in the buffer of its connection, and is given up if it reads nothing for a while.
+Such a response may be megabytes long. It is sent in blocks, so that the connection of a client
+which does not read it buffers little, and it is aborted if the client reads nothing for a while.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from toccata.server.views import Output, page_json, prediction_json, problem
 log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 2**16
-# How long a client may read nothing of an answer; of audio, which may be paused, more.
-UNREAD_S = 60.0
-# How long an answer waits for others to be read.
-TURN_S = 10.0
-# After that much of a list, the rest is on the next page.
+# How long a client may read nothing of a response. Audio, which a player may pause, has more time.
+SEND_TIMEOUT_S = 60.0
+# How long a response waits until fewer others are being sent.
+SLOT_TIMEOUT_S = 10.0
+# A page that is longer ends, and the rest of the list is on the next one.
 MAX_PAGE_BYTES = 4 * 2**20
 
 Row = TypeVar("Row", Prediction, StoredFile)
 
-# A prediction, and its output as data URIs if it is given so -> what the client gets.
+# A prediction, and its output as data URIs where URLs are not used -> the JSON object.
 Show = Callable[[Prediction, Output | None], dict[str, Any]]
 
 
@@ -48,14 +48,14 @@ def answered(
     headers: Mapping[str, str] | None = None,
     show: Show | None = None,
 ) -> Response:
-    """A prediction as JSON, its output as the client takes it.
+    """A response that shows a prediction as JSON, its output as URLs or data URIs.
 
     Args:
-        request: What is answered.
-        prediction: What is shown.
-        status: Of the answer.
-        headers: Of the answer, besides those that every one has.
-        show: How it is shown; None: as the hosted API shows it.
+        request: The request that is answered.
+        prediction: The prediction to show.
+        status: The status code of the response.
+        headers: Further headers of the response.
+        show: Makes the JSON object; None: as in the hosted API.
     """
     own = address(request)
 
@@ -70,9 +70,8 @@ def answered(
     return _with_data(request, prediction, in_blocks) if prediction.has_data else whole(None)
 
 
-def event_stream(request: Request, prediction: Prediction) -> Response:
-    """The events of a prediction, from the beginning or after Last-Event-ID."""
-    after = request.headers.get("last-event-id")
+def event_stream(request: Request, prediction: Prediction, after: str | None) -> Response:
+    """The events of a prediction: all, or those after the event with the id `after`."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
     def sent(frames: AsyncIterator[bytes]) -> Response:
@@ -97,14 +96,14 @@ def page_of(
     show: Callable[[Row], Mapping[str, Any]],
     limit: int,
 ) -> Response:
-    """A page of a list, the address of the next one in it.
+    """A response that is a page of a list, with the URL of the next page.
 
     Args:
-        request: What is answered.
-        path: Of the list.
+        request: The request that is answered.
+        path: The path of the list.
         read: Reads up to one row more than `limit`.
-        show: What the client gets of a row.
-        limit: How many rows a page has; fewer if they are long.
+        show: Makes the JSON object of a row.
+        limit: How many rows a page has at most; it has fewer if they are long.
     """
     url = f"{address(request).base}{path}"
 
@@ -115,13 +114,13 @@ def page_of(
         headers = {**JSONResponse(None).headers, "content-length": str(len(body))}
         return _Stream(_once(body), headers=headers)
 
-    return _OneOfFew(request, app_state(request).pages, made)
+    return _LimitedResponse(request, app_state(request).pages, made)
 
 
 def _page(
     rows: Sequence[Row], show: Callable[[Row], Mapping[str, Any]], limit: int, url: str
 ) -> bytes:
-    """Each row is encoded by itself, so that other threads get their turn in between."""
+    """Encode a page row by row, so that other threads can run in between."""
     encoded: list[bytes] = []
     for row in rows[:limit]:
         encoded.append(bytes(JSONResponse(show(row)).body))
@@ -136,17 +135,17 @@ def _page(
 def _with_data(
     request: Request, prediction: Prediction, make: Callable[[Output | None], Response]
 ) -> Response:
-    """What `make` makes, in a thread, from the output as data URIs."""
+    """The response that `make` builds, in a thread, from the output as data URIs."""
 
     async def made() -> Response:
         data = await data_of(request, prediction)
         return await app_state(request).encoding.run(owner_of(request), lambda: make(data))
 
-    return _OneOfFew(request, app_state(request).large_answers, made)
+    return _LimitedResponse(request, app_state(request).large_answers, made)
 
 
-class _OneOfFew(Response):
-    """An answer that is made when its turn comes."""
+class _LimitedResponse(Response):
+    """A response that is built once few enough others are being sent."""
 
     def __init__(
         self, request: Request, limit: ConcurrencyLimit, make: Callable[[], Awaitable[Response]]
@@ -155,50 +154,50 @@ class _OneOfFew(Response):
         self._request, self._limit, self._make = request, limit, make
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with _turn(self._limit, owner_of(self._request)):
+        async with _slot(self._limit, owner_of(self._request)):
             response = await self._make()
             await response(scope, receive, send)
 
 
 class _Stream(StreamingResponse):
-    """A stream whose pieces may be large: they are sent in blocks, each when there is room."""
+    """A stream whose pieces may be large: they are sent in blocks, one after the other."""
 
     def __init__(self, pieces: AsyncIterator[bytes], status: int = 200, **options: Any) -> None:
         super().__init__(_blocks(pieces), status, **options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with _patience(send) as sent:
+        async with _send_timeout(send) as sent:
             await super().__call__(scope, receive, sent)
 
 
-class _UnreadError(Exception):
-    """A client reads nothing of its answer."""
+class _SendTimeoutError(Exception):
+    """A client reads nothing of its response."""
 
 
 @asynccontextmanager
-async def _patience(send: Send) -> AsyncIterator[Send]:
-    """A `send` that ends the block once it could send nothing for UNREAD_S."""
+async def _send_timeout(send: Send) -> AsyncIterator[Send]:
+    """A `send` that ends the block if it cannot send for SEND_TIMEOUT_S."""
 
     async def sent(message: Message) -> None:
         try:
-            async with asyncio.timeout(UNREAD_S):
+            async with asyncio.timeout(SEND_TIMEOUT_S):
                 await send(message)
         except TimeoutError as error:
-            raise _UnreadError from error
+            raise _SendTimeoutError from error
 
     try:
         yield sent
-    except _UnreadError:
-        log.info("an answer of which nothing was read for %g s is given up", UNREAD_S)
+    except _SendTimeoutError:
+        log.info("an answer of which nothing was read for %g s is given up", SEND_TIMEOUT_S)
 
 
 @asynccontextmanager
-async def _turn(limit: ConcurrencyLimit, owner: str) -> AsyncIterator[None]:
-    """Count an answer among those that are large. Raises ProblemError if there are too many."""
-    turn = limit.of(owner)
+async def _slot(limit: ConcurrencyLimit, owner: str) -> AsyncIterator[None]:
+    """Wait for a slot of `limit`. Raises ProblemError if none is free in time."""
+    slot = limit.of(owner)
     try:
-        async with asyncio.timeout(TURN_S):
-            await turn.__aenter__()
+        async with asyncio.timeout(SLOT_TIMEOUT_S):
+            await slot.__aenter__()
     except TimeoutError as error:
         detail = "The server is busy with other large answers; try again in a few seconds"
         headers = {"Retry-After": "5", "x-should-retry": "true"}
@@ -206,7 +205,7 @@ async def _turn(limit: ConcurrencyLimit, owner: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await turn.__aexit__(None, None, None)
+        await slot.__aexit__(None, None, None)
 
 
 async def _blocks(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

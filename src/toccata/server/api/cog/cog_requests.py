@@ -1,4 +1,4 @@
-"""The body of a request to the Cog API -> a PredictionRequest, or every problem with it."""
+"""Read and check the body of a request to the Cog API."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from toccata.server.api.dependencies import of_body
 from toccata.server.api.replicate.validation import CogInvalid, Problem, coerce
 from toccata.server.outbound import check_url, check_webhook
 from toccata.server.strict_json import JsonError, read_json
-from toccata.server.versions import Version
+from toccata.server.versions import VERSIONS, Version
 
+# The version that the Cog API serves.
+VERSION = VERSIONS["7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"]
 EVENTS = ("start", "output", "logs", "completed")
-# It becomes the name of a folder.
+# An id becomes the name of a folder.
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
 
 class CogRefusal(Exception):
-    """An answer that is an error; `body` is what the client gets."""
+    """An error response; `body` is its JSON body."""
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
         super().__init__(str(body))
@@ -32,9 +34,12 @@ class CogRefusal(Exception):
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """A request, checked. `input` has every field; `webhook_events` is all four if none is named.
+    """A checked request.
 
-    output_prefix: what the address begins with that the output is to be uploaded to.
+    Attributes:
+        input: The values of all inputs.
+        webhook_events: All four events if the request has no filter.
+        output_prefix: The beginning of the URL that the output is uploaded to.
     """
 
     id: str | None
@@ -55,7 +60,7 @@ async def json_object(request: Request) -> Mapping[str, Any]:
     return body or {}
 
 
-def read_ask(
+def read_request(
     version: Version,
     body: Mapping[str, Any],
     path_id: str | None = None,
@@ -65,13 +70,13 @@ def read_ask(
     """Check the body of a request.
 
     Args:
-        version: Whose inputs it names.
-        body: As `json_object` gives it.
-        path_id: The id that the address of the request names.
+        version: The version that runs.
+        body: The result of `json_object`.
+        path_id: The id in the path of the request.
         allow_private: Whether a webhook may be on a private network.
 
     Raises:
-        CogRefusal: 422, with all that is wrong.
+        CogRefusal: With status 422 and every problem.
     """
     given: Mapping[str, Any] = {}
     problems: list[Problem] = []

@@ -1,9 +1,9 @@
-"""The API of a Cog container, at the root: one prediction per slot, and nothing waits.
+"""Routes of the Cog API, at the root: one prediction per slot, without a queue.
 
-It serves the version `meta/musicgen:7a76a825`. A container has no tokens; this server, when it has
-some, wants one for whatever makes or stops a prediction here too, or else the root would be a way
-around them. Unlike a container it remembers: an id is used once, and PUT of one that has ended
-answers with how it ended. `created_at` and `context` of a request are not heeded.
+It serves the version `meta/musicgen:7a76a825`. A container has no tokens; a server that has some
+requires one here, too, to create or cancel predictions. Unlike a container, the server stores
+predictions: an id is used once, and PUT with the id of a prediction that has ended returns that
+prediction. `created_at` and `context` of a request are ignored.
 """
 
 from __future__ import annotations
@@ -12,37 +12,64 @@ import ipaddress
 import logging
 import re
 import signal
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from toccata.errors import InputError
-from toccata.server.api.cog.cog_requests import CogRefusal, PredictionRequest, json_object, read_ask
+from toccata.server.api.cog import schemas
+from toccata.server.api.cog.cog_requests import (
+    VERSION,
+    CogRefusal,
+    PredictionRequest,
+    json_object,
+    read_request,
+)
 from toccata.server.api.dependencies import address, app_state, authorize, owner_of
 from toccata.server.api.large_answers import answered
+from toccata.server.api.openapi import errors, request_body
+from toccata.server.api.parameters import PredictionId, PreferAsync
 from toccata.server.api.path_prefix import PREFIX
 from toccata.server.api.replicate.validation import CogInvalid, Problem
+from toccata.server.api.schemas import Empty
 from toccata.server.predictions.creation import QueueFullError
 from toccata.server.storage.repository import COG, AlreadyExistsError, Prediction, iso
 from toccata.server.strict_json import JSONResponse
-from toccata.server.versions import VERSIONS, openapi
+from toccata.server.versions import openapi
 from toccata.server.views import COG_VERSION, cog_json
 from toccata.server.worker.supervisor import FAILED, READY, STOPPED
 
 log = logging.getLogger(__name__)
 
-VERSION = VERSIONS["7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"]
 POLL_INTERVAL_S = 0.25
 MAX_TRACE_STATE = 512
 _TRACE_PARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
-api = APIRouter(dependencies=[Depends(authorize)])
-open_api = APIRouter()
+router = APIRouter(dependencies=[Depends(authorize)])
+public_router = APIRouter()
+
+# What the documents of both routes that create predictions have in common.
+_CREATES: dict[str, Any] = {
+    "response_model": schemas.CogPrediction,
+    "response_description": "The prediction has ended.",
+    "responses": {
+        202: {"model": schemas.CogPrediction, "description": "The prediction is still running."},
+        **errors(schemas.CogRefusal, 406, 409, 503),
+        **errors(schemas.CogInvalid, 422),
+    },
+    "openapi_extra": request_body(schemas.CogRequest, required=False),
+}
 
 
-@open_api.get("/")
+@public_router.get(
+    "/",
+    summary="Get the addresses of the Cog API.",
+    response_model=schemas.CogIndex,
+    response_description="The addresses.",
+)
 async def index(request: Request) -> Response:
-    """Where everything is; a browser is sent to the page."""
+    """A browser is sent to the page of the server, if there is one."""
     if app_state(request).settings.page and "text/html" in request.headers.get("accept", ""):
         return RedirectResponse(f"{request.scope.get(PREFIX, '')}/ui/")
     one = "/predictions/{prediction_id}"
@@ -60,54 +87,71 @@ async def index(request: Request) -> Response:
     )
 
 
-@open_api.get("/openapi.json", include_in_schema=False)
+@public_router.get("/openapi.json", include_in_schema=False)
 async def schema() -> JSONResponse:
     return JSONResponse(openapi(VERSION))
 
 
-@open_api.get("/health-check")
+@public_router.get(
+    "/health-check",
+    summary="Get the state of the worker process.",
+    response_model=schemas.CogHealth,
+    response_description="The state, whatever it is.",
+)
 async def health(request: Request) -> JSONResponse:
-    """Always 200: how it is, is said in the body."""
+    """The status code is always 200: the body has the state."""
     return JSONResponse({"status": _health(request), "setup": _setup(request)})
 
 
-@open_api.post("/shutdown")
+@public_router.post(
+    "/shutdown",
+    summary="Stop the server.",
+    response_model=Empty,
+    response_description="The server is stopping.",
+    responses=errors(schemas.CogRefusal, 403),
+)
 async def shutdown(request: Request) -> JSONResponse:
-    """End this process as SIGTERM does, with --shutdown-route. Only for clients on this machine,
-    where there are no tokens; not for a page in a browser there, whose requests have an Origin.
+    """This works only if the server was started with `--shutdown-route` and without tokens, and
+    only from programs on its own machine.
     """
     settings = app_state(request).settings
+    # A page in a browser on this machine is refused, too: its requests have an Origin.
     if not settings.shutdown_route:
         raise CogRefusal(403, {"detail": "This server was started without --shutdown-route"})
-    if settings.tokens or "origin" in request.headers or not _is_here(request):
+    if settings.tokens or "origin" in request.headers or not _is_local(request):
         raise CogRefusal(403, {"detail": "This server is not stopped from outside"})
     log.warning("stopping, as POST /shutdown asks")
     signal.raise_signal(signal.SIGTERM)
     return JSONResponse({})
 
 
-@api.post("/predictions")
-async def create(request: Request) -> Response:
-    ask = read_ask(VERSION, await json_object(request), allow_private=_allows_private(request))
-    if ask.id is not None and await app_state(request).predictions.known(ask.id) is not None:
+@router.post("/predictions", summary="Create a prediction.", **_CREATES)
+async def create(request: Request, prefer: PreferAsync = None) -> Response:
+    """The prediction starts at once. If all slots are busy, it is refused."""
+    body, private = await json_object(request), _allows_private(request)
+    requested = read_request(VERSION, body, allow_private=private)
+    predictions = app_state(request).predictions
+    if requested.id is not None and await predictions.known(requested.id) is not None:
         raise _id_taken()
     try:
-        return await _run(request, ask)
+        return await _run(request, requested, prefer)
     except AlreadyExistsError as error:
         raise _id_taken() from error
 
 
-@api.put("/predictions/{prediction_id}")
-async def create_once(request: Request, prediction_id: str) -> Response:
-    """However often it is asked, it runs once: 202 and how it is, while it runs; 200 and how it
-    ended, from then on, where a container would run it again.
+@router.put("/predictions/{prediction_id}", summary="Create a prediction once.", **_CREATES)
+async def create_once(
+    request: Request, prediction_id: PredictionId, prefer: PreferAsync = None
+) -> Response:
+    """Further requests with the same id do not run it again: they are answered with 202 while the
+    prediction is running, and with 200 once it has ended.
     """
-    private = _allows_private(request)
-    ask = read_ask(VERSION, await json_object(request), prediction_id, allow_private=private)
+    body, private = await json_object(request), _allows_private(request)
+    requested = read_request(VERSION, body, prediction_id, allow_private=private)
     known = await app_state(request).predictions.known(prediction_id)
     if known is None:
         try:
-            return await _run(request, ask)
+            return await _run(request, requested, prefer)
         except AlreadyExistsError:  # another request with this id was faster
             known = await app_state(request).predictions.known(prediction_id)
     if known is None:
@@ -115,8 +159,14 @@ async def create_once(request: Request, prediction_id: str) -> Response:
     return _answered(request, known, 200 if known.ended else 202)
 
 
-@api.post("/predictions/{prediction_id}/cancel")
-async def cancel(request: Request, prediction_id: str) -> JSONResponse:
+@router.post(
+    "/predictions/{prediction_id}/cancel",
+    summary="Cancel a prediction.",
+    response_model=Empty,
+    response_description="The prediction is being canceled.",
+    responses=errors(Empty, 404),
+)
+async def cancel(request: Request, prediction_id: PredictionId) -> JSONResponse:
     found = await app_state(request).store.get(prediction_id)
     if found is None or found.ended:
         return JSONResponse({}, 404)
@@ -128,15 +178,15 @@ def _answered(request: Request, prediction: Prediction, status: int) -> Response
     return answered(request, prediction, status, show=cog_json)
 
 
-async def _run(request: Request, ask: PredictionRequest) -> Response:
-    made = await _accept(request, ask)
-    if request.headers.get("prefer") == "respond-async":
-        return _answered(request, made, 202)
-    now = await _ended(request, made)
+async def _run(request: Request, requested: PredictionRequest, prefer: str | None) -> Response:
+    created = await _accept(request, requested)
+    if prefer == "respond-async":
+        return _answered(request, created, 202)
+    now = await _wait_until_ended(request, created)
     return _answered(request, now, 200 if now.ended else 202)
 
 
-async def _accept(request: Request, ask: PredictionRequest) -> Prediction:
+async def _accept(request: Request, requested: PredictionRequest) -> Prediction:
     if "text/event-stream" in request.headers.get("accept", ""):
         raise _failure(406, "This model does not stream", "it answers in JSON only")
     if app_state(request).predictions.supervisor.state != READY:
@@ -148,16 +198,16 @@ async def _accept(request: Request, ask: PredictionRequest) -> Prediction:
     try:
         return await app_state(request).predictions.create(
             VERSION,
-            ask.input,
+            requested.input,
             base=address(request).base,
-            id=ask.id,
+            id=requested.id,
             api=COG,
-            webhook=ask.webhook,
-            webhook_events=ask.webhook_events,
-            output_prefix=ask.output_prefix,
+            webhook=requested.webhook,
+            webhook_events=requested.webhook_events,
+            output_prefix=requested.output_prefix,
             as_data=app_state(request).settings.output_urls != "url",
             owner=owner_of(request),
-            trace=_trace(request) if ask.webhook else None,
+            trace=_trace(request) if requested.webhook else None,
         )
     except QueueFullError as error:
         raise CogRefusal(503, {"error": str(error), "status": "failed"}) from error
@@ -166,9 +216,10 @@ async def _accept(request: Request, ask: PredictionRequest) -> Prediction:
         raise CogRefusal(422, CogInvalid([problem]).to_detail()) from error
 
 
-async def _ended(request: Request, prediction: Prediction) -> Prediction:
-    """As it is when it has ended, or when the server stops; it is canceled if the client goes away
-    before.
+async def _wait_until_ended(request: Request, prediction: Prediction) -> Prediction:
+    """Wait until the prediction has ended or the server stops; return it as it is then.
+
+    It is canceled if the client disconnects before.
     """
     predictions, now = app_state(request).predictions, prediction
     while not now.ended and not predictions.stopping:
@@ -179,12 +230,12 @@ async def _ended(request: Request, prediction: Prediction) -> Prediction:
 
 
 def _failure(status: int, detail: str, error: str) -> CogRefusal:
-    """With the keys of both generations of containers."""
+    """An error that has the keys of old and new containers."""
     return CogRefusal(status, {"detail": detail, "error": error, "status": "failed"})
 
 
 def _trace(request: Request) -> dict[str, str] | None:
-    """What a container passes on to webhooks, https://www.w3.org/TR/trace-context."""
+    """The trace context (https://www.w3.org/TR/trace-context) that webhooks pass on."""
     parent, state = request.headers.get("traceparent", ""), request.headers.get("tracestate", "")
     if not _TRACE_PARENT.fullmatch(parent):
         return None
@@ -208,7 +259,7 @@ def _health(request: Request) -> str:
 
 
 def _setup(request: Request) -> dict[str, str]:
-    """How the worker started; empty until it has."""
+    """How the worker process was started; empty until that has ended."""
     setup = app_state(request).predictions.setup
     failure = app_state(request).predictions.supervisor.setup_error
     if failure is not None:
@@ -224,7 +275,7 @@ def _allows_private(request: Request) -> bool:
     return app_state(request).settings.allow_private
 
 
-def _is_here(request: Request) -> bool:
+def _is_local(request: Request) -> bool:
     """Whether the client is on this machine."""
     try:
         return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback

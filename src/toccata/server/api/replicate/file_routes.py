@@ -1,4 +1,4 @@
-"""/v1/files: what clients upload, to be named in a prediction's inputs later."""
+"""Routes of /v1/files: audio that clients upload and then name in the inputs of predictions."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ from toccata.server.api.dependencies import (
     stored_response,
 )
 from toccata.server.api.large_answers import page_of
+from toccata.server.api.openapi import files, problems, request_body
+from toccata.server.api.parameters import ByteRange, Cursor, FileId
+from toccata.server.api.replicate import schemas
 from toccata.server.storage.repository import StoredFile, new_key
 from toccata.server.strict_json import (
     MAX_DEPTH,
@@ -43,16 +46,25 @@ MAX_BYTES = 100 * 2**20
 MAX_METADATA = 8192
 MAX_METADATA_VALUES = 256
 KEPT_S = 24 * 3600.0
-LISTED = 100
+PAGE_SIZE = 100
 BLOCK_BYTES = 2**20
 UNKNOWN_TYPE = "application/octet-stream"
 _BRACKETS = re.compile(r"\[([^\[\]]{0,200})\]")
 
-api = APIRouter(dependencies=[Depends(authorize)])
+router = APIRouter(dependencies=[Depends(authorize)])
 
 
-@api.post("/files")
+@router.post(
+    "/files",
+    summary="Upload a file.",
+    status_code=201,
+    response_model=schemas.File,
+    response_description="The file was stored.",
+    responses=problems(413),
+    openapi_extra=request_body(schemas.Upload, "multipart/form-data"),
+)
 async def upload(request: Request) -> JSONResponse:
+    """Prediction inputs can name the file by its URL. It is deleted after a day."""
     declared = int(request.headers.get("content-length") or 0)
     if declared > MAX_BYTES + 2**20:
         raise _too_large()
@@ -64,27 +76,45 @@ async def upload(request: Request) -> JSONResponse:
         raise refuse(400, f"The multipart body is damaged: {error.message}") from error
 
 
-@api.get("/files")
-async def list_files(request: Request) -> Response:
-    own, cursor = address(request), cursor_of(request.query_params.get("cursor"))
-    read = partial(app_state(request).store.files, LISTED + 1, cursor)
-    return page_of(request, "/v1/files", read, lambda file: file_json(file, own), LISTED)
+@router.get(
+    "/files",
+    summary="List the uploaded files, newest first.",
+    response_model=schemas.FilePage,
+    response_description="A page of the list.",
+)
+async def list_files(request: Request, cursor: Cursor = None) -> Response:
+    own = address(request)
+    read = partial(app_state(request).store.files, PAGE_SIZE + 1, cursor_of(cursor))
+    return page_of(request, "/v1/files", read, lambda file: file_json(file, own), PAGE_SIZE)
 
 
-@api.get("/files/{file_id}")
-async def get(request: Request, file_id: str) -> JSONResponse:
-    """Always what is known of it, never its bytes."""
-    return JSONResponse(file_json(await _known(request, file_id), address(request)))
+@router.get(
+    "/files/{file_id}",
+    summary="Describe an uploaded file.",
+    response_model=schemas.File,
+    response_description="The description of the file.",
+    responses=problems(404),
+)
+async def get(request: Request, file_id: FileId) -> JSONResponse:
+    """`/v1/files/{file_id}/download` has the content of the file."""
+    return JSONResponse(file_json(await _find(request, file_id), address(request)))
 
 
-@api.head("/files/{file_id}/download", include_in_schema=False)
-@api.get("/files/{file_id}/download")
-async def download(request: Request, file_id: str) -> Response:
-    file = await _known(request, file_id)
-    # Never a page: what a client uploaded must not run in another's browser.
+@router.head("/files/{file_id}/download", include_in_schema=False)
+@router.get(
+    "/files/{file_id}/download",
+    summary="Download an uploaded file.",
+    response_class=Response,
+    response_description="The file.",
+    responses={**files(UNKNOWN_TYPE), **problems(404)},
+)
+async def download(request: Request, file_id: FileId, byte_range: ByteRange = None) -> Response:
+    file = await _find(request, file_id)
+    # Never shown as a page: what one client uploaded must not run in the browser of another.
     response = await stored_response(
         request,
         f"files/{file.id}",
+        byte_range,
         saved_as=file.name,
         modified_at=file.created_at,
         kind="attachment",
@@ -93,9 +123,16 @@ async def download(request: Request, file_id: str) -> Response:
     return response
 
 
-@api.delete("/files/{file_id}")
-async def delete(request: Request, file_id: str) -> Response:
-    await _known(request, file_id)
+@router.delete(
+    "/files/{file_id}",
+    summary="Delete an uploaded file.",
+    status_code=204,
+    response_class=Response,
+    response_description="The file was deleted.",
+    responses=problems(404),
+)
+async def delete(request: Request, file_id: FileId) -> Response:
+    await _find(request, file_id)
     await app_state(request).uploads.remove(file_id)
     return Response(status_code=204)
 
@@ -120,7 +157,7 @@ async def keep_file(
     *,
     owner: str = "",
 ) -> StoredFile:
-    """Store what was uploaded, for a day. Raises ProblemError past the cap, or the quota."""
+    """Store an upload for a day. Raises ProblemError if it exceeds the size limit or the quota."""
     file_id = new_key()
     with tempfile.TemporaryDirectory(prefix="toccata-upload-") as folder:
         local = Path(folder) / "content"
@@ -143,7 +180,7 @@ async def keep_file(
 
 
 async def _copy(content: UploadFile, out: BinaryIO) -> tuple[int, str, str]:
-    """Size and checksums. Raises ProblemError past the cap."""
+    """Copy an upload; return its size, SHA-256 and MD5. Raises ProblemError if it is too large."""
     size, sha256, md5 = 0, hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     while block := await content.read(BLOCK_BYTES):
         size += len(block)
@@ -156,11 +193,11 @@ async def _copy(content: UploadFile, out: BinaryIO) -> tuple[int, str, str]:
 
 
 async def _metadata(form: FormData) -> Mapping[str, Any]:
-    """A field of JSON, a file of JSON, or fields metadata[a][b]: clients differ."""
-    given = form.get("metadata")
-    if given is None:
+    """Read the metadata: clients send a JSON text, a JSON file or fields metadata[a][b]."""
+    value = form.get("metadata")
+    if value is None:
         return _bracketed(form)
-    text = await given.read(MAX_METADATA + 1) if isinstance(given, UploadFile) else given
+    text = await value.read(MAX_METADATA + 1) if isinstance(value, UploadFile) else value
     _check_metadata_size(len(text))
     try:
         metadata = read_json(text or "{}")
@@ -205,7 +242,7 @@ def _text(form: FormData, name: str) -> str | None:
 
 
 def _plain_name(name: str) -> str:
-    """The last part of a path, without anything that is not to be printed."""
+    """The last part of a path, without control characters."""
     last = PurePosixPath(name.replace("\\", "/")).name
     clean = "".join(c for c in last if unicodedata.category(c)[0] != "C")
     return clean[:200] if clean.strip(".") else "upload"
@@ -215,7 +252,7 @@ def _plain_type(kind: str | None) -> str:
     return kind if kind and kind.isascii() and kind.isprintable() else UNKNOWN_TYPE
 
 
-async def _known(request: Request, file_id: str) -> StoredFile:
+async def _find(request: Request, file_id: str) -> StoredFile:
     file = await app_state(request).store.file(file_id)
     if file is None:
         raise refuse(404, "File not found")
