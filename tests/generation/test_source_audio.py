@@ -82,7 +82,7 @@ def test_the_library_uses_a_part_of_a_file(toccata: Toccata, tmp_path: Path) -> 
     song = tone(3.0)
     song.samples[:] = np.random.default_rng(0).uniform(-0.5, 0.5, song.samples.shape)
     path = tmp_path / "song.wav"
-    path.write_bytes(encode(song, "wav", 32, 320))
+    path.write_bytes(encode(song, "wav", 32))
     middle = Waveform(song.samples[:, SAMPLE_RATE_HZ : 2 * SAMPLE_RATE_HZ], SAMPLE_RATE_HZ)
     options: dict[str, Any] = {"duration_s": 0.2, "seed": 1}
     for field in ("melody", "continue_from"):
@@ -223,7 +223,7 @@ def test_a_melody_of_a_file_is_that_of_its_waveform(toccata: Toccata, tmp_path: 
     melody = tone(9.0, 120.0)
     melody.samples[:] = np.random.default_rng(0).uniform(-0.5, 0.5, melody.samples.shape)
     path = tmp_path / "melody.wav"
-    path.write_bytes(encode(melody, "wav", 32, 320))
+    path.write_bytes(encode(melody, "wav", 32))
     options: dict[str, Any] = {"duration_s": 2.4, "seed": 1, "stride_s": 0.5}
     clips = [toccata.generate("x", melody=one, **options).samples for one in (melody, path)]
     assert np.array_equal(clips[0], clips[1])
