@@ -45,6 +45,9 @@ class FakeToccata:
         self.loaded = {"name": name, **options}
         return self
 
+    def resolve(self, request: GenerationRequest) -> GenerationRequest:
+        return request
+
     def generate_each(
         self,
         requests: Sequence[GenerationRequest],

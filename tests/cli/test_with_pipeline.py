@@ -285,3 +285,24 @@ def test_ctrl_c_while_a_clip_is_written_keeps_all_that_are_finished(
     assert result.err.count("stopped") == 1
     assert result.out.split() == [f"songs-{number}.wav" for number in kept]
     assert all(read(Path(name)).duration_s > 0 for name in result.out.split())
+
+
+def test_a_row_that_the_model_refuses_loses_no_other(run: Run) -> None:
+    rows = [{**ROWS[0]}, {**ROWS[1], "stride": 100}, {**ROWS[2]}]
+    Path("songs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    result = run("generate", "--prompts", "songs.jsonl")
+    assert result.code == 2
+    assert "error: songs.jsonl line 2: stride: 100.0 is not valid" in result.err
+    assert result.out.split() == ["songs-1.wav", "songs-3.wav"]
+
+
+def test_an_empty_part_of_encode_decode_loses_no_other_row(run: Run) -> None:
+    write(Path("in.wav"), tone(1.0))
+    Path("r.csv").write_text(
+        "model,melody,start,end\nencode-decode,in.wav,,\nencode-decode,in.wav,0.5,0.500001\n"
+        "encode-decode,in.wav,0.2,0.8\n"
+    )
+    result = run("generate", "--prompts", "r.csv")
+    assert result.code == 2
+    assert "error: r.csv line 3: " in result.err
+    assert result.out.split() == ["r-1.wav", "r-3.wav"]

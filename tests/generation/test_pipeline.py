@@ -419,3 +419,16 @@ def test_what_is_finished_when_a_batch_is_stopped_is_not_lost(stop: type[BaseExc
         with pytest.raises(stop):
             toccata.generate_batch(requests, on_progress=on_progress)
         assert toccata.generate("a", duration_s=0.1).duration_s == pytest.approx(0.1)
+
+
+def test_a_copy_with_wrong_values_is_refused(toccata: Toccata) -> None:
+    copy = GenerationRequest(prompt="x").model_copy(update={"duration_s": -5})
+    with pytest.raises(InputErrors, match="duration_s"):
+        toccata.generate_batch([copy])
+
+
+def test_a_resolved_request_gives_the_same_clip(toccata: Toccata) -> None:
+    resolved = toccata.resolve({"prompt": "x", "duration_s": 0.2})
+    assert resolved.seed is not None
+    first, second = toccata.generate_batch([resolved, resolved])
+    assert np.array_equal(first.samples, second.samples)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,3 +94,39 @@ def test_any_values_make_a_request_or_errors_that_name_fields(raw: dict[str, Any
 def test_a_missing_value_is_named() -> None:
     with pytest.raises(InputError, match="audio is missing"):
         EncodeDecodeRequest()  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    "audio", [{}, {"x": 1}, {"file": 5}, {1: 2}, {"file": "a.wav", "until": 3}]
+)
+def test_json_that_is_no_audio_is_refused_by_name(audio: Any) -> None:
+    (field,) = problems(melody=audio)
+    assert field.split(".")[0] == "melody"
+    with pytest.raises(InputErrors, match=r"^audio"):
+        EncodeDecodeRequest(audio=audio)
+
+
+@pytest.mark.parametrize("file", [5, b"a.wav", None])
+def test_a_part_is_of_a_file_with_a_path(file: Any) -> None:
+    with pytest.raises(InputError, match="give the path of an audio file"):
+        AudioPart(file)
+
+
+def test_times_of_a_part_may_be_numbers_of_numpy() -> None:
+    one, half = np.int64(1), np.float32(2.5)
+    assert AudioPart("a.wav", one, half) == AudioPart("a.wav", 1.0, 2.5)  # type: ignore[arg-type]
+
+
+def test_requests_with_arrays_can_be_compared() -> None:
+    pair = (np.zeros(999, np.float32), 32000)
+    first, second = (GenerationRequest(prompt="x", melody=pair) for _ in range(2))
+    other = GenerationRequest(prompt="x", melody=(np.zeros(999, np.float32), 32000))
+    assert first == second
+    assert first != other
+    assert len({first, second, GenerationRequest(prompt="x", seed=1)}) == 2
+
+
+def test_names_that_are_no_text_are_refused() -> None:
+    odd: Any = {1: 2}
+    with pytest.raises(InputErrors, match="there is no such option"):
+        GenerationRequest.of(odd)

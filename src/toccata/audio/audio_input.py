@@ -6,6 +6,7 @@ import io
 import math
 import os
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,10 +46,13 @@ class AudioPart:
     end_s: float | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("start_s", self.start_s), ("end_s", self.end_s)):
-            if not (value is None and name == "end_s"):
-                _check_time(name, value)
-        if self.end_s is not None and self.start_s >= self.end_s:
+        if not isinstance(self.file, str | os.PathLike):
+            raise InputError("file", _kind(self.file), "give the path of an audio file")
+        object.__setattr__(self, "start_s", _seconds("start_s", self.start_s))
+        if self.end_s is None:
+            return
+        object.__setattr__(self, "end_s", _seconds("end_s", self.end_s))
+        if self.start_s >= self.end_s:
             raise InputError("start_s", self.start_s, f"it must be before end_s, {self.end_s:g}")
 
     def up_to(self, reach_s: float | None) -> AudioPart:
@@ -59,13 +63,13 @@ class AudioPart:
         return replace(self, end_s=end_s if self.end_s is None else min(self.end_s, end_s))
 
 
-def _check_time(name: str, value: object) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 0 <= value <= MAX_PART_S
-    ):
+def _seconds(name: str, value: Any) -> float:
+    """A number of seconds, which may be one of NumPy."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    seconds = float(value) if is_number else -1.0
+    if not 0 <= seconds <= MAX_PART_S:
         raise InputError(name, value, f"it must be a number from 0 to {MAX_PART_S}")
+    return seconds
 
 
 AudioInput = (

@@ -20,6 +20,7 @@ from toccata.errors import (
     CancelledError,
     CheckpointError,
     InputError,
+    InputErrors,
     ToccataError,
 )
 from toccata.generation.clip import Clip, Progress
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 PartKey = tuple[object, bool, str]
 Announce = Callable[[], None]
-TaskInput = tuple[Inputs, Waveform | None]
+TaskInput = tuple[Inputs, Waveform | None, "GenerationRequest | None"]
 
 COMPILING = "compiling kernels for this processor: once, for half a minute at most"
 
@@ -128,10 +129,10 @@ def _results_of(
         batch, task_inputs = [], []
         for task in own[start : start + slots]:
             try:
-                task_inputs.append((task.inputs, parts.read(task.inputs)))
+                task_inputs.append(_prepared(model, task.inputs, parts))
                 batch.append(task)
-            except (AudioError, InputError) as error:  # it was changed since it was checked
-                yield task, placed(error, task.origin)
+            except (AudioError, InputError) as error:
+                yield task, placed(_named(error, task.inputs), task.origin)
         if not batch:
             continue
         doing = "composing" if len(own) <= slots else f"composing from {start + 1}"
@@ -150,21 +151,17 @@ def _generate(
 ) -> Iterator[Clip | ToccataError]:
     """Yield the clips of one batch; there is no progress bar while the caller writes one."""
     if task_inputs[0][0].model == ENCODE_DECODE:
-        with working("encoding and decoding"):
-            coded = [
-                _coded(model, inputs, part) for inputs, part in task_inputs if part is not None
-            ]
-        yield from coded
+        yield from _coded(model, task_inputs)
         return
     began_s, bars = time.monotonic(), list[Advance]()
 
     def on_progress(progress: Progress) -> None:
         bars[-1](progress.done_frames, progress.total_frames)
 
-    requests = [_request(inputs, part) for inputs, part in task_inputs]
+    requests = [request for _, _, request in task_inputs if request is not None]
     each = model.generate_each(requests, on_progress=on_progress, cancel=lambda: stop.is_set)
     with closing(each) as results:
-        for inputs, part in task_inputs:
+        for inputs, part, _ in task_inputs:
             with working(doing, began_s) as advance:
                 bars.append(advance)
                 result = next(results)
@@ -178,8 +175,34 @@ def _generate(
     say(f"composed in {elapsed_s:.1f} s")
 
 
-def _coded(model: Toccata, inputs: Inputs, part: Waveform) -> Clip:
-    return model.encode_decode(part, normalization=inputs.request.normalization)
+def _prepared(model: Toccata, inputs: Inputs, parts: PartReader) -> TaskInput:
+    """Read the audio of a task, and check its request against the model."""
+    part = parts.read(inputs)
+    if inputs.model == ENCODE_DECODE:
+        return inputs, part, None
+    return inputs, part, model.resolve(_request(inputs, part))
+
+
+def _named(error: ToccataError, inputs: Inputs) -> ToccataError:
+    """`error` with the names that the inputs were given under."""
+    if isinstance(error, InputErrors):
+        return InputErrors([inputs.renamed(problem) for problem in error.problems])
+    return inputs.renamed(error) if isinstance(error, InputError) else error
+
+
+def _coded(model: Toccata, task_inputs: Sequence[TaskInput]) -> Iterator[Clip | ToccataError]:
+    for inputs, part, _ in task_inputs:
+        if part is not None:
+            with working("encoding and decoding"):
+                result = _encode_decode(model, part, inputs.request.normalization)
+            yield result
+
+
+def _encode_decode(model: Toccata, part: Waveform, normalization: str) -> Clip | ToccataError:
+    try:
+        return model.encode_decode(part, normalization=normalization)
+    except InputError as error:
+        return error
 
 
 @dataclass(frozen=True)

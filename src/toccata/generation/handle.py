@@ -189,7 +189,7 @@ class Toccata:
             cfg=cfg, cfg_beta=cfg_beta, normalization=normalization, stride_s=stride_s,
             fade_in_s=fade_in_s, fade_out_s=fade_out_s,
         )  # fmt: skip
-        return self._generate(self._resolved(request), on_progress, on_audio, cancel)
+        return self._generate(self.resolve(request), on_progress, on_audio, cancel)
 
     def _generate(
         self,
@@ -291,7 +291,7 @@ class Toccata:
         *,
         fail_at_once: bool,
     ) -> Generator[Clip | ToccataError, None, None]:
-        requests = resolve_all(wanted, self._resolved)
+        requests = resolve_all(wanted, self.resolve)
         run = BatchRun(
             self._open(), fail_at_once=fail_at_once, is_closed=lambda: self._pipeline is None
         )
@@ -340,7 +340,7 @@ class Toccata:
             fade_in_s=fade_in_s, fade_out_s=fade_out_s,
         )  # fmt: skip
         chunk_frames = max(1, round(chunk_s * self.model.codec.frame_rate_hz))
-        return self._open().stream(self._resolved(request), chunk_frames)
+        return self._open().stream(self.resolve(request), chunk_frames)
 
     async def astream(
         self,
@@ -381,5 +381,17 @@ class Toccata:
         request = EncodeDecodeRequest(audio=audio, normalization=normalization)
         return self._open().encode_decode(request, ticker((), None, cancel))
 
-    def _resolved(self, wanted: AnyRequest) -> GenerationRequest:
+    def resolve(self, wanted: AnyRequest) -> GenerationRequest:
+        """Check a request against this model, and fill in its defaults and a seed.
+
+        Args:
+            wanted: A prompt, the keyword arguments of `generate`, or a GenerationRequest.
+
+        Returns:
+            The request that `generate` runs; generating it again gives the same clip.
+
+        Raises:
+            InputErrors: With the problems of the request.
+            AudioError: Audio cannot be read.
+        """
         return GenerationRequest.of(wanted).resolve(self.model.defaults, self.model.segment_s)

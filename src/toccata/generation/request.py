@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Annotated, Any, Self, TypedDict
 
@@ -99,10 +99,16 @@ class _Audio:
 
     def _checked(self, audio: object) -> object:
         if isinstance(audio, Mapping):  # of JSON
-            audio = AudioPart(**audio)
+            audio = self._part(audio)
         if audio is not None:
             check_audio(self.field, audio)
         return audio
+
+    def _part(self, values: Mapping[Any, Any]) -> AudioPart:
+        names = tuple(field.name for field in fields(AudioPart))
+        if "file" not in values or not set(values) <= set(names):
+            raise InputError(self.field, dict(values), "its keys may be " + ", ".join(names))
+        return AudioPart(**values)
 
     def _to_json(self, audio: AudioInput | None) -> dict[str, Any] | None:
         if audio is None:
@@ -127,6 +133,16 @@ class CheckedRequest(BaseModel):
             raise InputErrors([cls._problem(one) for one in error.errors()]) from error
         return made
 
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are equal; audio in memory is equal to itself alone."""
+        if not isinstance(other, CheckedRequest) or type(self) is not type(other):
+            return NotImplemented
+        pairs = ((value, getattr(other, name)) for name, value in self)
+        return all(a is b or (_is_value(a) and _is_value(b) and a == b) for a, b in pairs)
+
+    def __hash__(self) -> int:
+        return hash(tuple(value for _, value in self if _is_value(value)))
+
     @classmethod
     def _problem(cls, error: Any) -> InputError:
         field = ".".join(map(str, error["loc"]))
@@ -140,6 +156,11 @@ class CheckedRequest(BaseModel):
         if error["type"] == "missing":
             return InputError(field, None, "give a value")
         return InputError(field, error["input"], error["msg"])
+
+
+def _is_value(value: object) -> bool:
+    """Whether a field can be compared: arrays and open files cannot."""
+    return value is None or isinstance(value, str | int | float | os.PathLike | AudioPart)
 
 
 class GenerationRequest(CheckedRequest):
@@ -198,7 +219,10 @@ class GenerationRequest(CheckedRequest):
         """
         if isinstance(request, GenerationRequest):
             return request
-        return cls(prompt=request) if isinstance(request, str) else cls(**request)
+        if isinstance(request, str):
+            return cls(prompt=request)
+        # A name that is no text would be a TypeError; as text it is unknown like others.
+        return cls(**{str(name): value for name, value in request.items()})
 
     def resolve(self, defaults: SamplingParams, segment_s: float) -> GenerationRequest:
         """Fill in the defaults of a model and a seed.
@@ -210,9 +234,10 @@ class GenerationRequest(CheckedRequest):
             segment_s: The seconds that the model generates in one window.
 
         Raises:
-            InputError: The stride is longer than the segment.
+            InputErrors: The stride is longer than the segment, or a copy has wrong values.
             AudioError: Audio cannot be read.
         """
+        type(self)(**dict(self))  # a copy with other values was not checked
         stride_s = STRIDE_OF_SEGMENT * segment_s if self.stride_s is None else self.stride_s
         if not 0 < stride_s <= segment_s:
             allowed = f"it must be more than 0 and at most {segment_s:g}, the model's segment"
