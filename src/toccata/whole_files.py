@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +27,20 @@ def write_errors(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: cannot be written ({reason}); {CURE}") from error
 
 
+def replace_file(temporary: Path, target: Path) -> None:
+    """Let a finished file take the place of `target`, whose permissions it keeps.
+
+    Raises:
+        PermissionError: The target is write-protected.
+        OSError: The file cannot be renamed.
+    """
+    if target.exists():
+        if not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, "the file is write-protected", str(target))
+        temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+    temporary.replace(target)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path that takes the place of `path` once the block has written it.
@@ -33,15 +50,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Args:
         path: The file, in a folder that exists; a link is kept, and what it points to replaced.
+            Its permissions are kept.
 
     Raises:
+        PermissionError: The file is write-protected.
         OSError: The temporary file cannot be renamed.
     """
     target = path.resolve()
     temporary = target.with_name(f".toccata-{secrets.token_hex(8)}.partial")
     try:
         yield temporary
-        temporary.replace(target)
+        replace_file(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -327,3 +327,23 @@ def test_a_column_may_not_be_named_twice_by_its_aliases(fake: FakeToccata, run: 
     result = run("generate", "--prompts", "r.csv")
     assert result.code == 2
     assert "classifier_free_guidance is given twice, as cfg too" in result.err
+
+
+def test_encode_decode_refuses_what_it_does_not_use(fake: FakeToccata, run: Run) -> None:
+    write(Path("in.wav"), tone(1.0))
+    common = ("generate", "-m", "encode-decode", "--melody", "in.wav")
+    result = run(*common, "-d", "5", "--fade-in", "1")
+    assert (result.code, fake.loaded) == (2, {})
+    assert "--duration cannot be used with encode-decode" in result.err
+    assert "--fade-in cannot be used with encode-decode" in result.err
+    Path("r.csv").write_text("model,melody,prompt\nencode-decode,in.wav,\nmini,,x\n")
+    assert run("generate", "--prompts", "r.csv", "-d", "0.5", "--seed", "1").code == 0
+
+
+@pytest.mark.parametrize("flag", ["--end", "--continuation-end"])
+def test_an_end_of_minus_one_is_the_end_of_the_audio(
+    fake: FakeToccata, run: Run, flag: str
+) -> None:
+    write(Path("in.wav"), tone(1.0))
+    assert run("generate", "--continue-from", "in.wav", flag, "-1", "-d", "0.1").code == 0
+    assert fake.requests[0]["continue_from"].duration_s == 1.0

@@ -122,3 +122,29 @@ def test_info_reads_stdin_and_uris(fake: FakeToccata, run: Run, feed: Feed) -> N
     uri = Path("x.wav").resolve().as_uri()
     assert "prompt: a waltz" in run("info", uri).out
     assert read(Path("x.wav")).channels == 1
+
+
+def test_audio_by_address_is_read_for_every_row(fake: FakeToccata, run: Run) -> None:
+    """The parts of one address differ, and no download of another row is held in memory."""
+    rows = ["prompt,melody,start,duration"]
+    for number in range(10):
+        write(Path(f"{number}.wav"), tone(2.0))
+        rows.append(f"x,{Path(f'{number}.wav').absolute().as_uri()},,0.1")
+    rows.append(f"x,{Path('0.wav').absolute().as_uri()},1,0.1")
+    Path("r.csv").write_text("\n".join(rows))
+    result = run("generate", "--prompts", "r.csv", "-m", "melody")
+    assert result.code == 0, result.err
+    assert len(fake.requests) == 11
+    assert fake.requests[-1]["melody"].duration_s == 1.0
+
+
+def test_parts_of_stdin_are_read_from_one_copy(
+    fake: FakeToccata, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(Path("in.wav"), tone(2.0))
+    stdin = io.TextIOWrapper(io.BytesIO(Path("in.wav").read_bytes()))
+    monkeypatch.setattr("sys.stdin", stdin)
+    Path("r.csv").write_text("prompt,melody,start,duration\nx,-,0,0.1\nx,-,1,0.1\n")
+    result = run("generate", "--prompts", "r.csv", "-m", "melody")
+    assert result.code == 0, result.err
+    assert [one["melody"].duration_s for one in fake.requests] == [2.0, 1.0]

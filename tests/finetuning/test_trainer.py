@@ -18,7 +18,7 @@ import torch
 from tests.fakes import fake_model
 from tests.finetuning.helpers import item, items, options, trainer
 from toccata.decoder.lora import LoraConfig
-from toccata.errors import InputError
+from toccata.errors import InputError, InputErrors
 from toccata.finetuning.batches import held_out
 from toccata.finetuning.options import FinetuneOptions
 from toccata.finetuning.trainer import Trainer
@@ -326,3 +326,8 @@ def test_conditions_can_be_a_target(tmp_path: Path) -> None:
     moved = {name for name, value in learnt(made).items() if name.endswith(".b") and value.any()}
     added = ("description", "self_wav", "beats", "description_steps", "self_wav_steps")
     assert {f"projections.{name}.b" for name in added} <= moved
+
+
+def test_a_trigger_that_no_prompt_can_name_is_refused() -> None:
+    with pytest.raises(InputErrors, match=r"trigger.* control character"):
+        FinetuneOptions(trigger="a\x1bb").resolved()

@@ -231,3 +231,23 @@ def test_a_seed_that_no_float_can_hold_is_refused(toccata: Toccata) -> None:
     seed: Any = float(2**53 + 2)
     with pytest.raises(InputError, match="seed"):
         toccata.generate("piano", duration_s=0.1, seed=seed)
+
+
+@pytest.mark.parametrize("rate", [0, -5, 1, "x", 44100.5, 2**33, None, True])
+@pytest.mark.parametrize("format", ["wav", "flac", "ogg"])
+def test_a_rate_that_no_file_can_have(rate: Any, format: str) -> None:
+    audio = Waveform(np.zeros((1, 999), np.float32), rate)
+    names("waveform", "sample_rate_hz", lambda: audio.save(io.BytesIO(), format))
+
+
+@pytest.mark.parametrize("samples", [[0.0] * 9, None, "x"])
+def test_samples_that_are_no_array(samples: Any) -> None:
+    names("waveform", "numpy array", lambda: Waveform(samples, 32000).save(io.BytesIO()))
+
+
+def test_a_saved_file_keeps_its_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "private.wav"
+    sine().save(path)
+    path.chmod(0o600)
+    sine().save(path)
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -58,6 +59,33 @@ def test_another_environment_compiles_again_and_says_so(tmp_path: Path) -> None:
     assert run_with(tmp_path, other) == "0 1 compiling"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="caches lie elsewhere on other systems")
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+def test_a_damaged_cache_is_compiled_again(tmp_path: Path, suffix: str) -> None:
+    """As a power failure leaves it."""
+    run_with(tmp_path)
+    files = list((tmp_path / "toccata" / "kernels").rglob(f"*.{suffix}"))
+    assert files
+    for file in files:
+        file.write_bytes(b"")
+    assert run_with(tmp_path) == "0 1 compiling"
+    assert run_with(tmp_path) == "1 0"
+
+
+def test_a_full_disk_keeps_no_kernels_and_stops_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Full:
+        cache_path = "somewhere"
+
+        def save_overload(self, *_: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with caplog.at_level(logging.WARNING, "toccata"):
+        compiling._TolerantCache(Full()).save_overload("signature", "code")
+    assert "compiled kernels are not kept" in caplog.text
+
+
 def test_a_first_start_says_what_takes_so_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -67,3 +95,12 @@ def test_a_first_start_says_what_takes_so_long(
         compiling.cache_folder()
     compiling.cache_folder.cache_clear()
     assert "compiling kernels" in caplog.text
+
+
+@pytest.mark.parametrize("folder", ["", "caches"])
+def test_a_cache_is_never_in_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """Its files are loaded: those of a folder that somebody gave must not be."""
+    monkeypatch.setenv("XDG_CACHE_HOME", folder)
+    assert compiling._user_caches().is_absolute()

@@ -16,6 +16,7 @@ from toccata.audio.encode import FORMATS, encode
 from toccata.audio.integrity import (
     MAX_CHANNELS,
     RATES_HZ,
+    check_form,
     check_length,
     check_ogg,
     check_samples,
@@ -258,6 +259,7 @@ def write(
         InputError: If an option is invalid, or the suffix names another format.
     """
     name = _format(target, format)
+    check_form(waveform, "waveform")
     data = encode(waveform, name, bit_depth, bitrate_kbps)
     if tags:
         data = tagged(data, tags)

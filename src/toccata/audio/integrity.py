@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toccata.audio.transforms import Samples, W
+from toccata.audio.waveform import Waveform
 from toccata.errors import AudioError, InputError
 
 MAX_CHANNELS = 255
@@ -70,16 +71,30 @@ def checked(waveform: W, field: str) -> W:
     Raises:
         InputError: If the samples or the rate are invalid.
     """
-    _check_rate(waveform.sample_rate_hz, field)
-    array: Any = waveform.samples
-    if not isinstance(array, np.ndarray):
-        kind = type(array).__name__
-        raise InputError(field, kind, "its samples must be a numpy array [channels, samples]")
+    check_form(waveform, field)
+    array = waveform.samples
     samples = _scaled(array if array.ndim != 1 else array[None], field)
     _check_shape(samples, field)
     if wrong := _unsound(samples):
         raise InputError(field, f"samples of shape {array.shape}", f"some are {wrong}")
     return waveform if samples is array else replace(waveform, samples=samples)
+
+
+def check_form(waveform: Waveform, field: str) -> None:
+    """Check the rate of a waveform and the type of its samples.
+
+    Args:
+        waveform: The waveform.
+        field: The name of the parameter, for errors.
+
+    Raises:
+        InputError: If one of them is invalid.
+    """
+    _check_rate(waveform.sample_rate_hz, field)
+    array: Any = waveform.samples
+    if not isinstance(array, np.ndarray):
+        kind = type(array).__name__
+        raise InputError(field, kind, "its samples must be a numpy array [channels, samples]")
 
 
 def _check_rate(rate: Any, field: str) -> None:

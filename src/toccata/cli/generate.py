@@ -9,7 +9,14 @@ from typing import Any
 from toccata import settings
 from toccata.cli import flags, session
 from toccata.cli.batch import checked_rows, read_rows
-from toccata.cli.inputs import AUDIO, Inputs, field_of, read_inputs
+from toccata.cli.inputs import (
+    AUDIO,
+    ENCODE_DECODE_INPUTS,
+    INPUTS,
+    Inputs,
+    field_of,
+    read_inputs,
+)
 from toccata.cli.outputs import DEFAULT_PATTERN, is_stdout, names, suffix_format
 from toccata.cli.places import STDOUT, Place, reserve
 from toccata.cli.play import find_player
@@ -18,7 +25,7 @@ from toccata.cli.results import Finish, Task, deliver
 from toccata.cli.sources import is_stdin, read_text
 from toccata.cli.stream import check_target, stream_to_stdout
 from toccata.errors import InputError, check_path
-from toccata.generation.schema import MAX_PROMPT_CHARACTERS, MAX_SEED, RANDOM_SEED
+from toccata.generation.schema import ENCODE_DECODE, MAX_PROMPT_CHARACTERS, MAX_SEED, RANDOM_SEED
 from toccata.settings import Settings
 
 EXAMPLES = """
@@ -145,9 +152,11 @@ def _requests(
 
 
 def _overridden(raw: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs of the command line, where a row does not have its own."""
-    own = {field_of(name).name for name in row}
-    return {**{name: value for name, value in raw.items() if name not in own}, **row}
+    """The inputs of the command line that apply to a row and that the row does not have."""
+    own = {field_of(name).name: value for name, value in row.items()}
+    only = ENCODE_DECODE_INPUTS if own.get("model") == ENCODE_DECODE else INPUTS.names
+    shared = {name: raw[name] for name in raw if name not in own and field_of(name).name in only}
+    return {**shared, **row}
 
 
 def _inputs(raw: Mapping[str, Any], output: str | None, model: str) -> Inputs:

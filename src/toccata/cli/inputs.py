@@ -89,6 +89,9 @@ _BY_NAME = {name: field for field in INPUTS.fields for name in _names_of(field)}
 COLUMNS = tuple(_BY_NAME)
 
 
+ENCODE_DECODE_INPUTS = ("model", *AUDIO, "continuation", "start", "end", "normalization", "format")
+
+
 def field_of(name: str) -> Field:
     """The input that a name or an alias means; there must be one."""
     return _BY_NAME[name]
@@ -137,6 +140,8 @@ class Inputs:
 
     def with_seed(self, seed: int) -> Inputs:
         """The same inputs with another seed."""
+        if self.model == ENCODE_DECODE:
+            return self
         return replace(self, request=self.request.model_copy(update={"seed": seed}))
 
 
@@ -244,8 +249,14 @@ def _request(
     if own["model"] == ENCODE_DECODE:
         if part is None:
             raise InputError("melody", None, "encode-decode needs the audio to encode")
-        leveled = {"normalization": values.get("normalization", "loudness")}
-        return EncodeDecodeRequest(audio=part, **leveled)
+        unused = [name for name in values if name not in ("model", "normalization")]
+        if unused:
+            problem = "cannot be used with encode-decode"
+            cure = "it takes audio, start, end, normalization and format alone"
+            raise InputErrors([InputError(name, values[name], cure, problem) for name in unused])
+        return EncodeDecodeRequest(
+            audio=part, normalization=values.get("normalization", "loudness")
+        )
     request = _generation({**values, role: part})
     if part is None and request.prompt is None:
         raise InputError("prompt", None, "give a prompt, a melody or audio to continue")

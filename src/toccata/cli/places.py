@@ -17,6 +17,7 @@ from pathlib import Path
 from toccata.audio.sink import write_all
 from toccata.cli.outputs import is_special
 from toccata.errors import AudioError, InputError
+from toccata.whole_files import replace_file
 
 STDOUT = Path("-")
 
@@ -82,7 +83,7 @@ class Place:
     def _renamed(self, temporary: Path, target: Path) -> Path:
         if not self.overwrite:
             target = _claimed(target, self.is_automatic)
-        temporary.replace(target)
+        replace_file(temporary, target)
         return target if self.is_automatic else self.path
 
 

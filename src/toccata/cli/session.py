@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, cast
 
 from toccata.audio.waveform import Waveform
@@ -28,7 +30,7 @@ from toccata.generation.schema import ENCODE_DECODE
 from toccata.settings import Settings
 
 if TYPE_CHECKING:
-    from toccata.audio.source import Source
+    from toccata.audio.uris import NamedBytes
     from toccata.generation.handle import Toccata
     from toccata.generation.request import GenerationRequest
 
@@ -103,7 +105,13 @@ def compose(machine: Settings, tasks: Sequence[Task], stop: Stop) -> Iterator[Ta
         tasks: The clips to generate.
         stop: After it is set, only finished clips are yielded.
     """
-    parts = PartReader(max_kept=machine.slots)
+    with closing(PartReader(max_kept=machine.slots)) as parts:
+        yield from _compose(machine, tasks, parts, stop)
+
+
+def _compose(
+    machine: Settings, tasks: Sequence[Task], parts: PartReader, stop: Stop
+) -> Iterator[TaskResult]:
     if any(task.inputs.audio is not None for task in tasks):
         with working("reading audio"):
             for task in tasks:
@@ -224,7 +232,8 @@ def stream(machine: Settings, inputs: Inputs) -> Stream:
     """Generate the music of `inputs` piece by piece."""
     if inputs.model == ENCODE_DECODE:
         raise InputError("model", ENCODE_DECODE, "it cannot be streamed: write a file")
-    part = PartReader().read(inputs)
+    with closing(PartReader()) as parts:
+        part = parts.read(inputs)
     request = _request(inputs, part)
     chunks = _chunks(machine, inputs.model, request)
     return Stream(chunks, request.duration_s, request.continue_from is not None)
@@ -248,7 +257,13 @@ class PartReader:
         self._max_kept = max_kept
         self._kept: dict[PartKey, Waveform | None] = {}
         self._checked: set[PartKey] = set()
-        self._sources: dict[str, Source] = {}  # stdin can be read but once
+        self._files: dict[str, tuple[Path, str]] = {}  # of what is no file, by what was given
+        self._folder: TemporaryDirectory[str] | None = None
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def check(self, inputs: Inputs, origin: str) -> None:
         """Read the part of a request, for its errors and warnings.
@@ -289,19 +304,41 @@ class PartReader:
         part = source_audio.part_in_use(inputs.request, inputs.model)
         if part is None:
             return None
-        name = str(part.file)
-        if name not in self._sources:
-            self._sources[name] = open_audio(name, inputs.audio_name)
+        path, shown = self._file(str(part.file), inputs.audio_name)
         warn: source_audio.Warn = (lambda _: None) if quiet else _warn
         try:
             waveform = source_audio.read_part(
-                part, inputs.audio_name, source=self._sources[name], warn=warn
+                part, inputs.audio_name, shown=shown, source=path, warn=warn
             )
         except InputError as error:
             raise inputs.renamed(error) from error
         if inputs.model != ENCODE_DECODE:
             source_audio.check_long_enough(waveform, inputs.audio_name)
         return waveform
+
+    def _file(self, given: str, field: str) -> tuple[Path, str]:
+        """The file with the audio that was given, and its name in messages.
+
+        Standard input can be read only once, and downloads of many requests do not fit into memory:
+        both are written to temporary files.
+        """
+        if given not in self._files:
+            source = open_audio(given, field)
+            if isinstance(source, str | Path):
+                return Path(source), str(source)
+            self._files[given] = self._spooled(source), source.name
+        return self._files[given]
+
+    def _spooled(self, source: NamedBytes) -> Path:
+        if self._folder is None:
+            self._folder = TemporaryDirectory(prefix="toccata-input-")
+        path = Path(self._folder.name) / str(len(self._files))
+        try:
+            path.write_bytes(source.getbuffer())
+        except OSError as error:
+            cure = f"free some space in {path.parent.parent}, or set TMPDIR to another folder"
+            raise AudioError(f"{source.name}: cannot be kept ({error.strerror}); {cure}") from error
+        return path
 
 
 def _warn(text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from toccata.errors import AudioError, InputError
 
 if TYPE_CHECKING:
-    from toccata.audio.source import Source
+    from toccata.audio.uris import NamedBytes
 
 STDIN = ("-", "/dev/stdin")
 STDIN_NAME = "stdin"
@@ -33,7 +33,7 @@ def read_text(field: str, max_characters: int) -> str:
         raise InputError(field, "-", "stdin must be text in UTF-8") from error
 
 
-def open_audio(text: str | Path, field: str) -> Source:
+def open_audio(text: str | Path, field: str) -> Path | str | NamedBytes:
     """Open a path, a URI or stdin for `toccata.audio.files.read`.
 
     Raises:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 
 from toccata.decoder.lora import LoraConfig
 from toccata.errors import InputError, InputErrors
+from toccata.generation.schema import PROMPT
+from toccata.generation.values import checked
 
 LORA, FULL = "lora", "full"
 KINDS = (LORA, FULL)
@@ -86,6 +88,10 @@ class FinetuneOptions:
         for name, (low, high) in _LIMITS.items():
             if not low <= (number := getattr(self, name)) <= high:
                 yield InputError(name, number, f"use a number from {low:g} to {high:g}")
+        try:
+            checked(PROMPT, self.trigger)  # later prompts must be able to name it
+        except InputError as problem:
+            yield problem.renamed("trigger")
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)

@@ -33,7 +33,8 @@ class Field:
     """One field: its name, its allowed values and its meaning.
 
     `minimum` and `maximum` are published with the schema. `floor` and `ceiling` are enforced and
-    not published: they keep out values that could only fail later.
+    not published: they keep out values that could only fail later. `unset` is a number that means
+    no value.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Field:
     maximum: float | None = None
     floor: float = -math.inf
     ceiling: float = math.inf
+    unset: float | None = None
 
     @property
     def low(self) -> float:
@@ -120,9 +122,10 @@ END = Field(
     "end_s",
     "number",
     None,
-    "End of that part, in seconds. No value is the end of the audio.",
+    "End of that part, in seconds. No value or -1 is the end of the audio.",
     minimum=0,
     ceiling=MAX_AUDIO_S,
+    unset=-1,
 )
 
 REQUEST = Schema(
@@ -144,6 +147,7 @@ REQUEST = Schema(
             "kind, in the same precision. No value or -1 draws a seed, which is reported.",
             floor=RANDOM_SEED,
             ceiling=MAX_SEED,
+            unset=RANDOM_SEED,
         ),
         Field(
             "melody",

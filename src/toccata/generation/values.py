@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from toccata.errors import InputError
-from toccata.generation.schema import MAX_PROMPT_CHARACTERS, RANDOM_SEED, Field, Schema
+from toccata.generation.schema import MAX_PROMPT_CHARACTERS, Field, Schema
 
 MAX_EXACT_FLOAT = 2.0**53  # beyond it a float may stand for another whole number
 
@@ -82,14 +82,17 @@ def checked(field: Field, value: object) -> object:
     """Return `value` in the type of `field`. Raises InputError for a value that is not allowed."""
     if value is None and field.default is None:
         return None
-    if field.name in ("continuation_end", "end_s") and value == -1:
-        return None
     if field.kind in ("integer", "number"):
-        number = _number(field, value)
-        return None if field.name == "seed" and number == RANDOM_SEED else number
+        return None if _is_unset(field, value) else _number(field, value)
     if field.kind == "string":
         return _choice(field, value) if field.choices else _text(field, value)
     return _boolean(field, value) if field.kind == "boolean" else _audio(field, value)
+
+
+def _is_unset(field: Field, value: object) -> bool:
+    number = plain(value)
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    return is_number and number == field.unset
 
 
 def _wrong(field: Field, value: object, detail: str = "") -> InputError:

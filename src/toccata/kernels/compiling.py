@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import pickle
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,7 +64,47 @@ def entry(function: F) -> F:
         decorated = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     finally:
         config.CACHE_DIR = before
+    dispatcher: Any = decorated
+    dispatcher._cache = _TolerantCache(dispatcher._cache)
     return decorated
+
+
+# What a truncated or foreign file of a cache makes pickle raise.
+_DAMAGED = (
+    OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, ImportError,
+    pickle.PickleError,
+)  # fmt: skip
+
+
+class _TolerantCache:
+    """numba's cache of one function, without the errors of a damaged cache and of a full disk.
+
+    numba replaces its files without a sync, so that a power failure may leave empty ones, and it
+    raises at every start from then on.
+    """
+
+    def __init__(self, functions: Any) -> None:
+        self._functions = functions
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._functions, name)
+
+    def load_overload(self, signature: object, context: object) -> Any:
+        """Return compiled code, or None if there is none or it is damaged."""
+        try:
+            return self._functions.load_overload(signature, context)
+        except _DAMAGED as error:
+            logger.warning("compiling again: the cache %s is damaged: %s", self.cache_path, error)
+            with suppress(OSError):
+                self._functions.flush()
+            return None
+
+    def save_overload(self, signature: object, code: object) -> None:
+        """Keep compiled code if the disk takes it."""
+        try:
+            self._functions.save_overload(signature, code)
+        except _DAMAGED as error:
+            logger.warning("compiled kernels are not kept: %s: %s", self.cache_path, error)
 
 
 @cache
@@ -120,8 +161,8 @@ def _digest() -> str:
 
 
 def _user_caches() -> Path:
-    if "XDG_CACHE_HOME" in os.environ:
-        return Path(os.environ["XDG_CACHE_HOME"])
+    if (given := Path(os.environ.get("XDG_CACHE_HOME", ""))).is_absolute():  # as XDG demands
+        return given
     home = Path.home()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
