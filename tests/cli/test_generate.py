@@ -163,8 +163,8 @@ def test_fades_are_asked_for(fake: FakeToccata, run: Run) -> None:
         (
             ["x", "--continuation-start", "1", "--continuation-end", "2"],
             [
-                "--continuation-start cannot be used alone; it needs the audio",
-                "--continuation-end cannot be used alone; it needs the audio",
+                "--continuation-start cannot be used alone; it needs audio",
+                "--continuation-end cannot be used alone; it needs audio",
             ],
         ),
         (["x", "--seed", str(2**63 - 1), "-n", "2"], ["no room"]),
@@ -312,6 +312,7 @@ def test_the_names_of_the_hosted_service_are_aliases(
         (["--melody", "a.wav", "--continue-from", "b.wav"], "--continue-from cannot be used with"),
         (["--input-audio", "a.wav", "--melody", "b.wav"], "--input-audio cannot be used with"),
         (["--melody", "a.wav", "--continuation"], "--continuation cannot be used alone"),
+        (["--melody", "a.wav", "--continuation", "-d", "0"], "--duration: 0.0 is not valid"),
     ],
 )
 def test_audio_in_two_roles_is_refused(

@@ -6,7 +6,8 @@ aliases. `read_inputs` makes a request of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -87,8 +88,6 @@ def _names_of(field: Field) -> tuple[str, ...]:
 
 _BY_NAME = {name: field for field in INPUTS.fields for name in _names_of(field)}
 COLUMNS = tuple(_BY_NAME)
-
-
 ENCODE_DECODE_INPUTS = ("model", *AUDIO, "continuation", "start", "end", "normalization", "format")
 
 
@@ -160,18 +159,17 @@ def read_inputs(raw: Mapping[str, Any], default_model: str) -> Inputs:
     own: dict[str, Any] = {}
     for name in _CHECKED_HERE:
         field = _model_field(model) if name == "model" else field_of(name)
-        try:
+        with _collected(problems):
             own[name] = checked(field, values.pop(name, field.default))
-        except InputError as problem:
-            problems.append(problem)
-    request = None
-    try:
+    source, request = None, None
+    with _collected(problems):
         if len(own) == len(_CHECKED_HERE):
-            request = _request(values, *_source(own, names), own)
-        else:
+            source = _source(own, names)
+    with _collected(problems):
+        if source is None:
             _generation(values)  # for its problems
-    except InputError as error:
-        problems += error.problems if isinstance(error, InputErrors) else (error,)
+        else:
+            request = _request(values, *source, own)
     if problems or request is None:
         raise InputErrors([_renamed(problem, names) for problem in problems])
     return Inputs(own["model"], request, own["format"], names)
@@ -181,6 +179,15 @@ def read_inputs(raw: Mapping[str, Any], default_model: str) -> Inputs:
 _CHECKED_HERE = (
     "model", "melody", "continue_from", "input_audio", "continuation", "start", "end", "format",
 )  # fmt: skip
+
+
+@contextmanager
+def _collected(problems: list[InputError]) -> Iterator[None]:
+    """Add the problems that the block raises to `problems`, and go on after it."""
+    try:
+        yield
+    except InputError as error:
+        problems += error.problems if isinstance(error, InputErrors) else (error,)
 
 
 def _by_name(
@@ -230,7 +237,7 @@ def _source(own: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, Audi
         raise InputError("continuation", True, cure, "cannot be used alone")
     if not given:
         unused = [name for name in ("start", "end") if own[name]]
-        cure = "it needs the audio that it is a time in, as a melody or to continue"
+        cure = "it needs audio: a melody, or audio to continue"
         if unused:
             raise InputErrors(
                 [InputError(name, own[name], cure, "cannot be used alone") for name in unused]
