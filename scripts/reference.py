@@ -316,7 +316,8 @@ def folders() -> str:
 def tree() -> str:
     """Every source file, with the first sentence of its docstring."""
     lines = ["```text", "src/toccata/"]
-    for path in sorted(SOURCE.rglob("*.py"), key=lambda path: (path.parent.parts, path.name)):
+    order = lambda path: (path.parent.parts, path.name != "__init__.py", path.name)  # noqa: E731
+    for path in sorted(SOURCE.rglob("*.py"), key=order):
         relative = path.relative_to(SOURCE)
         indent = "  " * len(relative.parts)
         if relative.name == "__init__.py" and len(relative.parts) > 1:
@@ -328,7 +329,9 @@ def tree() -> str:
 
 def _purpose(path: Path) -> str:
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return text.partition("\n")[0].partition(". ")[0].strip(" .")
+    first = " ".join(text.partition("\n\n")[0].split())
+    # The dot of "et al." ends no sentence.
+    return re.split(r"(?<!et al)\. ", first)[0].strip(" .")
 
 
 PARTS: Mapping[Path, Sequence[Callable[[], str]]] = {

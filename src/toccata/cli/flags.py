@@ -47,8 +47,8 @@ Output = Annotated[
         "-o",
         metavar="PATTERN",
         help="Output file, whose suffix sets the format; {seed}, {n}, {model} and {format} are "
-        "filled in. A folder gets files of the default name; - is stdout. Default: "
-        "{model}-{seed}.{format}. Default names are numbered if the file exists.",
+        "filled in. A folder gets files of the default name; - is stdout. Several clips of one "
+        "name are numbered. Default: {model}-{seed}.{format}. Default names are numbered if the file exists.",
     ),
 ]
 CodedOutput = Annotated[

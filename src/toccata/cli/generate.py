@@ -35,7 +35,7 @@ Examples:
 
   toccata generate "happy rock" --count 4 --seed 1 -o rock.mp3
 
-  toccata generate --prompts songs.csv -d 20 -o songs/
+  mkdir -p songs && toccata generate --prompts songs.csv -d 20 -o songs/
 
   toccata generate "a string quartet" --melody whistle.m4a
 

@@ -35,7 +35,7 @@ INPUT_AUDIO = Field(
     "input_audio",
     "audio",
     None,
-    "Audio as the hosted service names it: as --melody, or with --continuation as --continue-from.",
+    "Alias of --melody; with --continuation, of --continue-from.",
 )
 CONTINUATION = Field(
     "continuation", "boolean", False, "Continue --input-audio instead of following its melody."
@@ -156,7 +156,7 @@ def read_inputs(raw: Mapping[str, Any], default_model: str) -> Inputs:
     """
     values, names, problems = _by_name(raw)
     model = values.setdefault("model", default_model)
-    own: dict[str, Any] = {}
+    own: dict[str, Any] = {}  # checked here; the request checks the others
     for name in _CHECKED_HERE:
         field = _model_field(model) if name == "model" else field_of(name)
         with _collected(problems):

@@ -1,4 +1,4 @@
-"""The requests of a step as tensors, built when they change and used for many steps."""
+"""The requests of a step as tensors, with guidance and sampling; built again when they change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sampling of codes from logits, for each request with its own parameters.
+"""Guidance and sampling: from the logits of a step to codes, by the parameters of each request.
 
 Probabilities are softmax(logits / temperature). With top_p > 0 a code is dropped if more likely
 codes already have a total probability above p; top_k is then ignored. Otherwise, with top_k > 0, a

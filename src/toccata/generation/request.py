@@ -78,7 +78,7 @@ def _limits(name: str) -> Any:
 
 
 def _by_table(name: str) -> BeforeValidator:
-    """A check against the table: numbers of numpy are taken, text and booleans are not."""
+    """A check against the table, by which number fields take numbers of NumPy, but no text."""
     return BeforeValidator(partial(_checked_by, partial(checked, REQUEST[name])))
 
 
@@ -98,7 +98,7 @@ class _Audio:
         )
 
     def _checked(self, audio: object) -> object:
-        if isinstance(audio, Mapping):  # of JSON
+        if isinstance(audio, Mapping):  # from JSON: the fields of an AudioPart
             audio = self._part(audio)
         if audio is not None:
             check_audio(self.field, audio)
@@ -225,7 +225,7 @@ class GenerationRequest(CheckedRequest):
         return cls(**{str(name): value for name, value in request.items()})
 
     def resolve(self, defaults: SamplingParams, segment_s: float) -> GenerationRequest:
-        """Fill in the defaults of a model and a seed.
+        """Fill in the defaults of a model, and draw a seed if there is none.
 
         Audio that is not the name of a file is read: it might be readable only once.
 
@@ -237,7 +237,7 @@ class GenerationRequest(CheckedRequest):
             InputErrors: The stride is longer than the segment, or a copy has wrong values.
             AudioError: Audio cannot be read.
         """
-        type(self)(**dict(self))  # a copy with other values was not checked
+        type(self)(**dict(self))  # model_copy does not validate: check again
         stride_s = STRIDE_OF_SEGMENT * segment_s if self.stride_s is None else self.stride_s
         if not 0 < stride_s <= segment_s:
             allowed = f"it must be more than 0 and at most {segment_s:g}, the model's segment"
@@ -300,7 +300,7 @@ def _read_once(field: str, audio: AudioInput | None) -> AudioInput | None:
 
 
 def listed(wanted: object) -> Iterable[Any]:
-    """`wanted`, unless it is one request in the place of a list of them: InputError."""
+    """Return `wanted`. Raises InputError if it is no list, or a single request."""
     # pydantic's models are iterable, over their fields.
     is_one = isinstance(wanted, str | bytes | Mapping | GenerationRequest)
     if is_one or not isinstance(wanted, Iterable):
@@ -348,5 +348,5 @@ def checked_chunk_s(chunk_s: object) -> float:
 
 
 def _not_valid(field: str, value: object, cure: str) -> InputError:
-    """For values that must be there: None is as wrong as any other."""
+    """The error for a wrong value that is required; it says "is None" where None was given."""
     return InputError(field, value, cure, "is None" if value is None else None)

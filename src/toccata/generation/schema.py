@@ -153,7 +153,7 @@ REQUEST = Schema(
             "melody",
             "audio",
             None,
-            "Audio whose melody the music follows; with the model style, whose style.",
+            "Audio whose melody the music follows; with the model `style`, whose style.",
         ),
         Field("continue_from", "audio", None, "Audio to continue; the clip begins with it."),
         Field(
@@ -229,7 +229,7 @@ def default_of(field: Field) -> str:
     return "" if usual is None else f"the model's own, usually {usual}"
 
 
-# Of the published models; each model names its own.
+# The usual defaults of published models, by field without its unit; a model may have others.
 _USUAL = {
     "top_k": "250",
     "top_p": "0",

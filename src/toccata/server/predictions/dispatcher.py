@@ -83,7 +83,7 @@ class Dispatcher:
 
         Args:
             found: These predictions.
-            crashed: Whether the last server died: one that it was running may be the cause.
+            crashed: Whether the previous server died: one that it was running may be the cause.
         """
         ran = [one.id for one in found if one.running_at is not None]
         for prediction in found:
@@ -207,7 +207,7 @@ class Dispatcher:
         Args:
             prediction_id: The prediction.
             quarantine: Whether it runs alone from now on, because it may be the cause.
-            blame: Whether it must be the cause.
+            blame: Whether it is the only possible cause.
         """
         live = self._journal.live[prediction_id]
         live.attempts += blame

@@ -68,7 +68,7 @@ class Predictions:
         self._store = store
         self._local = local_files()
         self._tasks = Tasks()
-        # A folder of this start: a worker of the last one may still be writing.
+        # A new folder for each start: a worker of the previous one may still write to its own.
         self._work = settings.data_dir / "work" / new_id()
         self._drain_until_s: float | None = None  # monotonic
         self._journal = Journal(
@@ -102,7 +102,7 @@ class Predictions:
         """Start the worker, and queue the predictions that had not ended when the server stopped.
 
         Args:
-            crashed: Whether the last server died: one that it was running may be the cause.
+            crashed: Whether the previous server died: one that it was running may be the cause.
         """
         shutil.rmtree(self._work.parent, ignore_errors=True)
         self._dispatcher.start(await self._store.open_ones(), crashed)
@@ -181,7 +181,7 @@ class Predictions:
         return await self._creation.create_once(version, given, base=base, **fields)
 
     async def known(self, prediction_id: str) -> Prediction | None:
-        """The prediction that was accepted under an id. Raises RepositoryError while unknown."""
+        """The prediction accepted under an id. Raises RepositoryError if the database is silent."""
         return await self._creation.known(prediction_id)
 
     async def cancel(self, prediction_id: str, status: str = CANCELED) -> Prediction | None:

@@ -1,5 +1,4 @@
-"""Audio that is heard while it is made: the worker writes it to a file that grows, and listeners
-read on as it does.
+"""Live audio: the worker writes growing files, which listeners follow while they are generated.
 
 A piece that is made again, because the worker died, comes out the same: it is written over the
 same file, and who listens already notices nothing.
