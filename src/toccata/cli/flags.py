@@ -48,7 +48,8 @@ Output = Annotated[
         metavar="PATTERN",
         help="Output file, whose suffix sets the format; {seed}, {n}, {model} and {format} are "
         "filled in. A folder gets files of the default name; - is stdout. Several clips of one "
-        "name are numbered. Default: {model}-{seed}.{format}. Default names are numbered if the file exists.",
+        "name are numbered. Default: {model}-{seed}.{format}. Default names are numbered if the "
+        "file exists.",
     ),
 ]
 CodedOutput = Annotated[

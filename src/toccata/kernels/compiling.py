@@ -161,8 +161,8 @@ def _digest() -> str:
 
 
 def _user_caches() -> Path:
-    if (given := Path(os.environ.get("XDG_CACHE_HOME", ""))).is_absolute():  # as XDG demands
-        return given
+    if (folder := Path(os.environ.get("XDG_CACHE_HOME", ""))).is_absolute():  # as XDG demands
+        return folder
     home = Path.home()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
