@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import socket
@@ -11,11 +12,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from tests.server.cog_client import ready
 from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served, serving
 from toccata.server.api.cog.cog_requests import VERSION, read_request
 from toccata.server.api.replicate import model_routes
+from toccata.server.api.request_guard import RequestGuard
 from toccata.server.config import ServerSettings
 from toccata.server.storage.repository import Repository, RepositoryError, StoredFile
 from toccata.server.strict_json import MAX_DEPTH, JsonError, encodable, read_json
@@ -108,9 +112,56 @@ def test_forms_and_addresses_hold_no_nul(served: Served) -> None:
     form = {"Content-Type": "multipart/form-data; boundary=x"}
     for path in ("/v1/predictions", "/predictions", "/ui/gradio_api/queue/join"):
         assert served.client.post(path, content=b"{}", headers=form).status_code == 415, path
-    odd = {"Content-Type": "multipart/form-data; boundary=x; charset=utf-7"}
-    assert served.client.post("/v1/files", content=b"--x--", headers=odd).status_code == 415
     lists_answer(served)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "charset=utf-7", "charset=utf-8; charset=punycode", "charset=punycode; charset=punycode",
+        'a="charset=utf-8"; charset=punycode', "xcharset=utf-8; charset=punycode",
+        'charset="punycode"', "CHARSET = punycode", "charset=PunyCode;", 'a=\\"; charset=punycode',
+        ";" * 60_000,
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/v1/files", "/ui/login", "/v1/predictions"])
+def test_a_form_names_no_codec_but_utf8(served: Served, path: str, parameters: str) -> None:
+    form = b'--x\r\nContent-Disposition: form-data; name="metadata"\r\n\r\nabc\r\n--x--\r\n'
+    kind = {"Content-Type": f"multipart/form-data; boundary=x; {parameters}"}
+    assert served.client.post(path, content=form, headers=kind).status_code == 415
+    two = [("Content-Type", "multipart/form-data; boundary=x; charset=utf-8"), *kind.items()]
+    assert served.client.post(path, content=form, headers=two).status_code == 415
+
+
+def test_a_form_may_name_utf8(served: Served) -> None:
+    disposition = 'Content-Disposition: form-data; name="content"; filename="é.wav"'
+    form = f"--x\r\n{disposition}\r\n\r\n1\r\n--x--\r\n".encode()
+    for charset in ("utf-8", "UTF-8", '"utf8"'):
+        kind = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+        answer = served.client.post("/v1/files", content=form, headers=kind)
+        assert (answer.status_code, answer.json()["name"]) == (201, "é.wav")
+
+
+def test_headers_that_are_slow_to_parse_are_not_parsed() -> None:
+    """Parsing any of them took ten seconds and more, of everybody's time."""
+    quoted = b'"' + b"\\" * 30_000 + b'"'
+    slow = [
+        (b"cookie", b"plain=1; odd=" + quoted + b"; last=2"),
+        (b"cookie", quoted),
+        (b"range", b"bytes=" + b"0-0," * 15_000),
+    ]
+    scope = {"type": "http", "method": "GET", "path": "/healthz", "query_string": b""}
+    seen: list[HTTPConnection] = []
+
+    async def app(scope: Scope, *_: object) -> None:
+        seen.append(HTTPConnection(scope))
+
+    guard = RequestGuard(app, ServerSettings(tokens=("x",)))
+    asyncio.run(guard({**scope, "headers": slow}, None, None))  # type: ignore[arg-type]
+    kept = b"".join(value for _, value in seen[0].scope["headers"])
+    assert b'"' not in kept
+    assert seen[0].cookies == {"plain": "1", "last": "2"}
+    assert "range" not in seen[0].headers
 
 
 @pytest.mark.parametrize(
@@ -135,6 +186,8 @@ def test_odd_queries_are_no_accident(served: Served, query: str) -> None:
         ("x-stainless-retry-count", "abc"), ("x-stainless-retry-count", "9" * 5000),
         ("x-stainless-read-timeout", "9" * 5000), ("Last-Event-ID", "\xff" * 100),
         ("Authorization", "Bearer \xff\xfe"), ("Cookie", "a=\xff; ;;="),
+        ("Cookie", "a=" + "\\" * 30_000), ("Cookie", '"' + '\\"' * 30_000 + '"'),
+        ("Range", "bytes=" + " " * 60_000 + "x"),
     ],
 )  # fmt: skip
 def test_odd_headers_are_no_accident(served: Served, name: str, text: str) -> None:

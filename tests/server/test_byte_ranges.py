@@ -18,7 +18,8 @@ from toccata.server.api.byte_ranges import disposition, saved_name, span_of
         ("bytes=5-", (5, 10)), ("bytes=-3", (7, 10)), ("bytes=-99", (0, 10)),
         ("bytes=0-99", (0, 10)), ("bytes=10-", (10, 10)), ("bytes=-0", (10, 10)),
         ("bytes=3-2", None), ("bytes=-", None), ("bytes=0-1,3-4", None), ("items=0-1", None),
-        ("bytes=a-b", None), ("bytes=" + "9" * 30 + "-", None), ("", None), (None, None),
+        ("bytes=a-b", None), ("bytes=" + "9" * 30 + "-", None),
+        ("bytes=" + " " * 60_000 + "x", None), ("", None), (None, None),
     ],
 )  # fmt: skip
 def test_the_span_that_is_asked_for(header: str | None, span: tuple[int, int] | None) -> None:

@@ -1,19 +1,24 @@
-"""Check Host, Origin and Content-Type of every request.
+"""Check the headers of every request: Host, Origin, Content-Type, Cookie and Range.
 
 A browser on this machine opens any website, and that website may send requests here. Where there is
 a token, it lacks the token. Where there is none, two checks keep it out:
 
 - the Host header: a name that an attacker has pointed at this machine (DNS rebinding) is not ours;
 - Origin and Sec-Fetch-Site, which a browser sets and a website cannot change.
+
+What takes quadratic time to parse is kept from the parsers: a header or a form that a client makes
+for that would stop the event loop, and so everybody else, for minutes.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -29,10 +34,14 @@ SHARED = re.compile(r"/outputs/.*|/v1/files/[^/]+/stream|/healthz|/readyz")
 PROBES = ("/healthz", "/readyz")
 LOGIN = "/ui/login"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+# Any other codec would decode the fields of a form; that of punycode takes quadratic time.
+CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"")
+# Of headers that are parsed; no client has longer ones.
+MAX_CONTENT_TYPE_CHARACTERS = 1000
+MAX_RANGE_CHARACTERS = 200
 
 _LABEL = r"[A-Za-z0-9_-]{1,63}"
 _HOST = re.compile(rf"({_LABEL}(?:\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]{{2,45}}\])(?::([0-9]{{1,5}}))?")
-_CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -46,7 +55,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class RequestGuard:
-    """An ASGI middleware. It looks at the head of a request and reads no body."""
+    """An ASGI middleware. It looks at the headers of a request and reads no body."""
 
     app: ASGIApp
     settings: ServerSettings
@@ -61,6 +70,7 @@ class RequestGuard:
                 or self._wrong_site(scope, headers)
                 or _wrong_form(scope, headers)
             )
+            scope = {**scope, "headers": list(_cheap(scope["headers"]))}
         if refusal is None:
             await self.app(scope, receive, send)
             return
@@ -141,12 +151,30 @@ def _damaged(scope: Scope) -> Refusal | None:
     return None
 
 
+def _cheap(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """The headers without cookies with quotes and without long ranges.
+
+    Python decodes the former in quadratic time, and FastAPI parses cookies for every route. The
+    server sets no such cookie, but others on the same host may.
+    """
+    for name, value in headers:
+        if name == b"cookie":
+            yield name, b";".join(pair for pair in value.split(b";") if b'"' not in pair)
+        elif name != b"range" or len(value) <= MAX_RANGE_CHARACTERS:
+            yield name, value
+
+
 def _wrong_form(scope: Scope, headers: Headers) -> Refusal | None:
     """A body that is neither JSON nor, where one is taken, a form; or in an odd character set."""
-    given = headers.get("content-type", "")
-    kind, charset = given.partition(";")[0].strip().lower(), _CHARSET.search(given)
-    if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii", ""):
-        return Refusal(415, f"Send UTF-8, not charset={charset[1][:40]}")
+    given = headers.getlist("content-type")
+    if len(given) > 1 or len("".join(given)) > MAX_CONTENT_TYPE_CHARACTERS:
+        limit = f"of at most {MAX_CONTENT_TYPE_CHARACTERS} characters"
+        return Refusal(415, f"The request must have one Content-Type header, {limit}")
+    # As those read it who read the form, so that they find no other charset than this.
+    kind_bytes, options = parse_options_header("".join(given))
+    kind, charset = kind_bytes.decode("latin-1"), options.get(b"charset", b"")
+    if charset.lower() not in CHARSETS:
+        return Refusal(415, f"Send UTF-8, not charset={charset[:40].decode('latin-1')}")
     has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
     if scope["method"] not in CHANGES or not has_body:
         return None

@@ -10,9 +10,7 @@ import asyncio
 import re
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from typing import Protocol
 from urllib.parse import parse_qsl
 
@@ -128,11 +126,7 @@ class PageGate:
 
     def _session(self, scope: Scope) -> str | None:
         """That which the visitor is logged in with."""
-        cookies: SimpleCookie = SimpleCookie()
-        with suppress(CookieError):
-            cookies.load(Headers(scope=scope).get("cookie", ""))
-        name = f"{COOKIE}{self.sessions.cookie_id}"
-        session = cookies[name].value if name in cookies else ""
+        session = Request(scope).cookies.get(f"{COOKIE}{self.sessions.cookie_id}", "")
         return session if session in self.sessions.tokens else None
 
     def _owner(self, scope: Scope) -> dict[str, str]:
