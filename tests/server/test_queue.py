@@ -230,6 +230,93 @@ def test_long_pieces_leave_slots_to_short_ones() -> None:
     assert made(alone) == ["long"]
 
 
+def short_and_wide(queue: PredictionQueue, width: int) -> None:
+    queue.join("wide", QueueEntry(owner="wide", width=width))
+    queue.join("short", QueueEntry(owner="short"))
+
+
+def test_who_is_wide_takes_the_slots_that_long_pieces_leave() -> None:
+    """A long piece lasts for hours: neither who is wide nor those behind it wait for its end."""
+    queue = PredictionQueue(4)
+    queue.join("long", QueueEntry(owner="long", is_long=True))
+    assert made(queue) == ["long"]
+    short_and_wide(queue, 4)
+    assert made(queue) == ["wide"]
+    assert queue.width_of("wide") == 3
+    queue.leave("wide")
+    assert made(queue) == ["short"]
+
+
+def test_who_is_wide_waits_for_short_pieces_and_is_not_passed_for_ever() -> None:
+    queue = PredictionQueue(4)
+    for one in ("long", "first"):
+        queue.join(one, QueueEntry(owner=one, is_long=one == "long"))
+    assert made(queue) == ["long", "first"]
+    short_and_wide(queue, 8)
+    assert made(queue) == []
+    queue.leave("first")
+    assert made(queue) == ["wide"]
+    assert queue.width_of("wide") == 3
+
+
+def test_who_is_long_and_wide_is_not_passed_by_other_long_pieces_for_ever() -> None:
+    queue = PredictionQueue(8)
+    queue.join("long", QueueEntry(owner="a", is_long=True))
+    assert made(queue) == ["long"]
+    queue.join("wide", QueueEntry(owner="b", width=8, is_long=True))
+    queue.join("other", QueueEntry(owner="c", is_long=True))
+    assert made(queue) == ["wide"]
+    assert queue.width_of("wide") == queue.long_slots - 1
+    queue.leave("long")
+    assert made(queue) == ["other"]
+
+
+def test_one_in_quarantine_waits_for_a_long_piece_and_nobody_for_it() -> None:
+    queue = PredictionQueue(4)
+    queue.join("long", QueueEntry(owner="a", is_long=True))
+    assert made(queue) == ["long"]
+    queue.join("suspect", QueueEntry(owner="b", quarantined=True))
+    queue.join("next long", QueueEntry(owner="c", is_long=True))
+    queue.join("short", QueueEntry(owner="d"))
+    assert made(queue) == ["short"]  # and no other long piece, so that its turn comes
+    queue.leave("long")
+    assert made(queue) == []
+    queue.leave("short")
+    assert made(queue) == ["suspect"]
+    assert made(queue) == []
+    queue.leave("suspect")
+    assert made(queue) == ["next long"]
+
+
+ENTRIES = st.builds(
+    QueueEntry,
+    owner=st.sampled_from("abc"),
+    width=st.integers(1, 8),
+    is_long=st.booleans(),
+    quarantined=st.booleans(),
+)
+
+
+@drawn(st.integers(2, 9), st.lists(ENTRIES, min_size=1, max_size=12))
+def test_a_short_piece_waits_for_no_long_one(slots: int, drawn_entries: list[QueueEntry]) -> None:
+    """Long pieces never end here: however many and wide they are, every short one has its turn."""
+    entries = {str(number): entry for number, entry in enumerate(drawn_entries)}
+    queue = PredictionQueue(slots)
+    for one, entry in entries.items():
+        queue.join(one, entry)
+    running, ended = set[str](), set[str]()
+    for _ in range(2 * len(entries)):
+        running |= set(made(queue))
+        assert sum(map(queue.width_of, running)) <= slots
+        for one in [one for one in running if not entries[one].is_long]:
+            queue.leave(one)
+            running.discard(one)
+            ended.add(one)
+    if not any(entries[one].quarantined for one in running):  # that one runs alone
+        short = {one for one in entries if not entries[one].is_long}
+        assert all(entries[one].quarantined for one in short - ended)
+
+
 def test_one_owner_does_not_keep_others_from_fetching() -> None:
     queue = PredictionQueue(1)
     for number in range(2 * MAX_FETCHES):
@@ -259,4 +346,4 @@ def test_one_owner_does_not_keep_others_from_fetching() -> None:
     ],
 )
 def test_what_is_long(given: dict[str, Any], is_long: bool) -> None:
-    assert place_of(prediction(input=given), 3).is_long == is_long
+    assert place_of(prediction(input=given)).is_long == is_long

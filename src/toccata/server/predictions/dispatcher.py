@@ -131,7 +131,7 @@ class Dispatcher:
 
     def _open(self, prediction: Prediction) -> None:
         self._journal.open(prediction)
-        self.queue.join(prediction.id, place_of(prediction, self.queue.long_slots))
+        self.queue.join(prediction.id, place_of(prediction))
 
     def _prepare_more(self) -> None:
         while not self._is_stopping() and (next_id := self.queue.prepare_next()) is not None:
@@ -141,10 +141,9 @@ class Dispatcher:
         """Fetch its audio and make its job, and mark it as ready."""
         live = self._journal.live.get(prediction_id)
         if live is not None:
-            width = place_of(live.prediction, self.queue.long_slots).width
             folder = self._journal.folder(prediction_id)
             live.job = await self._journal.or_fail(
-                prediction_id, lambda: self._preparation.job(live.prediction, folder, width)
+                prediction_id, lambda: self._preparation.job(live.prediction, folder)
             )
         if prediction_id in self._journal.live:
             self.queue.make_ready(prediction_id)
@@ -167,7 +166,8 @@ class Dispatcher:
                 self.remove(prediction_id)
             else:
                 self.queue.dispatch(prediction_id)
-                self.supervisor.run(live.job)
+                width = self.queue.width_of(prediction_id)
+                self.supervisor.run(replace(live.job, width=width))
 
     def _handle(self, message: Message) -> None:
         """Act on a message of the worker: the queue changes at once, the database in its time."""

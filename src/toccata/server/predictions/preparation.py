@@ -49,13 +49,12 @@ class Preparation:
         self._settings, self._store, self._storage = settings, store, storage
         self._local, self._fetch = local, fetch
 
-    async def job(self, prediction: Prediction, folder: Path, width: int) -> Job:
+    async def job(self, prediction: Prediction, folder: Path) -> Job:
         """What the worker is to do; its files are in `folder`, which is made.
 
         Args:
             prediction: What was asked for.
             folder: Where its input is, and its outputs are to be.
-            width: How many variations are made at once.
 
         Raises:
             ToccataError: It cannot be made.
@@ -82,19 +81,16 @@ class Preparation:
             inputs.output_format,
             str(folder),
             count=prediction.count,
-            width=width,
             owner=owner,
         )
 
 
-def place_of(prediction: Prediction, long_slots: int) -> QueueEntry:
-    """How the line treats a prediction."""
-    is_long = _length_s(prediction.input) > LONG_S
-    width = min(prediction.count, long_slots) if is_long else prediction.count
+def place_of(prediction: Prediction) -> QueueEntry:
+    """How the queue treats a prediction."""
     return QueueEntry(
         owner=prediction.owner or "",
-        width=width,
-        is_long=is_long,
+        width=prediction.count,
+        is_long=_length_s(prediction.input) > LONG_S,
         fetches=prediction.input.get(prediction_inputs.AUDIO) is not None,
         quarantined=bool(prediction.quarantined) or prediction.attempts > 0,
     )

@@ -3,7 +3,9 @@
     waits for its audio -> is ready -> has a slot -> is dispatched to the worker -> runs -> leaves
 
 Slots are shared fairly. The owner with the fewest slots is first, and among its predictions the one
-that waits longest. Long pieces leave some slots free, so that a short one never waits for hours.
+that waits longest. Long pieces leave some slots free, so that a short one never waits for hours:
+nobody waits for a slot that a long piece has. Several variations run on as many slots as the long
+pieces leave, and those that wait for long pieces to end are passed by others.
 
 When the worker dies, the predictions that it had are first in the queue again. If one of them can
 have caused the death: had one run, that one is to blame; had several run, each of them is
@@ -43,7 +45,7 @@ class QueueEntry:
 
     Args:
         owner: The client that created it.
-        width: The number of slots that it takes.
+        width: The number of slots that it takes at most, one for each variation.
         is_long: Whether it keeps its slots for long.
         fetches: Whether its audio must be fetched before it is ready.
         quarantined: Whether it runs alone.
@@ -70,6 +72,7 @@ class PredictionQueue:
         self._ready: set[str] = set()
         self._preparing: set[str] = set()
         self._held: dict[str, int] = {}  # those with a slot, and how far they are
+        self._widths: dict[str, int] = {}  # of those, the number of slots
         self._quarantined: set[str] = set()
 
     @property
@@ -129,13 +132,16 @@ class PredictionQueue:
         """Give a slot to the next prediction; None: none is ready, or no slot is free."""
         held = Counter[str]()
         for one in self._held:
-            held[self._places[one].owner] += self._places[one].width
+            held[self._places[one].owner] += self._widths[one]
         ready = [one for one in self._waiting if one in self._ready]
         for one in sorted(ready, key=lambda one: held[self._places[one].owner]):
-            if self._is_long_too_many(one):
-                continue  # shorter ones pass it
-            return self._take(one) if self._fits(one) else None
+            if not self._waits_for_long(one):
+                return self._take(one) if self._fits(one) else None
         return None
+
+    def width_of(self, prediction_id: str) -> int:
+        """The number of slots of one that has some."""
+        return self._widths[prediction_id]
 
     def dispatch(self, prediction_id: str) -> None:
         """Mark a prediction as given to the worker."""
@@ -150,6 +156,7 @@ class PredictionQueue:
         """Remove a prediction."""
         self._waiting.pop(prediction_id, None)
         self._held.pop(prediction_id, None)
+        self._widths.pop(prediction_id, None)
         self._places.pop(prediction_id, None)
         for some in (self._ready, self._preparing, self._quarantined):
             some.discard(prediction_id)
@@ -161,7 +168,7 @@ class PredictionQueue:
             prediction_id: The prediction.
             is_ready: Whether it may have a slot again at once; otherwise after `make_ready`.
         """
-        del self._held[prediction_id]
+        del self._held[prediction_id], self._widths[prediction_id]
         self._waiting = {prediction_id: None, **self._waiting}
         (self._ready if is_ready else self._preparing).add(prediction_id)
 
@@ -184,6 +191,7 @@ class PredictionQueue:
     def _take(self, prediction_id: str) -> str:
         del self._waiting[prediction_id]
         self._ready.discard(prediction_id)
+        self._widths[prediction_id] = self._free_width(prediction_id)
         self._held[prediction_id] = WAITING
         return prediction_id
 
@@ -195,17 +203,32 @@ class PredictionQueue:
         place = self._places[prediction_id]
         return place.fetches, per_owner[place.owner] if place.fetches else 0
 
-    def _is_long_too_many(self, prediction_id: str) -> bool:
-        """Whether it would take a slot that is kept for short pieces."""
+    def _waits_for_long(self, prediction_id: str) -> bool:
+        """Whether it waits for a long piece to end, so that others pass it.
+
+        No long one passes one in quarantine, which would never run alone otherwise.
+        """
+        long_slots = self._used_by_long()
+        if prediction_id in self._quarantined:
+            return long_slots > 0
+        is_long = self._places[prediction_id].is_long
+        is_too_many = 0 < long_slots >= self.long_slots
+        return is_long and (is_too_many or not self._quarantined.isdisjoint(self._ready))
+
+    def _free_width(self, prediction_id: str) -> int:
+        """The number of slots that it would take now: not those that long pieces have."""
         place = self._places[prediction_id]
-        used = sum(self._places[one].width for one in self._held if self._places[one].is_long)
-        return place.is_long and used > 0 and used + place.width > self.long_slots
+        limit = self.long_slots if place.is_long else self._slots
+        return min(place.width, max(1, limit - self._used_by_long()))
 
     def _fits(self, prediction_id: str) -> bool:
         alone = prediction_id in self._quarantined or not self._quarantined.isdisjoint(self._held)
         if alone or not self._held:
             return not self._held
-        return self._used() + self._places[prediction_id].width <= self._slots
+        return self._used() + self._free_width(prediction_id) <= self._slots
 
     def _used(self) -> int:
-        return sum(self._places[one].width for one in self._held)
+        return sum(self._widths.values())
+
+    def _used_by_long(self) -> int:
+        return sum(self._widths[one] for one in self._held if self._places[one].is_long)
