@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import io
 import json
@@ -11,14 +12,19 @@ import threading
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 import soundfile
 
-from tests.server.conftest import TIMEOUT_S, Serve
+from tests.server.conftest import TIMEOUT_S, Serve, Served
+from toccata.server.api import dependencies
+from toccata.server.predictions import live_listening
+from toccata.server.predictions.live_listening import LiveListening
 
 SLOW = "slow 1"  # 20 steps, a second of silence each
 Arrived = list[tuple[dict[str, str], bytes]]
@@ -93,6 +99,104 @@ def test_a_listener_notices_nothing_when_the_worker_dies(serve: Serve) -> None:
                 os.kill(pid, signal.SIGKILL)
             blocks.append(block)
     assert len(b"".join(blocks)) == 44 + 20 * 8000 * 2
+
+
+def test_listeners_of_one_client_leave_some_to_others(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dependencies, "MAX_LISTENERS", 4)
+    served = serve()
+    urls = served.create(prompt="slow 60")["urls"]
+    for url in (urls["audio"], urls["stream"]):
+        with ExitStack() as stack:
+            for _ in range(2):
+                assert stack.enter_context(served.client.stream("GET", url)).status_code == 200
+            for each in (urls["audio"], urls["stream"]):
+                refused = served.client.get(each)
+                assert refused.status_code == 503
+                assert refused.headers["Retry-After"] == "10"
+            assert served.client.head(urls["audio"]).status_code == 200
+        ends = time.monotonic() + TIMEOUT_S
+        for _ in range(2):  # the server notices in a moment that they are gone
+            while not listens(served, url):
+                assert time.monotonic() < ends
+    served.client.post(urls["cancel"])
+
+
+def listens(served: Served, url: str) -> bool:
+    with served.client.stream("GET", url) as answer:
+        return bool(answer.status_code == 200)
+
+
+def test_many_listeners_cost_no_more_than_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many listen, a file is looked at once in an interval; all get the same bytes."""
+    looks = 0
+    grow_all = live_listening._grow_all
+
+    def counted(files: Any, left: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return grow_all(files, left)
+
+    monkeypatch.setattr(live_listening, "_grow_all", counted)
+    path, pieces = tmp_path / "live.wav", [b"abc", b"d" * 2**17, b"e"]
+    is_written = False
+
+    async def heard(listening: LiveListening) -> bytes:
+        found = [piece async for piece in listening.listen(path, lambda: is_written)]
+        return b"".join(found)
+
+    async def act() -> list[bytes]:
+        nonlocal is_written
+        listening = LiveListening()
+        everybody = [asyncio.create_task(heard(listening)) for _ in range(300)]
+        before = looks
+        await asyncio.sleep(4 * live_listening.POLL_INTERVAL_S)
+        assert looks - before < len(everybody)
+        with path.open("wb", buffering=0) as file:
+            for piece in pieces:
+                file.write(piece)
+                await asyncio.sleep(2 * live_listening.POLL_INTERVAL_S)
+            everybody.append(asyncio.create_task(heard(listening)))
+        await asyncio.sleep(0)
+        path.unlink()  # as once the prediction has ended
+        is_written = True
+        found = await asyncio.gather(*everybody)
+        await listening.end()
+        return found
+
+    assert set(asyncio.run(act())) == {b"".join(pieces)}
+
+
+def test_who_stops_listening_leaves_nothing_open(tmp_path: Path) -> None:
+    path = tmp_path / "live.wav"
+    path.write_bytes(b"abc")
+
+    async def act() -> None:
+        listening = LiveListening()
+        for _ in range(2):  # and another one may come afterwards
+            blocks = listening.listen(path, lambda: False)
+            assert await anext(blocks) == b"abc"
+            assert str(path) in opened()
+            await blocks.aclose()
+            ends = time.monotonic() + TIMEOUT_S
+            while str(path) in opened():
+                assert time.monotonic() < ends
+                await asyncio.sleep(0.01)
+        await listening.end()
+
+    asyncio.run(act())
+
+
+def opened() -> list[str]:
+    """The files that this process has open."""
+    paths = []
+    for one in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            paths.append(str(one.readlink()))
+    return paths
 
 
 def test_what_was_never_finished_has_no_audio(serve: Serve) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from urllib.parse import quote
@@ -80,14 +81,15 @@ def probe_of(header: str | None) -> tuple[int, int] | None:
     return (start, end) if start < end <= MAX_PROBE_BYTES else None
 
 
-async def first_bytes(blocks: AsyncIterator[bytes], count: int) -> bytes:
+async def first_bytes(blocks: AsyncGenerator[bytes, None], count: int) -> bytes:
     """The first `count` bytes of a stream, or all if it has fewer."""
-    found = b""
-    async for block in blocks:
-        found += block
-        if len(found) >= count:
-            break
-    return found[:count]
+    found = bytearray()
+    async with aclosing(blocks):
+        async for block in blocks:
+            found += block
+            if len(found) >= count:
+                break
+    return bytes(found[:count])
 
 
 def disposition(kind: str, name: str) -> str:

@@ -18,7 +18,7 @@ from toccata.server.api.auth import MISSING, OWNER, Tokens, owner_named, token_o
 from toccata.server.api.body_limits import client_of
 from toccata.server.api.byte_ranges import Validators, disposition, span_of
 from toccata.server.api.path_prefix import PREFIX
-from toccata.server.concurrency import ConcurrencyLimit, FairThreads, set_client
+from toccata.server.concurrency import ConcurrencyLimit, FairThreads, Shares, set_client
 from toccata.server.config import ServerSettings
 from toccata.server.predictions.kept_files import KeptFiles
 from toccata.server.predictions.lifecycle import Predictions
@@ -39,6 +39,8 @@ MAX_LARGE_ANSWERS_PER_OWNER = 8
 # Pages of lists that are on their way.
 MAX_PAGES = 32
 MAX_PAGES_PER_OWNER = 8
+# Responses with live audio or events that are on their way; of one client, half of them.
+MAX_LISTENERS = 512
 
 T = TypeVar("T")
 
@@ -64,6 +66,7 @@ class AppState:
     pages: ConcurrencyLimit = field(
         default_factory=lambda: ConcurrencyLimit(MAX_PAGES, MAX_PAGES_PER_OWNER)
     )
+    listeners: Shares = field(default_factory=lambda: Shares(MAX_LISTENERS))
 
     def close(self) -> None:
         """Start no further thread."""

@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from toccata.server.api.cursors import cursor_to
 from toccata.server.api.dependencies import ProblemError, address, app_state, data_of, owner_of
+from toccata.server.api.listeners import ListenerResponse
 from toccata.server.concurrency import ConcurrencyLimit
 from toccata.server.predictions.events import told_again
 from toccata.server.storage.repository import Prediction, StoredFile
@@ -79,7 +80,11 @@ def event_stream(request: Request, prediction: Prediction, after: str | None) ->
 
     events = app_state(request).predictions.events(prediction)
     if events is not None:
-        return sent(events.frames(after))
+
+        async def live() -> Response:
+            return sent(events.frames(after))
+
+        return ListenerResponse(request, live)
 
     def replayed(data: Output | None) -> Response:
         events = told_again(prediction, data)

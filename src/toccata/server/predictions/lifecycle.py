@@ -16,8 +16,7 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from toccata.server.background import Tasks
@@ -28,6 +27,7 @@ from toccata.server.predictions.events import EventLog
 from toccata.server.predictions.finishing import Deliver, Finishing
 from toccata.server.predictions.journal import Journal, OnChange
 from toccata.server.predictions.kept_files import KeptFiles
+from toccata.server.predictions.live_listening import LiveListening
 from toccata.server.predictions.preparation import Fetch, Preparation
 from toccata.server.storage.async_repository import AsyncRepository
 from toccata.server.storage.blobs import AsyncBlobStorage, local_files
@@ -67,6 +67,7 @@ class Predictions:
     ) -> None:
         self._store = store
         self._local = local_files()
+        self._listening = LiveListening()
         self._tasks = Tasks()
         # A new folder for each start: a worker of the previous one may still write to its own.
         self._work = settings.data_dir / "work" / new_id()
@@ -140,6 +141,7 @@ class Predictions:
         await self.drain(drain_s)
         self._journal.close()
         self.supervisor.stop()
+        await self._listening.end()
         await self._dispatcher.end_preparing()
         await self._tasks.end()
         self._local.close()
@@ -208,9 +210,19 @@ class Predictions:
         live = self._journal.live.get(prediction.id)
         return None if live is None else live.events
 
-    def live_file(self, prediction: Prediction, name: str, variation: int = 1) -> Path:
-        """The file that grows while a prediction is generated."""
-        return live_file(self._journal.folder(prediction.id), name, variation)
+    def listen(
+        self, prediction: Prediction, name: str, variation: int = 1, *, client: str = ""
+    ) -> AsyncGenerator[bytes, None]:
+        """The audio of a prediction while it is generated, from its start to its end.
+
+        Args:
+            prediction: The prediction.
+            name: The format, one of those of `live_audio.FORMATS`.
+            variation: Which of its variations, counted from 1.
+            client: Who listens.
+        """
+        path = live_file(self._journal.folder(prediction.id), name, variation)
+        return self._listening.listen(path, lambda: self.events(prediction) is None, client)
 
     @property
     def room(self) -> int:

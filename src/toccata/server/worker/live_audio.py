@@ -6,17 +6,13 @@ same file, and who listens already notices nothing.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import IO, Protocol
 
 from toccata.audio.waveform import Waveform
 
 FORMATS = ("mp3", "wav")
-BLOCK_BYTES = 2**16
-POLL_INTERVAL_S = 0.05
 
 
 class _Encoder(Protocol):
@@ -99,21 +95,3 @@ def _over(path: Path) -> IO[bytes]:
     """Opened for writing from its start, what is in it staying until it is written over."""
     path.touch()
     return path.open("r+b")
-
-
-async def follow(path: Path, ended: Callable[[], bool]) -> AsyncIterator[bytes]:
-    """The bytes of a file that grows, from its start until it is `ended` and all is read."""
-    while not path.exists():
-        if ended():
-            return
-        await asyncio.sleep(POLL_INTERVAL_S)
-    with path.open("rb") as file:
-        over = False
-        while True:
-            while block := file.read(BLOCK_BYTES):
-                yield block
-            if over:
-                return
-            over = ended()  # what came before the end is read once more
-            if not over:
-                await asyncio.sleep(POLL_INTERVAL_S)

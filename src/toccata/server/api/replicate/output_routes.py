@@ -8,9 +8,11 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
+from toccata.server.api.body_limits import client_of
 from toccata.server.api.byte_ranges import first_bytes, probe_of, saved_name
 from toccata.server.api.dependencies import app_state, refuse, stored_response
 from toccata.server.api.large_answers import event_stream
+from toccata.server.api.listeners import ListenerResponse
 from toccata.server.api.openapi import files, problems, ref
 from toccata.server.api.parameters import (
     AudioFormat,
@@ -76,21 +78,22 @@ async def audio(
         return await _stored(request, prediction, prediction.outputs[variation - 1], byte_range)
     if prediction.ended:
         raise refuse(404, "It was not finished")
-
-    def ended() -> bool:
-        return predictions.events(prediction) is None
-
-    bytes_so_far = live_audio.follow(predictions.live_file(prediction, form, variation), ended)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Accept-Ranges": "bytes"}
     kind, probe = content_type(f"live.{form}"), probe_of(byte_range)
     if request.method == "HEAD":
         return Response(None, 200, headers, kind)
-    if probe is not None:  # players that begin so accept only 206
-        start, end = probe
+
+    async def live() -> Response:
+        client = client_of(request.scope)
+        bytes_so_far = predictions.listen(prediction, form, variation, client=client)
+        if probe is None:
+            return StreamingResponse(bytes_so_far, 200, headers, kind)
+        start, end = probe  # players that begin so accept only 206
         part = (await first_bytes(bytes_so_far, end))[start:]
         headers["Content-Range"] = f"bytes {start}-{start + len(part) - 1}/*"
         return Response(part, 206, headers, kind) if part else Response(status_code=416)
-    return StreamingResponse(bytes_so_far, 200, headers, kind)
+
+    return ListenerResponse(request, live)
 
 
 @router.head("/outputs/{key}/{name}", include_in_schema=False)
