@@ -400,3 +400,50 @@ def test_what_is_said_about_a_file_counts_as_well() -> None:
     file = StoredFile("a", 0, 200.0, "a", "b", 1, "c", "d", {"words": "x" * 50})
     with pytest.raises(QuotaError), quota.reserved("", file):
         pass
+
+
+def tiny(number: int, owner: str = "") -> StoredFile:
+    return StoredFile(f"{owner}{number}", 0, 100.0 + number, "a", "b", 1, "c", "d", {})
+
+
+def test_the_number_of_uploads_has_a_limit_too() -> None:
+    """Uploads of one byte each take a block of the disk and rows of the database."""
+    now = [0.0]
+    quota = UploadQuota(10_000, max_files=6, now=lambda: now[0])
+    for number in range(3):
+        with quota.reserved("a", tiny(number, "a")):
+            pass
+    with pytest.raises(QuotaError, match="of yours"):
+        quota.check("a", 1)
+    for number in range(3):
+        with quota.reserved("b", tiny(number, "b")):
+            pass
+    with pytest.raises(QuotaError, match="on this server"):
+        quota.check("c", 1)
+    quota.remove("b2")
+    quota.check("c", 1)
+    now[0] = 100.0  # the first of each expires
+    quota.check("a", 1)
+
+
+class Counted(dict[str, Any]):
+    """Refuses to be gone through."""
+
+    def items(self) -> Any:
+        raise AssertionError("a check went through all uploads")
+
+    values = items
+    __iter__ = items
+
+
+def test_a_check_of_the_quota_does_not_go_through_all_uploads() -> None:
+    """Many small uploads made every further one stop the server for seconds."""
+    quota = UploadQuota(10_000, 100, now=lambda: 0.0)
+    quota.load([tiny(number) for number in range(10)], {})
+    quota._kept = Counted(quota._kept)
+    with quota.reserved("a", tiny(11, "a")):
+        pass
+    with pytest.raises(QuotaError, match="of yours"):
+        quota.check("a", 100)
+    quota.remove("a11")
+    quota.check("a", 100)
