@@ -20,12 +20,15 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tests.server.conftest import TIMEOUT_S
 from tests.server.test_page import Served, process
+from tests.server.test_repository import prediction
 from toccata.server.api.auth import owner_named
 from toccata.server.api.dependencies import owner_of
 from toccata.server.config import ServerSettings
+from toccata.server.storage.repository import Prediction
 from toccata.server.ui import page
 from toccata.server.ui.page import Page
 from toccata.server.ui.page_files import PageFiles
+from toccata.server.ui.page_form import VERSION
 from toccata.server.ui.page_gate import MAX_OPEN_STREAMS, PageGate
 from toccata.server.ui.page_trim import Heard
 
@@ -58,6 +61,51 @@ def test_an_open_page_keeps_no_other_from_opening(served: Served) -> None:
         assert any("process_completed" in line for line in events.iter_lines())
     assert served.client.get(f"/v1/predictions/{made['id']}").json()["completed_at"] is None
     served.client.post(f"/v1/predictions/{made['id']}/cancel")
+
+
+def test_many_open_pages_keep_no_other_from_opening(served: Served) -> None:
+    """Each follows a prediction for as long as it lasts, whether its visitor is there or not."""
+    body = {"version": "toccata/musicgen", "input": {"prompt": "slow 60 piano"}}
+    made = served.client.post("/v1/predictions", json=body).json()
+    for number in range(page.MAX_FOLLOWED + 8):
+        visit(served, f"many{number}", f"?prediction={made['id']}")
+    visit(served, "other")
+    with httpx2.stream(
+        "GET", f"{served.url}{API}/queue/data?session_hash=other", timeout=TIMEOUT_S
+    ) as events:
+        assert any("process_completed" in line for line in events.iter_lines())
+    assert served.client.get(f"/v1/predictions/{made['id']}").json()["completed_at"] is None
+    served.client.post(f"/v1/predictions/{made['id']}/cancel")
+
+
+def test_who_follows_too_much_is_told(tmp_path: Path) -> None:
+    never_ends = prediction(id="open", status="processing", version=VERSION.id)
+
+    async def get(_: str) -> Prediction:
+        return never_ends
+
+    store, settings = SimpleNamespace(get=get), ServerSettings(data_dir=tmp_path)
+    shown = Page(
+        lambda: cast(Any, SimpleNamespace(settings=settings, store=store)), PageFiles(tmp_path)
+    )
+
+    async def follow(address: str) -> str:
+        """The last word that there is, once it ends."""
+        views = [view async for view in shown._shown(never_ends, visitor(address), autoplay=False)]
+        return str(views[-1][1])
+
+    async def act() -> None:
+        many = [asyncio.create_task(follow("192.0.2.1")) for _ in range(page.MAX_FOLLOWED)]
+        other = asyncio.create_task(follow("192.0.2.2"))
+        ended, going_on = await asyncio.wait([*many, other], timeout=2 * page.POLL_INTERVAL_S)
+        assert {page.NOT_FOLLOWED in one.result() for one in ended} == {True}
+        assert len(ended) == page.MAX_FOLLOWED // 2
+        assert other in going_on
+        for one in going_on:
+            one.cancel()
+        await asyncio.gather(*going_on, return_exceptions=True)
+
+    asyncio.run(act())
 
 
 def test_who_is_logged_in_acts_for_the_token_of_the_login(tmp_path: Path) -> None:
@@ -130,7 +178,8 @@ def test_open_pages_of_one_address_leave_room_for_others(tmp_path: Path) -> None
 
 
 def visitor(address: str) -> gr.Request:
-    scope = {"type": "http", "headers": [], "client": (address, 1)}
+    scope = {"type": "http", "path": "/", "query_string": b"", "headers": [(b"host", b"x")],
+             "client": (address, 1)}  # fmt: skip
     return gr.Request(request=cast(Any, Request(scope)))
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -22,7 +23,7 @@ from toccata.errors import ToccataError
 from toccata.server.api.dependencies import AppState, address_at, owner_of
 from toccata.server.api.replicate.file_routes import UNKNOWN_TYPE, keep_file
 from toccata.server.api.replicate.validation import validate
-from toccata.server.concurrency import ConcurrencyLimit, FairThreads
+from toccata.server.concurrency import FairThreads, Shares
 from toccata.server.storage.repository import Prediction
 from toccata.server.ui.page_calls import curl_call, javascript_call, python_call
 from toccata.server.ui.page_files import PageFiles
@@ -47,14 +48,19 @@ CALLS = {"curl": curl_call, "Python": python_call, "JavaScript": javascript_call
 # Its id, how it is, players, picture, calls, history.
 SHOWN = 5 + len(CALLS)
 POLL_INTERVAL_S = 0.3
-# Predictions that are followed on open pages, each of which asks the database again and again.
-MAX_FOLLOWED = 256
-MAX_FOLLOWED_PER_CLIENT = 32
+# Predictions that are followed on open pages, each of which asks the database again and again, and
+# audio that waits for its comparison; of one visitor, half of what is free.
+MAX_FOLLOWED = 64
+MAX_COMPARISONS = 64
+# Events that gradio runs at once. All that take longer than a moment must fit, so that no event
+# waits for those of other visitors.
+MAX_EVENTS = 256
 # Comparing and drawing audio takes seconds and hundreds of MB. Both have threads of their own, so
 # that the API waits for neither.
 NUM_COMPARED = 2
 BUSY_S = 60.0
 MAX_UPLOAD = "100mb"
+NOT_FOLLOWED = "You follow as much as one visitor may; open this page again to see how it goes on."
 NOTHING_YET = "Say what the music should be. It is played here while it is made."
 
 T = TypeVar("T")
@@ -124,6 +130,8 @@ def build(parts: Callable[[], AppState], files: PageFiles) -> Any:
         again.click(page.seed, current, form["seed"], concurrency_limit=None)
         _listen(page, form, heard)
         blocks.load(page.open, None, shown, concurrency_limit=None)
+    blocks.max_threads = MAX_EVENTS
+    blocks.queue()  # reads it
     return blocks
 
 
@@ -168,7 +176,7 @@ class Page:
     def __init__(self, parts: Callable[[], AppState], files: PageFiles) -> None:
         self._parts = parts
         self._files = files
-        self._followed = ConcurrencyLimit(MAX_FOLLOWED, MAX_FOLLOWED_PER_CLIENT)
+        self._followed, self._compares = Shares(MAX_FOLLOWED), Shares(MAX_COMPARISONS)
         self._comparing = FairThreads("page-compare", NUM_COMPARED, 1)
         self._drawing = FairThreads("page-draw", 1, 1)
 
@@ -218,7 +226,10 @@ class Page:
             PageBusyError: It would take too long.
         """
         shown = str(self._files.own(shown)) if shown else None
-        now = await _in_time(self._comparing.run(owner, partial(follow, before, shown)))
+        with _share(self._compares, owner) as is_granted:
+            if not is_granted:
+                raise PageBusyError
+            now = await _in_time(self._comparing.run(owner, partial(follow, before, shown)))
         return now, now.start_s, now.end
 
     async def stop(self, prediction_id: str) -> None:
@@ -240,14 +251,17 @@ class Page:
         calls = [call(own.base, version, prediction.input) for call in CALLS.values()]
         players = players_html(prediction, own, autoplay)
         yield prediction.id, before, players, "", *calls, gr.skip()
-        async with self._followed.of(owner):
+        with _share(self._followed, owner) as is_granted:
+            if not is_granted:
+                yield gr.skip(), spoken(NOT_FOLLOWED), *[gr.skip()] * (SHOWN - 2)
+                return
             while not now.ended:
                 await asyncio.sleep(POLL_INTERVAL_S)
                 now = await self._parts().store.get(prediction.id) or now
                 if said(now) != before:
                     before = said(now)
                     yield gr.skip(), before, *[gr.skip()] * (SHOWN - 2)
-        picture, past = await self._picture(now, owner), await self._history(own)
+            picture, past = await self._picture(now, owner), await self._history(own)
         yield *[gr.skip()] * 3, picture, *[gr.skip()] * len(CALLS), past
 
     async def _picture(self, prediction: Prediction, owner: str) -> str:
@@ -289,6 +303,17 @@ class Page:
 
     def _address(self, request: gr.Request) -> Address:
         return address_at(cast(HTTPConnection, request.request), self._parts().settings)
+
+
+@contextmanager
+def _share(shares: Shares, owner: str) -> Iterator[bool]:
+    """Whether `owner` has one of the shares for as long as the block lasts."""
+    is_granted = shares.acquire(owner)
+    try:
+        yield is_granted
+    finally:
+        if is_granted:
+            shares.release(owner)
 
 
 async def _in_time(computing: Awaitable[T]) -> T:
