@@ -69,6 +69,7 @@ class Stage:
         self.storage = BlobStorage(str(folder / "files"))
         self.asynchronous = AsyncRepository(self.store), AsyncBlobStorage(self.storage)
         self.fetched: list[str] = []
+        self.fetching = 0
         self.heard: list[tuple[str, str]] = []
         self.hold = asyncio.Event()
         self.hold.set()
@@ -125,7 +126,11 @@ class Stage:
 
     async def _fetch(self, url: str, to: Path, _: str) -> Path:
         self.fetched.append(url)
-        await self.hold.wait()
+        self.fetching += 1
+        try:
+            await self.hold.wait()
+        finally:
+            self.fetching -= 1
         if self.failure is not None:
             raise self.failure
         to.write_bytes(b"audio")

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from base64 import b64decode, b64encode
@@ -258,6 +259,26 @@ def test_webhooks_to_private_addresses_are_not_sent(
     body = {"version": "meta/musicgen", "input": {"prompt": "piano", "duration": 1}, "webhook": url}
     assert served.client.post("/v1/predictions", json=body).status_code == 422
     assert not arrived
+
+
+def test_webhooks_that_nobody_takes_do_not_pile_up(serve: Serve) -> None:
+    served = serve(allow_private=True, queue=2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it accepts and says nothing
+        body = {
+            "version": "meta/musicgen",
+            "input": {"prompt": "slow 60", "duration": 1},
+            "webhook": f"http://127.0.0.1:{silent.getsockname()[1]}/hook",
+        }
+        for _ in range(2):
+            made = served.client.post("/v1/predictions", json=body)
+            assert made.status_code == 201
+            served.client.post(f"/v1/predictions/{made.json()['id']}/cancel")
+            served.until(made.json()["id"], "canceled", "aborted")
+        refused = served.client.post("/v1/predictions", json=body)
+        assert refused.status_code == 503
+        assert "webhooks are not delivered" in refused.json()["detail"]
+        del body["webhook"]
+        assert served.client.post("/v1/predictions", json=body).status_code == 201
 
 
 def test_webhooks_of_a_container_carry_its_trace(serve: Serve, hooked: tuple[str, Arrived]) -> None:

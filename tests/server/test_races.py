@@ -39,6 +39,27 @@ def test_the_worker_dies_while_audio_is_brought(play: Play) -> None:
     play(act)
 
 
+def test_audio_of_what_was_canceled_is_brought_no_further(play: Play) -> None:
+    """It would count for nobody, so that no limit of the queue would apply."""
+
+    async def act(stage: Stage) -> None:
+        stage.hold.clear()
+        for _ in range(3):
+            one = await stage.create(input={"input_audio": AUDIO})
+            await stage.settle()
+            assert stage.fetching == 1
+            await stage.predictions.cancel(one)
+            await stage.settle()
+            assert stage.fetching == 0
+            assert stage.folders() == []
+        stage.hold.set()
+        other = await stage.create(input={"input_audio": AUDIO})
+        await stage.settle()
+        assert stage.puppet.told == [f"run {other}"]
+
+    play(act)
+
+
 def test_audio_arrives_while_there_is_no_worker(play: Play) -> None:
     async def act(stage: Stage) -> None:
         stage.hold.clear()

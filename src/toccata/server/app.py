@@ -185,6 +185,7 @@ async def running(
         fetch=outside.fetch,
         on_change=on_change,
         uploads=uploads,
+        undelivered=announcer.undelivered,
         deliver=CogOutputs(outside.put, trusted.put, settings.upload_url).deliver,
         work=work,
     )

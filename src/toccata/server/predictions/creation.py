@@ -51,6 +51,7 @@ class Creation:
         dispatcher: Queues what is created.
         tasks: What runs in the background: a creation goes on if its client leaves.
         is_stopping: Whether nothing more is accepted.
+        undelivered: How many webhooks an owner has whose receiver has not answered yet.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Creation:
         dispatcher: Dispatcher,
         tasks: Tasks,
         is_stopping: Callable[[], bool],
+        undelivered: Callable[[str], int],
     ) -> None:
         self._settings, self._store, self._uploads = settings, store, uploads
         self._local, self._dispatcher, self._tasks = local, dispatcher, tasks
@@ -71,7 +73,7 @@ class Creation:
         self._creating: dict[str, asyncio.Task[Prediction]] = {}
         self._retried: dict[str, asyncio.Task[Prediction]] = {}
         self._disowned: set[str] = set()  # perhaps written, and refused
-        self._is_stopping = is_stopping
+        self._is_stopping, self._undelivered = is_stopping, undelivered
 
     @property
     def room(self) -> int:
@@ -125,6 +127,9 @@ class Creation:
     ) -> asyncio.Task[Prediction]:
         owner = fields.get("owner") or ""
         self._admit(given, owner)
+        # Of predictions that have ended, which the queue does not count.
+        if fields.get("webhook") and self._undelivered(owner) >= max(1, self._settings.queue):
+            raise QueueFullError("too many of your webhooks are not delivered; try again later")
         self._joining[owner] += 1
         return self._tasks.start(self._create(version, given, base, fields))
 

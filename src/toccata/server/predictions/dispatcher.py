@@ -72,6 +72,7 @@ class Dispatcher:
         self._preparation, self._journal, self._tasks = preparation, journal, tasks
         self._is_stopping = is_stopping
         self._preparing = Tasks()
+        self._preparing_by_id: dict[str, asyncio.Task[None]] = {}
         self._cleanup = FairThreads("cleanup", NUM_CLEANUP_THREADS, NUM_CLEANUP_THREADS)
         self._blocked_until_s = 0.0  # monotonic
         self.queue = PredictionQueue(machine.slots)
@@ -120,9 +121,13 @@ class Dispatcher:
     def remove(self, prediction_id: str) -> None:
         """Forget a prediction that has ended and that the worker is done with, and its files."""
         self.queue.leave(prediction_id)
+        preparing = self._preparing_by_id.get(prediction_id)
+        if preparing is not None and preparing is not asyncio.current_task():
+            preparing.cancel()  # a download would go on, and count for nobody
         folder = self._journal.folder(prediction_id)
         remove = partial(shutil.rmtree, folder, ignore_errors=True)
         self._tasks.start(self._cleanup.run("", remove))
+        self._prepare_more()
         self._dispatch()
 
     def counts(self) -> Mapping[str, int]:
@@ -135,7 +140,13 @@ class Dispatcher:
 
     def _prepare_more(self) -> None:
         while not self._is_stopping() and (next_id := self.queue.prepare_next()) is not None:
-            self._preparing.start(self._prepare(next_id))
+            task = self._preparing.start(self._prepare(next_id))
+            self._preparing_by_id[next_id] = task
+            task.add_done_callback(partial(self._end_preparing_of, next_id))
+
+    def _end_preparing_of(self, prediction_id: str, task: asyncio.Task[None]) -> None:
+        if self._preparing_by_id.get(prediction_id) is task:
+            del self._preparing_by_id[prediction_id]
 
     async def _prepare(self, prediction_id: str) -> None:
         """Fetch its audio and make its job, and mark it as ready."""

@@ -50,6 +50,7 @@ class Predictions:
         on_change: Called with each event of a prediction, by name.
         deliver: Brings outputs to where the client wants them, before they are published.
         uploads: Keeps audio that comes inside a request.
+        undelivered: How many webhooks an owner has whose receiver has not answered yet.
         work: The main function of the worker process; None: the real one.
     """
 
@@ -63,6 +64,7 @@ class Predictions:
         on_change: OnChange,
         deliver: Deliver,
         uploads: KeptFiles,
+        undelivered: Callable[[str], int] = lambda _: 0,
         work: Work | None = None,
     ) -> None:
         self._store = store
@@ -97,6 +99,7 @@ class Predictions:
             dispatcher=self._dispatcher,
             tasks=self._tasks,
             is_stopping=lambda: self.stopping,
+            undelivered=undelivered,
         )
 
     async def start(self, crashed: bool = False) -> None:

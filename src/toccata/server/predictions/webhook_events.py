@@ -69,6 +69,10 @@ class WebhookPublisher:
             self._hosted.notify(prediction.id, hook, "output", body)
         self._hosted.notify(prediction.id, hook, event, body)
 
+    def undelivered(self, owner: str) -> int:
+        """How many predictions of `owner` have ended and have a webhook that says so to send."""
+        return self._hosted.undelivered(owner) + self._cog.undelivered(owner)
+
     async def drain(self) -> None:
         """Wait a little for what is on its way, and drop the rest."""
         await asyncio.gather(*(one.drain(WEBHOOK_DRAIN_S) for one in (self._hosted, self._cog)))

@@ -111,7 +111,7 @@ class Webhooks:
         """Queue a message; `body` may get other values later. Only a new `start` can follow
         `completed`.
         """
-        line = self._lines.setdefault(prediction_id, _Line())
+        line = self._lines.setdefault(prediction_id, _Line(hook.owner))
         if line.ended and event != "start":
             return
         if event in hook.events:
@@ -121,6 +121,10 @@ class Webhooks:
             line.worker = asyncio.create_task(self._work(prediction_id, line))
             self._tasks.add(line.worker)
             line.worker.add_done_callback(self._tasks.discard)
+
+    def undelivered(self, owner: str) -> int:
+        """How many predictions of `owner` have ended whose `completed` is not delivered yet."""
+        return sum(line.ended and line.owner == owner for line in self._lines.values())
 
     async def drain(self, timeout_s: float) -> None:
         """Wait for what is on its way, then cancel the rest: no task of this object remains."""
@@ -214,6 +218,7 @@ class _Encoded:
 class _Line:
     """The messages of one prediction, in order. `ended`: `completed` was notified."""
 
+    owner: str = ""
     waiting: list[_Message] = field(default_factory=list)
     free_at_s: dict[str, float] = field(default_factory=dict)  # event -> monotonic time
     ended: bool = False
