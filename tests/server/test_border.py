@@ -17,8 +17,10 @@ from starlette.types import Scope
 
 from tests.server.cog_client import ready
 from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served, serving
+from toccata.server.api import dependencies
 from toccata.server.api.cog.cog_requests import VERSION, read_request
 from toccata.server.api.replicate import model_routes
+from toccata.server.api.replicate.file_routes import MAX_FIELD_BYTES
 from toccata.server.api.request_guard import RequestGuard
 from toccata.server.config import ServerSettings
 from toccata.server.storage.repository import Repository, RepositoryError, StoredFile
@@ -131,6 +133,37 @@ def test_a_form_names_no_codec_but_utf8(served: Served, path: str, parameters: s
     assert served.client.post(path, content=form, headers=kind).status_code == 415
     two = [("Content-Type", "multipart/form-data; boundary=x; charset=utf-8"), *kind.items()]
     assert served.client.post(path, content=form, headers=two).status_code == 415
+
+
+def test_the_fields_of_a_form_are_short(served: Served) -> None:
+    """They are held in memory, where 100 fields of 1 MB each were taken."""
+    files = {"content": ("a.wav", b"1", "audio/wav")}
+    for name in ("metadata", "other", "metadata[a]"):
+        data = {name: "x" * (MAX_FIELD_BYTES + 1)}
+        answer = served.client.post("/v1/files", files=files, data=data)
+        assert (answer.status_code, "exceeded" in answer.text) == (400, True)
+
+
+def test_forms_of_one_client_leave_room_for_others(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dependencies, "MAX_FORMS", 2)
+    served = serve()
+    address = (served.client.base_url.host, served.client.base_url.port)
+    head = b"POST /v1/files HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n"
+    kind = b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+
+    def status() -> int:
+        files = {"content": ("a.wav", b"1", "audio/wav")}
+        return int(served.client.post("/v1/files", files=files).status_code)
+
+    ends = time.monotonic() + TIMEOUT_S
+    with socket.create_connection(address) as unfinished:
+        unfinished.sendall(head + kind)
+        while status() != 503:
+            assert time.monotonic() < ends
+    while status() != 201:
+        assert time.monotonic() < ends
 
 
 def test_a_form_may_name_utf8(served: Served) -> None:

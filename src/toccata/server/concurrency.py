@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -116,6 +116,16 @@ class Shares:
         if is_granted:
             self._held[client] += 1
         return is_granted
+
+    @contextmanager
+    def hold(self, client: str) -> Iterator[bool]:
+        """Whether `client` has one more for as long as the block lasts."""
+        is_granted = self.acquire(client)
+        try:
+            yield is_granted
+        finally:
+            if is_granted:
+                self.release(client)
 
     def release(self, client: str) -> None:
         self._held[client] -= 1

@@ -52,9 +52,7 @@ class Budget:
         """Raises BodyRefused if `client` may not have that many more now."""
         is_full = self.taken.total() + size_bytes > self.max_bytes
         if is_full or self.taken[client] + size_bytes > self.max_bytes // 2:
-            detail = "The server is busy with other large requests; try again in a few seconds"
-            headers = {"Retry-After": RETRY_S, "x-should-retry": "true"}
-            raise BodyRefused(503, detail, **headers)
+            raise too_many()
 
     def take(self, client: str, size_bytes: int) -> None:
         """As `check`, and they are in flight."""
@@ -163,6 +161,11 @@ def client_of(scope: Scope) -> str:
 
 def too_large(max_bytes: int) -> BodyRefused:
     return BodyRefused(413, f"The body must be less than {max_bytes // 2**20}MB in size")
+
+
+def too_many() -> BodyRefused:
+    detail = "The server is busy with other large requests; try again in a few seconds"
+    return BodyRefused(503, detail, **{"Retry-After": RETRY_S, "x-should-retry": "true"})
 
 
 def _answer(refused: BodyRefused) -> JSONResponse:

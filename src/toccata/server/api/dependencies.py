@@ -39,6 +39,8 @@ MAX_LARGE_ANSWERS_PER_OWNER = 8
 # Pages of lists that are on their way.
 MAX_PAGES = 32
 MAX_PAGES_PER_OWNER = 8
+# Forms that are being read; of one client, half of them. Their fields are held in memory.
+MAX_FORMS = 256
 # Responses with live audio or events that are on their way; of one client, half of them.
 MAX_LISTENERS = 512
 
@@ -66,6 +68,7 @@ class AppState:
     pages: ConcurrencyLimit = field(
         default_factory=lambda: ConcurrencyLimit(MAX_PAGES, MAX_PAGES_PER_OWNER)
     )
+    forms: Shares = field(default_factory=lambda: Shares(MAX_FORMS))
     listeners: Shares = field(default_factory=lambda: Shares(MAX_LISTENERS))
 
     def close(self) -> None:

@@ -32,13 +32,11 @@ class ListenerResponse(Response):
         self._shares, self._make = app_state(request).listeners, make
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        client = client_of(scope)
-        if not self._shares.acquire(client):
+        with self._shares.hold(client_of(scope)) as is_granted:
+            if is_granted:
+                response = await self._make()
+                await response(scope, receive, send)
+                return
             detail = "You listen to as much as one client may; close a stream, or try again later"
             headers = {"Retry-After": RETRY_AFTER_S, "x-should-retry": "true"}
             raise ProblemError(503, dict(problem(503, detail)), **headers)
-        try:
-            response = await self._make()
-            await response(scope, receive, send)
-        finally:
-            self._shares.release(client)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -226,7 +225,7 @@ class Page:
             PageBusyError: It would take too long.
         """
         shown = str(self._files.own(shown)) if shown else None
-        with _share(self._compares, owner) as is_granted:
+        with self._compares.hold(owner) as is_granted:
             if not is_granted:
                 raise PageBusyError
             now = await _in_time(self._comparing.run(owner, partial(follow, before, shown)))
@@ -251,7 +250,7 @@ class Page:
         calls = [call(own.base, version, prediction.input) for call in CALLS.values()]
         players = players_html(prediction, own, autoplay)
         yield prediction.id, before, players, "", *calls, gr.skip()
-        with _share(self._followed, owner) as is_granted:
+        with self._followed.hold(owner) as is_granted:
             if not is_granted:
                 yield gr.skip(), spoken(NOT_FOLLOWED), *[gr.skip()] * (SHOWN - 2)
                 return
@@ -303,17 +302,6 @@ class Page:
 
     def _address(self, request: gr.Request) -> Address:
         return address_at(cast(HTTPConnection, request.request), self._parts().settings)
-
-
-@contextmanager
-def _share(shares: Shares, owner: str) -> Iterator[bool]:
-    """Whether `owner` has one of the shares for as long as the block lasts."""
-    is_granted = shares.acquire(owner)
-    try:
-        yield is_granted
-    finally:
-        if is_granted:
-            shares.release(owner)
 
 
 async def _in_time(computing: Awaitable[T]) -> T:

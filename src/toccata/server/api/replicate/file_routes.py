@@ -17,6 +17,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.responses import Response
 
+from toccata.server.api.body_limits import client_of, too_many
 from toccata.server.api.cursors import cursor_of
 from toccata.server.api.dependencies import (
     AppState,
@@ -45,6 +46,8 @@ from toccata.server.views import file_json
 MAX_BYTES = 100 * 2**20
 MAX_METADATA = 8192
 MAX_METADATA_VALUES = 256
+MAX_FIELDS = 100
+MAX_FIELD_BYTES = MAX_METADATA + 1024
 KEPT_S = 24 * 3600.0
 PAGE_SIZE = 100
 BLOCK_BYTES = 2**20
@@ -69,8 +72,17 @@ async def upload(request: Request) -> JSONResponse:
     if declared > MAX_BYTES + 2**20:
         raise _too_large()
     app_state(request).uploads.quota.check(owner_of(request), declared)
+    with app_state(request).forms.hold(client_of(request.scope)) as is_granted:
+        if not is_granted:
+            raise too_many()
+        return await _upload(request)
+
+
+async def _upload(request: Request) -> JSONResponse:
+    """Read a form to its end. Files go to the disk, and fields, which are short, to the memory."""
+    limits = {"max_files": 2, "max_fields": MAX_FIELDS, "max_part_size": MAX_FIELD_BYTES}
     try:
-        async with request.form(max_files=2, max_fields=100) as form:
+        async with request.form(**limits) as form:
             return JSONResponse(await _keep(request, form), 201)
     except MultiPartException as error:
         raise refuse(400, f"The multipart body is damaged: {error.message}") from error
