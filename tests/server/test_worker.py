@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -195,7 +196,9 @@ def test_audio_that_finds_no_memory_is_postponed_and_takes_what_its_header_says(
         job(tmp_path / name[:4], continuation=True, input_audio=str(tmp_path / name))
         for name in ("short.wav", "long.flac")
     )
-    with worker._memory.reserved("a", MAX_INPUT_BYTES), worker._memory.reserved("b", 2**27 - 2**20):
+    with ExitStack() as held:
+        for owner, mib in enumerate((128, 128, 64, 32, 16, 8, 4, 2)):  # of 384
+            held.enter_context(worker._memory.reserved(str(owner), mib * 2**20))
         assert made(working, short).kind == "done"
         postponed = made(working, long)
         assert postponed.kind == "postponed"

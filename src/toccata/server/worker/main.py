@@ -41,7 +41,7 @@ NICENESS = 5
 VALUE_BYTES = 4
 # Of decoded audio: for one job, and for all that run.
 MAX_INPUT_BYTES = VALUE_BYTES * MAX_VALUES
-INPUT_BYTES = 2 * MAX_INPUT_BYTES
+INPUT_BYTES = 3 * MAX_INPUT_BYTES
 # Headers are often off by a little.
 HEADER_MARGIN = 1.05
 MIN_VALUES = 2**16

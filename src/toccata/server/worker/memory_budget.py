@@ -35,7 +35,11 @@ class Reservation:
 
 
 class MemoryBudget:
-    """Bytes that threads share; one owner has half of them at most."""
+    """Bytes that threads share.
+
+    A job has a third of them at most, and an owner no more than it leaves free. So a few owners,
+    whose long jobs keep their memory for hours, leave some to the jobs of others.
+    """
 
     def __init__(self, total_bytes: int) -> None:
         self._total_bytes = total_bytes
@@ -49,7 +53,7 @@ class MemoryBudget:
 
     @contextmanager
     def reserved(self, owner: str, size_bytes: int) -> Iterator[Reservation]:
-        """Hold `size_bytes`, or half of all if that is less, while the block runs.
+        """Hold `size_bytes`, or a third of all if that is less, while the block runs.
 
         Raises:
             MemoryFullError: `owner` cannot have so many now.
@@ -69,9 +73,8 @@ class MemoryBudget:
             self._held = +self._held  # without the owners that have none
 
     def _check(self, owner: str, size_bytes: int) -> int:
-        share_bytes = self._total_bytes // 2
-        wanted = min(size_bytes, share_bytes)
-        is_full = self._held.total() + wanted > self._total_bytes
-        if is_full or self._held[owner] + wanted > share_bytes:
+        wanted = min(size_bytes, self._total_bytes // 3)
+        left_bytes = self._total_bytes - self._held.total() - wanted
+        if self._held[owner] + wanted > left_bytes:
             raise MemoryFullError(size_bytes)
         return wanted
