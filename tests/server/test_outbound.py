@@ -52,6 +52,7 @@ BAD_URLS = """
 ODD_URLS = (
     *("", "http://ho\nst/", "http://host/\0", "http://host/\x7f", "http://host/\ud800"),
     f"http://host/{'x' * 70_000}",
+    f"http://xn--{'z' * 300}/",
 )
 
 

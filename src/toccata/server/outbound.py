@@ -430,7 +430,8 @@ def _parsed(url: str) -> httpx2.URL | None:
         return None
     try:
         parsed = httpx2.URL(url)
-    except httpx2.InvalidURL:
+        _ = parsed.host  # decoded only now
+    except (httpx2.InvalidURL, UnicodeError):
         return None
     return parsed if parsed.port is None or 0 < parsed.port <= MAX_PORT else None
 
