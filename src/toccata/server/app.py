@@ -198,8 +198,7 @@ async def running(
     health = Health(store, storage, settings.data_dir, on_superseded)
     tokens = Tokens(settings.tokens)
     state = AppState(settings, store, storage, predictions, health, tokens, secret, uploads)
-    app.state.parts = state
-    app.state.registry = metrics.registry
+    app.state.parts, app.state.registry = state, metrics.registry
     undelivered = blocking.undelivered()  # before anything else ends
     await predictions.start(claim.crashed)
     tidying = beside(keep_tidy(settings, blocking, storage.blocking, quota))
