@@ -51,7 +51,7 @@ def test_a_code_that_is_nowhere_is_the_mean_of_all() -> None:
 
 
 def test_other_numbers_of_codes_are_an_error() -> None:
-    with pytest.raises(InputError, match="2 books of 12 codes"):
+    with pytest.raises(InputError, match="2 codebooks of 12 codes"):
         translated({}, _codec(CARD), _codec(CARD + 1))
 
 
