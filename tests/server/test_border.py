@@ -295,6 +295,20 @@ def test_a_webhook_to_a_private_address_is_refused_at_once(served: Served) -> No
         assert served.client.post("/predictions", json=hook).status_code == 422, host
 
 
+def test_a_host_that_cannot_be_decoded_is_refused_by_its_field(served: Served) -> None:
+    odd, given = f"http://xn--{'z' * 300}/", {"input": {"prompt": "x"}}
+    made = served.create(input_audio=odd)
+    assert "not a valid address" in served.until(made["id"])["error"]
+    for path, body in (
+        ("/v1/models/toccata/musicgen/predictions", given | {"webhook": odd}),
+        ("/predictions", given | {"webhook": odd}),
+        ("/predictions", given | {"output_file_prefix": odd}),
+    ):
+        answer = served.client.post(path, json=body)
+        assert answer.status_code == 422, (body, answer.text)
+        assert "not a valid address" in answer.text
+
+
 def test_an_accident_is_told_as_a_problem_with_an_id(
     served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

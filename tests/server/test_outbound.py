@@ -207,6 +207,8 @@ def test_a_file_of_just_the_size_allowed(server: Server, tmp_path: Path) -> None
         ("/redirect/3", "redirects more than 2 times"),
         ("/to", "redirects to no valid address"),
         ("/to?http://a:0/", "redirects to no valid address"),
+        (f"/to?http://xn--{'z' * 300}/", "redirects to no valid address"),
+        ("/to?http:////]", "redirects to no valid address"),
         ("/to?file:///etc/passwd", "neither http nor https"),
         ("/to?http://me:secret@host/", "user or password"),
         ("/chunked", "more than the 1000 bytes"),

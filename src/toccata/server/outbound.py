@@ -18,7 +18,7 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,6 +54,8 @@ NOT_PUBLIC = (
     ipaddress.ip_network("3fff::/20"),  # documentation
     ipaddress.ip_network("5f00::/16"),  # segments of a provider's routes
 )
+# What reading an address raises; UnicodeError for a host in Punycode that nothing decodes to.
+UNREADABLE = (httpx2.InvalidURL, ValueError)
 EXCHANGE_ERRORS = (
     httpcore2.NetworkError,
     httpcore2.ProtocolError,
@@ -408,9 +410,10 @@ def _redirected(url: str, response: httpcore2.Response) -> str:
     """The absolute address it redirects to, still to be checked."""
     location = _header(response, "location")
     base, target = _parsed(url), _parsed(location)
-    if not location or base is None or target is None:
-        raise OutboundError(url, "redirects to no valid address; give the one it should end at")
-    return str(base.join(target))
+    with suppress(*UNREADABLE):
+        if location and base is not None and target is not None:
+            return str(base.join(target))
+    raise OutboundError(url, "redirects to no valid address; give the one it should end at")
 
 
 def _unwrapped(
@@ -431,7 +434,7 @@ def _parsed(url: str) -> httpx2.URL | None:
     try:
         parsed = httpx2.URL(url)
         _ = parsed.host  # decoded only now
-    except (httpx2.InvalidURL, UnicodeError):
+    except UNREADABLE:
         return None
     return parsed if parsed.port is None or 0 < parsed.port <= MAX_PORT else None
 
