@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from toccata.audio.audio_input import AudioPart
 from toccata.errors import AudioError
 from toccata.server.predictions import dispatcher
 from toccata.server.predictions.creation import QueueFullError
+from toccata.server.predictions.queue import MAX_FETCHES_PER_OWNER
 from toccata.server.storage.blobs import BlobStorage, StorageError
 from toccata.server.storage.repository import StoredFile
 from toccata.server.worker.protocol import Job
@@ -119,6 +121,55 @@ def test_it_ends_while_audio_is_brought(play: Play, by: str) -> None:
         assert len(stage.heard) == 1
 
     play(act)
+
+
+def test_no_audio_is_fetched_for_what_has_ended(play: Play) -> None:
+    """A client that cancels what it has created fetches no more at once than any other."""
+
+    async def act(stage: Stage) -> None:
+        stage.hold.clear()
+        for _ in range(3 * MAX_FETCHES_PER_OWNER):
+            one = await stage.create(input={"input_audio": AUDIO})
+            await stage.predictions.cancel(one)
+        waiting = [await stage.create(input={"input_audio": AUDIO}) for _ in range(2)]
+        await stage.settle()
+        assert stage.fetching == len(waiting)
+        stage.hold.set()
+        await stage.settle()
+        assert stage.puppet.told == [f"run {one}" for one in waiting]
+        assert {folder.name for folder in stage.folders()} == set(waiting)
+
+    play(act, slots=2)
+
+
+def test_one_that_ends_lets_the_next_be_fetched(play: Play) -> None:
+    async def act(stage: Stage) -> None:
+        stage.hold.clear()
+        many = [
+            await stage.create(input={"input_audio": AUDIO})
+            for _ in range(MAX_FETCHES_PER_OWNER + 1)
+        ]
+        await stage.settle()
+        assert len(stage.fetched) == MAX_FETCHES_PER_OWNER
+        await stage.predictions.cancel(many[0])
+        await stage.settle()
+        assert len(stage.fetched) == len(many)
+        assert stage.fetching == MAX_FETCHES_PER_OWNER
+
+    play(act, queue=50)
+
+
+def test_the_connection_of_a_fetch_ends_with_its_prediction(serve: Serve) -> None:
+    served = serve(allow_private=True)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(TIMEOUT_S)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/song.wav"
+        made = served.create(input_audio=url)
+        with silent.accept()[0] as connection:
+            connection.settimeout(TIMEOUT_S)
+            assert connection.recv(2**16).startswith(b"GET /song.wav")
+            served.client.post(f"/v1/predictions/{made['id']}/cancel")
+            assert connection.recv(2**16) == b""
 
 
 @pytest.mark.parametrize(

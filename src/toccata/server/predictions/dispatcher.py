@@ -140,26 +140,26 @@ class Dispatcher:
 
     def _prepare_more(self) -> None:
         while not self._is_stopping() and (next_id := self.queue.prepare_next()) is not None:
-            task = self._preparing.start(self._prepare(next_id))
-            self._preparing_by_id[next_id] = task
-            task.add_done_callback(partial(self._end_preparing_of, next_id))
-
-    def _end_preparing_of(self, prediction_id: str, task: asyncio.Task[None]) -> None:
-        if self._preparing_by_id.get(prediction_id) is task:
-            del self._preparing_by_id[prediction_id]
+            preparing = self._preparing.start(self._prepare(next_id))
+            self._preparing_by_id[next_id] = preparing
+            preparing.add_done_callback(partial(self._note_prepared, next_id))
 
     async def _prepare(self, prediction_id: str) -> None:
-        """Fetch its audio and make its job, and mark it as ready."""
+        """Fetch its audio and make its job."""
         live = self._journal.live.get(prediction_id)
         if live is not None:
             folder = self._journal.folder(prediction_id)
             live.job = await self._journal.or_fail(
                 prediction_id, lambda: self._preparation.job(live.prediction, folder)
             )
+
+    def _note_prepared(self, prediction_id: str, _: asyncio.Task[None]) -> None:
+        """Mark a prediction as ready, unless it has ended meanwhile."""
+        del self._preparing_by_id[prediction_id]
         if prediction_id in self._journal.live:
             self.queue.make_ready(prediction_id)
         else:
-            self.remove(prediction_id)  # it has ended meanwhile
+            self.remove(prediction_id)  # and what was fetched for it since
         self._prepare_more()
         self._dispatch()
 
