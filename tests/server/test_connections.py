@@ -7,6 +7,7 @@ import logging
 import resource
 import socket
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +26,7 @@ from toccata.server.api.connections import (
     OncePerMinute,
     connection_limit,
 )
+from toccata.server.api.form_memory import SPOOLED_BYTES
 from toccata.server.config import ServerSettings
 from toccata.server.predictions.quota import QuotaError, UploadQuota
 from toccata.server.storage.repository import StoredFile
@@ -283,6 +285,38 @@ def test_only_files_have_the_budget_of_the_disk(path: str, kind: bytes, status: 
     assert asyncio.run(_post(limits, 2 * FREE_BYTES, kind, path=path))[0] == status
 
 
+PART = b'\r\n--x\r\nContent-Disposition: form-data; name="a%s\r\n\r\n%s'
+FILE, FIELD = b'"; filename="b.wav"', b'"; a="filename=b"\r\nX: filename="c"'
+
+
+@pytest.mark.parametrize("path", ["/v1/files", "/ui/gradio_api/upload"])
+def test_what_is_no_file_in_a_form_is_counted_as_memory(path: str) -> None:
+    """Files go to the disk, all but the beginning of each; everything else stays in memory."""
+    size = SPOOLED_BYTES // 2
+
+    async def answered(*parts: bytes) -> int:
+        limits = BodyLimits(_reads_all, memory_bytes=3 * SPOOLED_BYTES)
+        body = b"".join(parts).removeprefix(b"\r\n") + b"\r\n--x--\r\n"
+        return (await _post(limits, len(body), FORM, path=path, content=body))[0]
+
+    async def act() -> None:
+        large = PART % (FILE, bytes(20 * size))
+        assert await answered(large) == 200
+        assert await answered(large, PART % (FIELD, bytes(size // 2))) == 200
+        assert await answered(large, PART % (FIELD, bytes(2 * size))) == 503
+        assert await answered(*[PART % (FIELD, bytes(size))] * 4) == 503
+        assert await answered(PART % (FIELD, bytes(4 * size))) == 503
+        assert await answered(*[PART % (FILE, bytes(size))] * 4) == 503
+
+    asyncio.run(act())
+
+
+async def _reads_all(scope: Any, receive: Any, send: Any) -> None:
+    while (await receive())["more_body"]:
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+
+
 async def _reads(scope: Any, receive: Any, send: Any) -> None:
     await receive()
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -317,11 +351,16 @@ async def _post(
     sent: int | None = None,
     *,
     path: str = "/v1/files",
+    content: bytes | None = None,
 ) -> tuple[int, dict[bytes, bytes]]:
-    """The answer to a body that says `length`; `sent`: how much of it comes."""
+    """The answer to a body that says `length`; `sent`: how much of it comes; or to `content`."""
     heads: list[Any] = []
+    pieces = deque((content or b"")[i : i + 50_001] for i in range(0, len(content or b""), 50_001))
 
     async def receive() -> Any:
+        if pieces:
+            piece = pieces.popleft()
+            return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
         body = bytes(min(length, 10**6) if sent is None else sent)
         return {"type": "http.request", "body": body, "more_body": sent is not None}
 

@@ -2,7 +2,8 @@
 
 A body counts from the moment at which a route reads it, so after the token has been checked, until
 it is answered: as much of it as has come, whatever its head says. One client has half of a budget
-at most. Files go to the disk and have a budget of their own; JSON is held in memory.
+at most. Files go to the disk and have a budget of their own; JSON, and what is no file in a form,
+is held in memory.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toccata.server.api.auth import owner_named
+from toccata.server.api.form_memory import FormMemory
 from toccata.server.api.path_prefix import route_path
 from toccata.server.concurrency import set_client
 from toccata.server.strict_json import JSONResponse
@@ -71,8 +73,8 @@ class _Share:
 
     budget: Budget
     client: str
-    declared: int
-    max_bytes: int
+    declared: int = 0
+    max_bytes: int = MAX_BODY_BYTES
     got: int = 0
     taken: int = 0
 
@@ -114,7 +116,8 @@ class BodyLimits:
             await self._app(scope, receive, send)
             return
         set_client(owner_named(client_of(scope)))  # until a token says more
-        share = self._share(scope)
+        share, in_memory = self._share(scope), _Share(self._memory, client_of(scope))
+        form = FormMemory(Headers(scope=scope)["content-type"]) if is_file(scope) else None
         begun = False
 
         async def receive_counted() -> Message:
@@ -123,7 +126,10 @@ class BodyLimits:
                 begun = True
                 share.begin()
             message = await receive()
-            share.add(len(message.get("body", b"")))
+            body = message.get("body", b"")
+            share.add(len(body))
+            if form is not None:
+                in_memory.add(form.add(body))
             return message
 
         try:
@@ -134,6 +140,7 @@ class BodyLimits:
             await _answer(refused)(scope, receive, send)
         finally:
             share.give_back()
+            in_memory.give_back()
 
     def _share(self, scope: Scope) -> _Share:
         length = Headers(scope=scope).get("content-length", "")
