@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -106,6 +107,39 @@ def test_who_follows_too_much_is_told(tmp_path: Path) -> None:
         await asyncio.gather(*going_on, return_exceptions=True)
 
     asyncio.run(act())
+
+
+def test_who_follows_much_asks_the_database_no_more_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever follows little is shown as much as before meanwhile."""
+    monkeypatch.setattr(page, "POLL_INTERVAL_S", 0.05)
+    asked: Counter[str] = Counter()
+
+    async def get(prediction_id: str) -> Prediction:
+        asked[prediction_id] += 1
+        return prediction(id=prediction_id, status="processing", version=VERSION.id)
+
+    store, settings = SimpleNamespace(get=get), ServerSettings(data_dir=tmp_path)
+    parts = cast(Any, SimpleNamespace(settings=settings, store=store))
+    shown = Page(lambda: parts, PageFiles(tmp_path))
+
+    async def follow(address: str, prediction_id: str) -> None:
+        one = prediction(id=prediction_id, status="processing", version=VERSION.id)
+        async for _ in shown._shown(one, visitor(address), autoplay=False):
+            pass
+
+    async def act() -> None:
+        followed = [asyncio.create_task(follow("192.0.2.1", "many")) for _ in range(20)]
+        followed.append(asyncio.create_task(follow("192.0.2.2", "one")))
+        await asyncio.sleep(1.0)
+        for one in followed:
+            one.cancel()
+        await asyncio.gather(*followed, return_exceptions=True)
+
+    asyncio.run(act())
+    assert asked["many"] <= 40
+    assert asked["one"] > 0
 
 
 def test_who_is_logged_in_acts_for_the_token_of_the_login(tmp_path: Path) -> None:

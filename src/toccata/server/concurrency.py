@@ -127,6 +127,10 @@ class Shares:
             if is_granted:
                 self.release(client)
 
+    def count(self, client: str) -> int:
+        """How many `client` has now."""
+        return self._held[client]
+
     def release(self, client: str) -> None:
         self._held[client] -= 1
         if not self._held[client]:

@@ -255,7 +255,8 @@ class Page:
                 yield gr.skip(), spoken(NOT_FOLLOWED), *[gr.skip()] * (SHOWN - 2)
                 return
             while not now.ended:
-                await asyncio.sleep(POLL_INTERVAL_S)
+                # A visitor asks the database as often, however many predictions they follow.
+                await asyncio.sleep(POLL_INTERVAL_S * self._followed.count(owner))
                 now = await self._parts().store.get(prediction.id) or now
                 if said(now) != before:
                     before = said(now)
