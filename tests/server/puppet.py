@@ -77,7 +77,7 @@ class Stage:
         self.predictions = Predictions(
             settings, *self.asynchronous,
             fetch=self._fetch, on_change=self._hear, deliver=self._deliver,
-            uploads=KeptFiles(*self.asynchronous, UploadQuota(2**30)),
+            uploads=KeptFiles(*self.asynchronous, UploadQuota(2**30), folder / "incoming"),
         )  # fmt: skip
 
     @property

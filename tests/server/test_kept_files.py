@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +14,7 @@ import pytest
 
 from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served
 from tests.server.test_inline import ENCODE_DECODE, data_uri
-from toccata.server.predictions import retries
+from toccata.server.predictions import kept_files, retries
 from toccata.server.storage.repository import RepositoryError
 
 MUSIC = b"music" * 80
@@ -102,3 +104,29 @@ def test_audio_inside_a_prediction_that_was_not_accepted_is_removed(
     failing(served.app.state.parts.store.blocking, "add", 1, late=late)
     assert inside(served).status_code == 503
     until_nothing_is_kept(served, tmp_path)
+
+
+@pytest.mark.parametrize("send", [by_form, inside])
+def test_a_full_disk_takes_no_uploads_and_says_so(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, send: Send
+) -> None:
+    served = serve()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kept_files, "TemporaryDirectory", full)
+        assert send(served).status_code == 503
+    assert send(served).status_code == 201
+    assert not list((tmp_path / "data" / "incoming").iterdir())
+
+
+def test_what_a_killed_server_had_received_is_removed_at_the_next_start(
+    serve: Serve, tmp_path: Path
+) -> None:
+    left = tmp_path / "data" / "incoming" / "upload"
+    left.mkdir(parents=True)
+    (left / "content").write_bytes(MUSIC)
+    serve()
+    assert not left.exists()

@@ -170,7 +170,8 @@ async def running(
     trusted = OutboundClient(OutboundPolicy(allow_private=True))
     secret = blocking.own("webhook_secret", new_secret)
     quota = _counted(settings, blocking)
-    uploads = KeptFiles(store, storage, quota)
+    uploads = KeptFiles(store, storage, quota, settings.data_dir / "incoming")
+    uploads.clear()
     announcer = WebhookPublisher(settings, outside.post, secret, store)
     metrics = Metrics(CollectorRegistry())
 

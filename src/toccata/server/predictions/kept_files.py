@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from toccata.server.background import Tasks
 from toccata.server.predictions.quota import UploadQuota
-from toccata.server.predictions.retries import with_retries
+from toccata.server.predictions.retries import FULL, with_retries
 from toccata.server.storage.async_repository import AsyncRepository
-from toccata.server.storage.blobs import AsyncBlobStorage
+from toccata.server.storage.blobs import AsyncBlobStorage, StorageError
 from toccata.server.storage.repository import StoredFile
 
 
@@ -16,10 +20,33 @@ class KeptFiles:
     """Keeps and removes uploads. Used from the event loop only."""
 
     def __init__(
-        self, store: AsyncRepository, storage: AsyncBlobStorage, quota: UploadQuota
+        self,
+        store: AsyncRepository,
+        storage: AsyncBlobStorage,
+        quota: UploadQuota,
+        incoming: Path,
     ) -> None:
         self._store, self._storage, self.quota = store, storage, quota
+        self._incoming = incoming
         self._dropping = Tasks()
+
+    def clear(self) -> None:
+        """Remove what a server that was killed had received and not kept yet."""
+        shutil.rmtree(self._incoming, ignore_errors=True)
+
+    @contextmanager
+    def receiving(self) -> Iterator[Path]:
+        """Yield a folder for the bytes of one upload until they are kept.
+
+        Raises:
+            StorageError: The disk does not take them.
+        """
+        try:
+            self._incoming.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=self._incoming) as folder:
+                yield Path(folder)
+        except OSError as error:
+            raise full_disk(error) from error
 
     async def keep(self, owner: str, file: StoredFile, local: Path) -> None:
         """Keep the bytes of a local file, and what is known of it: all of it, or nothing.
@@ -56,6 +83,11 @@ class KeptFiles:
 
     async def end(self) -> None:
         await self._dropping.end()
+
+
+def full_disk(error: OSError) -> Exception:
+    """The error for a client whose upload the disk does not take; any other error as it is."""
+    return StorageError() if error.errno in FULL else error
 
 
 def _name(file_id: str) -> str:

@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import re
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
@@ -86,8 +85,8 @@ async def keep_inline(
     if not is_inline(given):
         return None
     file_id, now = new_key(), time.time()
-    with tempfile.TemporaryDirectory(prefix="toccata-inline-") as folder:
-        file = Path(folder) / "input"
+    with uploads.receiving() as folder:
+        file = folder / "input"
         kind, sha256, md5 = await local.run(_decode_into, str(given[AUDIO]), file)
         size = file.stat().st_size
         kept = StoredFile(

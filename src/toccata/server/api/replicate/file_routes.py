@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
 import time
 import unicodedata
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from fastapi import APIRouter, Depends, Request
@@ -32,6 +31,7 @@ from toccata.server.api.large_answers import page_of
 from toccata.server.api.openapi import files, problems, request_body
 from toccata.server.api.parameters import ByteRange, Cursor, FileId
 from toccata.server.api.replicate import schemas
+from toccata.server.predictions.kept_files import full_disk
 from toccata.server.storage.repository import StoredFile, new_key
 from toccata.server.strict_json import (
     MAX_DEPTH,
@@ -86,6 +86,8 @@ async def _upload(request: Request) -> JSONResponse:
             return JSONResponse(await _keep(request, form), 201)
     except MultiPartException as error:
         raise refuse(400, f"The multipart body is damaged: {error.message}") from error
+    except OSError as error:  # of the temporary files of the form
+        raise full_disk(error) from error
 
 
 @router.get(
@@ -171,8 +173,8 @@ async def keep_file(
 ) -> StoredFile:
     """Store an upload for a day. Raises ProblemError if it exceeds the size limit or the quota."""
     file_id = new_key()
-    with tempfile.TemporaryDirectory(prefix="toccata-upload-") as folder:
-        local = Path(folder) / "content"
+    with server.uploads.receiving() as folder:
+        local = folder / "content"
         with local.open("wb") as out:
             size, sha256, md5 = await _copy(content, out)
         now = time.time()
