@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from fastapi import APIRouter, Depends, Request
 from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from toccata.server.api.body_limits import client_of, too_many
@@ -84,8 +84,9 @@ async def _upload(request: Request) -> JSONResponse:
     try:
         async with request.form(**limits) as form:
             return JSONResponse(await _keep(request, form), 201)
-    except MultiPartException as error:
-        raise refuse(400, f"The multipart body is damaged: {error.message}") from error
+    except HTTPException as error:  # starlette's, for what its parser does not take
+        detail = f"The form is refused: {error.detail.rstrip('.')}; its fields are short"
+        raise refuse(400, f"{detail}, metadata has at most {MAX_METADATA} bytes") from error
     except OSError as error:  # of the temporary files of the form
         raise full_disk(error) from error
 
