@@ -140,8 +140,8 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Play:
     from tests.server.puppet import Puppet, acting
 
     monkeypatch.setattr(dispatcher, "Supervisor", Puppet)
-    monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.0)
-    monkeypatch.setattr(async_repository, "POOL", 1)
+    monkeypatch.setattr(retries, "MIN_DELAY_S", 0.0)
+    monkeypatch.setattr(async_repository, "POOL_SIZE", 1)
     monkeypatch.setattr(blobs, "NUM_THREADS", 1)
     monkeypatch.setattr(blobs, "NUM_LOCAL_THREADS", 1)
     monkeypatch.setattr(dispatcher, "NUM_CLEANUP_THREADS", 1)

@@ -77,7 +77,7 @@ def kill_worker(served: Served) -> bool:
 def test_workers_are_killed_all_the_time(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "PAUSES_S", (0.0,))
+    monkeypatch.setattr(supervisor, "RESTART_DELAYS_S", (0.0,))
     chance, served, canceled = random.Random(1), serve(), set[str]()
     ids = [served.create(**ask(number, chance))["id"] for number in range(30)]
     kills = 0
@@ -100,7 +100,7 @@ def test_workers_are_killed_all_the_time(
 def test_a_killer_among_others_takes_nobody_along(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "PAUSES_S", (0.0,))
+    monkeypatch.setattr(supervisor, "RESTART_DELAYS_S", (0.0,))
     served = serve()
     prompts = ["slow 0.3", "crash 99", "slow 0.3", "slow 0.3", "crash 1", "piano"]
     ids = [served.create(prompt=prompt)["id"] for prompt in prompts]

@@ -131,10 +131,10 @@ def test_nothing_is_lost_whatever_goes_wrong(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module, name, value in (
-        (readiness, "POLL_INTERVAL_S", 0.2), (supervisor, "PAUSES_S", (0.0,)),
-        (supervisor, "WATCH_S", 0.1),
-        (supervisor, "HEARTBEAT_TIMEOUT_S", 5.0), (retries, "FIRST_PAUSE_S", 0.05),
-        (retries, "MAX_PAUSE_S", 0.2), (dispatcher, "BLOCKED_S", 0.2),
+        (readiness, "POLL_INTERVAL_S", 0.2), (supervisor, "RESTART_DELAYS_S", (0.0,)),
+        (supervisor, "WATCH_INTERVAL_S", 0.1),
+        (supervisor, "HEARTBEAT_TIMEOUT_S", 5.0), (retries, "MIN_DELAY_S", 0.05),
+        (retries, "MAX_DELAY_S", 0.2), (dispatcher, "BLOCKED_S", 0.2),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
     served, chance = serve(), random.Random(7)

@@ -43,7 +43,7 @@ def until_nothing_is_kept(served: Served, folder: Path) -> None:
 def test_an_upload_that_the_storage_takes_too_late_is_removed(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(retries, "MIN_DELAY_S", 0.0)
     served, free, late = serve(), threading.Event(), list[bool]()
     storage = served.app.state.parts.storage
     put = storage.blocking.put
@@ -86,7 +86,7 @@ def failing(store: Any, name: str, times: int, *, late: bool) -> None:
 def test_an_upload_that_the_database_did_not_take_is_removed(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, send: Send, late: bool
 ) -> None:
-    monkeypatch.setattr(retries, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(retries, "MIN_DELAY_S", 0.0)
     served = serve(upload_bytes=700)
     store = served.app.state.parts.store.blocking
     failing(store, "add_file", 1, late=late)

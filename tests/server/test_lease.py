@@ -27,7 +27,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def both(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Repository, Repository]]:
     monkeypatch.setattr(lease, "LEASE_S", 0.3)
-    monkeypatch.setattr(lease, "POLL_S", 0.02)
+    monkeypatch.setattr(lease, "POLL_INTERVAL_S", 0.02)
     with closing(Repository(url)) as one, closing(Repository(url)) as other:
         yield one, other
 

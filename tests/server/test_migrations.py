@@ -152,8 +152,8 @@ def test_a_database_of_an_older_server_that_died_is_upgraded(
 ) -> None:
     create_old_database(url, "0004")
     execute(url, "INSERT INTO own VALUES ('owner', 'a b'), ('owner_beat', '0')")
-    monkeypatch.setattr(schema_history, "RENEW_S", 0.1)
-    monkeypatch.setattr(lease, "POLL_S", 0.02)
+    monkeypatch.setattr(schema_history, "RENEW_INTERVAL_S", 0.1)
+    monkeypatch.setattr(lease, "POLL_INTERVAL_S", 0.02)
     with closing(Repository(url)) as store:
         assert len(store.page(9)) == 2
 

@@ -54,9 +54,9 @@ def ready(served: Served) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "POLL_INTERVAL_S", 0.05)
-    monkeypatch.setattr(readiness, "RENEW_S", 0.1)
-    monkeypatch.setattr(supervisor, "WATCH_S", 0.05)
-    monkeypatch.setattr(supervisor, "PAUSES_S", (0.0,))
+    monkeypatch.setattr(readiness, "RENEW_INTERVAL_S", 0.1)
+    monkeypatch.setattr(supervisor, "WATCH_INTERVAL_S", 0.05)
+    monkeypatch.setattr(supervisor, "RESTART_DELAYS_S", (0.0,))
 
 
 def test_somebody_else_locks_the_database(serve: Serve, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_tidying_goes_on_after_any_error(
         raise KeyError("a library's own error")
 
     monkeypatch.setattr(retention, "tidy", tidy)
-    monkeypatch.setattr(retention, "EVERY_S", 0.0)
+    monkeypatch.setattr(retention, "INTERVAL_S", 0.0)
 
     async def act() -> None:
         store: Any = None
@@ -275,7 +275,7 @@ def test_tidying_goes_on_after_any_error(
         task.cancel()
 
     asyncio.run(act())
-    assert "tidying up failed" in caplog.text
+    assert "expired data was not removed" in caplog.text
 
 
 def test_webhooks_go_on_after_any_error(caplog: pytest.LogCaptureFixture) -> None:

@@ -120,7 +120,7 @@ def test_nothing_more_is_removed_once_the_server_stops(
 def test_there_is_room_for_uploads_once_those_before_are_wiped(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "EVERY_S", 0.05)
+    monkeypatch.setattr(retention, "INTERVAL_S", 0.05)
     served = serve(retention_s=0.1, upload_bytes=1500)
     given: dict[str, Any] = {"input_audio": data_uri(b"x" * 1000), **ENCODE_DECODE}
     served.until(served.create(**given)["id"])

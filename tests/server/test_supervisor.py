@@ -72,7 +72,7 @@ def test_all_that_a_worker_said_is_heard_before_its_death() -> None:
 def test_a_worker_that_dies_at_once_is_replaced_ever_more_slowly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "PAUSES_S", (0.0, 0.01, 3600.0))
+    monkeypatch.setattr(module, "RESTART_DELAYS_S", (0.0, 0.01, 3600.0))
 
     async def act() -> None:
         watched = Watched(odd_workers.short_lived)
@@ -112,7 +112,7 @@ def test_it_stops_at_any_moment_and_starts_again() -> None:
 
 
 def test_a_start_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PAUSES_S", (0.0, 0.01))
+    monkeypatch.setattr(module, "RESTART_DELAYS_S", (0.0, 0.01))
     start, failures = SpawnProcess.start, [1, 1]
 
     def fail_first(process: SpawnProcess) -> None:

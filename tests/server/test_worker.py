@@ -68,7 +68,7 @@ def test_models_are_there_before_it_says_so(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr("toccata.load", load)
     ear = Ear()
-    Worker(ear, Settings(also=("melody", "large"))).prepare()
+    Worker(ear, Settings(also=("melody", "large"))).load_models()
     assert loaded == ["mini", "melody", "large"]
     assert [message.kind for message in ear.heard] == ["ready"]
 
@@ -81,7 +81,7 @@ def test_a_lora_is_added_to_the_model_it_was_named_with(monkeypatch: pytest.Monk
         return Toccata(fake_model(), 4)
 
     monkeypatch.setattr("toccata.load", load)
-    Worker(Ear(), Settings("small", also=("melody",), lora=("a:0.5",))).prepare()
+    Worker(Ear(), Settings("small", also=("melody",), lora=("a:0.5",))).load_models()
     assert loaded == {"small": ("a:0.5",), "melody": ()}
 
 
@@ -97,7 +97,7 @@ def job(folder: Path, count: int = 1, **inputs: Any) -> Job:
 def made(working: tuple[Worker, Ear], job: Job) -> Message:
     """The last word on a job."""
     worker, ear = working
-    worker._make(job)
+    worker._run(job)
     return ear.heard[-1]
 
 
@@ -129,14 +129,14 @@ def test_the_codec_alone_can_be_canceled(working: tuple[Worker, Ear], tmp_path: 
     soundfile.write(whole, [0.0] * RATE_HZ, RATE_HZ)  # a warning comes once it is decoded
     worker, _ = working
     wanted = job(tmp_path / "one", model_version="encode-decode", input_audio=whole)
-    say = worker._say
+    say = worker._send
 
     def cancel_at_once(kind: str, prediction_id: str = "", **data: Any) -> None:
         say(kind, prediction_id, **data)
         if kind == "warning":
             worker._canceled.add(prediction_id)
 
-    worker._say = cancel_at_once  # type: ignore[method-assign]
+    worker._send = cancel_at_once  # type: ignore[method-assign]
     assert made(working, wanted).kind == "canceled"
 
 
@@ -164,10 +164,10 @@ def test_a_hang_before_the_first_step_or_after_the_last_is_told(
     worker, ear = working
     hung = threading.Event()
     monkeypatch.setattr(owner, stage, lambda *_, **__: hung.wait(60))
-    monkeypatch.setattr("toccata.server.worker.main.UNSEEN_S", -1000.0)  # as if so long had passed
-    monkeypatch.setattr("toccata.server.worker.main.ALIVE_S", 0.01)
-    worker._threads.submit(worker._make, job(tmp_path / "one"))
-    worker.say_alive()
+    monkeypatch.setattr("toccata.server.worker.main.STEPLESS_TIMEOUT_S", -1000.0)
+    monkeypatch.setattr("toccata.server.worker.main.HEARTBEAT_INTERVAL_S", 0.01)
+    worker._threads.submit(worker._run, job(tmp_path / "one"))
+    worker.start_heartbeat()
     deadline_s = time.monotonic() + 30
     while not any((message.data or {}).get("stalled_s", 0) > 900 for message in list(ear.heard)):
         assert time.monotonic() < deadline_s
@@ -269,14 +269,14 @@ def test_a_workers_threads_wait_passively(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.delenv(name, raising=False)
     seen: list[str | None] = []
 
-    def prepare(self: Worker) -> None:
+    def load_models(self: Worker) -> None:
         seen.append(os.environ.get("OMP_WAIT_POLICY"))
         raise EOFError
 
     def leave(code: int) -> None:
         seen.append(str(code))
 
-    monkeypatch.setattr(Worker, "prepare", prepare)
+    monkeypatch.setattr(Worker, "load_models", load_models)
     monkeypatch.setattr("toccata.server.worker.main.signal.signal", lambda *_: None)
     monkeypatch.setattr("toccata.server.worker.main.os.nice", lambda _: None)
     monkeypatch.setattr("toccata.server.worker.main.os._exit", leave)

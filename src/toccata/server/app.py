@@ -177,7 +177,7 @@ async def running(
 
     def on_change(prediction: Prediction, event: str, data: Output | None) -> None:
         metrics.count(prediction, event)
-        announcer.tell(prediction, event, data)
+        announcer.publish(prediction, event, data)
 
     predictions = Predictions(
         settings,
@@ -203,7 +203,7 @@ async def running(
     undelivered = blocking.undelivered()  # before anything else ends
     await predictions.start(claim.crashed)
     tidying = beside(keep_tidy(settings, blocking, storage.blocking, quota))
-    telling = publish_pending(undelivered, storage, announcer.tell)
+    telling = publish_pending(undelivered, storage, announcer.publish)
     try:
         async with tidying, beside(health.watch()), beside(telling):
             yield

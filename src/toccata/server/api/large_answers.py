@@ -21,7 +21,7 @@ from toccata.server.api.cursors import cursor_to
 from toccata.server.api.dependencies import ProblemError, address, app_state, data_of, owner_of
 from toccata.server.api.listeners import ListenerResponse
 from toccata.server.concurrency import ConcurrencyLimit
-from toccata.server.predictions.events import told_again
+from toccata.server.predictions.events import ended_events
 from toccata.server.storage.repository import Prediction, StoredFile
 from toccata.server.strict_json import JSONResponse
 from toccata.server.views import Output, page_json, prediction_json, problem
@@ -87,7 +87,7 @@ def event_stream(request: Request, prediction: Prediction, after: str | None) ->
         return ListenerResponse(request, live)
 
     def replayed(data: Output | None) -> Response:
-        events = told_again(prediction, data)
+        events = ended_events(prediction, data)
         events.encode()
         return sent(events.frames(after))
 

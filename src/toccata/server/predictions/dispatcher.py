@@ -197,7 +197,7 @@ class Dispatcher:
         elif message.kind in ENDS:
             self.queue.leave(message.id)
         if message.id:
-            self._journal.note(message)
+            self._journal.record(message)
         self._prepare_more()
         self._dispatch()
 
@@ -226,7 +226,7 @@ class Dispatcher:
             self.queue.leave(prediction_id)
         elif quarantine:
             self.queue.quarantine(prediction_id)
-        self._journal.note(Message("lost", prediction_id, {"quarantine": quarantine}))
+        self._journal.record(Message("lost", prediction_id, {"quarantine": quarantine}))
 
     def _block(self, message: Message) -> None:
         """Requeue what the worker cannot run now, for example because its disk is full."""

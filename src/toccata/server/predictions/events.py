@@ -1,7 +1,7 @@
 """Server-sent events of a prediction, which each reader can replay.
 
-Replicate's Python client sets the rules: every event has an id, there are no other event names
-than four, and a comment must come before its 30 s of patience are over.
+Replicate's Python client requires that every event has an id, that its name is one of four, and
+that an event or a comment arrives within its read timeout of 30 s.
 """
 
 from __future__ import annotations
@@ -21,14 +21,23 @@ from toccata.server.views import Address, Output, without_paths
 
 EVENTS = ("output", "logs", "error", "done")
 KEEP_ALIVE = b":\n\n"
-KEEP_ALIVE_S = 10.0  # at least every 15 s is promised
+KEEP_ALIVE_INTERVAL_S = 10.0  # the API documents 15 s
 MAX_EVENTS = 10_000
 
 _EVENT_ID = re.compile("([0-9]{1,15}):([0-9]{1,15})")
 
 
 def frame(event: str, data: str, event_id: str) -> bytes:
-    """One event as it is sent; every line end in `data` arrives as \\n."""
+    """Encode one event.
+
+    Args:
+        event: One of EVENTS.
+        data: The text; the client gets every line end in it as \\n.
+        event_id: <unix seconds>:<n>.
+
+    Raises:
+        ValueError: The name or the id is not valid.
+    """
     _check(event)
     if not _EVENT_ID.fullmatch(event_id):
         raise ValueError(f"{event_id!r} is not <unix seconds>:<n>")
@@ -39,10 +48,10 @@ def frame(event: str, data: str, event_id: str) -> bytes:
 
 
 def _lines(data: str) -> list[str]:
-    """`data` split at its line ends; the last line is what is behind the last of them.
+    """Split a text at its line ends; the last line is the text after the last of them.
 
-    The standard ends lines at \\r\\n, \\n and \\r. Clients built on str.splitlines end them at
-    others too, so that these could start a field there.
+    The standard ends lines at \\r\\n, \\n and \\r. Clients that use str.splitlines end them at
+    other characters too, where data could then start a field.
     """
     *lines, last = f"{data}.".splitlines()
     return [*lines, last[:-1]]
@@ -57,82 +66,91 @@ class _Event:
 
     @cached_property
     def frame(self) -> bytes:
-        """The same bytes for all readers: a data URI is megabytes long."""
+        """The encoded event, once for all readers: a data URI is megabytes long."""
         return frame(self.name, self.data, f"{self.time_s}:{self.number}")
 
 
 class EventLog:
-    """The events of one prediction, for any number of readers. Used from one event loop.
+    """The events of one prediction, for any number of readers. It is used from one event loop.
 
-    Data of `logs` are pieces of a text, with the line ends it has: if there are more than
-    most_events, old pieces are put together. now: Unix time.
+    The data of `logs` events are pieces of one text, with its line ends, so that old ones can be
+    merged.
+
+    Args:
+        max_events: The most events that are kept; beyond, the older half of the logs is merged.
+        now: The clock, in seconds since 1970.
     """
 
-    def __init__(self, most_events: int = MAX_EVENTS, now: Callable[[], float] = time.time) -> None:
-        self._most_events = most_events
+    def __init__(self, max_events: int = MAX_EVENTS, now: Callable[[], float] = time.time) -> None:
+        self._max_events = max_events
         self._now = now
-        self._born_s = int(now())
-        self._kept: list[_Event] = []
+        self._created_s = int(now())
+        self._events: list[_Event] = []
         self._count = 0
         self._done = False
         self._changed = asyncio.Event()
 
     def add(self, event: str, data: str) -> None:
-        """Append an event, one of EVENTS; what comes after `done` is ignored."""
+        """Append an event, one of EVENTS; an event after `done` is ignored."""
         _check(event)
         if self._done:
             return
-        if len(self._kept) >= self._most_events:
-            self._make_room()
-        self._kept.append(_Event(self._count, int(self._now()), event, data))
+        if len(self._events) >= self._max_events:
+            self._merge_old()
+        self._events.append(_Event(self._count, int(self._now()), event, data))
         self._count += 1
         self._done = event == "done"
         self._changed.set()
         self._changed = asyncio.Event()
 
     def encode(self) -> None:
-        """Do what `frames` would do later, in a thread if that may take a while."""
-        for event in self._kept:
+        """Encode all events now, for example in a thread, and not when they are read."""
+        for event in self._events:
             _ = event.frame
 
     async def frames(
-        self, after: str | None = None, *, keep_alive_s: float = KEEP_ALIVE_S
+        self, after: str | None = None, *, keep_alive_s: float = KEEP_ALIVE_INTERVAL_S
     ) -> AsyncIterator[bytes]:
-        """All events, or those after the one with the id `after`, as they come; ends after `done`.
+        """Stream the encoded events, and comments while there are none, until `done`.
 
-        An `after` that this log did not give replays everything. Merged logs have the id of their
-        last piece, so that a reader who comes back after a gap may see text again, but misses none.
+        Merged logs have the id of their last piece: a reader that reconnects may get text again,
+        but misses none.
+
+        Args:
+            after: The id of the last event that the reader has; None, or an id that is not of this
+                log: all events.
+            keep_alive_s: The longest time without an event or a comment.
         """
         seen = self._number_of(after)
         while True:
             changed = self._changed
-            for event in self._kept[bisect_right(self._kept, seen, key=attrgetter("number")) :]:
+            for event in self._events[bisect_right(self._events, seen, key=attrgetter("number")) :]:
                 yield event.frame
                 seen = event.number
             if seen == self._count - 1 and self._done:
                 return
-            if not await _within(changed, keep_alive_s):
+            if not await _is_set_within(changed, keep_alive_s):
                 yield KEEP_ALIVE
 
     def _number_of(self, event_id: str | None) -> int:
-        """Of the event with this id; -1 if this log cannot have given it."""
+        """The number of the event with this id; -1 if the id is not of this log."""
         match = _EVENT_ID.fullmatch(event_id or "")
         if match is None:
             return -1
         time_s, number = int(match[1]), int(match[2])
-        return number if time_s >= self._born_s and number < self._count else -1
+        return number if time_s >= self._created_s and number < self._count else -1
 
-    def _make_room(self) -> None:
-        """Merge the logs of the older half; if there are none to merge, forget the oldest event."""
-        half = self._most_events // 2
-        old, new = self._kept[:half], self._kept[half:]
+    def _merge_old(self) -> None:
+        """Merge the logs of the older half; if there are none to merge, drop the oldest event."""
+        half = self._max_events // 2
+        old, new = self._events[:half], self._events[half:]
         logs = [event for event in old if event.name == "logs"]
         if len(logs) < 2:
-            self._kept = self._kept[1:]
+            self._events = self._events[1:]
             return
         merged = replace(logs[-1], data="".join(event.data for event in logs))
         others = [event for event in old if event.name != "logs"]
-        self._kept = sorted([*others, merged], key=attrgetter("number")) + new
+        self._events = sorted([*others, merged], key=attrgetter("number")) + new
 
 
 def _check(event: str) -> None:
@@ -140,19 +158,21 @@ def _check(event: str) -> None:
         raise ValueError(f"{event!r} is not one of {', '.join(EVENTS)}")
 
 
-async def _within(changed: asyncio.Event, most_s: float) -> bool:
-    """Whether it is set within most_s."""
+async def _is_set_within(event: asyncio.Event, timeout_s: float) -> bool:
     try:
-        async with asyncio.timeout(most_s):
-            return await changed.wait()
+        async with asyncio.timeout(timeout_s):
+            return await event.wait()
     except TimeoutError:
         return False
 
 
-def tell_end(events: EventLog, prediction: Prediction, data: Output | None) -> None:
-    """The last events: what was made or what went wrong, and that it is over.
+def add_end(events: EventLog, prediction: Prediction, data: Output | None) -> None:
+    """Add the last events of a prediction: its outputs or its error, and `done`.
 
-    data: the output as data URIs, if it is given so. Of several variations each is an output.
+    Args:
+        events: The log to add them to.
+        prediction: The prediction, which has ended.
+        data: Its output as data URIs where URLs are not used; each variation is an output.
     """
     if prediction.status == SUCCEEDED:
         output = data or Address(prediction.base).output(prediction) or ""
@@ -166,10 +186,10 @@ def tell_end(events: EventLog, prediction: Prediction, data: Output | None) -> N
         events.add("done", json.dumps({"reason": "canceled"}))
 
 
-def told_again(prediction: Prediction, data: Output | None) -> EventLog:
-    """All events of one that has ended."""
+def ended_events(prediction: Prediction, data: Output | None) -> EventLog:
+    """Make the events of a prediction that has ended, for `add_end`'s arguments."""
     events = EventLog()
     if prediction.logs:
         events.add("logs", prediction.logs)
-    tell_end(events, prediction, data)
+    add_end(events, prediction, data)
     return events

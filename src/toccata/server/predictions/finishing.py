@@ -8,26 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from toccata.server.concurrency import BlockingCalls, set_client
-from toccata.server.predictions.outputs import file_data, keep_all, remove_all
+from toccata.server.predictions.outputs import file_data, put_all, remove_all
 from toccata.server.predictions.retries import with_retries
 from toccata.server.storage.blobs import AsyncBlobStorage
 from toccata.server.storage.repository import Prediction
 from toccata.server.views import Output
 from toccata.server.worker.protocol import Job
 
-# A finished file -> the address that it was uploaded to, None if it is to go nowhere. Raises
-# ToccataError if it could not be uploaded.
+# A prediction and its output file -> the URL that it was uploaded to; None: the client gave none.
+# Raises ToccataError if the upload fails.
 Deliver = Callable[[Prediction, Path], Awaitable[str | None]]
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Outputs that are where they are to be.
+class StoredOutputs:
+    """Outputs that are in the storage.
 
-    Args:
+    Attributes:
         names: Their names in the storage.
-        values: The fields of the prediction's row that tell of them.
-        data: They themselves as data URIs, if they are shown so.
+        values: The fields of the prediction's row that name them.
+        data: The outputs as data URIs; None: their URLs are used.
     """
 
     names: Sequence[str]
@@ -36,36 +36,45 @@ class Kept:
 
 
 class Finishing:
-    """Keeps outputs. A storage that does not answer is waited for, so that nothing is lost."""
+    """Stores and delivers outputs; it retries while the storage is down, so that none is lost.
+
+    Args:
+        storage: The storage of outputs.
+        local: The threads for local files.
+        deliver: Uploads an output to the URL that the client gave.
+
+    Attributes:
+        storing: How many predictions have outputs that wait for the storage.
+    """
 
     def __init__(self, storage: AsyncBlobStorage, local: BlockingCalls, deliver: Deliver) -> None:
         self._storage, self._local, self._deliver = storage, local, deliver
-        self.storing = 0  # how many are made, and wait for the storage
+        self.storing = 0
 
     async def keep(
         self, prediction: Prediction, job: Job | None, files: Sequence[Path], metrics: Any
-    ) -> Kept:
-        """Bring what was made to where it stays.
+    ) -> StoredOutputs:
+        """Store the outputs of a prediction, and deliver the first to the client's URL.
 
         Args:
-            prediction: What was asked for.
-            job: What the worker was given.
-            files: What the worker wrote.
-            metrics: What the worker measured.
+            prediction: The prediction.
+            job: Its job, as the worker got it.
+            files: The output files of the worker.
+            metrics: The metrics of the worker.
 
         Raises:
-            ToccataError: It could not be delivered to the client's address.
+            ToccataError: The delivery to the client's URL failed.
             OSError: A local file cannot be read.
         """
         set_client(prediction.owner or "")
-        made = {f"outputs/{prediction.key}/{file.name}": file for file in files}
-        first, *more = made
-        delivered = await self._deliver(prediction, made[first])
+        outputs = {f"outputs/{prediction.key}/{file.name}": file for file in files}
+        first, *more = outputs
+        delivered = await self._deliver(prediction, outputs[first])
         inline = prediction.as_data and delivered is None
         data = await with_retries(lambda: file_data(files, self._local)) if inline else None
         self.storing += 1
         try:
-            await with_retries(lambda: keep_all(self._storage, made))
+            await with_retries(lambda: put_all(self._storage, outputs))
         finally:
             self.storing -= 1
         values = {
@@ -74,8 +83,8 @@ class Finishing:
             "delivered": delivered,
             "metrics": {**metrics, **({} if job is None else job.metrics)},
         }
-        return Kept(tuple(made), values, data)
+        return StoredOutputs(tuple(outputs), values, data)
 
-    async def drop(self, kept: Kept) -> None:
-        """Remove outputs that nobody wants any more."""
-        await with_retries(lambda: remove_all(self._storage, kept.names))
+    async def drop(self, outputs: StoredOutputs) -> None:
+        """Remove the outputs of a prediction that was canceled meanwhile."""
+        await with_retries(lambda: remove_all(self._storage, outputs.names))

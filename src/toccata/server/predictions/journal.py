@@ -1,8 +1,8 @@
 """Record the changes of open predictions in the database, in order, and publish them afterwards.
 
-What the worker says of a prediction is noted by a task of its own, which waits for as long as the
-database or the storage is down, while other predictions go on. Whatever changes a row holds the
-prediction's turn until the change is told, so that events are told in the order of the database.
+The messages of the worker about a prediction are recorded by its own task, which waits while the
+database or the storage is down; other predictions go on. Each change of a row holds the lock of its
+prediction until the change is published, so that events have the order of the database.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from toccata.errors import GenerationError, ToccataError
 from toccata.server.background import Tasks
-from toccata.server.predictions.events import EventLog, tell_end
+from toccata.server.predictions.events import EventLog, add_end
 from toccata.server.predictions.finishing import Finishing
 from toccata.server.predictions.progress import first_lines, progress_line
 from toccata.server.predictions.retries import with_retries
@@ -44,43 +44,56 @@ MAX_LOG_CHARACTERS = 100_000
 ENDS = ("done", "failed", "canceled")
 
 T = TypeVar("T")
-# A prediction, what happened to it, and its output as data URIs if it is given so.
+# A prediction, the name of the event, and its output as data URIs where URLs are not used.
 OnChange = Callable[[Prediction, str, Output | None], None]
 
 
 @dataclass(eq=False)
 class OpenPrediction:
-    """What is in memory of a prediction that has not ended.
+    """The state in memory of a prediction that has not ended.
 
-    released: nobody is to wait for its end any longer: it has ended, or the server stops. job: what
-    the worker is given, once its audio is here; another worker is given the same. turn: held while
-    the row is changed and the change is told. messages: what the worker said and is not noted yet.
+    Attributes:
+        prediction: Its row, as last recorded.
+        attempts: How many processes have died of it.
+        events: Its events so far, for any number of readers.
+        released: Set when no client is to wait any longer: it has ended, or the server stops.
+        lock: Held while its row is changed and the change is published.
+        messages: Messages of the worker that are not recorded yet.
+        deadline: The timer that ends it at its deadline.
+        recording: Whether a task records its messages.
+        began_s: When the worker began with it, by time.monotonic.
+        log_size: The length of its logs in characters.
+        job: The job for the worker, once its audio is fetched; after a crash it is sent again.
     """
 
     prediction: Prediction
     attempts: int
     events: EventLog = field(default_factory=EventLog)
     released: asyncio.Event = field(default_factory=asyncio.Event)
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     messages: deque[Message] = field(default_factory=deque)
     deadline: asyncio.TimerHandle | None = None
-    noting: bool = False
+    recording: bool = False
     began_s: float = 0.0
     log_size: int = 0
     job: Job | None = None
 
 
 class Journal:
-    """The open predictions, by id; used from the event loop only.
+    """The open predictions. It is used from the event loop only.
 
     Args:
-        store: Where they are noted.
-        finishing: Keeps what they made.
-        work: The folder that holds a folder for each.
-        tasks: What runs in the background.
-        on_change: Hears of every event by name, after it was noted.
-        on_end: Hears of the id of one that has ended.
-        on_settled: Hears of the id of one with which the worker is done, and all is noted.
+        store: The database that records them.
+        finishing: Stores and delivers their outputs.
+        work: The folder that holds a folder for each prediction.
+        tasks: The background tasks.
+        on_change: Called with each event by name, after it is recorded.
+        on_end: Called with the id of a prediction that has ended.
+        on_settled: Called with the id of a prediction that the worker has finished, once all its
+            messages are recorded.
+
+    Attributes:
+        live: The state in memory of the open predictions, by id.
     """
 
     def __init__(
@@ -99,32 +112,36 @@ class Journal:
         self.live: dict[str, OpenPrediction] = {}
 
     def folder(self, prediction_id: str) -> Path:
+        """The folder for the input audio and the outputs of a prediction."""
         return self._work / prediction_id
 
     def open(self, prediction: Prediction) -> OpenPrediction:
-        """One that is in the store, and that nothing has happened to since the server started."""
+        """Add a prediction that is in the database and that this server has not run yet."""
         live = OpenPrediction(prediction, prediction.attempts, log_size=len(prediction.logs))
         self.live[prediction.id] = live
         if prediction.logs:
             live.events.add("logs", prediction.logs)
         if prediction.deadline is not None:
-            left_s = max(0.0, prediction.deadline - time.time())
+            remaining_s = max(0.0, prediction.deadline - time.time())
             loop = asyncio.get_running_loop()
-            live.deadline = loop.call_later(left_s, self.expire, prediction.id)
+            live.deadline = loop.call_later(remaining_s, self.expire, prediction.id)
         return live
 
     def expire(self, prediction_id: str) -> None:
-        """Its deadline has passed."""
+        """End a prediction whose deadline has passed."""
         self._tasks.start(with_retries(lambda: self.end(prediction_id, ABORTED)))
 
     def close(self) -> None:
-        """No deadline is kept any more."""
+        """Stop the timers of all deadlines."""
         for live in self.live.values():
             if live.deadline is not None:
                 live.deadline.cancel()
 
-    def note(self, message: Message) -> None:
-        """Note it in the store, after what was said before of the same prediction."""
+    def record(self, message: Message) -> None:
+        """Record a message of the worker, after the earlier ones about the same prediction.
+
+        The last `progress` message replaces one that waits.
+        """
         live = self.live.get(message.id)
         if live is None:
             if message.kind in ENDS:
@@ -133,12 +150,20 @@ class Journal:
         if message.kind == "progress" and live.messages and live.messages[-1].kind == "progress":
             live.messages.pop()
         live.messages.append(message)
-        if not live.noting:
-            live.noting = True
-            self._tasks.start(self._note_all(live))
+        if not live.recording:
+            live.recording = True
+            self._tasks.start(self._record_all(live))
 
     async def or_fail(self, prediction_id: str, work: Callable[[], Awaitable[T]]) -> T | None:
-        """What it gives; None if it goes wrong, which ends the prediction."""
+        """Run work that a prediction needs, with retries; an error of it ends the prediction.
+
+        Args:
+            prediction_id: The prediction.
+            work: Makes the coroutine; called again while the database or the storage is down.
+
+        Returns:
+            The result of the work; None: it failed.
+        """
         try:
             return await with_retries(work)
         except (ToccataError, OSError) as error:
@@ -149,16 +174,16 @@ class Journal:
         await with_retries(lambda: self.end(prediction_id, FAILED, error=reason))
         return None
 
-    async def _note_all(self, live: OpenPrediction) -> None:
+    async def _record_all(self, live: OpenPrediction) -> None:
         while live.messages:
             message = live.messages.popleft()
             try:
-                await self._note(live, message)
+                await self._record(live, message)
             except Exception:
-                log.exception("%s of %s was not noted", message.kind, message.id)
-        live.noting = False
+                log.exception("%s of %s was not recorded", message.kind, message.id)
+        live.recording = False
 
-    async def _note(self, live: OpenPrediction, message: Message) -> None:
+    async def _record(self, live: OpenPrediction, message: Message) -> None:
         if message.kind == "started":
             await with_retries(lambda: self._begin(live))
         elif message.kind == "progress":
@@ -166,12 +191,12 @@ class Journal:
         elif message.kind == "warning":
             await self._add_line(live, f"warning: {message['text']}\n")
         elif message.kind == "lost":
-            await with_retries(lambda: self._note_lost(live, bool(message["quarantine"])))
+            await with_retries(lambda: self._record_lost(live, bool(message["quarantine"])))
         elif message.kind in ENDS:
             await self._settle(live, message)
 
     async def _begin(self, live: OpenPrediction) -> None:
-        async with live.turn:
+        async with live.lock:
             before, now_s = live.prediction, time.time()
             if before.id not in self.live or live.job is None:
                 return
@@ -189,7 +214,7 @@ class Journal:
             if lines:
                 live.log_size = len(begun.logs)
                 live.events.add("logs", begun.logs)
-                self._announce(begun, "start", None)
+                self._publish(begun, "start", None)
 
     async def _progress(self, live: OpenPrediction, message: Message) -> None:
         if live.log_size <= MAX_LOG_CHARACTERS:
@@ -198,51 +223,51 @@ class Journal:
             await self._add_line(live, f"{line}\n")
 
     async def _add_line(self, live: OpenPrediction, line: str) -> None:
-        """A line that the database does not take is left out: others follow."""
+        """Add a line to the logs; it is dropped if the database does not answer: others follow."""
         prediction_id = live.prediction.id
-        async with live.turn:
+        async with live.lock:
             try:
                 if not await self._store.add_logs(prediction_id, line):
                     return
-                wanted = "logs" in live.prediction.webhook_events
-                now = await self._store.get(prediction_id) if wanted else None
+                has_webhook = "logs" in live.prediction.webhook_events
+                now = await self._store.get(prediction_id) if has_webhook else None
             except RepositoryError as error:
-                log.warning("a line of %s was not noted: %s", prediction_id, error)
+                log.warning("a log line of %s was not recorded: %s", prediction_id, error)
                 return
             if prediction_id in self.live:
                 live.log_size += len(line)
                 live.events.add("logs", line)
             if now is not None and not now.ended:
-                self._announce(now, "logs", None)
+                self._publish(now, "logs", None)
 
-    async def _note_lost(self, live: OpenPrediction, quarantine: bool) -> None:
+    async def _record_lost(self, live: OpenPrediction, quarantine: bool) -> None:
         if live.attempts >= MAX_ATTEMPTS:
             reason = f"the worker died {live.attempts} times while making this"
             error, attempts = str(GenerationError(reason)), live.attempts
             await self.end(live.prediction.id, FAILED, error=error, attempts=attempts)
             return
-        async with live.turn:
+        async with live.lock:
             values: dict[str, Any] = {"running_at": None, "attempts": live.attempts}
             if quarantine:
                 values["quarantined"] = True
             await self._change(live, **values)
 
     async def _settle(self, live: OpenPrediction, message: Message) -> None:
-        """The worker is done with it: keep what it made, or say why there is nothing."""
+        """End a prediction that the worker has finished: store its outputs, or record its error."""
         if message.kind == "done":
-            await self.or_fail(message.id, lambda: self._keep(live, message))
+            await self.or_fail(message.id, lambda: self._store_outputs(live, message))
         elif message.kind == "failed":
-            why = str(message["error"])
-            await with_retries(lambda: self.end(message.id, FAILED, error=why))
+            reason = str(message["error"])
+            await with_retries(lambda: self.end(message.id, FAILED, error=reason))
         else:
             await with_retries(lambda: self.end(message.id, CANCELED))
         self._on_settled(message.id)
 
-    async def _keep(self, live: OpenPrediction, message: Message) -> None:
-        """Bring what was made to where it stays. Raises ToccataError, OSError."""
+    async def _store_outputs(self, live: OpenPrediction, message: Message) -> None:
+        """Store and deliver the outputs, and end the prediction. Raises ToccataError, OSError."""
         now = await with_retries(lambda: self._store.get(message.id))
         if now is None or now.ended:
-            await self._tell_late(now)
+            await self._publish_late(now)
             return
         files = [self.folder(message.id) / name for name in message["files"]]
         kept = await self._finishing.keep(now, live.job, files, message["metrics"])
@@ -253,20 +278,31 @@ class Journal:
 
     @property
     def storing(self) -> int:
-        """How many are made, and wait for the storage."""
+        """How many predictions have outputs that wait for the storage."""
         return self._finishing.storing
 
     async def end(
         self, prediction_id: str, status: str, data: Output | None = None, **values: Any
     ) -> Prediction | None:
-        """Make it terminal and tell everybody; None if it had ended before.
+        """End a prediction in the database, and publish its end.
 
-        data: its output as data URIs, if it is given so. values: other fields of its row.
+        Args:
+            prediction_id: The prediction.
+            status: Its terminal status; ABORTED is CANCELED if it has begun.
+            data: Its output as data URIs where URLs are not used.
+            values: Other fields of its row.
+
+        Returns:
+            Its row; None: it had ended before.
+
+        Raises:
+            RepositoryError: The database does not answer; it may have recorded the end.
+            SupersededError: Another server has taken over the database.
         """
         live = self.live.get(prediction_id)
         if live is None:
             return None
-        async with live.turn:
+        async with live.lock:
             if prediction_id not in self.live:
                 return None
             before, now = live.prediction, time.time()
@@ -278,57 +314,61 @@ class Journal:
             )
             ended = await self._change(live, data, status=status, completed_at=now, **values)
             if ended is not None:
-                self._tell(ended, data)
+                self._publish_end(ended, data)
             return ended
 
     async def _change(
         self, live: OpenPrediction, data: Output | None = None, **values: Any
     ) -> Prediction | None:
-        """Its row after a change; None if it has ended, which is told now if nobody knows yet:
-        the database may have done what was asked before without being able to say so.
+        """Change a row, and return it; None if the prediction has ended.
+
+        The end may be of an earlier call that the database recorded without an answer: then it is
+        published now.
         """
         prediction_id = live.prediction.id
         changed = await self._store.change(prediction_id, **values)
         if changed is None:
-            await self._tell_late(await self._store.get(prediction_id), data)
+            await self._publish_late(await self._store.get(prediction_id), data)
         else:
             live.prediction = changed
         return changed
 
     async def confirm(self, prediction_id: str) -> None:
-        """Tell of an end that the database may have noted without being able to say so."""
+        """Publish an end that the database may have recorded without an answer."""
 
-        async def look() -> None:
-            await self._tell_late(await self._store.get(prediction_id))
+        async def check() -> None:
+            await self._publish_late(await self._store.get(prediction_id))
 
-        await with_retries(look)
+        await with_retries(check)
 
-    async def _tell_late(self, found: Prediction | None, data: Output | None = None) -> None:
-        """Tell of an end that is in the database, unless another server has noted and told it.
+    async def _publish_late(self, found: Prediction | None, data: Output | None = None) -> None:
+        """Publish an end that is in the database and not published yet.
 
-        Raises RepositoryError, SupersededError.
+        Raises:
+            RepositoryError: The database does not answer.
+            SupersededError: Another server has taken over, and publishes it.
         """
         if found is not None and found.ended and found.id in self.live:
             await self._store.renew()
-            self._tell(found, data)
+            self._publish_end(found, data)
 
-    def _tell(self, ended: Prediction, data: Output | None) -> None:
-        """Once for each prediction, however often it is called."""
+    def _publish_end(self, ended: Prediction, data: Output | None) -> None:
+        """Publish the end of a prediction, once, and forget its state."""
         live = self.live.pop(ended.id, None)
         if live is None:
             return
         if live.deadline is not None:
             live.deadline.cancel()
         self._on_end(ended.id)
-        tell_end(live.events, ended, data)
+        add_end(live.events, ended, data)
         live.released.set()
-        self._announce(ended, "completed", data)
+        self._publish(ended, "completed", data)
 
-    def _announce(self, prediction: Prediction, event: str, data: Output | None) -> None:
+    def _publish(self, prediction: Prediction, event: str, data: Output | None) -> None:
         try:
             self._on_change(prediction, event, data)
         except Exception:
-            log.exception("%s of %s could not be told", event, prediction.id)
+            log.exception("%s of %s could not be published", event, prediction.id)
 
 
 def _times(prediction: Prediction, now: float) -> dict[str, float]:

@@ -11,7 +11,11 @@ SECONDS = (0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600)
 
 
 class Metrics:
-    """Counted per server, so that two in one process do not add up."""
+    """The metrics of one server.
+
+    Args:
+        registry: Its own registry, so that two servers in one process are counted apart.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -30,12 +34,14 @@ class Metrics:
         )  # fmt: skip
 
     def watch(self, predictions: Predictions) -> None:
+        """Report the numbers of waiting and active predictions from now on."""
         for state in ("waiting", "active"):
             self._now.labels(state).set_function(
                 lambda state=state: float(predictions.counts()[state])  # type: ignore[misc]
             )
 
     def count(self, prediction: Prediction, event: str) -> None:
+        """Count a prediction and its times, if the event is its end."""
         if event != "completed":
             return
         self._ended.labels(prediction.status).inc()

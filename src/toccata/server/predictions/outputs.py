@@ -15,15 +15,23 @@ from toccata.server.views import Output, content_type, one_or_all
 
 log = logging.getLogger(__name__)
 
-# Larger outputs of a prediction are given by their addresses: every answer, webhook and event with
-# a data URI holds it whole. It is 40 s of stereo at 32 kHz.
+# Larger outputs are returned as URLs: every response, webhook and event with a data URI holds the
+# whole of it. The limit is 40 s of stereo at 32 kHz.
 MAX_DATA_BYTES = 5 * 2**20
 
 
 async def output_data(prediction: Prediction, storage: AsyncBlobStorage) -> Output | None:
-    """Its output as data URIs; None if it has none, or if it is given by its address.
+    """Read the output of a prediction as data URIs.
 
-    Raises StorageError.
+    Args:
+        prediction: The prediction.
+        storage: The storage of outputs.
+
+    Returns:
+        The data URIs; None if it has no output, or if its URLs are used.
+
+    Raises:
+        StorageError: The storage does not answer.
     """
     names = prediction.outputs
     if not prediction.has_data:
@@ -42,11 +50,11 @@ async def output_data(prediction: Prediction, storage: AsyncBlobStorage) -> Outp
 
 
 async def file_data(files: Sequence[Path], local: BlockingCalls) -> Output | None:
-    """Local files as data URIs; None if they are too large.
+    """Read local files as data URIs; None if they are larger than MAX_DATA_BYTES.
 
     Args:
-        files: What is read.
-        local: Where blocking calls for local files run.
+        files: The files.
+        local: The threads for local files.
 
     Raises:
         OSError: A file cannot be read.
@@ -61,21 +69,24 @@ async def file_data(files: Sequence[Path], local: BlockingCalls) -> Output | Non
     return await local.run(read)
 
 
-async def keep_all(storage: AsyncBlobStorage, made: Mapping[str, Path]) -> None:
-    """Local files under the names they are to have: all of them, or none.
+async def put_all(storage: AsyncBlobStorage, files: Mapping[str, Path]) -> None:
+    """Store local files by name: all of them, or none.
 
-    Raises StorageError, and OSError if a local file cannot be read.
+    Raises:
+        StorageError: The storage does not answer.
+        OSError: A local file cannot be read.
     """
     try:
-        for name, file in made.items():
+        for name, file in files.items():
             await storage.put(name, file)
     except (StorageError, OSError):
         with suppress(StorageError):
-            await remove_all(storage, made)
+            await remove_all(storage, files)
         raise
 
 
 async def remove_all(storage: AsyncBlobStorage, names: Iterable[str]) -> None:
+    """Remove files by name; one that does not exist is ignored. Raises StorageError."""
     for name in names:
         await storage.remove(name)
 

@@ -1,6 +1,6 @@
 """Prepare the job of a prediction: check its inputs, fetch its audio.
 
-This happens before a slot is taken, so that an address that answers slowly holds nobody else up.
+This happens before the prediction gets a slot, so that a slow download delays no other prediction.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from toccata.server.storage.blobs import AsyncBlobStorage
 from toccata.server.storage.repository import Prediction
 from toccata.server.worker.protocol import Job
 
-# An address that a client gives, the file that it goes to, and the owner of the prediction.
+# A URL that a client gave, the file to write, and the owner of the prediction.
 Fetch = Callable[[str, Path, str], Awaitable[Path]]
 
-# What lasts longer is long: it must leave slots to shorter pieces.
-LONG_S = 60.0
+# Longer clips leave some slots to shorter ones.
+LONG_CLIP_S = 60.0
 
 
 class Preparation:
-    """Makes jobs.
+    """Makes the jobs of predictions.
 
     Args:
-        settings: Of the server.
-        store: Knows the uploads.
-        storage: Where uploads are.
-        local: Where blocking calls for local files run.
-        fetch: Downloads from addresses that clients give.
+        settings: The settings of the server.
+        store: The database, with the rows of uploads.
+        storage: The storage of uploads.
+        local: The threads for local files.
+        fetch: Downloads from URLs that clients gave.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class Preparation:
         self._local, self._fetch = local, fetch
 
     async def job(self, prediction: Prediction, folder: Path) -> Job:
-        """What the worker is to do; its files are in `folder`, which is made.
+        """Make the job of a prediction.
 
         Args:
-            prediction: What was asked for.
-            folder: Where its input is, and its outputs are to be.
+            prediction: The prediction.
+            folder: The folder for its input audio and its outputs, which is created.
 
         Raises:
-            ToccataError: It cannot be made.
+            ToccataError: Its inputs cannot be used.
             OSError: The folder cannot be used.
         """
         owner = prediction.owner or ""
@@ -86,22 +86,22 @@ class Preparation:
 
 
 def place_of(prediction: Prediction) -> QueueEntry:
-    """How the queue treats a prediction."""
+    """Describe a prediction to the queue."""
     return QueueEntry(
         owner=prediction.owner or "",
         width=prediction.count,
-        is_long=_length_s(prediction.input) > LONG_S,
+        is_long=_length_s(prediction.input) > LONG_CLIP_S,
         fetches=prediction.input.get(prediction_inputs.AUDIO) is not None,
         quarantined=bool(prediction.quarantined) or prediction.attempts > 0,
     )
 
 
-def _length_s(given: Mapping[str, Any]) -> float:
-    """How long a piece is; one of the codec alone, whose audio may have any length, is long."""
-    if given.get("model_version") != ENCODE_DECODE:
-        return _seconds(given.get("duration"))
-    end_s = _seconds(given.get("continuation_end"))
-    return end_s - _seconds(given.get("continuation_start")) if end_s > 0 else math.inf
+def _length_s(inputs: Mapping[str, Any]) -> float:
+    """The length of a clip; infinite for encode-decode of audio whose length is not known yet."""
+    if inputs.get("model_version") != ENCODE_DECODE:
+        return _seconds(inputs.get("duration"))
+    end_s = _seconds(inputs.get("continuation_end"))
+    return end_s - _seconds(inputs.get("continuation_start")) if end_s > 0 else math.inf
 
 
 def _seconds(number: Any) -> float:

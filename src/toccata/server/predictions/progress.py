@@ -10,7 +10,7 @@ _FORMAT = "{percentage:3.0f}%|{bar:10}| {n_fmt}/{total_fmt} [{elapsed}<{remainin
 
 
 def first_lines(job: Job) -> str:
-    """What a prediction's logs begin with: its seeds, and what stands in for what."""
+    """Return the first lines of a prediction's logs: its seeds and any stand-in."""
     seeds = seeds_of(job.seed, job.count)
     lines = f"Using seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}\n"
     if job.stand_in is None:
@@ -19,6 +19,12 @@ def first_lines(job: Job) -> str:
 
 
 def progress_line(done: int, total: int, elapsed_s: float) -> str:
-    """` 42%|####      | 210/500 [00:03<00:04, 70.00it/s]`, without a line end."""
+    """Format the progress as tqdm does: ` 42%|####      | 210/500 [00:03<00:04, 70.00it/s]`.
+
+    Args:
+        done: How many frames are generated.
+        total: How many frames there are in all.
+        elapsed_s: The time since the start.
+    """
     line: str = tqdm.format_meter(done, total, elapsed_s, ascii=" #", bar_format=_FORMAT)
     return line

@@ -18,28 +18,35 @@ from toccata.server.storage.blobs import BlobStorage, StorageError
 from toccata.server.storage.repository import Repository, RepositoryError
 
 log = logging.getLogger(__name__)
-EVERY_S = 60.0
-# An upload whose bytes come for longer than that is removed by who stores it.
+INTERVAL_S = 60.0
+# An upload without a row for longer than this belongs to a server that died while it stored it.
 MAX_STORING_S = 3600.0
 
 
 async def keep_tidy(
     settings: ServerSettings, store: Repository, storage: BlobStorage, quota: UploadQuota
 ) -> None:
-    """Tidy up from time to time, without end; whatever goes wrong is tried again later."""
-    over, threads = threading.Event(), FairThreads("retention", 1, 1)
+    """Run `tidy` periodically until cancelled; an error is logged, and it is tried again.
+
+    Args:
+        settings: The settings of the server.
+        store: The database.
+        storage: The storage of uploads and outputs.
+        quota: The quota of uploads, which shrinks by those that are removed.
+    """
+    stop, threads = threading.Event(), FairThreads("retention", 1, 1)
     try:
         while True:
             try:
-                work = partial(tidy, settings, store, storage, time.time(), over)
-                gone = await threads.run("", work)
-                for file_id in gone:
+                work = partial(tidy, settings, store, storage, time.time(), stop)
+                removed = await threads.run("", work)
+                for file_id in removed:
                     quota.remove(file_id)
             except Exception:
-                log.exception("tidying up failed, and is tried again later")
-            await asyncio.sleep(EVERY_S)
+                log.exception("expired data was not removed, and is tried again later")
+            await asyncio.sleep(INTERVAL_S)
     finally:
-        over.set()  # a thread must not keep the process while a slow storage is emptied
+        stop.set()  # the process must not wait for a slow storage
         threads.close()
 
 
@@ -48,50 +55,51 @@ def tidy(
     store: Repository,
     storage: BlobStorage,
     now: float,
-    over: threading.Event | None = None,
+    stop: threading.Event | None = None,
 ) -> list[str]:
-    """Remove what has had its time.
+    """Remove expired uploads, and the inputs, outputs and logs of old predictions.
 
-    Bytes go before the row that knows of them: cut off in between, it is done the next time. So is
-    what fails, which stops nothing else.
+    Files are removed before the rows that name them: if it stops in between, or if the storage
+    fails, the next call removes them. An error about one does not stop the others.
 
     Args:
-        settings: How long predictions are kept.
-        store: Knows what there is.
-        storage: Where the bytes are.
-        now: Seconds since 1970.
-        over: Set when no more is to be removed.
+        settings: The settings of the server, with the retention of predictions.
+        store: The database.
+        storage: The storage of uploads and outputs.
+        now: The time, in seconds since 1970.
+        stop: Set when nothing more is to be removed.
 
     Returns:
-        The ids of uploads that are gone.
+        The ids of the uploads that were removed.
     """
-    gone, over = list[str](), over or threading.Event()
+    removed, stop = list[str](), stop or threading.Event()
     for file_id in (*store.expired_files(now), *store.lost_uploads(now - MAX_STORING_S)):
-        with _otherwise_later(file_id):
-            if not over.is_set():
-                gone.append(_remove_upload(store, storage, file_id))
+        with _logged_errors(file_id):
+            if not stop.is_set():
+                removed.append(_remove_upload(store, storage, file_id))
     if settings.retention_s is None:
-        return gone
+        return removed
     used = store.audio_in_use()
     for prediction in store.ended_before(now - settings.retention_s):
-        with _otherwise_later(prediction.id):
-            if over.is_set():
+        with _logged_errors(prediction.id):
+            if stop.is_set():
                 break
             for output in prediction.outputs:
                 storage.remove(output)
             upload = inline_upload(prediction.input, store)
             if upload is not None and upload not in used:
-                gone.append(_remove_upload(store, storage, upload))
+                removed.append(_remove_upload(store, storage, upload))
             store.forget(prediction.id)
-    return gone
+    return removed
 
 
 @contextmanager
-def _otherwise_later(what: str) -> Iterator[None]:
+def _logged_errors(what: str) -> Iterator[None]:
+    """Log an error of the database or the storage in the block, which is tried again later."""
     try:
         yield
     except (StorageError, RepositoryError) as error:
-        log.error("%s is tidied up later: %s", what, error)
+        log.error("%s was not removed, and is tried again later: %s", what, error)
 
 
 def _remove_upload(store: Repository, storage: BlobStorage, file_id: str) -> str:

@@ -13,32 +13,39 @@ from toccata.server.storage.repository import RepositoryError
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S, MAX_PAUSE_S = 0.5, 10.0
+MIN_DELAY_S, MAX_DELAY_S = 0.5, 10.0
+# Errors of a full disk or of too many open files.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE})
 
 T = TypeVar("T")
 
 
-def is_passing(error: BaseException) -> bool:
-    """Whether it is about this machine or what it depends on, and may be over in a while."""
+def is_temporary(error: BaseException) -> bool:
+    """Whether an error is about the machine, the database or the storage, and may pass."""
     if isinstance(error, RepositoryError | StorageError):
         return True
     return isinstance(error, OSError) and error.errno in FULL
 
 
 async def with_retries(work: Callable[[], Awaitable[T]]) -> T:
-    """The result of `work`, which is called again until what it needs answers.
+    """Run `work`, and again after each temporary error, with growing delays.
+
+    Args:
+        work: Makes the coroutine of one attempt.
+
+    Returns:
+        The result of the attempt that succeeded.
 
     Raises:
-        Exception: What `work` raises, unless it `is_passing`.
+        Exception: What `work` raises, unless it `is_temporary`.
     """
-    pause_s = FIRST_PAUSE_S
+    delay_s = MIN_DELAY_S
     while True:
         try:
             return await work()
         except Exception as error:
-            if not is_passing(error):
+            if not is_temporary(error):
                 raise
-            log.error("%s; trying again in %g s", error, pause_s)
-        await asyncio.sleep(pause_s)
-        pause_s = min(2 * pause_s, MAX_PAUSE_S)
+            log.error("%s; trying again in %g s", error, delay_s)
+        await asyncio.sleep(delay_s)
+        delay_s = min(2 * delay_s, MAX_DELAY_S)

@@ -17,50 +17,51 @@ from toccata.server.storage.repository import COG, Prediction, RepositoryError
 from toccata.server.views import COG_VERSION, Address, Output, cog_json, prediction_json
 
 log = logging.getLogger(__name__)
-Tell = Callable[[Prediction, str, Output | None], None]
+# A prediction, the name of the event, and its output as data URIs where URLs are not used.
+Publish = Callable[[Prediction, str, Output | None], None]
 
 WEBHOOK_DRAIN_S = 5.0
 COG_AGENT = f"cog-worker/{COG_VERSION}"
-# Before a Cog container tells the end of a prediction again.
+# Before each retry of the webhook of an end, as a Cog container has them.
 COG_RETRIES_S = tuple(0.1 * 2**n for n in range(12))
 
 
 class WebhookPublisher:
-    """Sends webhooks to whoever a prediction names.
+    """Sends the webhooks of predictions.
 
     Args:
-        settings: Of the server.
-        post: Sends a request to an address that a client gave.
-        secret: Signs webhooks of the hosted API.
-        store: Notes which ends were delivered.
+        settings: The settings of the server.
+        post: Sends a request to a URL that a client gave.
+        secret: The key that signs webhooks of the hosted API.
+        store: The database that records which ends were delivered.
     """
 
     def __init__(
         self, settings: ServerSettings, post: Post, secret: str, store: AsyncRepository
     ) -> None:
-        on_told = partial(mark_delivered, store)
-        self._hosted = Webhooks(post, secret, on_told=on_told)
+        on_delivered = partial(mark_delivered, store)
+        self._hosted = Webhooks(post, secret, on_told=on_delivered)
         self._cog = Webhooks(
             _as_cog(post),
             None,
             bearer=settings.cog_webhook_token,
             retry_delays_s=COG_RETRIES_S,
-            on_told=on_told,
+            on_told=on_delivered,
         )
 
-    def tell(self, prediction: Prediction, event: str, data: Output | None) -> None:
-        """Queue what an event is to send, if anything.
+    def publish(self, prediction: Prediction, event: str, data: Output | None) -> None:
+        """Queue the webhooks of an event, if the prediction has a webhook.
 
         Args:
-            prediction: As it is after the event.
+            prediction: The prediction after the event.
             event: start, output, logs or completed.
-            data: Its output as data URIs, if it is given so.
+            data: Its output as data URIs where URLs are not used.
         """
         if prediction.webhook is None:
             return
         events = frozenset(prediction.webhook_events)
         hook = Hook(prediction.webhook, events, prediction.trace or {}, prediction.owner or "")
-        if prediction.api == COG:  # where a single output is no event
+        if prediction.api == COG:  # Cog sends no output event for a single output
             body = cog_json(prediction, data)
             self._cog.notify(prediction.id, hook, event, body)
             return
@@ -74,12 +75,12 @@ class WebhookPublisher:
         return self._hosted.undelivered(owner) + self._cog.undelivered(owner)
 
     async def drain(self) -> None:
-        """Wait a little for what is on its way, and drop the rest."""
+        """Wait up to WEBHOOK_DRAIN_S for deliveries, and drop the rest."""
         await asyncio.gather(*(one.drain(WEBHOOK_DRAIN_S) for one in (self._hosted, self._cog)))
 
 
 def _as_cog(post: Post) -> Post:
-    """`post` with the User-Agent of a Cog container."""
+    """Wrap `post` to send the User-Agent of a Cog container."""
 
     async def posted(url: str, body: bytes, headers: Mapping[str, str], owner: str) -> int:
         return await post(url, body, {**headers, "User-Agent": COG_AGENT}, owner)
@@ -87,24 +88,27 @@ def _as_cog(post: Post) -> Post:
     return posted
 
 
-# A prediction, the event, and its output as data URIs if it is given so.
-
-
 async def publish_pending(
-    undelivered: list[Prediction], storage: AsyncBlobStorage, tell: Tell
+    undelivered: list[Prediction], storage: AsyncBlobStorage, publish: Publish
 ) -> None:
-    """Tell each; a storage that does not answer is waited for, and no failure stops the rest."""
+    """Publish the ends whose webhooks were pending when the server stopped.
+
+    Args:
+        undelivered: The predictions, oldest first.
+        storage: The storage of their outputs; while it is down, it is retried.
+        publish: Queues the webhooks of an event.
+    """
     for prediction in undelivered:
         try:
             data = await with_retries(lambda one=prediction: output_data(one, storage))  # type: ignore[misc]
-            tell(prediction, "completed", data)
+            publish(prediction, "completed", data)
         except Exception:
-            log.exception("the end of %s is told at the next start", prediction.id)
+            log.exception("the webhook of %s is sent at the next start", prediction.id)
 
 
 async def mark_delivered(store: AsyncRepository, prediction_id: str) -> None:
-    """Its end has been told: it is not told at the next start."""
+    """Record that the webhook of an end was delivered, so that the next start does not send it."""
     try:
         await store.mark_delivered(prediction_id)
     except RepositoryError as error:
-        log.error("%s is told again at the next start: %s", prediction_id, error)
+        log.error("the webhook of %s is sent again at the next start: %s", prediction_id, error)

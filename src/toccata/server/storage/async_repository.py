@@ -1,7 +1,7 @@
 """The repository for the event loop: every call runs in a thread, for a limited time.
 
 The methods are those of Repository; each raises RepositoryError if the database does not answer
-within DATABASE_TIMEOUT_S. What was written may then have been written all the same.
+within DATABASE_TIMEOUT_S. The change may have been written all the same.
 """
 
 from __future__ import annotations
@@ -9,22 +9,31 @@ from __future__ import annotations
 from typing import Any
 
 from toccata.server.concurrency import BlockingCalls
-from toccata.server.storage.database import LISTS, POOL
+from toccata.server.storage.database import LIST_POOL_SIZE, POOL_SIZE
 from toccata.server.storage.repository import Prediction, Repository, RepositoryError, StoredFile
 
 DATABASE_TIMEOUT_S = 5.0
 
 
 class AsyncRepository:
-    """The repository for coroutines; `blocking` is the one for code in threads."""
+    """The repository for coroutines.
+
+    Args:
+        store: The blocking repository, which it owns.
+        timeout_s: The timeout of a call.
+
+    Attributes:
+        blocking: The repository for code in threads.
+    """
 
     def __init__(self, store: Repository, timeout_s: float = DATABASE_TIMEOUT_S) -> None:
         self.blocking = store
-        self._calls = BlockingCalls("database", POOL, timeout_s, _timeout)
-        # Apart from the others: however many lists are read, the lease is renewed.
-        self._lists = BlockingCalls("database-lists", LISTS, timeout_s, _timeout)
+        self._calls = BlockingCalls("database", POOL_SIZE, timeout_s, _timeout)
+        # Lists have their own threads, so that they cannot delay the renewal of the lease.
+        self._lists = BlockingCalls("database-lists", LIST_POOL_SIZE, timeout_s, _timeout)
 
     def close(self) -> None:
+        """End the threads, and close the connections to the database."""
         self._calls.close()
         self._lists.close()
         self.blocking.close()

@@ -20,35 +20,36 @@ log = logging.getLogger(__name__)
 BLOCK_BYTES = 2**20
 NUM_THREADS = 16
 NUM_LOCAL_THREADS = 8
-STORAGE_TIMEOUT_S = 120.0  # a file of 100 MB over a slow line
+STORAGE_TIMEOUT_S = 120.0  # a file of 100 MB over a slow connection
 PING_TIMEOUT_S = 10.0
 
 T = TypeVar("T")
 
 
 class StorageError(ToccataError):
-    """The storage does not answer as it should; what was to be done is not."""
+    """The storage does not answer or refuses; nothing was changed."""
 
     http_status = 503
 
     def __init__(self) -> None:
-        # The reason may hold addresses of the inside; it is the cause, which is logged.
+        # The reason may have internal addresses: it is only in the cause, which is logged.
         super().__init__("the storage of files does not answer; try again later")
 
 
 class BlobStorage:
-    """Files by name; names are made by the server and never by a client.
+    """Files by name. The server chooses the names, never a client.
 
-    Calls block. Each raises StorageError for whatever the file system raises, except that a file
-    which is not there is FileNotFoundError. The event loop calls them through AsyncBlobStorage.
+    Calls block; the event loop uses AsyncBlobStorage. Each raises StorageError for any error of the
+    file system, and FileNotFoundError for a file that does not exist.
+
+    Args:
+        url: A URL of fsspec: a path, s3://bucket/prefix, memory://name.
+
+    Raises:
+        InputError: It cannot be used.
     """
 
     def __init__(self, url: str) -> None:
-        """`url` as fsspec takes them: a path, s3://bucket/prefix, memory://name.
-
-        Raises:
-            InputError: It cannot be used.
-        """
         try:
             base, root = fsspec.url_to_fs(url)
             base.makedirs(root, exist_ok=True)
@@ -60,58 +61,63 @@ class BlobStorage:
             raise InputError("storage", url, why) from error
 
     def put(self, name: str, source: Path) -> None:
-        """Keep the bytes of a local file as `name`: all of them, or nothing."""
-        with source.open("rb") as given, _answers():
+        """Store a local file as `name`, completely or not at all."""
+        with source.open("rb") as local, _storage_errors():
             self._files.makedirs(name.rpartition("/")[0], exist_ok=True)
             try:
-                with self._files.open(name, "wb") as kept:
-                    shutil.copyfileobj(given, kept, BLOCK_BYTES)
+                with self._files.open(name, "wb") as stored:
+                    shutil.copyfileobj(local, stored, BLOCK_BYTES)
             except BaseException:
                 with suppress(StorageError):
                     self.remove(name)
                 raise
 
     def get(self, name: str, to: Path) -> None:
-        """A local copy. Raises FileNotFoundError; OSError if it cannot be written."""
+        """Copy a file to a local one. Raises FileNotFoundError; OSError if it cannot be written."""
         with to.open("wb") as copy:
             for block in self.blocks(name, 0, self.size(name)):
                 copy.write(block)
 
     def read(self, name: str) -> bytes:
-        """Raises FileNotFoundError."""
-        with _answers(), self._files.open(name, "rb") as kept:
-            data: bytes = kept.read()
+        """Return the bytes of a file. Raises FileNotFoundError."""
+        with _storage_errors(), self._files.open(name, "rb") as stored:
+            data: bytes = stored.read()
         return data
 
     def size(self, name: str) -> int:
-        """Raises FileNotFoundError."""
-        with _answers():
+        """Return the size of a file in bytes. Raises FileNotFoundError."""
+        with _storage_errors():
             return int(self._files.size(name))
 
     def blocks(self, name: str, start: int, end: int) -> Iterator[bytes]:
-        """The bytes from `start` up to `end`, a block at a time."""
-        with _answers(), self._files.open(name, "rb") as kept:
-            kept.seek(start)
-            while start < end and (block := kept.read(min(BLOCK_BYTES, end - start))):
+        """Read the bytes from `start` up to `end`, a block at a time."""
+        with _storage_errors(), self._files.open(name, "rb") as stored:
+            stored.seek(start)
+            while start < end and (block := stored.read(min(BLOCK_BYTES, end - start))):
                 start += len(block)
                 yield block
 
     def remove(self, name: str) -> None:
-        """Nothing happens if there is none."""
-        with _answers():
+        """Remove a file, if it exists."""
+        with _storage_errors():
             if self._files.exists(name):
                 self._files.rm(name)
 
     def ping(self) -> None:
-        """Write something, so that it is known whether it takes files."""
-        with _answers(), self._files.open("ping", "wb") as kept:
-            kept.write(b"ping")
+        """Write a small file, to check that the storage can be written to."""
+        with _storage_errors(), self._files.open("ping", "wb") as stored:
+            stored.write(b"ping")
 
 
 class AsyncBlobStorage:
-    """Storage for coroutines: every call runs in a thread, and ends in time.
+    """The storage for coroutines: every call runs in a thread, with a timeout.
 
-    `blocking` is the storage itself, for code that runs in threads.
+    Args:
+        storage: The blocking storage.
+        timeout_s: The timeout of a call, after which it raises StorageError.
+
+    Attributes:
+        blocking: The storage for code in threads.
     """
 
     def __init__(self, storage: BlobStorage, timeout_s: float = STORAGE_TIMEOUT_S) -> None:
@@ -120,15 +126,16 @@ class AsyncBlobStorage:
         self._pings = BlockingCalls("storage-ping", 1, PING_TIMEOUT_S, StorageError)
 
     def close(self) -> None:
+        """End the threads."""
         self._calls.close()
         self._pings.close()
 
     async def run(self, call: Callable[[BlobStorage], T]) -> T:
-        """Await the result of a call that uses the storage itself."""
+        """Run a call that takes the blocking storage, in a thread, and return its result."""
         return await self._calls.run(call, self.blocking)
 
     async def put(self, name: str, source: Path) -> None:
-        """Keep a local file. If it takes too long, a later `remove` still comes after it."""
+        """Store a local file. A later `remove` waits for it even after a timeout."""
         await self._calls.run_alone(name, self.blocking.put, name, source)
 
     async def get(self, name: str, to: Path) -> None:
@@ -153,13 +160,13 @@ class AsyncBlobStorage:
 
 
 def local_files() -> BlockingCalls:
-    """Threads for the files of this machine that inputs and outputs pass through."""
+    """Make the threads that read and write the local files of inputs and outputs."""
     return BlockingCalls("local-files", NUM_LOCAL_THREADS, STORAGE_TIMEOUT_S, StorageError)
 
 
 @contextmanager
-def _answers() -> Iterator[None]:
-    """Raises StorageError for whatever goes wrong in the block, except FileNotFoundError."""
+def _storage_errors() -> Iterator[None]:
+    """Turn any error in the block into StorageError, except FileNotFoundError."""
     try:
         yield
     except (FileNotFoundError, StorageError):

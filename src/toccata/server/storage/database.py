@@ -11,19 +11,21 @@ from toccata.errors import InputError
 from toccata.extras import missing_extra
 from toccata.server.storage import schema_history
 
-# The drivers of addresses that name none.
+# The drivers of URLs that name none.
 DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
-CURES = {
+HINTS = {
     "sqlite": "check that its folder is there, and may be written to",
     "postgresql": "check that it runs, and its host, port, name, user and password",
 }
 CONNECT_TIMEOUT_S = 5
-# How a host is noticed that disappeared without closing its connections.
+# They detect a host that disappeared without closing its connections.
 TCP_KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
-STATEMENT_TIMEOUT_S = 4  # so that no call holds its thread for longer
-POOL = 16  # connections
-LISTS = 2  # further connections, only for pages of lists
-LIKE = "it must be like postgresql://USER:PASSWORD@HOST/NAME, @ and / in a password as %40 and %2F"
+STATEMENT_TIMEOUT_S = 4  # no call blocks its thread for longer
+POOL_SIZE = 16  # connections
+LIST_POOL_SIZE = 2  # further connections, for pages of lists only
+URL_FORM = (
+    "it must be like postgresql://USER:PASSWORD@HOST/NAME, @ and / in a password as %40 and %2F"
+)
 
 
 def connect(address: str) -> Engine:
@@ -45,7 +47,7 @@ def connect(address: str) -> Engine:
         schema_history.upgrade(database, shown(url))
     except SQLAlchemyError as error:
         database.dispose()
-        reason = f"it cannot be used ({_reason(url, error)}); {CURES[url.get_backend_name()]}"
+        reason = f"it cannot be used ({_reason(url, error)}); {HINTS[url.get_backend_name()]}"
         raise InputError("database", shown(url), reason) from None
     except InputError:
         database.dispose()
@@ -57,21 +59,21 @@ def _parsed(address: str) -> URL:
     try:
         url = make_url(address)
     except (ArgumentError, ValueError):
-        raise InputError("database", "…", LIKE) from None
+        raise InputError("database", "…", URL_FORM) from None
     url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
-    if url.get_backend_name() not in CURES:
-        raise InputError("database", "…", f"{LIKE}, or like sqlite:///PATH")
+    if url.get_backend_name() not in HINTS:
+        raise InputError("database", "…", f"{URL_FORM}, or like sqlite:///PATH")
     if url.get_backend_name() == "sqlite" and not url.database:
         raise InputError("database", "…", "it must be kept in a file, like sqlite:///PATH")
     if url.get_backend_name() == "postgresql" and address.count("@") > (url.username is not None):
-        raise InputError("database", "…", LIKE)  # a piece of the password became the host
+        raise InputError("database", "…", URL_FORM)  # a part of the password was parsed as the host
     return url
 
 
 def _engine(url: URL) -> Engine:
     # Parameters hold the contents of predictions, which must not reach the log in errors.
     options: dict[str, Any] = {"hide_parameters": True, "pool_timeout": STATEMENT_TIMEOUT_S}
-    options |= {"pool_size": POOL + LISTS, "max_overflow": 0}
+    options |= {"pool_size": POOL_SIZE + LIST_POOL_SIZE, "max_overflow": 0}
     if url.get_backend_name() == "postgresql":
         arguments = {
             "connect_timeout": CONNECT_TIMEOUT_S,
@@ -107,13 +109,13 @@ def _use_wal(connection: Any, _: Any) -> None:
 
 
 def shown(url: URL) -> str:
-    """Write a URL as messages may show it: without user, password and options."""
+    """Write a URL without user, password and options, as messages may show it."""
     place = (url.host, url.port, url.database)
     return URL.create(url.drivername, None, None, *place).render_as_string()
 
 
 def _reason(url: URL, error: SQLAlchemyError) -> str:
-    """The first line of the driver's message, without the secrets of the URL."""
+    """Return the first line of the driver's message, without the secrets of the URL."""
     lines = str(getattr(error, "orig", None) or error).strip().splitlines()
     reason = lines[0] if lines else type(error).__name__
     for secret in (url.password, *map(str, url.query.values())):

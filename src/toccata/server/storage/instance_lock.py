@@ -1,4 +1,4 @@
-"""The lock that keeps two servers from one data folder."""
+"""The instance lock: it ensures one server per data folder."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from toccata.errors import InputError
 
 @contextmanager
 def only_server(data_dir: Path) -> Iterator[str]:
-    """Hold the lock of a data folder while the block runs; the folder is created if it is missing.
+    """Hold the lock of a data folder while the block runs.
 
     The operating system holds the lock, and releases it however this process ends.
 
+    Args:
+        data_dir: The folder, which is created if it is missing.
+
     Yields:
-        The id of the folder, by which a database knows whose servers it serves.
+        The id of the folder, which is the identity of its servers in a lease.
 
     Raises:
-        InputError: Another server has the folder, or it cannot be used.
+        InputError: Another server uses the folder, or it cannot be used.
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)

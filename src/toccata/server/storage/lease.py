@@ -1,11 +1,11 @@
-"""The lease that keeps two servers from one database, and fences every write.
+"""The lease that ensures one server per database, and fences every write.
 
-The row `owner` names the server whose database it is, and `owner_beat` counts its renewals. Another
-server takes over only after the owner let go, or after the count stood still for LEASE_S, measured
-by the clock of the one that waits. Every write checks in its own transaction that the owner is
-still the writer, so that a server that was replaced, however late it notices, changes nothing.
-No connection has to live for the lease to hold: a restart of the database, a failover or a pooler
-in transaction mode does not end it.
+The row `owner` names the server that holds the lease, and `owner_beat` changes with each renewal.
+Another server takes over only after the owner released the lease, or after `owner_beat` was
+unchanged for LEASE_S, by the clock of the server that waits. Every write checks in its own
+transaction that its server still holds the lease, so that a server that was replaced, however late
+it notices, changes nothing. The lease needs no open connection: a restart of the database, a
+failover or a pooler in transaction mode does not end it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from toccata.errors import InputError, ToccataError
 from toccata.server.storage.tables import OWN
 
 OWNER, BEAT = "owner", "owner_beat"
-RENEW_S = 2.0
+RENEW_INTERVAL_S = 2.0
 LEASE_S = 10.0
-POLL_S = 0.25
+POLL_INTERVAL_S = 0.25
 
 
 class SupersededError(ToccataError):
@@ -37,7 +37,11 @@ class SupersededError(ToccataError):
 
 @dataclass(frozen=True)
 class Claim:
-    """How a lease was taken. crashed: the server before this one did not let go of it."""
+    """How a lease was taken.
+
+    Attributes:
+        crashed: Whether the server before this one did not release it.
+    """
 
     crashed: bool
 
@@ -47,9 +51,9 @@ class Lease:
     """The right of one server process to write.
 
     Args:
-        identity: Names the data folder of the server. A lock on that folder lets one process live
-            at a time, so a new process of the same folder need not wait for the lease to run out.
-        instance: Names this process.
+        identity: The id of the server's data folder. The instance lock ensures one process for
+            each folder, so a new process of the same folder need not wait until the lease expires.
+        instance: The id of this process.
     """
 
     identity: str
@@ -57,35 +61,44 @@ class Lease:
 
     @property
     def value(self) -> str:
+        """The value of the row `owner` while this server holds the lease."""
         return f"{self.identity} {self.instance}"
 
     def claim(self, database: Engine, shown: str) -> Claim:
-        """Take the database over, waiting until a dead server's lease has run out.
+        """Take the lease, after the lease of a server that died has expired.
 
         Args:
-            database: Where the lease is kept.
-            shown: The address of the database as messages may show it.
+            database: The database that holds the lease.
+            shown: The URL of the database as messages may show it.
 
         Raises:
             InputError: Another server renews its lease.
+            SQLAlchemyError: The database does not answer.
         """
         before = self.wait(database, shown, LEASE_S)
         self._take(database)
         return Claim(crashed=bool(before))
 
-    def wait(self, database: Engine, shown: str, most_s: float) -> str:
-        """Look for `most_s` whether another server renews its lease; nothing is changed.
+    def wait(self, database: Engine, shown: str, duration_s: float) -> str:
+        """Watch for `duration_s` whether another server renews its lease, and change nothing.
+
+        Args:
+            database: The database that holds the lease.
+            shown: The URL of the database as messages may show it.
+            duration_s: How long to watch; less if the lease is free or of the same data folder.
 
         Returns:
-            The value of who has the lease and does not renew it; empty if nobody has it.
+            The value of the server that holds the lease and does not renew it; empty if none does.
 
         Raises:
             InputError: Another server renews its lease.
+            SQLAlchemyError: The database does not answer.
         """
         before, beat = self._read(database)
-        ends = time.monotonic() + most_s
-        while before and not before.startswith(f"{self.identity} ") and time.monotonic() < ends:
-            time.sleep(POLL_S)
+        deadline_s = time.monotonic() + duration_s
+        folder = f"{self.identity} "
+        while before and not before.startswith(folder) and time.monotonic() < deadline_s:
+            time.sleep(POLL_INTERVAL_S)
             before, now = self._read(database)
             if before and now != beat:
                 why = "another server uses it; stop that one, or give another database"
@@ -93,25 +106,25 @@ class Lease:
         return before
 
     def renew(self, database: Engine) -> None:
-        """Say that this server lives. Raises SupersededError, SQLAlchemyError."""
+        """Extend the lease. Raises SupersededError, SQLAlchemyError."""
         with database.begin() as connection:
             self.check(connection)
             beat = secrets.token_hex(8)
             connection.execute(update(OWN).where(OWN.c.name == BEAT).values(value=beat))
 
     def release(self, database: Engine) -> None:
-        """Let go, so that the next server starts at once. Raises SQLAlchemyError."""
+        """End the lease, so that the next server starts at once. Raises SQLAlchemyError."""
         mine = (OWN.c.name == OWNER) & (OWN.c.value == self.value)
         with database.begin() as connection:
             connection.execute(update(OWN).where(mine).values(value=""))
 
     def check(self, connection: Connection) -> None:
-        """Keep other servers from taking over until the transaction ends.
+        """Prevent other servers from taking over until the transaction ends.
 
         Raises:
-            SupersededError: One has already.
+            SupersededError: Another server has taken over.
         """
-        if connection.dialect.name == "sqlite":  # where reading begins no transaction
+        if connection.dialect.name == "sqlite":  # in SQLite a read begins no transaction
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         query = select(OWN.c.value).where(OWN.c.name == OWNER).with_for_update(read=True)
         if connection.scalar(query) != self.value:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from toccata.errors import ToccataError
 from toccata.server.storage import database
-from toccata.server.storage.lease import RENEW_S, Claim, Lease
+from toccata.server.storage.lease import RENEW_INTERVAL_S, Claim, Lease
 from toccata.server.storage.tables import FILES, LOGS, OWN, PREDICTIONS
 
 STARTING, PROCESSING = "starting", "processing"
@@ -172,7 +172,7 @@ class Repository:
         """
         with _answers():
             shown = database.shown(self._database.url)
-            Lease(identity).wait(self._database, shown, 1.5 * RENEW_S)
+            Lease(identity).wait(self._database, shown, 1.5 * RENEW_INTERVAL_S)
 
     def renew(self) -> None:
         """Keep the claim alive. Raises SupersededError if another server has the database."""

@@ -18,7 +18,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection, Engine
 
 from toccata.errors import InputError
-from toccata.server.storage.lease import RENEW_S, Lease
+from toccata.server.storage.lease import RENEW_INTERVAL_S, Lease
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def upgrade(database: Engine, shown: str) -> None:
     _check_known(revision, shown)
     if revision is not None:
         # An older server would fail on a schema that it does not know.
-        Lease("").wait(database, shown, 1.5 * RENEW_S)
+        Lease("").wait(database, shown, 1.5 * RENEW_INTERVAL_S)
     with database.begin() as connection:
         _lock(connection)
         revision = _revision(connection)  # another server may have been faster

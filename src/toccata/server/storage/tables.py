@@ -1,4 +1,4 @@
-"""The tables of the database in its newest schema; `migrations` has the way to it."""
+"""The tables of the database in its newest schema, which `migrations` creates."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ PREDICTIONS = Table(
     Index("by_creation", "created_at", "id"),
     Index("by_status", "status", "created_at"),
 )
-# Logs of open predictions, a row per line: rows of PREDICTIONS hold the input too, and would be
-# written anew for every line. The end of a prediction moves its logs into its row.
+# The logs of open predictions, a row per line: a row of PREDICTIONS holds the input too, and would
+# be rewritten for every line. The logs of a prediction move to its row when it ends.
 LOGS = Table(
     "prediction_logs",
     METADATA,
@@ -77,5 +77,5 @@ FILES = Table(
     Column("md5", String(32), nullable=False),
     Column("metadata", JSON, nullable=False),
 )
-# Values of the server itself, such as its webhook secret and its lease.
+# Values of the server, such as its webhook secret and its lease.
 OWN = Table("own", METADATA, Column("name", String(64), primary_key=True), Column("value", Text))

@@ -1,7 +1,7 @@
 """The worker process: runs jobs on the models it has loaded.
 
-It holds nothing that matters: killed at any moment, it is started again and told again. It ends
-by itself when the HTTP process is gone.
+It keeps no state that would be lost: killed at any moment, it is replaced, and its jobs are sent
+again. It exits when the HTTP process is gone.
 """
 
 from __future__ import annotations
@@ -32,33 +32,38 @@ if TYPE_CHECKING:
     from toccata.generation.handle import Toccata
 
 log = logging.getLogger(__name__)
-PROGRESS_S = 0.5
-ALIVE_S = 5.0
-# For how long a job may make no step before its first one, where its model is loaded, and after
-# its last one, where its file is written; counted besides what every step may take.
-UNSEEN_S = 1800.0
+PROGRESS_INTERVAL_S = 0.5
+HEARTBEAT_INTERVAL_S = 5.0
+# How long a job may take without a step before its first one, while its model is loaded, and after
+# its last one, while its file is written. STALL_TIMEOUT_S of the supervisor comes on top.
+STEPLESS_TIMEOUT_S = 1800.0
 NICENESS = 5
 VALUE_BYTES = 4
-# Of decoded audio: for one job, and for all that run.
+# Memory of decoded audio: of one job, and of all running jobs.
 MAX_INPUT_BYTES = VALUE_BYTES * MAX_VALUES
-INPUT_BYTES = 3 * MAX_INPUT_BYTES
-# Headers are often off by a little.
+MAX_TOTAL_INPUT_BYTES = 3 * MAX_INPUT_BYTES
+# The length in a header is often off by a little.
 HEADER_MARGIN = 1.05
 MIN_VALUES = 2**16
-# What is wrong with the machine and not with the job, which is made once it is over.
-BLOCKED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE})
+# Errors of the machine and not of the job, which runs again once they are over.
+MACHINE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE})
 
 
 def run(pipe: Pipe, machine: Settings) -> None:
-    """The process's main function: work until told to stop, or until nobody listens."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the HTTP process's to handle
+    """Run the worker until a stop message comes or the server is gone.
+
+    Args:
+        pipe: The connection to the server.
+        machine: The settings: models, device, precision, slots.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the HTTP process handles Ctrl-C
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     wait_passively()  # before torch is imported
-    os.nice(NICENESS)  # whoever asks how it goes is answered first
+    os.nice(NICENESS)  # HTTP requests come before generation
     worker = Worker(pipe, machine)
     try:
-        worker.say_alive()
-        if worker.prepare():
+        worker.start_heartbeat()
+        if worker.load_models():
             worker.listen()
     except (EOFError, OSError):
         log.info("the server is gone")
@@ -66,7 +71,12 @@ def run(pipe: Pipe, machine: Settings) -> None:
 
 
 class Worker:
-    """Makes up to `machine.slots` pieces at once; each is a thread that drives the engine."""
+    """Runs up to `machine.slots` jobs at once, each in a thread that drives the engine.
+
+    Args:
+        pipe: The connection to the server.
+        machine: The settings: models, device, precision, slots.
+    """
 
     def __init__(self, pipe: Pipe, machine: Settings) -> None:
         self._pipe = pipe
@@ -75,25 +85,27 @@ class Worker:
         self._loading = threading.Lock()
         self._models: dict[str, Toccata] = {}
         self._canceled: set[str] = set()
-        self._memory = MemoryBudget(INPUT_BYTES)
-        self._stepped: dict[str, float] = {}  # by job: its last step, or until when it needs none
-        self._threads = ThreadPoolExecutor(machine.slots, "piece")
+        self._memory = MemoryBudget(MAX_TOTAL_INPUT_BYTES)
+        # Job id -> time of its last step, or the time until which it may run without a step.
+        self._stepped: dict[str, float] = {}
+        self._threads = ThreadPoolExecutor(machine.slots, "job")
 
-    def say_alive(self) -> None:
-        """Send a heartbeat from now on, which says for how long no job has made a step."""
+    def start_heartbeat(self) -> None:
+        """Send a heartbeat from now on, with the time since the last step of the slowest job."""
 
         def beat() -> None:
             while True:
                 stepped_s = min(self._stepped.copy().values(), default=time.monotonic())
-                self._say("alive", stalled_s=time.monotonic() - stepped_s)
-                time.sleep(ALIVE_S)
+                self._send("alive", stalled_s=time.monotonic() - stepped_s)
+                time.sleep(HEARTBEAT_INTERVAL_S)
 
-        threading.Thread(target=beat, name="alive", daemon=True).start()
+        threading.Thread(target=beat, name="heartbeat", daemon=True).start()
 
-    def prepare(self) -> bool:
-        """Load the model that is used where none is named, and those to be there too; say so.
+    def load_models(self) -> bool:
+        """Load the default model and `machine.also`, and send `ready` or `setup_failed`.
 
-        What cannot be loaded is said too: then the worker is of no use.
+        Returns:
+            Whether all models are loaded; without them the worker cannot run jobs.
         """
         try:
             model = self._model(self._machine.model)
@@ -101,13 +113,14 @@ class Worker:
                 self._model(name)
         except Exception as error:
             log.exception("the models cannot be loaded")
-            words = str(error) if isinstance(error, ToccataError) else _internal(error)
-            self._say("setup_failed", error=words)
+            message = str(error) if isinstance(error, ToccataError) else _internal(error)
+            self._send("setup_failed", error=message)
             return False
-        self._say("ready", device=str(model.model.device))
+        self._send("ready", device=str(model.model.device))
         return True
 
     def listen(self) -> None:
+        """Handle messages of the server until one says stop. Raises EOFError, OSError."""
         while (message := receive(self._pipe)).kind != "stop":
             self._handle(message)
 
@@ -117,57 +130,64 @@ class Worker:
         elif message.kind == "run":
             job = Job.from_message(message.data or {})
             self._canceled.discard(job.id)
-            self._threads.submit(self._make, job)
+            self._threads.submit(self._run, job)
 
-    def _make(self, job: Job) -> None:
+    def _run(self, job: Job) -> None:
+        """Run a job in its own thread, and send how it ended."""
         try:
-            self._say("done", job.id, **self._piece(job))
+            self._send("done", job.id, **self._generate(job))
         except CancelledError:
-            self._say("canceled", job.id)
+            self._send("canceled", job.id)
         except MemoryFullError as error:
-            self._say("postponed", job.id, memory_bytes=error.size_bytes)
+            self._send("postponed", job.id, memory_bytes=error.size_bytes)
         except ToccataError as error:
-            self._say("failed", job.id, error=str(error))
+            self._send("failed", job.id, error=str(error))
         except Exception as error:
             log.exception("%s failed", job.id)
-            if isinstance(error, OSError) and error.errno in BLOCKED:
-                self._say("blocked", job.id, error=os.strerror(error.errno or 0))
+            if isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+                self._send("blocked", job.id, error=os.strerror(error.errno or 0))
             else:
-                self._say("failed", job.id, error=_internal(error))
+                self._send("failed", job.id, error=_internal(error))
         finally:
             self._stepped.pop(job.id, None)
             self._canceled.discard(job.id)
 
-    def _piece(self, job: Job) -> dict[str, Any]:
-        """Make it and write it; what there is to say about it.
+    def _generate(self, job: Job) -> dict[str, Any]:
+        """Generate the clips of a job and write them to files.
 
-        Raises MemoryFullError while others have the memory that its audio takes.
+        Returns:
+            The data of its `done` message.
+
+        Raises:
+            MemoryFullError: Other jobs hold the memory that its audio needs.
         """
         self._memory.check(job.owner, job.memory_bytes or 0)
-        self._say("started", job.id)
+        self._send("started", job.id)
         began_s = time.monotonic()
-        self._check(job)
-        self._stepped[job.id] = began_s + UNSEEN_S
+        self._check_not_canceled(job)
+        self._stepped[job.id] = began_s + STEPLESS_TIMEOUT_S
         model = self._model(job.model)
         needed = _memory_of(job) if job.memory_bytes is None else job.memory_bytes
         with self._memory.reserved(job.owner, needed) as memory:
-            making = self._variations(job, model, needed)
-            memory.shrink(making.input_bytes)
-            made = making.make()
-        return {"files": [one.file for one in made], "metrics": metrics_of(made, model, began_s)}
+            variations = self._variations(job, model, needed)
+            memory.shrink(variations.input_bytes)
+            outputs = variations.generate()
+        files = [output.file for output in outputs]
+        return {"files": files, "metrics": metrics_of(outputs, model, began_s)}
 
     def _variations(self, job: Job, model: Toccata, memory_bytes: int) -> Variations:
-        """What makes a job, its audio decoded.
+        """Decode the audio of a job.
 
-        Raises MemoryFullError if that takes more than `memory_bytes`, because headers are wrong.
+        Raises:
+            MemoryFullError: It takes more than `memory_bytes`, because its header is wrong.
         """
         try:
             return Variations(
                 job,
                 model,
                 self._reporter(job.id),
-                stopped=lambda: self._stopped(job),
-                warn=lambda text: self._say("warning", job.id, text=text),
+                is_canceled=lambda: self._is_canceled(job),
+                warn=lambda text: self._send("warning", job.id, text=text),
                 max_input_values=memory_bytes // VALUE_BYTES,
             )
         except TooMuchError as error:
@@ -176,7 +196,7 @@ class Worker:
             raise MemoryFullError(MAX_INPUT_BYTES) from error
 
     def _model(self, name: str) -> Toccata:
-        """Raises CheckpointError if its weights are not here."""
+        """Return a model, loaded at its first use. Raises CheckpointError without its weights."""
         import toccata
 
         with self._loading:
@@ -195,36 +215,36 @@ class Worker:
             return self._models[name]
 
     def _reporter(self, prediction_id: str) -> Callable[[Progress], None]:
-        said = time.monotonic() - PROGRESS_S
+        sent_s = time.monotonic() - PROGRESS_INTERVAL_S
 
         def report(progress: Progress) -> None:
-            nonlocal said
+            nonlocal sent_s
             now, finished = time.monotonic(), progress.done_frames >= progress.total_frames
-            self._stepped[prediction_id] = now + (UNSEEN_S if finished else 0)
-            if now - said >= PROGRESS_S or finished:
-                said = now
+            self._stepped[prediction_id] = now + (STEPLESS_TIMEOUT_S if finished else 0)
+            if now - sent_s >= PROGRESS_INTERVAL_S or finished:
+                sent_s = now
                 counts = {"done": progress.done_frames, "total": progress.total_frames}
-                self._say("progress", prediction_id, **counts)
+                self._send("progress", prediction_id, **counts)
 
         return report
 
-    def _stopped(self, job: Job) -> bool:
+    def _is_canceled(self, job: Job) -> bool:
         return job.id in self._canceled
 
-    def _check(self, job: Job) -> None:
-        if self._stopped(job):
+    def _check_not_canceled(self, job: Job) -> None:
+        if self._is_canceled(job):
             raise CancelledError("canceled before it began")
 
-    def _say(self, kind: str, prediction_id: str = "", **data: Any) -> None:
+    def _send(self, kind: str, prediction_id: str = "", **data: Any) -> None:
         try:
             with self._sending:
                 send(self._pipe, kind, prediction_id, **data)
         except OSError:
-            os._exit(0)  # nobody listens: whoever comes next starts anew
+            os._exit(0)  # the server is gone; the next one runs its jobs again
 
 
 def _memory_of(job: Job) -> int:
-    """What the audio of a job takes at most while it is decoded, the file itself included."""
+    """Return the most bytes that decoding the audio of a job takes, with the file itself."""
     part = part_in_use(job.request, job.model)
     if part is None:
         return 0
@@ -240,5 +260,5 @@ def _memory_of(job: Job) -> int:
 
 
 def _internal(error: Exception) -> str:
-    """What is told of an error that nobody foresaw; the log has the rest."""
+    """Return the public message of an unexpected error; its details are only in the log."""
     return f"internal error: {type(error).__name__}; the log of the server says more"

@@ -4,7 +4,7 @@
     from the worker    alive, ready, started, warning, progress, done, failed, canceled, blocked,
                        postponed, setup_failed
 
-No pickle: the pipe carries nothing but data.
+Not pickle, which could run code: the pipe carries only data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Job:
     Attributes:
         id: The id of the prediction.
         model: The name of the model to load.
-        requested_model: The model that the client asked for; a server with a stand-in may load
+        requested_model: The model that the client requested; a server with a stand-in may load
             another one.
         request: The request, its audio a local file or a part of one.
         seed: The seed of the first variation.
@@ -74,7 +74,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Message:
-    """`kind` is one of the words above; `id` is the prediction's, "" where it is of none."""
+    """A message of the worker, or to it.
+
+    Attributes:
+        kind: One of the kinds above.
+        id: The id of the prediction; empty where it is about none.
+        data: Further values, as JSON has them.
+    """
 
     kind: str
     id: str = ""
@@ -92,21 +98,21 @@ class Pipe(Protocol):
 
 
 def send(pipe: Pipe, kind: str, prediction_id: str = "", **data: Any) -> None:
-    """Raises OSError if nobody listens any more."""
+    """Send a message. Raises OSError if the other process is gone."""
     pipe.send_bytes(json.dumps([kind, prediction_id, data]).encode())
 
 
 def receive(pipe: Pipe) -> Message:
-    """The next message. Raises EOFError once the other side is gone."""
+    """Wait for the next message. Raises EOFError, OSError if the other process is gone."""
     kind, prediction_id, data = json.loads(pipe.recv_bytes())
     return Message(kind, prediction_id, data)
 
 
 def seeds_of(seed: int, count: int) -> list[int]:
-    """Those of all variations; after the largest comes 0."""
+    """Return the seeds of all variations, counted up from `seed`; MAX_SEED is followed by 0."""
     return [(seed + i) % (MAX_SEED + 1) for i in range(count)]
 
 
 def out_name(variation: int, count: int, suffix: str) -> str:
-    """What the file of a variation is called, counted from 1."""
+    """Return the file name of a variation, counted from 1, of `count`."""
     return f"out.{suffix}" if count == 1 else f"out-{variation}.{suffix}"

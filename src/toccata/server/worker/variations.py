@@ -1,7 +1,7 @@
 """Generate the clips of one job, several variations in one batch.
 
-Each is written as a file, and to files that grow while it is made. Variation i, counted from 0, is
-what a job of its own with the seed + i would make.
+Each clip is written as a file, and to files that grow while it is generated. Variation i, counted
+from 0, is the clip of a job with one variation and the seed + i.
 """
 
 from __future__ import annotations
@@ -34,21 +34,36 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Made:
-    """file: its name in the job's folder. heard_at: when its first audio could be heard while it
-    was made, as time.monotonic says; None: never.
+class Output:
+    """One variation, generated and saved.
+
+    Attributes:
+        clip: The audio.
+        file: The name of its file in the job's folder.
+        seed: Its seed.
+        first_audio_at: When its first audio was in the live file, by time.monotonic; None: never.
     """
 
     clip: Clip
     file: str
     seed: int
-    heard_at: float | None
+    first_audio_at: float | None
 
 
 class Variations:
-    """on_progress hears of all of them together; they end once `stopped` says True.
+    """The variations of one job.
 
-    warn takes a sentence about audio that was used although something is wrong with it.
+    Args:
+        job: The job, its audio a local file or a part of one.
+        model: The model, loaded.
+        on_progress: Called with the progress of all variations together.
+        is_canceled: Whether to stop; it is called before every step.
+        warn: Called with a sentence about audio that is used although something is wrong with it.
+        max_input_values: The most samples that the input audio may have.
+
+    Raises:
+        TooMuchError: The audio has more samples.
+        InputError: The audio cannot be used.
     """
 
     def __init__(
@@ -56,14 +71,13 @@ class Variations:
         job: Job,
         model: Toccata,
         on_progress: Callable[[Progress], None],
-        stopped: Callable[[], bool],
+        is_canceled: Callable[[], bool],
         warn: Callable[[str], None],
         *,
         max_input_values: int = MAX_VALUES,
     ) -> None:
-        """Raises TooMuchError for audio of more than `max_input_values` samples."""
         self._job, self._model = job, model
-        self._on_progress, self._stopped = on_progress, stopped
+        self._on_progress, self._is_job_canceled = on_progress, is_canceled
         part = part_in_use(job.request, job.model)
         self._audio = None if part is None else _decoded(part, warn, max_input_values)
         if isinstance(job.request, GenerationRequest) and self._audio is not None:
@@ -71,35 +85,42 @@ class Variations:
         if self._audio is not None and is_silent(self._audio):
             warn(f"input_audio: {SILENT}")
         self._seeds = seeds_of(job.seed, job.count)
-        self._done = [0] * job.count
-        self._counting = threading.Lock()
+        self._done_frames = [0] * job.count
+        self._progress_lock = threading.Lock()
         self._failed = threading.Event()
 
     @property
     def input_bytes(self) -> int:
-        """How much decoded audio it holds."""
+        """The size of the decoded input audio."""
         return 0 if self._audio is None else self._audio.samples.nbytes
 
-    def make(self) -> list[Made]:
-        """All, in order. If one fails, all end with its error."""
+    def generate(self) -> list[Output]:
+        """Generate all variations.
+
+        Returns:
+            The outputs, in the order of their seeds.
+
+        Raises:
+            Exception: The error of the first variation that failed; the others are stopped.
+        """
         if self._job.count == 1:
-            return [self._make(0)]
-        at_once = self._job.width or self._job.count
-        with ThreadPoolExecutor(at_once, "variation") as threads:
-            futures = [threads.submit(self._make, i) for i in range(self._job.count)]
+            return [self._generate(0)]
+        num_parallel = self._job.width or self._job.count
+        with ThreadPoolExecutor(num_parallel, "variation") as threads:
+            futures = [threads.submit(self._generate, i) for i in range(self._job.count)]
             errors = [error for one in futures if (error := one.exception()) is not None]
-        # Those that ended because another failed have nothing to say.
+        # Those that were stopped because another failed have a CancelledError: it comes last.
         for error in sorted(errors, key=lambda error: isinstance(error, CancelledError)):
             raise error
         return [one.result() for one in futures]
 
-    def _make(self, index: int) -> Made:
+    def _generate(self, index: int) -> Output:
         live = LiveFiles(Path(self._job.folder), index + 1)
         try:
             clip = self._clip(live, index)
             file = out_name(index + 1, self._job.count, self._job.output_format)
             clip.save(Path(self._job.folder) / file)
-            return Made(clip, file, self._seeds[index], live.begun_s)
+            return Output(clip, file, self._seeds[index], live.begun_s)
         except BaseException:
             self._failed.set()
             raise
@@ -117,7 +138,7 @@ class Variations:
         request = request.model_copy(update={"seed": self._seeds[index]})
         clip = self._model.generate(
             **dict(request),
-            on_progress=lambda progress: self._count(index, progress),
+            on_progress=lambda progress: self._add_progress(index, progress),
             on_audio=live.push,
             cancel=self._is_canceled,
         )
@@ -125,18 +146,18 @@ class Variations:
         return clip
 
     def _is_canceled(self) -> bool:
-        return self._failed.is_set() or self._stopped()
+        return self._failed.is_set() or self._is_job_canceled()
 
-    def _count(self, index: int, progress: Progress) -> None:
-        """All are of the same length."""
-        with self._counting:
-            self._done[index] = progress.done_frames
-            total = progress.total_frames * len(self._done)
-            self._on_progress(Progress(sum(self._done), total))
+    def _add_progress(self, index: int, progress: Progress) -> None:
+        """Report the progress of all variations, which are equally long."""
+        with self._progress_lock:
+            self._done_frames[index] = progress.done_frames
+            total_frames = progress.total_frames * len(self._done_frames)
+            self._on_progress(Progress(sum(self._done_frames), total_frames))
 
 
 def _decoded(part: AudioPart, warn: Callable[[str], None], max_values: int) -> Waveform:
-    """The audio of a request, with errors in the names of the inputs."""
+    """Decode the audio of a request; errors name the inputs of the API."""
     try:
         return read_part(part, "input_audio", shown="input_audio", warn=warn, max_values=max_values)
     except InputError as error:
@@ -145,10 +166,19 @@ def _decoded(part: AudioPart, warn: Callable[[str], None], max_values: int) -> W
         raise InputError("continuation_start", error.value, error.allowed) from error
 
 
-def metrics_of(made: list[Made], model: Toccata, began_s: float) -> dict[str, object]:
-    """began_s: when the worker began with it, as time.monotonic said."""
+def metrics_of(outputs: list[Output], model: Toccata, began_s: float) -> dict[str, object]:
+    """Measure a job that has just ended.
+
+    Args:
+        outputs: Its outputs, at least one.
+        model: The model that generated them.
+        began_s: When the worker began with it, by time.monotonic.
+
+    Returns:
+        The metrics of the prediction, by name, as the API shows them.
+    """
     took_s = time.monotonic() - began_s
-    first, audio_s = made[0], sum(one.clip.duration_s for one in made)
+    first, audio_s = outputs[0], sum(one.clip.duration_s for one in outputs)
     metrics: dict[str, object] = {
         "audio_s": round(first.clip.duration_s, 3),
         "real_time_factor": round(audio_s / took_s, 3),
@@ -156,8 +186,8 @@ def metrics_of(made: list[Made], model: Toccata, began_s: float) -> dict[str, ob
         "device": str(model.model.device),
         "seed": first.seed,
     }
-    if len(made) > 1:
-        metrics["seeds"] = [one.seed for one in made]
-    if first.heard_at is not None:
-        metrics["first_audio_s"] = round(first.heard_at - began_s, 3)
+    if len(outputs) > 1:
+        metrics["seeds"] = [one.seed for one in outputs]
+    if first.first_audio_at is not None:
+        metrics["first_audio_s"] = round(first.first_audio_at - began_s, 3)
     return metrics
