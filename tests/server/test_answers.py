@@ -146,7 +146,7 @@ def test_a_webhook_of_an_odd_row_is_sent() -> None:
 def test_a_storage_that_hangs_is_waited_for_briefly(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    monkeypatch.setattr(dependencies, "READ_S", 0.1)
+    monkeypatch.setattr(dependencies, "READ_TIMEOUT_S", 0.1)
     served, free = serve(output_urls="data"), threading.Event()
     made = served.until(served.create()["id"])
     key = served.app.state.parts.store.blocking.get(made["id"]).key

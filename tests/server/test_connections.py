@@ -21,8 +21,8 @@ from toccata.server import program
 from toccata.server.api.body_limits import FREE_BYTES, BodyLimits, client_of
 from toccata.server.api.connections import (
     RESERVED_FILES,
-    Complaints,
     Limits,
+    LoopErrorHandler,
     OncePerMinute,
     connection_limit,
 )
@@ -191,7 +191,7 @@ def test_what_clients_cause_is_logged_once_a_minute(caplog: pytest.LogCaptureFix
     once = OncePerMinute("again")
     records = [logging.LogRecord("x", 30, "", 0, text, (), None) for text in ("again", "other") * 3]
     assert [one.msg for one in records if once.filter(one)] == ["again", "other", "other", "other"]
-    loop, complaints = asyncio.new_event_loop(), Complaints()
+    loop, complaints = asyncio.new_event_loop(), LoopErrorHandler()
     for _ in range(3):
         error = OSError(24, "Too many open files")
         context = {"message": "socket.accept() out of system resource", "exception": error}

@@ -1,4 +1,4 @@
-"""Build the app: its parts, its routes, and its start and stop."""
+"""Build the app: its components, its routes, and its start and stop."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from toccata.server.api.replicate.schemas import (
 )
 from toccata.server.api.replicate.validation import InvalidRequest
 from toccata.server.api.request_guard import RequestGuard
-from toccata.server.background import beside
+from toccata.server.background import background_task
 from toccata.server.config import ServerSettings
 from toccata.server.outbound import OutboundClient, OutboundPolicy
 from toccata.server.predictions.kept_files import KeptFiles
@@ -66,16 +66,24 @@ from toccata.server.worker.supervisor import Work
 
 log = logging.getLogger(__name__)
 
-# Clients put some base addresses and some paths together with the prefix twice.
+# Some clients join a base URL and a path that both have the prefix.
 PREFIXES = ("/v1", "/v1/v1")
 RETRY_AFTER_S = "5"
-MAX_COUNTED = 1_000_000  # uploads of an earlier start
+MAX_COUNTED_UPLOADS = 1_000_000  # uploads of earlier starts, for the quota
 # Models that the OpenAPI document refers to, though no route returns them.
 DOCUMENTED = (CogRequest, Event, ModelPredictionRequest, PredictionRequest, Upload)
 
 
 def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
-    """The whole server; `work` replaces the worker process's main function."""
+    """Make the app of a server.
+
+    Args:
+        settings: The settings of the server.
+        work: The main function of the worker process; None: the real one.
+
+    Returns:
+        The app, whose lifespan starts and stops everything else.
+    """
     app = FastAPI(
         title="toccata",
         version=__version__,
@@ -95,15 +103,15 @@ def create_app(settings: ServerSettings, work: Work | None = None) -> FastAPI:
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(CogRefusal, _cog_refusal)
     app.add_exception_handler(InvalidRequest, _invalid)
-    app.add_exception_handler(ToccataError, _refused)
-    app.add_exception_handler(HTTPException, _plain)
+    app.add_exception_handler(ToccataError, _toccata_error)
+    app.add_exception_handler(HTTPException, _http_error)
     app.add_middleware(BodyLimits)
     app.add_middleware(RateLimits)
     app.add_middleware(PublicHost, settings=settings)
     app.add_middleware(RequestGuard, settings=settings)
     app.add_middleware(PathPrefix, settings=settings)
     app.add_middleware(RequestLog)
-    app.state.stop = lambda: None  # the program that serves it knows how
+    app.state.stop = lambda: None  # Program sets it
     complete_openapi(app, DOCUMENTED)
 
     @app.get("/docs", include_in_schema=False)
@@ -127,16 +135,23 @@ def _page_files(settings: ServerSettings) -> PageFiles:
 
 
 def check_start(settings: ServerSettings) -> None:
-    """Raises ToccataError for what would keep the server from starting."""
+    """Check the models, the data folder, the database and the storage before the start.
+
+    Args:
+        settings: The settings of the server.
+
+    Raises:
+        ToccataError: The server could not start.
+    """
     for name in settings.models:
         find_folder(name, offline=True)
     for lora in settings.machine.lora:
         existing(parse(lora)[0])
     with (
-        only_server(settings.data_dir) as name,
+        only_server(settings.data_dir) as identity,
         closing(Repository(settings.database_url)) as store,
     ):
-        store.check_claim(name)
+        store.check_claim(identity)
         store.page(1)
         BlobStorage(settings.storage_url)
 
@@ -144,10 +159,10 @@ def check_start(settings: ServerSettings) -> None:
 def _lifespan(settings: ServerSettings, work: Work | None):  # type: ignore[no-untyped-def]
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with only_server(settings.data_dir) as name:
+        with only_server(settings.data_dir) as identity:
             files = _page_files(settings)
             files.clear()
-            async with running(app, settings, work, name), beside(tidy_page(files)):
+            async with running(app, settings, work, identity), background_task(tidy_page(files)):
                 yield
 
     return lifespan
@@ -155,39 +170,49 @@ def _lifespan(settings: ServerSettings, work: Work | None):  # type: ignore[no-u
 
 @asynccontextmanager
 async def running(
-    app: FastAPI, settings: ServerSettings, work: Work | None, name: str
+    app: FastAPI, settings: ServerSettings, work: Work | None, identity: str
 ) -> AsyncIterator[None]:
-    """Everything behind the routes, from start to stop. name: of the data folder."""
+    """Start everything behind the routes, and stop it after the block.
+
+    Args:
+        app: The app, which gets the state.
+        settings: The settings of the server.
+        work: The main function of the worker process; None: the real one.
+        identity: The id of the data folder.
+
+    Raises:
+        ToccataError: Another server uses the database, or something cannot be used.
+    """
     blocking = Repository(settings.database_url)
     try:
-        claim = blocking.claim(name)
+        claim = blocking.claim(identity)
     except ToccataError:
         blocking.close()
         raise
     store = AsyncRepository(blocking)
     storage = AsyncBlobStorage(BlobStorage(settings.storage_url))
-    outside = OutboundClient(OutboundPolicy(allow_private=settings.allow_private))
+    outbound = OutboundClient(OutboundPolicy(allow_private=settings.allow_private))
     trusted = OutboundClient(OutboundPolicy(allow_private=True))
     secret = blocking.own("webhook_secret", new_secret)
-    quota = _counted(settings, blocking)
+    quota = _upload_quota(settings, blocking)
     uploads = KeptFiles(store, storage, quota, settings.data_dir / "incoming")
     uploads.clear()
-    announcer = WebhookPublisher(settings, outside.post, secret, store)
+    webhooks = WebhookPublisher(settings, outbound.post, secret, store)
     metrics = Metrics(CollectorRegistry())
 
     def on_change(prediction: Prediction, event: str, data: Output | None) -> None:
         metrics.count(prediction, event)
-        announcer.publish(prediction, event, data)
+        webhooks.publish(prediction, event, data)
 
     predictions = Predictions(
         settings,
         store,
         storage,
-        fetch=outside.fetch,
+        fetch=outbound.fetch,
         on_change=on_change,
         uploads=uploads,
-        undelivered=announcer.undelivered,
-        deliver=CogOutputs(outside.put, trusted.put, settings.upload_url).deliver,
+        undelivered=webhooks.undelivered,
+        deliver=CogOutputs(outbound.put, trusted.put, settings.upload_url).deliver,
         work=work,
     )
     metrics.watch(predictions)
@@ -200,16 +225,16 @@ async def running(
     tokens = Tokens(settings.tokens)
     state = AppState(settings, store, storage, predictions, health, tokens, secret, uploads)
     app.state.parts, app.state.registry = state, metrics.registry
-    undelivered = blocking.undelivered()  # before anything else ends
+    undelivered = blocking.undelivered()  # before further predictions end
     await predictions.start(claim.crashed)
-    tidying = beside(keep_tidy(settings, blocking, storage.blocking, quota))
-    telling = publish_pending(undelivered, storage, announcer.publish)
+    retention = background_task(keep_tidy(settings, blocking, storage.blocking, quota))
+    pending = publish_pending(undelivered, storage, webhooks.publish)
     try:
-        async with tidying, beside(health.watch()), beside(telling):
+        async with retention, background_task(health.watch()), background_task(pending):
             yield
     finally:
         await predictions.stop(settings.drain_s)
-        await announcer.drain()
+        await webhooks.drain()
         await uploads.end()
         await _release(store)
         state.close()
@@ -217,23 +242,23 @@ async def running(
         storage.close()
 
 
-def _counted(settings: ServerSettings, store: Repository) -> UploadQuota:
-    """The quota, with what is kept already. Raises RepositoryError."""
+def _upload_quota(settings: ServerSettings, store: Repository) -> UploadQuota:
+    """Make the quota with the uploads that are stored already. Raises RepositoryError."""
     quota = UploadQuota(settings.upload_bytes, settings.upload_bytes_per_token)
-    quota.load(store.files(MAX_COUNTED), store.upload_owners())
+    quota.load(store.files(MAX_COUNTED_UPLOADS), store.upload_owners())
     return quota
 
 
 async def _release(store: AsyncRepository) -> None:
-    """Let the next server start at once; without it, that one waits until the lease has run out."""
+    """Release the lease, so that the next server need not wait until it expires."""
     try:
         await store.release()
     except RepositoryError as error:
-        log.error("the claim of the database was not released: %s", error)
+        log.error("the lease of the database was not released: %s", error)
 
 
 async def _problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ProblemError)  # noqa: S101 - what it is registered for
+    assert isinstance(error, ProblemError)  # noqa: S101 - the type that it is registered for
     return error.response()
 
 
@@ -247,16 +272,16 @@ async def _invalid(_: Request, error: Exception) -> Response:
     return JSONResponse(error.to_problem(), 422, media_type="application/problem+json")
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _toccata_error(_: Request, error: Exception) -> Response:
     status = getattr(error, "http_status", 500)
     body = dict(problem(status, str(error)))
     headers = {"x-should-retry": "false"} if status >= 500 else {}
-    if status == 503:  # what does not answer may be back soon
+    if status == 503:  # the database or the storage may be back soon
         headers = {"x-should-retry": "true", "Retry-After": RETRY_AFTER_S}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
-async def _plain(_: Request, error: Exception) -> Response:
+async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     detail = error.detail or HTTPStatus(error.status_code).phrase
     return ProblemError(error.status_code, dict(problem(error.status_code, detail))).response()

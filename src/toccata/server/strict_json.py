@@ -1,8 +1,8 @@
-"""JSON: a strict parser for what clients send, and a response that always encodes.
+"""JSON: a strict parser for requests, and a response that can always be encoded.
 
-A value that cannot be written again must not get in: a half surrogate, a NaN or a number beyond
-every float would be stored, and would then break each list that shows it. `read_json` refuses them.
-`JSONResponse` writes what is in the database all the same, with a replacement for what it cannot.
+`read_json` refuses values that cannot be encoded again: half a surrogate pair, NaN, or a number too
+large for a float would be stored, and would then break each list that has it. `JSONResponse`
+replaces such values where they are in the database all the same.
 """
 
 from __future__ import annotations
@@ -18,20 +18,23 @@ from starlette import responses
 
 MAX_DEPTH = 64
 MAX_DIGITS = 308  # a float holds no larger number
-# Data URIs from this length on are not run through the parser, which would hold every other thread
-# up for as long as it reads them: half a second for 50 MB.
+# Longer data URIs are kept out of the parser, which holds the interpreter lock: 0.5 s for 50 MB.
 LONG_BYTES = 2**16
-MAX_BYTES = 2**18  # without those: far more than any request has
+MAX_BYTES = 2**18  # without long data URIs; far more than any request has
 NO_STORE = "no-store"
 
-# What encoders escape in a data URI: PHP the slash, all of them the line breaks of base64.
+# Escapes that encoders use in a data URI: PHP for the slash, all for the line breaks of base64.
 _ESCAPES = ((b"\\/", b"/"), (b"\\n", b"\n"), (b"\\r", b"\r"))
 _SUSPECT = re.compile(r"\\u(?:[dD][89a-fA-F]|0000)")
 _TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
 
 
 class JsonError(ValueError):
-    """A text is not JSON, or holds what cannot be stored. `position`: where, in characters."""
+    """A text is not JSON, or has a value that cannot be stored.
+
+    Attributes:
+        position: Where, in characters.
+    """
 
     def __init__(self, reason: str, position: int = 0) -> None:
         super().__init__(reason)
@@ -42,19 +45,19 @@ def read_json(text: bytes | str) -> Any:
     """Parse JSON, strictly.
 
     Args:
-        text: UTF-8, with or without a byte order mark.
+        text: The text; as bytes, UTF-8 with or without a byte order mark.
 
     Returns:
         The value.
 
     Raises:
         JsonError: It is not UTF-8 or not JSON, has more than MAX_BYTES besides long data URIs, is
-            nested more than MAX_DEPTH levels deep, or holds NaN, an infinity, a number of more than
+            nested more than MAX_DEPTH levels deep, or has NaN, an infinity, a number of more than
             MAX_DIGITS digits, NUL or half a surrogate pair.
     """
-    aside: dict[str, str] = {}
+    uris: dict[str, str] = {}
     if isinstance(text, bytes) and len(text) > LONG_BYTES:
-        text, aside = _set_aside(text)
+        text, uris = _extract_uris(text)
     if len(text) > MAX_BYTES:
         raise JsonError(f"it has more than {MAX_BYTES} bytes besides its audio")
     decoded = _decoded(text)
@@ -70,16 +73,16 @@ def read_json(text: bytes | str) -> Any:
         _check_depth(value)
     if isinstance(text, str) or _SUSPECT.search(decoded):
         _check_texts(value)
-    return _put_back(value, aside) if aside else value
+    return _restore_uris(value, uris) if uris else value
 
 
 def count_values(value: object) -> int:
-    """How many values are in one that `read_json` gave, objects and lists included."""
+    """Count the values in a result of `read_json`, objects and lists included."""
     return 1 + sum(count_values(each) for each in _children(value))
 
 
 def text_problem(text: str) -> str | None:
-    """Why a text cannot be stored and sent again; None if it can."""
+    """Explain why a text cannot be stored; None: it can."""
     if "\0" in text:
         return "it holds a NUL character"
     try:
@@ -90,14 +93,16 @@ def text_problem(text: str) -> str | None:
 
 
 class JSONResponse(responses.JSONResponse):
-    """A JSON response that no cache keeps, and that no row of the database can break."""
+    """A JSON response that is not cached, and that can be encoded whatever a row has."""
 
     def init_headers(self, headers: Mapping[str, str] | None = None) -> None:
+        """Add headers that forbid caching and sniffing."""
         super().init_headers(headers)
         self.headers.setdefault("Cache-Control", NO_STORE)
         self.headers.setdefault("X-Content-Type-Options", "nosniff")
 
     def render(self, content: Any) -> bytes:
+        """Encode the content; values that JSON does not have are replaced."""
         try:
             return super().render(content)
         except (ValueError, RecursionError):
@@ -105,7 +110,7 @@ class JSONResponse(responses.JSONResponse):
 
 
 def encodable(value: Any, depth: int = 0) -> Any:
-    """`value` with U+FFFD for half surrogates, and null for numbers that JSON does not have."""
+    """Replace half surrogate pairs by U+FFFD, and numbers that JSON does not have by null."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, bool) or value is None:
@@ -120,14 +125,17 @@ def encodable(value: Any, depth: int = 0) -> Any:
     return [encodable(each, depth + 1) for each in value]
 
 
-def _set_aside(text: bytes) -> tuple[bytes, dict[str, str]]:
-    """The text with a short token in place of each long data URI, and what each token stands for.
+def _extract_uris(text: bytes) -> tuple[bytes, dict[str, str]]:
+    """Replace each long data URI by a short token.
 
-    A data URI is plain ASCII without quotes, so it is what lies between two of them. The search
-    ends once the rest is longer than it may be: millions of short URIs would take minutes.
+    A data URI is ASCII without quotes, so it ends at the next quote. The search stops once the rest
+    of the text is too long: millions of short URIs would take minutes.
+
+    Returns:
+        The text with tokens, and the data URI of each token.
     """
     pieces: list[bytes] = []
-    aside: dict[str, str] = {}
+    uris: dict[str, str] = {}
     done = at = rest = 0
     while (at := text.find(b'"data:', at)) >= 0 and rest + at - done <= MAX_BYTES:
         end = text.find(b'"', at + 1)
@@ -136,27 +144,27 @@ def _set_aside(text: bytes) -> tuple[bytes, dict[str, str]]:
         is_long = end - at > LONG_BYTES and text[at - 1 : at] != b"\\"
         if is_long and (uri := _plain(text[at + 1 : end])):
             token = f"data:{secrets.token_hex(16)}"
-            aside[token] = uri
+            uris[token] = uri
             pieces += [text[done : at + 1], token.encode()]
             rest += at - done
             done = end
         at = end
-    return b"".join([*pieces, text[done:]]), aside
+    return b"".join([*pieces, text[done:]]), uris
 
 
 def _plain(uri: bytes) -> str:
-    """A data URI without escapes; empty if it holds what none holds."""
+    """Decode a data URI without its escapes; empty if it is not a valid one."""
     for escape, plain in _ESCAPES if b"\\" in uri else ():
         uri = uri.replace(escape, plain)
     return uri.decode("ascii") if uri.isascii() and b"\\" not in uri and b"\0" not in uri else ""
 
 
-def _put_back(value: Any, aside: Mapping[str, str]) -> Any:
+def _restore_uris(value: Any, uris: Mapping[str, str]) -> Any:
     if isinstance(value, str):
-        return aside.get(value, value)
+        return uris.get(value, value)
     if isinstance(value, dict):
-        return {aside.get(name, name): _put_back(each, aside) for name, each in value.items()}
-    return [_put_back(each, aside) for each in value] if isinstance(value, list) else value
+        return {uris.get(name, name): _restore_uris(each, uris) for name, each in value.items()}
+    return [_restore_uris(each, uris) for each in value] if isinstance(value, list) else value
 
 
 def _decoded(text: bytes | str) -> str:
@@ -194,7 +202,7 @@ def _check_depth(value: object) -> None:
 
 
 def _check_texts(value: object) -> None:
-    """Iterative: each level of the value in turn."""
+    """Check all texts, level by level: recursion could overflow the stack."""
     level = [value]
     while level:
         for one in level:

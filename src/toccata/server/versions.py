@@ -1,7 +1,7 @@
 """The served versions of each model, with their input schemas.
 
-`find_version` resolves what a client may write as a version. `openapi` is the document that a Cog
-container publishes about itself; the hosted API gives the same one with each version.
+`find_version` resolves the references to versions that clients may use. `openapi` is the document
+that a Cog container publishes about itself; the hosted API returns the same one with each version.
 """
 
 from __future__ import annotations
@@ -16,13 +16,21 @@ from toccata.server.hosted_inputs import EXTENDED, HOSTED
 
 _HOSTED_COG_VERSION = "0.8.6"
 
-# Names that the owner of the hosted model had, or has elsewhere.
+# Other names of the owner of the hosted model, here and on other sites.
 _OWNERS = {"facebookresearch": "meta", "joehoover": "meta", "facebook": "meta"}
 
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a model: its inputs never change. `created_at` is ISO 8601, in UTC."""
+    """One version of a model, whose inputs never change.
+
+    Attributes:
+        id: 64 hexadecimal digits.
+        owner: The owner of the model.
+        name: The name of the model.
+        schema: The inputs.
+        created_at: ISO 8601, in UTC.
+    """
 
     id: str
     owner: str
@@ -32,6 +40,7 @@ class Version:
 
     @property
     def model(self) -> str:
+        """The model, as owner/name."""
         return f"{self.owner}/{self.name}"
 
 
@@ -53,7 +62,7 @@ COUNT = Field(
 
 
 def _stereo(models: tuple[str, ...], description: str) -> Schema:
-    """The inputs since there are stereo models. No longest duration is published."""
+    """Make the schema of the versions with stereo models, which publish no longest duration."""
     fields = HOSTED.changed(
         model_version={"default": models[0], "choices": models, "description": description},
         duration={"maximum": None, "ceiling": 3600},
@@ -71,7 +80,7 @@ _2024_03 = "671ac645ce5e552cc63a54a2bbff63fcf798043055d2dac5fc9e36a837eedcfb"
 _2023_12 = "b05b1dff1d8c6dc63d14b0cdb42135378dcb87f6373b0d3d341ede46e59e2b38"
 _2023_06 = "7a76a8258b23fae65c5a22debb8841d1d7e816b75c2f24218cd2bd8573787906"
 
-# Newest first. When the hosted ones were made is known to the month.
+# Newest first. The dates of the hosted ones are known to the month.
 _ALL = (
     Version(
         _TOCCATA_1, "toccata", "musicgen", Schema((*EXTENDED.fields, COUNT)), "2026-11-25T00:00:00Z"
@@ -85,7 +94,14 @@ LATEST: Mapping[str, Version] = {version.model: version for version in reversed(
 
 
 def find_version(reference: str) -> Version | None:
-    """The version that an id, `owner/name:id` or `owner/name` means; the last means the latest."""
+    """Find a version.
+
+    Args:
+        reference: An id, `owner/name:id`, or `owner/name` for the latest version.
+
+    Returns:
+        The version; None: there is none.
+    """
     model, colon, last = reference.rpartition(":")
     if not colon:
         return VERSIONS.get(last) or LATEST.get(_resolved(last))
@@ -94,7 +110,7 @@ def find_version(reference: str) -> Version | None:
 
 
 def find_model(owner: str, name: str) -> tuple[Version, ...]:
-    """The versions of a model, newest first; none where there is no such model."""
+    """Find the versions of a model, newest first; empty where there is no such model."""
     model = _resolved(f"{owner}/{name}")
     return tuple(version for version in _ALL if version.model == model)
 
@@ -105,7 +121,7 @@ def _resolved(model: str) -> str:
 
 
 def version_json(version: Version) -> dict[str, Any]:
-    """A version as the hosted API shows it."""
+    """Show a version as the hosted API does."""
     return {
         "id": version.id,
         "created_at": version.created_at,
@@ -115,13 +131,19 @@ def version_json(version: Version) -> dict[str, Any]:
 
 
 def model_json(versions: Sequence[Version], *, base_url: str, run_count: int) -> dict[str, Any]:
-    """A model as the hosted API shows it. `versions` are its own, newest first, at least one."""
+    """Show a model as the hosted API does.
+
+    Args:
+        versions: Its versions, newest first, at least one.
+        base_url: The URL of this server.
+        run_count: How many predictions it has run.
+    """
     latest = versions[0]
     return {
         "url": f"{base_url.rstrip('/')}/{latest.model}",
         "owner": latest.owner,
         "name": latest.name,
-        "description": "Music from a description, with audio to follow or to carry on.",
+        "description": "Music from a description, with audio to follow or to continue.",
         "visibility": "public",
         "is_official": False,
         "paper_url": "https://arxiv.org/abs/2306.05284",
@@ -133,7 +155,7 @@ def model_json(versions: Sequence[Version], *, base_url: str, run_count: int) ->
 
 
 def openapi(version: Version) -> dict[str, Any]:
-    """The document of a Cog container that serves `version`, made anew at each call."""
+    """Make the OpenAPI document of a Cog container that serves a version."""
     fields = version.schema.fields
     properties = {field.name: _property(field, order) for order, field in enumerate(fields)}
     schemas = {"Input": _object("Input", properties), **_envelopes()}
@@ -151,7 +173,7 @@ def openapi(version: Version) -> dict[str, Any]:
 
 
 def _property(field: Field, order: int) -> dict[str, Any]:
-    """One input. An optional one is neither required nor nullable: it only has no default."""
+    """Make the schema of one input; an optional one is not nullable, it only has no default."""
     published = {"default": field.default, "minimum": field.minimum, "maximum": field.maximum}
     rest = {key: _plain(value) for key, value in published.items() if value is not None}
     rest |= {"description": field.description, "x-order": order}
@@ -162,7 +184,7 @@ def _property(field: Field, order: int) -> dict[str, Any]:
 
 
 def _plain(value: str | float | bool) -> str | float | bool:
-    """0.0 as 0, the way the published schema has it."""
+    """Turn 0.0 into 0, as the published schema has it."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -195,17 +217,17 @@ def _array(items: dict[str, Any], **more: object) -> dict[str, Any]:
 
 
 def _envelopes() -> dict[str, Any]:
-    """The schemas of requests, answers and errors, which are the same for every model."""
+    """Make the schemas of requests, responses and errors, which are the same for every model."""
     states = ("starting", "processing", "succeeded", "canceled", "failed")
     events = ("start", "output", "logs", "completed")
-    asked = {
+    request = {
         **_texts("id", "output_file_prefix"),
         **_texts("created_at", format="date-time"),
         **_texts("webhook", format="uri"),
         "input": _ref("Input"),
         "webhook_events_filter": _array(_ref("WebhookEvent"), default=[*events]),
     }
-    answered = {
+    response = {
         **_texts("id", "version", "error"),
         **_texts("logs", default=""),
         **_texts("created_at", "started_at", "completed_at", format="date-time"),
@@ -222,8 +244,8 @@ def _envelopes() -> dict[str, Any]:
     detail = _array(_ref("ValidationError"), title="Detail")
     return {
         "Output": {"title": "Output", **_uri()},
-        "PredictionRequest": _object("PredictionRequest", asked),
-        "PredictionResponse": _object("PredictionResponse", answered),
+        "PredictionRequest": _object("PredictionRequest", request),
+        "PredictionResponse": _object("PredictionResponse", response),
         "Status": _enumeration("Status", states),
         "WebhookEvent": _enumeration("WebhookEvent", events),
         "ValidationError": _object("ValidationError", problem, required=[*problem]),
@@ -231,7 +253,7 @@ def _envelopes() -> dict[str, Any]:
     }
 
 
-_ROUTES = (  # what answers, how and where it is asked, what it does
+_ROUTES = (  # function, method, path, description
     ("root", "get", "/", "Where everything is."),
     ("healthcheck", "get", "/health-check", "Whether the model is ready."),
     ("predict", "post", "/predictions", "Run the model once."),
@@ -246,18 +268,18 @@ def _operation(function: str, method: str, path: str, description: str) -> dict[
     runs = function.startswith("predict")
     parameters = [_parameter("path", "prediction_id")] if "{" in path else []
     parameters += [_parameter("header", "prefer")] if runs else []
-    answer = _ref("PredictionResponse") if runs else {"title": _title(f"response_{name}")}
-    answers = {"200": {"description": "Successful Response", **_content(answer)}}
+    response = _ref("PredictionResponse") if runs else {"title": _title(f"response_{name}")}
+    responses = {"200": {"description": "Successful Response", **_content(response)}}
     if parameters:
         problems = _content(_ref("HTTPValidationError"))
-        answers["422"] = {"description": "Validation Error", **problems}
+        responses["422"] = {"description": "Validation Error", **problems}
     return {
         "summary": _title(function),
         "description": description,
         "operationId": name,
         "parameters": parameters,
         **({"requestBody": _content(_ref("PredictionRequest"))} if runs else {}),
-        "responses": answers,
+        "responses": responses,
     }
 
 

@@ -1,4 +1,4 @@
-"""Rows as the API shows them: every key always there, addresses absolute, no null in `urls`."""
+"""The JSON of the API: every key is always there, URLs are absolute, `urls` has no null."""
 
 from __future__ import annotations
 
@@ -12,44 +12,51 @@ from toccata.server.storage.repository import PROCESSING, STARTING, Prediction, 
 
 # The version of Cog whose container API is served.
 COG_VERSION = "0.16.12"
-_SHOWN_AS_THEY_ARE = (
+_UNCHANGED = (
     "input", "id", "created_at", "started_at", "completed_at", "logs", "error",
 )  # fmt: skip
 
-# What players and clients know best; the standard library says audio/x-wav.
+# The types that most players and clients know; the standard library has audio/x-wav.
 AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg"}
 
 
-# A path that is absolute, or inside a work folder; an address of the API is none.
+# An absolute path, or one inside a work folder, but not a URL path of the API.
 _PATH = re.compile(
     r"(?<![^\s'\"(=])(?!/v1/)(?:(?:/[\w.@+-]+)+|[\w.@+/-]+/work(?:/[\w.@+-]+)*)/([\w.@+-]+)"
 )
 
 
-# The URI of what was made, or those of all variations.
+# The URI of the output, or of each variation.
 Output = str | list[str]
 
 
 def one_or_all(uris: list[str]) -> Output:
+    """Return the only URI, or the list where there are several variations."""
     return uris[0] if len(uris) == 1 else uris
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a client reaches this server: "https://host:port", without a slash at the end."""
+    """The base URL at which clients reach this server.
+
+    Args:
+        base: "https://host:port", without a slash at the end.
+    """
 
     base: str
 
     def prediction(self, prediction_id: str) -> str:
+        """The URL of a prediction."""
         return f"{self.base}/v1/predictions/{prediction_id}"
 
     def output(self, prediction: Prediction) -> Output | None:
-        """Of what was made; its last part is a real file name."""
+        """The URLs of the outputs, which end in file names; None: there is no output."""
         if prediction.output is None:
             return None
         return one_or_all([f"{self.base}/{name}" for name in prediction.outputs])
 
     def urls(self, prediction: Prediction) -> dict[str, str]:
+        """The URLs of a prediction by name, as its `urls` has them."""
         get = self.prediction(prediction.id)
         return {
             "get": get,
@@ -63,7 +70,13 @@ class Address:
 def prediction_json(
     prediction: Prediction, address: Address, data: Output | None = None
 ) -> dict[str, Any]:
-    """`data` is its output as data URIs, if it is shown so."""
+    """Show a prediction as the hosted API does.
+
+    Args:
+        prediction: The prediction.
+        address: The base URL of this server.
+        data: Its output as data URIs; None: URLs are used.
+    """
     shown: dict[str, Any] = {
         "id": prediction.id,
         "model": prediction.model,
@@ -90,16 +103,18 @@ def prediction_json(
 
 
 def without_paths(error: str | None) -> str | None:
-    """An error as clients see it: of a path on this machine, its last part."""
+    """Reduce each path on this machine in an error to its last part."""
     return None if error is None else _PATH.sub(r"\1", error)
 
 
 def content_type(name: str) -> str:
+    """The content type of a file by its suffix."""
     suffix = name.rpartition(".")[2]
     return AUDIO_TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
 def file_json(file: StoredFile, address: Address) -> dict[str, Any]:
+    """Show an upload as the hosted API does."""
     return {
         "id": file.id,
         "name": file.name,
@@ -115,11 +130,12 @@ def file_json(file: StoredFile, address: Address) -> dict[str, Any]:
 
 
 def page_json(results: list[Any], next_url: str | None = None) -> dict[str, Any]:
+    """Make a page of a list; `next_url` is None on the last page."""
     return {"next": next_url, "previous": None, "results": results}
 
 
 def problem(status: int, detail: str, title: str | None = None) -> Mapping[str, Any]:
-    """The body of an error."""
+    """Make the body of an error response."""
     return {**({"title": title} if title else {}), "detail": detail, "status": status}
 
 
@@ -128,14 +144,18 @@ def _time(seconds: float | None) -> str | None:
 
 
 def cog_json(prediction: Prediction, data: Output | None) -> dict[str, Any]:
-    """A prediction as a container shows it, nulls among it. `data`: its output as a data URI.
+    """Show a prediction as a Cog container does.
 
-    A container starts what it accepts at once, so it has no word for one that is about to start.
+    A container starts each prediction at once, so it has no status for one that waits.
+
+    Args:
+        prediction: The prediction.
+        data: Its output as data URIs; None: URLs are used.
     """
     shown = prediction_json(prediction, Address(prediction.base), data)
     predict_s = prediction.metrics.get("predict_time")
     return {
-        **{name: shown[name] for name in _SHOWN_AS_THEY_ARE},
+        **{name: shown[name] for name in _UNCHANGED},
         "version": None,
         "status": PROCESSING if prediction.status == STARTING else prediction.status,
         "output": prediction.delivered or shown["output"],

@@ -21,45 +21,57 @@ _NAME_CHARACTERS = 40
 
 @dataclass(frozen=True)
 class Validators:
-    """What tells one version of a file from another. The bytes under a name never change."""
+    """The validators of a file, whose bytes never change.
+
+    Attributes:
+        etag: The ETag, with its quotes.
+        modified_at: When it was written, in seconds since 1970; None: unknown.
+    """
 
     etag: str
     modified_at: float | None = None
 
     @classmethod
     def of(cls, name: str, size: int, modified_at: float | None) -> Validators:
+        """Make the validators of a file from its name and size."""
         digest = hashlib.sha256(f"{name} {size}".encode()).hexdigest()[:32]
         return cls(f'"{digest}"', None if modified_at is None else float(int(modified_at)))
 
     def headers(self) -> dict[str, str]:
+        """The headers of a response that sends the file."""
         if self.modified_at is None:
             return {"ETag": self.etag}
         return {"ETag": self.etag, "Last-Modified": formatdate(self.modified_at, usegmt=True)}
 
     def is_known(self, headers: Headers) -> bool:
-        """Whether the client has it already, so that 304 is the answer."""
+        """Whether the client has the file already, so that the status is 304."""
         tags = headers.get("if-none-match")
         if tags is not None:
-            named = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
-            return "*" in named or self.etag in named
+            known = [tag.strip().removeprefix("W/") for tag in tags.split(",")]
+            return "*" in known or self.etag in known
         since = _seconds(headers.get("if-modified-since"))
         return since is not None and self.modified_at is not None and self.modified_at <= since
 
     def takes_range(self, headers: Headers) -> bool:
-        """Whether If-Range, if there is one, names this version."""
-        given = headers.get("if-range")
-        if given is None:
+        """Whether there is no If-Range header, or it is about this version."""
+        validator = headers.get("if-range")
+        if validator is None:
             return True
-        if given.startswith(('"', "W/")):
-            return given == self.etag
-        return self.modified_at is not None and _seconds(given) == self.modified_at
+        if validator.startswith(('"', "W/")):
+            return validator == self.etag
+        return self.modified_at is not None and _seconds(validator) == self.modified_at
 
 
 def span_of(header: str | None, size: int) -> tuple[int, int] | None:
-    """The bytes [start, end) that a Range header asks for; None: all of them.
+    """Parse a Range header.
 
-    An empty span means that there are none such (416). What is no range of bytes, several of them,
-    or one that ends before it begins, is ignored, as the RFC wants it.
+    Args:
+        header: The header; None: there is none.
+        size: The size of the file in bytes.
+
+    Returns:
+        The bytes [start, end), empty where the file has none of them (416). None, for the whole
+        file: the header is not a byte range, has several, or ends before it begins (RFC 9110).
     """
     match = _RANGE.fullmatch((header or "").strip())
     if match is None or not (match[1] or match[2]):
@@ -73,7 +85,11 @@ def span_of(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 def probe_of(header: str | None) -> tuple[int, int] | None:
-    """The bytes [start, end) that a player asks for to see whether ranges are served."""
+    """Parse the Range header with which players test whether ranges are served.
+
+    Returns:
+        The bytes [start, end); None: it is not a closed range of the first MAX_PROBE_BYTES.
+    """
     match = _RANGE.fullmatch((header or "").strip())
     if match is None or not match[1] or not match[2]:
         return None
@@ -93,14 +109,14 @@ async def first_bytes(blocks: AsyncGenerator[bytes, None], count: int) -> bytes:
 
 
 def disposition(kind: str, name: str) -> str:
-    """A Content-Disposition header. kind: inline or attachment."""
+    """Make a Content-Disposition header of the kind inline or attachment."""
     plain = re.sub(r"[^A-Za-z0-9 ._()+-]", "_", name)
     extended = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
     return f'{kind}; filename="{plain}"{extended}'
 
 
 def saved_name(prompt: object, model: str, seed: int, suffix: str) -> str:
-    """What a browser saves music as: a piece of its prompt, or else its model, and its seed."""
+    """Make a file name for a download: the prompt's start, or else the model, and the seed."""
     text = unicodedata.normalize("NFKD", str(prompt or ""))
     words = re.findall(r"[a-z0-9]+", text.encode("ascii", "ignore").decode().lower())
     slug = "-".join(words)[:_NAME_CHARACTERS].strip("-") or model.rpartition("/")[2]

@@ -1,7 +1,7 @@
-"""Limits of connections: their number, the size of the head, and timeouts.
+"""Limits of connections: their number, the size of the headers, and timeouts.
 
-uvicorn has a limit for connections that are idle between requests, and none for a client that sends
-half a request. A thousand of those would use up the open files that the system allows.
+uvicorn has a timeout for connections that are idle between requests, but none for a client that
+sends half a request. A thousand of those would use up the open files that the system allows.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from toccata.server.concurrency import Shares
 
 log = logging.getLogger(__name__)
 
-# Open files that belong to no connection: the database, the worker, downloads, webhooks.
+# Open files besides connections: the database, the worker, downloads, webhooks.
 RESERVED_FILES = 256
 # The socket, and a file that is sent or received: live audio, an output, an upload.
 FILES_PER_CONNECTION = 2
-WANTED_FILES = 65_536
+MAX_OPEN_FILES = 65_536
 MAX_CONNECTIONS = 10_000
-QUIET_S = 60.0
-LINGER_S = 1.0
-BUSY = 503
+LOG_INTERVAL_S = 60.0
+CLOSE_DELAY_S = 1.0
+UNAVAILABLE = 503
 
 _PROBLEM = b'{"detail": "%s", "status": %d}'
 _REASONS = {
@@ -42,13 +42,19 @@ _PAUSED_ACCEPT = "socket.accept() out of system resource"
 
 @dataclass(frozen=True)
 class Limits:
-    """What one client may do. connections: of all clients together; of one address, half of them.
+    """The limits of connections.
 
-    head_s: from the first byte of a request, or from the connection on, to the end of its headers.
-    head_bytes and headers: of the headers, and of trailers behind a body in chunks.
-    silence_s: between two pieces of a body. slow_s: after that long, a body must have come at
-    min_bytes_per_s on average. stall_s: for how long a client may read nothing of its answer; a
-    player that is paused does that.
+    Attributes:
+        connections: The most connections of all clients; one IP address may have half of them.
+        head_s: The longest time from the connection, or from the first byte of a further request,
+            to the end of its headers.
+        head_bytes: The most bytes of the headers, and of the trailers of a chunked body.
+        headers: The most headers, and the most trailers.
+        url_bytes: The longest URL.
+        silence_s: The longest time between two parts of a body.
+        slow_s: After this time, a body must have arrived at `min_bytes_per_s` on average.
+        min_bytes_per_s: The least average speed of a body.
+        stall_s: How long a client may read nothing of its response, as a paused player does.
     """
 
     connections: int = 1000
@@ -62,38 +68,47 @@ class Limits:
     stall_s: float = 600.0
 
 
-def connection_limit(wanted: int | None) -> int:
-    """How many connections may be open. Raises the limit of open files as far as it may."""
+def connection_limit(requested: int | None) -> int:
+    """Raise the limit of open files as far as possible, and return the limit of connections.
+
+    Args:
+        requested: The limit of the settings; None: MAX_CONNECTIONS.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, WANTED_FILES)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-        soft = most
-    files = WANTED_FILES if soft == resource.RLIM_INFINITY else soft
+    max_files = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < max_files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, hard))
+        soft = max_files
+    files = MAX_OPEN_FILES if soft == resource.RLIM_INFINITY else soft
     allowed = max(16, (files - RESERVED_FILES) // FILES_PER_CONNECTION)
-    return min(allowed, MAX_CONNECTIONS if wanted is None else wanted)
+    return min(allowed, MAX_CONNECTIONS if requested is None else requested)
 
 
 class OncePerMinute(logging.Filter):
-    """Lets each message pass once in QUIET_S seconds, so that no client can fill the log."""
+    """A filter that logs each of some messages at most once in LOG_INTERVAL_S.
+
+    Args:
+        messages: The messages that clients can cause at will, before their arguments are filled in.
+    """
 
     def __init__(self, *messages: str) -> None:
         super().__init__()
         self._next_s = dict.fromkeys(messages, 0.0)
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Decide whether to log a record."""
         next_s = self._next_s.get(str(record.msg))
         if next_s is None:
             return True
         now_s = time.monotonic()
         if now_s < next_s:
             return False
-        self._next_s[str(record.msg)] = now_s + QUIET_S
+        self._next_s[str(record.msg)] = now_s + LOG_INTERVAL_S
         return True
 
 
-class Complaints:
-    """The event loop's own errors; that there are no more sockets it would say without end."""
+class LoopErrorHandler:
+    """The exception handler of the event loop, which logs a lack of sockets once a minute."""
 
     def __init__(self) -> None:
         self._next_s = 0.0
@@ -102,12 +117,17 @@ class Complaints:
         if context.get("message") != _PAUSED_ACCEPT:
             loop.default_exception_handler(context)
         elif time.monotonic() >= self._next_s:
-            self._next_s = time.monotonic() + QUIET_S
+            self._next_s = time.monotonic() + LOG_INTERVAL_S
             log.error("no more connections are accepted for a while: %s", context["exception"])
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """One connection, within `limits`; `build` makes the class for a server."""
+    """One connection with limits; `build` makes the class for a server.
+
+    Attributes:
+        limits: The limits.
+        shares: The connections that are open, by IP address.
+    """
 
     limits: Limits
     shares: Shares
@@ -125,7 +145,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._body_bytes = 0
-        self._loose_bytes = self._trailers = 0
+        self._framing_bytes = self._trailers = 0
         self._body_from_s = self._progress_s = 0.0
         self._refused = self._is_counted = False
 
@@ -134,7 +154,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_counted = self.shares.acquire(self._address)
         if not self._is_counted:
             log_busy()
-            self._refuse(BUSY, "There are too many connections", b"retry-after: 5\r\n")
+            self._refuse(UNAVAILABLE, "There are too many connections", b"retry-after: 5\r\n")
             return
         self._begin_head()
 
@@ -148,7 +168,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     @property
     def _address(self) -> str:
-        """Of who is connected, which may be a proxy for many: no header says for whom yet."""
+        """The IP address of the peer, which may be a proxy: no header is read yet."""
         return client_of({"client": self.client})
 
     def data_received(self, data: bytes) -> None:
@@ -159,7 +179,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if self._timer is None:
                 self._begin_head()
         else:
-            self._loose_bytes += len(data)
+            self._framing_bytes += len(data)
         super().data_received(data)
         self._check_sizes()
 
@@ -168,17 +188,17 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         if self._in_head and self._head_bytes > self.limits.head_bytes:
             self._refuse(431, "The headers are too large")
-        elif not self._in_head and self._loose_bytes > self.limits.head_bytes:
-            self._refuse(431, "What stands between or behind the pieces of the body is too large")
+        elif not self._in_head and self._framing_bytes > self.limits.head_bytes:
+            self._refuse(431, "The chunk extensions or trailers of the body are too large")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_bytes = max(1, self._head_bytes)  # behind another request in the same piece
+        self._head_bytes = max(1, self._head_bytes)  # of a request behind another one
         if self._timer is None:
             self._begin_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Headers are kept; trailers, which come behind a body in chunks, are not."""
+        """Keep a header, and drop a trailer, which follows a chunked body."""
         if self._in_head:
             super().on_header(name, value)
             return
@@ -194,9 +214,9 @@ class LimitedProtocol(HttpToolsProtocol):
         elif len(self.headers) > self.limits.headers or size > self.limits.head_bytes:
             self._refuse(431, "The headers are too many or too large")
         if self._refused:
-            raise ValueError("refused")  # ends the parser's work on this connection
+            raise ValueError("refused")  # stops the parser
         self._in_head = False
-        self._loose_bytes = self._trailers = 0
+        self._framing_bytes = self._trailers = 0
         self._stop_timer()
         super().on_headers_complete()
         self._body_bytes, self._body_from_s = 0, self.loop.time()
@@ -205,7 +225,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
-        self._loose_bytes = 0  # of what has come since the last piece of the body
+        self._framing_bytes = 0  # counts from the last part of the body on
         self._progress_s = self.loop.time()
         super().on_body(body)
 
@@ -233,14 +253,14 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
-            self._begin_head()  # it is waiting for an answer: what it sends meanwhile may be noise
+            self._begin_head()  # it waits for a response, and may send anything meanwhile
         elif self._head_bytes:
             self._refuse(408, "The request did not come in time")
         else:
             self.transport.close()
 
     def _check_body(self) -> None:
-        """While the server itself is not reading, the client is not to blame."""
+        """Refuse a body that is late or slow; time when the server does not read is not counted."""
         now_s, limits = self.loop.time(), self.limits
         if self.flow.read_paused:
             self._body_from_s, self._body_bytes, self._progress_s = now_s, 0, now_s
@@ -257,21 +277,21 @@ class LimitedProtocol(HttpToolsProtocol):
             self._timer = None
 
     def _refuse(self, status: int, detail: str, more: bytes = b"") -> None:
-        """Answer, unless an answer has begun, and close."""
+        """Send an error, unless a response has begun, and close the connection."""
         self._refused = True
         self._stop_timer()
-        if self._may_answer():
+        if self._can_respond():
             body = _PROBLEM % (detail.encode(), status)
             head = b"HTTP/1.1 %d %s\r\n%scontent-type: application/problem+json\r\n"
             tail = b"content-length: %d\r\nconnection: close\r\n\r\n%s"
             self.transport.write(head % (status, _REASONS[status], more) + tail % (len(body), body))
-        if status == BUSY:
+        if status == UNAVAILABLE:
             self.transport.close()
-        else:  # what the client still sends would turn a close into a reset, and lose the answer
-            self._timer = self.loop.call_later(LINGER_S, self.transport.close)
+        else:  # data that arrives after a close would cause a reset, and lose the response
+            self._timer = self.loop.call_later(CLOSE_DELAY_S, self.transport.close)
 
-    def _may_answer(self) -> bool:
-        """Whether no other answer is on its way."""
+    def _can_respond(self) -> bool:
+        """Whether no other response is being sent."""
         cycle: Any = self.cycle  # None before the first request
         if cycle is None:
             return True
@@ -279,22 +299,23 @@ class LimitedProtocol(HttpToolsProtocol):
 
 
 def build(limits: Limits) -> type[LimitedProtocol]:
-    """The class of connections of a server with these limits."""
+    """Make the class of connections of a server with these limits."""
     own = {"limits": limits, "shares": Shares(limits.connections)}
     return type("ServerProtocol", (LimitedProtocol,), own)
 
 
-_BUSY = "there are too many connections: new ones are refused (--max-connections)"
+_BUSY_MESSAGE = "there are too many connections: new ones are refused (--max-connections)"
 
 
 def log_busy() -> None:
-    log.warning(_BUSY)
+    """Log that connections are refused."""
+    log.warning(_BUSY_MESSAGE)
 
 
 def quiet_logs() -> None:
-    """Have what clients can cause at will logged at most once a minute."""
+    """Log messages that clients can cause at will at most once in LOG_INTERVAL_S."""
     for name, messages in (
-        (__name__, (_BUSY,)),
+        (__name__, (_BUSY_MESSAGE,)),
         ("uvicorn.error", ("Invalid HTTP request received.", "Unsupported upgrade request.")),
     ):
         logger = logging.getLogger(name)

@@ -30,13 +30,13 @@ from toccata.server.storage.repository import Prediction
 from toccata.server.strict_json import JsonError, JSONResponse, read_json
 from toccata.server.views import Address, Output, content_type, problem
 
-# For what is read before an answer begins: who waits longer has given up, or will.
-READ_S = 10.0
+# For reads before a response begins, while the client waits.
+READ_TIMEOUT_S = 10.0
 LONG_BODY_BYTES = 2**18
-# Answers with outputs as data URIs that are on their way; each is MAX_DATA_BYTES long or so.
+# Responses with outputs as data URIs that are being sent; each is about MAX_DATA_BYTES long.
 MAX_LARGE_ANSWERS = 32
 MAX_LARGE_ANSWERS_PER_OWNER = 8
-# Pages of lists that are on their way.
+# Pages of lists that are being sent.
 MAX_PAGES = 32
 MAX_PAGES_PER_OWNER = 8
 # Forms that are being read; of one client, half of them. Their fields are held in memory.
@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class AppState:
-    """The parts of the server; routes get them by `app_state(request)`."""
+    """The components of the server; routes get them by `app_state(request)`."""
 
     settings: ServerSettings
     store: AsyncRepository
@@ -62,7 +62,7 @@ class AppState:
     large_answers: ConcurrencyLimit = field(
         default_factory=lambda: ConcurrencyLimit(MAX_LARGE_ANSWERS, MAX_LARGE_ANSWERS_PER_OWNER)
     )
-    # One at a time: each step of encoding megabytes keeps all other threads waiting.
+    # One at a time: encoding megabytes holds the interpreter lock.
     encoding: FairThreads = field(default_factory=lambda: FairThreads("encoding", 1, 1))
     bodies: FairThreads = field(default_factory=lambda: FairThreads("bodies", 2, 1))
     pages: ConcurrencyLimit = field(
@@ -72,29 +72,38 @@ class AppState:
     listeners: Shares = field(default_factory=lambda: Shares(MAX_LISTENERS))
 
     def close(self) -> None:
-        """Start no further thread."""
+        """End the threads."""
         self.encoding.close()
         self.bodies.close()
 
 
 def app_state(request: Request) -> AppState:
+    """Return the components of the server that has a request."""
     return cast(AppState, request.app.state.parts)
 
 
 class ProblemError(Exception):
-    """An error response; `body` is its JSON body."""
+    """An error response.
+
+    Args:
+        status: The status code.
+        body: The JSON body.
+        headers: Further headers.
+    """
 
     def __init__(self, status: int, body: dict[str, Any], **headers: str) -> None:
         super().__init__(body.get("detail"))
         self.status, self.body, self.headers = status, body, headers
 
     def response(self) -> Response:
+        """Make the response."""
         return JSONResponse(
             self.body, self.status, headers=self.headers, media_type="application/problem+json"
         )
 
 
 def refuse(status: int, detail: str, title: str | None = None) -> ProblemError:
+    """Make the error to raise for a request that is refused."""
     return ProblemError(status, dict(problem(status, detail, title)))
 
 
@@ -108,7 +117,7 @@ async def authorize(
     request: Request,
     _: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
 ) -> None:
-    """Check the token of a request and note its owner. Raises ProblemError for a wrong token."""
+    """Check the token of a request, and store its owner. Raises ProblemError for a wrong token."""
     authorization = request.headers.get("authorization")
     refusal = app_state(request).tokens.refusal(authorization)
     if refusal is not None:
@@ -121,12 +130,12 @@ async def authorize(
 
 
 def address(request: Request) -> Address:
-    """The address of this server: the public one, or the one that the client used."""
+    """Return the base URL of this server: the public one, or the one that the client used."""
     return address_at(request, app_state(request).settings)
 
 
 def address_at(request: HTTPConnection, settings: ServerSettings) -> Address:
-    """As `address`, where the state of the app is not at hand."""
+    """Return the base URL of this server, as `address`, from its settings."""
     public, url = settings.public_url, request.url
     if public:
         return Address(public.rstrip("/"))
@@ -134,36 +143,43 @@ def address_at(request: HTTPConnection, settings: ServerSettings) -> Address:
 
 
 def owner_of(request: HTTPConnection) -> str:
-    """The owner of a request, for fairness: a hash of its token, or else of its IP address."""
+    """Return the owner of a request: a hash of its token, or else of its IP address."""
     known: str | None = request.scope.get(OWNER)
     return known or owner_named(client_of(request.scope))
 
 
 async def data_of(request: Request, prediction: Prediction) -> Output | None:
-    """The output of a prediction as data URIs, if it is shown so.
+    """Read the output of a prediction as data URIs; None: URLs are used.
 
     Raises:
-        StorageError: The storage cannot be read, or not in time.
+        StorageError: The storage cannot be read, or not in READ_TIMEOUT_S.
     """
-    async with _in_time():
+    async with _read_timeout():
         return await output_data(prediction, app_state(request).storage)
 
 
 @asynccontextmanager
-async def _in_time() -> AsyncIterator[None]:
-    """Raises StorageError if the block, which reads, takes too long for a client that waits."""
+async def _read_timeout() -> AsyncIterator[None]:
+    """Raise StorageError if the block takes longer than READ_TIMEOUT_S."""
     try:
-        async with asyncio.timeout(READ_S):
+        async with asyncio.timeout(READ_TIMEOUT_S):
             yield
     except TimeoutError as error:
         raise StorageError from error
 
 
 async def of_body(request: Request, call: Callable[[bytes], T]) -> T:
-    """The result of `call` with the body of a request, in a thread if that is long.
+    """Call a function with the body of a request, in a thread if the body is long.
+
+    Args:
+        request: The request.
+        call: The function, which takes the body.
+
+    Returns:
+        The result of the function.
 
     Raises:
-        Exception: What the call raises.
+        Exception: The error of the function.
     """
     body = await request.body()
     if len(body) <= LONG_BODY_BYTES:
@@ -172,7 +188,7 @@ async def of_body(request: Request, call: Callable[[bytes], T]) -> T:
 
 
 async def json_body(request: Request) -> dict[str, Any]:
-    """The object in the body. Raises ProblemError for anything else."""
+    """Parse the JSON object in the body. Raises ProblemError for anything else."""
     try:
         body = await of_body(request, read_json)
     except JsonError as error:
@@ -191,10 +207,10 @@ async def stored_response(
     modified_at: float | None = None,
     kind: str = "inline",
 ) -> Response:
-    """A response that sends a file of the storage, the whole or a range of it.
+    """Make a response that sends a file of the storage, the whole or a range of it.
 
     Args:
-        request: GET or HEAD, with the headers that say which version the client has already.
+        request: GET or HEAD, with the validators of the version that the client has.
         name: The name of the file in the storage. Its bytes never change.
         byte_range: The Range header.
         saved_as: The file name that a browser proposes.
@@ -203,21 +219,21 @@ async def stored_response(
 
     Raises:
         ProblemError: There is no such file.
-        StorageError: The storage cannot be read, or not in time.
+        StorageError: The storage cannot be read, or not in READ_TIMEOUT_S.
     """
     try:
-        async with _in_time():
+        async with _read_timeout():
             size = await app_state(request).storage.size(name)
     except FileNotFoundError as error:
         raise refuse(404, "File not found") from error
-    known = Validators.of(name, size, modified_at)
+    validators = Validators.of(name, size, modified_at)
     headers = {"Accept-Ranges": "bytes", "Cache-Control": "private, max-age=31536000, immutable"}
-    headers |= known.headers()
-    if known.is_known(request.headers):
+    headers |= validators.headers()
+    if validators.is_known(request.headers):
         return Response(status_code=304, headers=headers)
     if saved_as is not None or kind != "inline":
         headers["Content-Disposition"] = disposition(kind, saved_as or "download")
-    requested = byte_range if known.takes_range(request.headers) else None
+    requested = byte_range if validators.takes_range(request.headers) else None
     return _part(request, name, headers, span_of(requested, size), size)
 
 

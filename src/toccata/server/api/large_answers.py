@@ -65,8 +65,8 @@ def answered(
         return JSONResponse(body, status, headers)
 
     def in_blocks(data: Output | None) -> Response:
-        made = whole(data)
-        return _Stream(_once(bytes(made.body)), status, headers=made.headers)
+        response = whole(data)
+        return _Stream(_once(bytes(response.body)), status, headers=response.headers)
 
     return _with_data(request, prediction, in_blocks) if prediction.has_data else whole(None)
 
@@ -112,14 +112,14 @@ def page_of(
     """
     url = f"{address(request).base}{path}"
 
-    async def made() -> Response:
+    async def make_response() -> Response:
         rows = await read()
         encode = partial(_page, rows, show, limit, url)
         body = await app_state(request).encoding.run(owner_of(request), encode)
         headers = {**JSONResponse(None).headers, "content-length": str(len(body))}
         return _Stream(_once(body), headers=headers)
 
-    return _LimitedResponse(request, app_state(request).pages, made)
+    return _LimitedResponse(request, app_state(request).pages, make_response)
 
 
 def _page(
@@ -142,11 +142,11 @@ def _with_data(
 ) -> Response:
     """The response that `make` builds, in a thread, from the output as data URIs."""
 
-    async def made() -> Response:
+    async def make_response() -> Response:
         data = await data_of(request, prediction)
         return await app_state(request).encoding.run(owner_of(request), lambda: make(data))
 
-    return _LimitedResponse(request, app_state(request).large_answers, made)
+    return _LimitedResponse(request, app_state(request).large_answers, make_response)
 
 
 class _LimitedResponse(Response):
@@ -165,14 +165,14 @@ class _LimitedResponse(Response):
 
 
 class _Stream(StreamingResponse):
-    """A stream whose pieces may be large: they are sent in blocks, one after the other."""
+    """A streaming response whose parts may be large: they are sent in blocks."""
 
     def __init__(self, pieces: AsyncIterator[bytes], status: int = 200, **options: Any) -> None:
         super().__init__(_blocks(pieces), status, **options)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with _send_timeout(send) as sent:
-            await super().__call__(scope, receive, sent)
+        async with _send_timeout(send) as send_in_time:
+            await super().__call__(scope, receive, send_in_time)
 
 
 class _SendTimeoutError(Exception):
@@ -183,7 +183,7 @@ class _SendTimeoutError(Exception):
 async def _send_timeout(send: Send) -> AsyncIterator[Send]:
     """A `send` that ends the block if it cannot send for SEND_TIMEOUT_S."""
 
-    async def sent(message: Message) -> None:
+    async def send_in_time(message: Message) -> None:
         try:
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await send(message)
@@ -191,9 +191,9 @@ async def _send_timeout(send: Send) -> AsyncIterator[Send]:
             raise _SendTimeoutError from error
 
     try:
-        yield sent
+        yield send_in_time
     except _SendTimeoutError:
-        log.info("an answer of which nothing was read for %g s is given up", SEND_TIMEOUT_S)
+        log.info("a response of which the client read nothing for %g s is aborted", SEND_TIMEOUT_S)
 
 
 @asynccontextmanager
@@ -204,7 +204,7 @@ async def _slot(limit: ConcurrencyLimit, owner: str) -> AsyncIterator[None]:
         async with asyncio.timeout(SLOT_TIMEOUT_S):
             await slot.__aenter__()
     except TimeoutError as error:
-        detail = "The server is busy with other large answers; try again in a few seconds"
+        detail = "The server is busy with other large responses; try again in a few seconds"
         headers = {"Retry-After": "5", "x-should-retry": "true"}
         raise ProblemError(503, dict(problem(503, detail)), **headers) from error
     try:

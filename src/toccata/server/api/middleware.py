@@ -14,13 +14,13 @@ from toccata.server.storage.repository import new_id
 from toccata.server.strict_json import JSONResponse
 
 log = logging.getLogger("toccata.server.requests")
-# Whoever knows the rest of these addresses may use them: it stays out of the log.
+# Parts of URLs that give access without a token: they must not be in the log.
 _SECRET = re.compile(r"(/outputs|/v1/files)/[^/]+")
-RESET_S = b"1"  # there may be more room at any moment
+RESET_S = b"1"  # the queue may get shorter at any moment
 
 
 class RequestLog:
-    """Gives each request an id, which its answer carries, and logs it as one JSON object."""
+    """An ASGI middleware that gives each request an id, and logs it as one JSON object."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -42,11 +42,11 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_on)
-        except Exception:  # the last resort: a closed connection would make clients ask again
+        except Exception:  # clients would repeat the request if the connection just closed
             log.error("request %s failed", request_id, exc_info=True)
             if status:
                 raise
-            await _accident(request_id)(scope, receive, send_on)
+            await _internal_error(request_id)(scope, receive, send_on)
         finally:
             line = {
                 "id": request_id,
@@ -58,9 +58,9 @@ class RequestLog:
             log.info("%s", json.dumps(line))
 
 
-def _accident(request_id: str) -> JSONResponse:
-    """No word of what is inside, and an id to look it up in the log."""
-    detail = f"The server made a mistake; its log has more, under the id {request_id}"
+def _internal_error(request_id: str) -> JSONResponse:
+    """Make a response without internal details, but with the id of the request in the log."""
+    detail = f"Internal server error; the log of the server has details under the id {request_id}"
     headers = {"x-should-retry": "false"}
     return JSONResponse(
         {"detail": detail, "status": 500}, 500, headers, media_type="application/problem+json"
@@ -68,7 +68,7 @@ def _accident(request_id: str) -> JSONResponse:
 
 
 class RateLimits:
-    """Answers of the API say how many more predictions would be accepted: that is the one limit."""
+    """An ASGI middleware that adds how many more predictions would be accepted, the only limit."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -80,10 +80,10 @@ class RateLimits:
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
-                room = scope["app"].state.parts.predictions.room
+                remaining = scope["app"].state.parts.predictions.room
                 message["headers"] = [
                     *message["headers"],
-                    (b"ratelimit-remaining", str(room).encode()),
+                    (b"ratelimit-remaining", str(remaining).encode()),
                     (b"ratelimit-reset", RESET_S),
                 ]
             await send(message)

@@ -1,7 +1,7 @@
-"""The path that a proxy puts this server under, from --public-url or from a proxy that is trusted.
+"""The path prefix of a reverse proxy, from --public-url or from a header of a trusted proxy.
 
-A request comes with that prefix in its path or without it, as the proxy is set up. From here on it
-is in `root_path`, as ASGI has it, and every address that is built from the request has it.
+The path of a request has the prefix or not, as the proxy is configured. The middleware adds it to
+the path and to `root_path`, as ASGI requires, and every URL that is built from the request has it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from toccata.server.config import ServerSettings
 
 HEADER = b"x-forwarded-prefix"
-PREFIX = "toccata.prefix"  # in the scope of a request
+PREFIX = "toccata.prefix"  # key in the ASGI scope
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]{1,100}){1,8}")
 
 
 class TrustedProxy(ProxyHeadersMiddleware):
-    """uvicorn's, which believes a proxy that is trusted; it drops the prefix of all others."""
+    """uvicorn's middleware for trusted proxies, which also drops the prefix header of others."""
 
     async def __call__(self, scope, receive, send):  # type: ignore[no-untyped-def]
         client = scope.get("client")
@@ -33,30 +33,30 @@ class TrustedProxy(ProxyHeadersMiddleware):
 
 @dataclass(frozen=True)
 class PathPrefix:
-    """An ASGI middleware that finds the prefix."""
+    """An ASGI middleware that adds the prefix to the path and to `root_path`."""
 
     app: ASGIApp
     settings: ServerSettings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            scope = self._placed(scope)
+            scope = self._with_prefix(scope)
         await self.app(scope, receive, send)
 
-    def _placed(self, scope: Scope) -> Scope:
+    def _with_prefix(self, scope: Scope) -> Scope:
         public = self.settings.public_url
-        prefix = urlsplit(public).path.rstrip("/") if public else _forwarded(scope)
+        prefix = urlsplit(public).path.rstrip("/") if public else _forwarded_prefix(scope)
         if not prefix:
             return scope
         path = scope["path"]
-        inside = path == prefix or path.startswith(f"{prefix}/")
-        path = path if inside else prefix + path
+        has_prefix = path == prefix or path.startswith(f"{prefix}/")
+        path = path if has_prefix else prefix + path
         return {**scope, "root_path": prefix, PREFIX: prefix, "path": path, "raw_path": None}
 
 
 @dataclass(frozen=True)
 class PublicHost:
-    """An ASGI middleware that shows the app the host and the scheme of --public-url."""
+    """An ASGI middleware that sets the host and the scheme of --public-url."""
 
     app: ASGIApp
     settings: ServerSettings
@@ -71,13 +71,13 @@ class PublicHost:
 
 
 def route_path(scope: Scope) -> str:
-    """The path of a request without the prefix."""
+    """Return the path of a request without the prefix."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
 
 
-def _forwarded(scope: Scope) -> str:
-    """The prefix that a trusted proxy names; empty if none does."""
-    named = [value.decode("latin-1") for name, value in scope["headers"] if name == HEADER]
-    prefix = named[0].rstrip("/") if len(named) == 1 else ""
+def _forwarded_prefix(scope: Scope) -> str:
+    """Return the prefix that a trusted proxy sends; empty: there is no valid one."""
+    values = [value.decode("latin-1") for name, value in scope["headers"] if name == HEADER]
+    prefix = values[0].rstrip("/") if len(values) == 1 else ""
     return prefix if _PREFIX.fullmatch(prefix) and ".." not in prefix else ""
