@@ -22,41 +22,56 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from toccata.errors import ToccataError
 from toccata.server.storage import database
 from toccata.server.storage.lease import RENEW_INTERVAL_S, Claim, Lease
+from toccata.server.storage.prediction_logs import read_logs, take_logs
 from toccata.server.storage.tables import FILES, LOGS, OWN, PREDICTIONS
 
 STARTING, PROCESSING = "starting", "processing"
 SUCCEEDED, FAILED, CANCELED, ABORTED = "succeeded", "failed", "canceled", "aborted"
 OPEN = (STARTING, PROCESSING)
 REPLICATE, COG = "replicate", "cog"
-# Rows of OWN whose names begin so tell whose an upload is, and since when it has been kept.
-NOTES = "upload:"
-DAMAGED = ("malformed", "not a database")  # as SQLite says it
+# Prefix of the names of rows of OWN that have the owner and the time of an upload.
+UPLOAD_PREFIX = "upload:"
+DAMAGED = ("malformed", "not a database")  # in messages of SQLite
 
 
 def new_id() -> str:
-    """26 letters and digits, as the hosted service's are."""
+    """Make a random id of 26 letters and digits, like those of the hosted service."""
     return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
 
 
 def new_key() -> str:
-    """Not to be guessed: whoever knows an address that holds it may use it."""
+    """Make a random key for URLs, which give access without a token."""
     return secrets.token_urlsafe(32)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One row. Times are seconds since 1970. `input` is what was asked for, checked.
+    """A prediction, as its row has it. Times are seconds since 1970.
 
-    seed: what is drawn with, fixed when it was created, so that it can be made again. key: the
-    unguessable part of its addresses. base: how its creator reaches this server. output: the name
-    of the file it made; more_outputs: of its further variations. as_data: they are given as data
-    URIs. api: by which one it was created, whose words its webhooks use.
-    output_prefix: what its creator wants the output uploaded under. delivered: the address that it
-    was uploaded to. webhook_pending: whether the webhook of its end is still to be delivered.
-    owner: who created it, for fairness: a hash of the token or of the address. fingerprint: a hash
-    of the request, by which a retry is recognised. running_at: since when the worker generates it;
-    None: it does not. quarantined: a process died while it and others ran; it runs alone. trace:
-    headers of W3C Trace Context that its webhooks carry.
+    Attributes:
+        status: STARTING, PROCESSING, or one of the terminal ones.
+        model: The model, as owner/name.
+        input: The requested inputs, validated.
+        seed: The seed, fixed at its creation, so that it can be generated again.
+        key: The unguessable part of its URLs.
+        base: The base URL at which its client reaches this server.
+        deadline: When it is aborted, if it has not ended.
+        output: The name of its output file in the storage.
+        more_outputs: The names of the files of its further variations.
+        logs: Its logs, which are in LOGS while it is open.
+        webhook: The URL of its webhook.
+        as_data: Whether the outputs are returned as data URIs.
+        attempts: How many processes died of it.
+        api: The API that created it, REPLICATE or COG, which defines the payload of its webhooks.
+        output_prefix: The URL prefix that its output is uploaded to.
+        delivered: The URL that its output was uploaded to.
+        data_removed: Whether inputs, outputs and logs were removed by the retention.
+        webhook_pending: Whether the webhook of its end is not delivered yet.
+        owner: A hash of the token or of the IP address of its client, for fairness.
+        fingerprint: The request fingerprint, by which a retry is recognised.
+        running_at: When the worker began with it; None: it does not run.
+        quarantined: Whether it runs alone, because a process died while it and others ran.
+        trace: Headers of W3C Trace Context that its webhooks get.
     """
 
     id: str
@@ -93,27 +108,28 @@ class Prediction:
 
     @property
     def ended(self) -> bool:
+        """Whether it has a terminal status."""
         return self.status not in OPEN
 
     @property
     def count(self) -> int:
-        """How many variations were asked for."""
+        """The number of variations."""
         return int(self.input.get("count", 1))
 
     @property
     def outputs(self) -> Sequence[str]:
-        """The names of all files that it made."""
+        """The names of all its output files."""
         return () if self.output is None else (self.output, *(self.more_outputs or ()))
 
     @property
     def has_data(self) -> bool:
-        """Whether it has an output that is to be given as data URIs."""
+        """Whether it has an output that is returned as data URIs."""
         return self.output is not None and self.as_data and self.delivered is None
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """An uploaded file; its bytes are in the storage under its id."""
+    """An upload, as its row has it; its bytes are in the storage under its id."""
 
     id: str
     created_at: float
@@ -127,71 +143,79 @@ class StoredFile:
 
 
 class RepositoryError(ToccataError):
-    """The database does not answer as it should; what was to be done is not."""
+    """The database does not answer, or fails."""
 
     http_status = 503
 
 
 class AlreadyExistsError(RepositoryError):
-    """There is a row with this id; nothing was written."""
+    """A row with this id exists; nothing was written."""
 
     http_status = 409
 
 
 class Repository:
-    """Short blocking calls, from any thread; each is one transaction, and raises RepositoryError.
+    """The rows of predictions and uploads, and values of the server.
 
-    The event loop calls them through AsyncRepository.
+    Calls block for a short time, from any thread; the event loop uses AsyncRepository. Each is one
+    transaction, and raises RepositoryError if the database does not answer.
+
+    Args:
+        url: The URL of the database.
+
+    Raises:
+        InputError: The database cannot be used.
+        MissingExtraError: Its driver is not installed.
     """
 
     def __init__(self, url: str) -> None:
-        """Raises InputError for a database that cannot be used, MissingExtraError."""
         self._database = database.connect(url)
         self._lease: Lease | None = None
 
     def claim(self, identity: str) -> Claim:
-        """Keep other servers off the database from now on; `renew` must follow.
+        """Take the lease of the database; `renew` must be called periodically afterwards.
 
         Args:
-            identity: Names the data folder of this server; see Lease.
+            identity: The id of the data folder of this server; see Lease.
 
         Raises:
             InputError: Another server uses it.
         """
         lease = Lease(identity)
-        with _answers():
+        with _database_errors():
             claim = lease.claim(self._database, database.shown(self._database.url))
         self._lease = lease
         return claim
 
     def check_claim(self, identity: str) -> None:
-        """Look whether another server uses the database, and change nothing.
+        """Check that no other server uses the database, and change nothing.
 
         Raises:
             InputError: Another server uses it.
         """
-        with _answers():
+        with _database_errors():
             shown = database.shown(self._database.url)
             Lease(identity).wait(self._database, shown, 1.5 * RENEW_INTERVAL_S)
 
     def renew(self) -> None:
-        """Keep the claim alive. Raises SupersededError if another server has the database."""
+        """Renew the lease. Raises SupersededError if another server has it."""
         if self._lease is not None:
-            with _answers():
+            with _database_errors():
                 self._lease.renew(self._database)
 
     def release(self) -> None:
-        """Let go of the claim: this server stops as it should."""
+        """Release the lease, so that the next server starts at once."""
         if self._lease is not None:
-            with _answers():
+            with _database_errors():
                 self._lease.release(self._database)
             self._lease = None
 
     def close(self) -> None:
+        """Close the connections."""
         self._database.dispose()
 
     def add(self, prediction: Prediction) -> None:
-        """Raises AlreadyExistsError if its id is taken."""
+        """Add a prediction. Raises AlreadyExistsError if its id is used."""
         try:
             with self._writing() as connection:
                 connection.execute(PREDICTIONS.insert().values(_row(prediction)))
@@ -201,13 +225,15 @@ class Repository:
             raise
 
     def get(self, prediction_id: str) -> Prediction | None:
+        """Find a prediction by its id."""
         return self._one(PREDICTIONS.c.id == _text(prediction_id))
 
     def by_key(self, key: str) -> Prediction | None:
+        """Find a prediction by the key in its URLs."""
         return self._one(PREDICTIONS.c.key == _text(key))
 
     def by_fingerprint(self, fingerprint: str, created_after: float) -> Prediction | None:
-        """The newest that the same request created since then, and that was not aborted."""
+        """Find the newest prediction of a request fingerprint that was not aborted."""
         table = PREDICTIONS.c
         where = and_(
             table.created_at > created_after,
@@ -218,23 +244,23 @@ class Repository:
         return found[0] if found else None
 
     def change(self, prediction_id: str, **values: Any) -> Prediction | None:
-        """Set fields of an open prediction; its row as it then is. None: it is none, or ended."""
+        """Set fields of an open prediction, and return its row; None: none is open under the id."""
         where = and_(PREDICTIONS.c.id == prediction_id, PREDICTIONS.c.status.in_(OPEN))
         with self._writing() as connection:
             if values.get("status", STARTING) not in OPEN:
-                values["logs"] = _take_logs(connection, prediction_id)
+                values["logs"] = take_logs(connection, prediction_id)
             done = connection.execute(PREDICTIONS.update().where(where).values(_clean(values)))
             return _get(connection, prediction_id) if done.rowcount else None
 
     def disown(self, prediction_id: str) -> None:
-        """Remove one that was never begun; there may be none."""
+        """Remove a prediction that was not started, if it exists."""
         row = PREDICTIONS.c
         gone = PREDICTIONS.delete().where(row.id == prediction_id, row.status == STARTING)
         with self._writing() as connection:
             connection.execute(gone)
 
     def add_logs(self, prediction_id: str, text: str) -> bool:
-        """Whether it is open, so that they were added."""
+        """Add text to the logs of an open prediction; return False if it is not open."""
         table = PREDICTIONS.c
         where = and_(table.id == prediction_id, table.status.in_(OPEN))
         open_one = select(table.id).where(where).with_for_update(read=True)
@@ -245,13 +271,13 @@ class Repository:
             return True
 
     def ended_before(self, before: float) -> list[Prediction]:
-        """Those that ended before a time, and were not forgotten."""
+        """List the predictions that ended before a time and whose data is not removed."""
         table = PREDICTIONS.c
         ended = and_(table.completed_at < before, table.data_removed.is_(False))
         return self._many(select(PREDICTIONS).where(ended))
 
     def forget(self, prediction_id: str) -> None:
-        """Wipe input, output and logs of one that has ended."""
+        """Remove the inputs, outputs and logs of a prediction that has ended."""
         wiped: dict[str, Any] = {"input": {}, "logs": "", "data_removed": True}
         wiped |= {"output": None, "more_outputs": None, "output_prefix": None, "delivered": None}
         with self._writing() as connection:
@@ -260,19 +286,19 @@ class Repository:
             )
 
     def undelivered(self) -> list[Prediction]:
-        """Ended predictions whose last webhook is not delivered yet, oldest first."""
+        """List the ended predictions whose last webhook is pending, oldest first."""
         row = PREDICTIONS.c
         pending = and_(row.webhook_pending.is_(True), row.status.not_in(OPEN))
         return self._many(select(PREDICTIONS).where(pending).order_by(row.completed_at))
 
     def mark_delivered(self, prediction_id: str) -> None:
-        """Note that the last webhook of a prediction is delivered, or given up."""
+        """Record that the last webhook of a prediction was delivered or given up."""
         row = PREDICTIONS.c.id == prediction_id
         with self._writing() as connection:
             connection.execute(PREDICTIONS.update().where(row).values(webhook_pending=False))
 
     def open_ones(self) -> list[Prediction]:
-        """Everything that has not ended, oldest first."""
+        """List the predictions that have not ended, oldest first."""
         query = select(PREDICTIONS).where(PREDICTIONS.c.status.in_(OPEN))
         return self._many(query.order_by(PREDICTIONS.c.created_at, PREDICTIONS.c.id))
 
@@ -283,7 +309,7 @@ class Repository:
         created_after: float | None = None,
         created_before: float | None = None,
     ) -> list[Prediction]:
-        """The newest first, from just before (created_at, id) on."""
+        """List predictions, newest first, that follow one with (created_at, id) `before`."""
         table = PREDICTIONS.c
         query = select(PREDICTIONS)
         if before is not None:
@@ -297,17 +323,19 @@ class Repository:
         return self._many(query.order_by(table.created_at.desc(), table.id.desc()).limit(limit))
 
     def add_file(self, file: StoredFile) -> None:
+        """Add an upload."""
         with self._writing() as connection:
             connection.execute(FILES.insert().values(_clean(vars(file))))
 
     def file(self, file_id: str) -> StoredFile | None:
+        """Find an upload by its id."""
         with self._transaction() as connection:
             found = connection.execute(select(FILES).where(FILES.c.id == _text(file_id))).mappings()
             row = found.first()
         return None if row is None else StoredFile(**row)
 
     def files(self, limit: int, before: tuple[float, str] | None = None) -> list[StoredFile]:
-        """The newest first, from just before (created_at, id) on."""
+        """List uploads, newest first, that follow one with (created_at, id) `before`."""
         table = FILES.c
         query = select(FILES)
         if before is not None:
@@ -319,37 +347,38 @@ class Repository:
             return [StoredFile(**row) for row in connection.execute(query).mappings()]
 
     def note_upload(self, file_id: str, owner: str, now: float) -> None:
-        """Note whose an upload is, before its bytes are stored; `remove_file` forgets it.
+        """Record the owner of an upload before its bytes are stored; `remove_file` removes it.
 
         Args:
-            file_id: Of the upload.
-            owner: Whose share of the quota it takes.
-            now: Seconds since 1970.
+            file_id: The id of the upload.
+            owner: The client whose quota it uses.
+            now: The time, in seconds since 1970.
         """
-        note = {"name": NOTES + file_id, "value": json.dumps([now, owner])}
+        row = {"name": UPLOAD_PREFIX + file_id, "value": json.dumps([now, owner])}
         with self._writing() as connection:
-            connection.execute(OWN.insert().values(note))
+            connection.execute(OWN.insert().values(row))
 
     def upload_owners(self) -> dict[str, str]:
-        """Whose each upload is, by its id, as far as that is known."""
+        """Return the owners of uploads, by upload id, as far as they are known."""
         with self._transaction() as connection:
-            return {file_id: owner for file_id, _, owner in _notes(connection)}
+            return {file_id: owner for file_id, _, owner in _upload_owners(connection)}
 
     def lost_uploads(self, noted_before: float) -> list[str]:
-        """The ids of uploads that were begun before then, and that no row of a file tells of."""
+        """List the ids of uploads that were begun before a time and that have no row."""
         with self._transaction() as connection:
             known = set(connection.execute(select(FILES.c.id)).scalars())
-            notes = list(_notes(connection))
-        return [one for one, noted_at, _ in notes if one not in known and noted_at < noted_before]
+            begun = list(_upload_owners(connection))
+        return [one for one, noted_at, _ in begun if one not in known and noted_at < noted_before]
 
     def remove_file(self, file_id: str) -> bool:
+        """Remove the row of an upload; return False if there is none."""
         gone = FILES.delete().where(FILES.c.id == _text(file_id))
         with self._writing() as connection:
-            connection.execute(OWN.delete().where(OWN.c.name == NOTES + _text(file_id)))
+            connection.execute(OWN.delete().where(OWN.c.name == UPLOAD_PREFIX + _text(file_id)))
             return bool(connection.execute(gone).rowcount)
 
     def expired_files(self, now: float) -> list[str]:
-        """Those whose time is over and that no open prediction names in its inputs."""
+        """List the ids of expired uploads that no open prediction uses."""
         query = select(FILES.c.id).where(FILES.c.expires_at < now)
         with self._transaction() as connection:
             expired = list(connection.execute(query).scalars())
@@ -357,14 +386,14 @@ class Repository:
         return [file_id for file_id in expired if file_id not in used]
 
     def audio_in_use(self) -> str:
-        """All addresses that open predictions name as their audio, in one text."""
+        """Return the URLs of the input audio of all open predictions, as one text."""
         inputs = select(PREDICTIONS.c.input).where(PREDICTIONS.c.status.in_(OPEN))
         with self._transaction() as connection:
             named = list(connection.execute(inputs).scalars())
-        return " ".join(str(given.get("input_audio") or "") for given in named)
+        return " ".join(str(one.get("input_audio") or "") for one in named)
 
     def own(self, name: str, make: Callable[[], str]) -> str:
-        """A value that the server made for itself once, such as its webhook secret."""
+        """Return a value of the server, such as its webhook secret, made at its first use."""
         value = self._own(name)
         if value is None:
             try:
@@ -387,18 +416,18 @@ class Repository:
     def _many(self, query: Any) -> list[Prediction]:
         with self._transaction() as connection:
             found = [_prediction(row) for row in connection.execute(query).mappings()]
-            later = _logs(connection, [one.id for one in found if not one.ended])
+            later = read_logs(connection, [one.id for one in found if not one.ended])
         return [replace(one, logs=one.logs + later.get(one.id, "")) for one in found]
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        """All that the block does is done, or nothing."""
-        with _answers(), self._database.begin() as connection:
+        """Run the block in a transaction. Raises RepositoryError."""
+        with _database_errors(), self._database.begin() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """A transaction of the server that has the database. Raises SupersededError."""
+        """Run the block in a transaction that holds the lease. Raises SupersededError."""
         with self._transaction() as connection:
             if self._lease is not None:
                 self._lease.check(connection)
@@ -406,13 +435,13 @@ class Repository:
 
 
 def iso(seconds: float) -> str:
-    """Seconds since 1970 as the API writes times."""
+    """Format seconds since 1970 as the API does: ISO 8601 in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 @contextmanager
-def _answers() -> Iterator[None]:
-    """Raises RepositoryError for whatever goes wrong with the database in the block."""
+def _database_errors() -> Iterator[None]:
+    """Turn an error of the database in the block into RepositoryError."""
     try:
         yield
     except SQLAlchemyError as error:
@@ -421,46 +450,26 @@ def _answers() -> Iterator[None]:
         raise RepositoryError("the database does not answer; try again later") from error
 
 
-def _notes(connection: Connection) -> Iterator[tuple[str, float, str]]:
-    """Id, time and owner of each upload that was noted."""
-    query = select(OWN).where(OWN.c.name.startswith(NOTES, autoescape=True))
+def _upload_owners(connection: Connection) -> Iterator[tuple[str, float, str]]:
+    """Read the id, time and owner of each upload that was recorded."""
+    query = select(OWN).where(OWN.c.name.startswith(UPLOAD_PREFIX, autoescape=True))
     for row in connection.execute(query):
         noted_at, owner = json.loads(row.value)
-        yield row.name.removeprefix(NOTES), noted_at, owner
+        yield row.name.removeprefix(UPLOAD_PREFIX), noted_at, owner
 
 
 def _get(connection: Connection, prediction_id: str) -> Prediction:
     query = select(PREDICTIONS).where(PREDICTIONS.c.id == prediction_id)
     found = _prediction(connection.execute(query).mappings().one())
-    later = "" if found.ended else _logs(connection, [found.id]).get(found.id, "")
+    later = "" if found.ended else read_logs(connection, [found.id]).get(found.id, "")
     return replace(found, logs=found.logs + later)
-
-
-def _logs(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
-    """What open predictions logged since they started, by id."""
-    if not ids:
-        return {}
-    query = select(LOGS).where(LOGS.c.prediction_id.in_(ids)).order_by(LOGS.c.number)
-    lines: dict[str, list[str]] = {}
-    for row in connection.execute(query):
-        lines.setdefault(row.prediction_id, []).append(row.text)
-    return {prediction_id: "".join(pieces) for prediction_id, pieces in lines.items()}
-
-
-def _take_logs(connection: Connection, prediction_id: str) -> str:
-    """All logs of a prediction, which its row holds from now on."""
-    query = select(PREDICTIONS.c.logs).where(PREDICTIONS.c.id == prediction_id)
-    first = connection.scalar(query) or ""
-    later = _logs(connection, [prediction_id]).get(prediction_id, "")
-    connection.execute(LOGS.delete().where(LOGS.c.prediction_id == prediction_id))
-    return first + later
 
 
 _NAMES = [one.name for one in fields(Prediction)]
 
 
 def _row(prediction: Prediction) -> dict[str, Any]:
-    # Seeds reach 2^63 - 1, which JSON readers and some databases round: they are kept as text.
+    # Seeds go up to 2^63 - 1, which JSON readers and some databases round: they are stored as text.
     events = list(prediction.webhook_events)
     return _clean({**vars(prediction), "seed": str(prediction.seed), "webhook_events": events})
 
@@ -472,7 +481,7 @@ def _clean(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(text: str) -> str:
-    """Without what databases do not take: NUL, and halves of surrogate pairs."""
+    """Replace what databases cannot store: NUL, and half surrogate pairs."""
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
