@@ -177,7 +177,7 @@ def test_the_connection_of_a_fetch_ends_with_its_prediction(serve: Serve) -> Non
     [
         (AudioError("no audio"), "no audio"),
         (OSError("no such device"), "no such device"),
-        (KeyError("oops"), "internal error: KeyError; the log of the server says more"),
+        (KeyError("oops"), "internal error: KeyError; the log of the server has details"),
     ],
 )
 def test_audio_cannot_be_brought(play: Play, failure: Exception, told: str) -> None:

@@ -26,17 +26,23 @@ from toccata.server.strict_json import JSONResponse
 MAX_BODY_BYTES = 101 * 2**20
 MEMORY_BYTES = 256 * 2**20
 DISK_BYTES = 2 * 2**30
-# A body up to this size is not counted, so that small requests pass when the budget is used up. As
-# many as there may be connections are 160 MB.
+# Smaller bodies are not counted, so that small requests pass when the budget is used up. One of each
+# connection is 160 MB.
 FREE_BYTES = 16 * 2**10
 RETRY_S = "5"
 MULTIPART = "multipart/form-data"
-# The routes that write a form to the disk as it comes; everywhere else a body is held in memory.
+# The routes that write a form to the disk as it arrives; all others hold the body in memory.
 _FILES = re.compile(r"(/v1){1,2}/files/?|/ui/gradio_api/upload")
 
 
 class BodyRefused(Exception):
-    """A body is too large, or comes at a time when there is no room for it."""
+    """A body is too large, or does not fit into the budget now.
+
+    Args:
+        status: The status code.
+        detail: The detail of the problem.
+        headers: Further headers.
+    """
 
     def __init__(self, status: int, detail: str, **headers: str) -> None:
         super().__init__(detail)
@@ -45,23 +51,29 @@ class BodyRefused(Exception):
 
 @dataclass
 class Budget:
-    """Bytes of bodies that may be in flight, of all clients together; of one, half as many."""
+    """A limit of the bytes of bodies in flight; one client may use half of it.
+
+    Args:
+        max_bytes: The limit for all clients together.
+        taken: The bytes in flight, by client.
+    """
 
     max_bytes: int
     taken: Counter[str] = field(default_factory=Counter)
 
     def check(self, client: str, size_bytes: int) -> None:
-        """Raises BodyRefused if `client` may not have that many more now."""
+        """Check that a client may have that many more bytes in flight. Raises BodyRefused."""
         is_full = self.taken.total() + size_bytes > self.max_bytes
         if is_full or self.taken[client] + size_bytes > self.max_bytes // 2:
             raise too_many()
 
     def take(self, client: str, size_bytes: int) -> None:
-        """As `check`, and they are in flight."""
+        """Add bytes to those in flight. Raises BodyRefused."""
         self.check(client, size_bytes)
         self.taken[client] += size_bytes
 
     def give_back(self, client: str, size_bytes: int) -> None:
+        """Remove bytes from those in flight."""
         self.taken[client] -= size_bytes
         if not self.taken[client]:
             del self.taken[client]
@@ -69,7 +81,7 @@ class Budget:
 
 @dataclass
 class _Share:
-    """What one request of `client` has of a budget."""
+    """The bytes of a budget that one request uses."""
 
     budget: Budget
     client: str
@@ -79,7 +91,7 @@ class _Share:
     taken: int = 0
 
     def begin(self) -> None:
-        """Raises BodyRefused for what could not be taken in whole; nothing is taken yet."""
+        """Check that the declared length fits into the budget. Raises BodyRefused."""
         if self.declared > FREE_BYTES:
             self.budget.check(self.client, self.declared)
 
@@ -98,7 +110,7 @@ class _Share:
 
 
 class BodyLimits:
-    """An ASGI middleware: 413 to a body that is too large, 503 to one there is no room for."""
+    """An ASGI middleware: 413 for a body that is too large, 503 for one beyond the budget."""
 
     def __init__(
         self,
@@ -115,7 +127,7 @@ class BodyLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        set_client(owner_named(client_of(scope)))  # until a token says more
+        set_client(owner_named(client_of(scope)))  # until the token is checked
         share, in_memory = self._share(scope), _Share(self._memory, client_of(scope))
         form = FormMemory(Headers(scope=scope)["content-type"]) if is_file(scope) else None
         begun = False
@@ -150,13 +162,13 @@ class BodyLimits:
 
 
 def is_file(scope: Scope) -> bool:
-    """Whether the body of a request goes to a route that takes files, in the form for them."""
+    """Whether a request sends a multipart form to a route that takes files."""
     kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
     return kind == MULTIPART and _FILES.fullmatch(route_path(scope)) is not None
 
 
 def client_of(scope: Scope) -> str:
-    """Whose request it is, as its address tells; a whole /64 network of IPv6 is one client."""
+    """Return the client of a request: its IPv4 address, or its IPv6 /64 network."""
     client: Any = scope.get("client")
     address = str(client[0]) if client else ""
     try:
@@ -167,6 +179,7 @@ def client_of(scope: Scope) -> str:
 
 
 def too_large(max_bytes: int) -> BodyRefused:
+    """Make the error to raise for a body of more than `max_bytes`."""
     return BodyRefused(413, f"The body must be less than {max_bytes // 2**20}MB in size")
 
 

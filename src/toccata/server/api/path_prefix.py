@@ -26,8 +26,8 @@ class TrustedProxy(ProxyHeadersMiddleware):
     async def __call__(self, scope, receive, send):  # type: ignore[no-untyped-def]
         client = scope.get("client")
         if scope["type"] == "http" and (client is None or client[0] not in self.trusted_hosts):
-            kept = [(name, value) for name, value in scope["headers"] if name != HEADER]
-            scope = {**scope, "headers": kept}
+            others = [(name, value) for name, value in scope["headers"] if name != HEADER]
+            scope = {**scope, "headers": others}
         await super().__call__(scope, receive, send)
 
 

@@ -29,7 +29,7 @@ from toccata.server.strict_json import JSONResponse
 from toccata.server.views import problem
 
 CHANGES = ("POST", "PUT", "PATCH", "DELETE")
-# Addresses that cannot be guessed, made to be shown elsewhere; and what probes ask.
+# Paths that other websites may read: unguessable URLs that are meant to be shared, and probes.
 SHARED = re.compile(r"/outputs/.*|/v1/files/[^/]+/stream|/healthz|/readyz")
 PROBES = ("/healthz", "/readyz")
 LOGIN = "/ui/login"
@@ -47,7 +47,12 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request is not let in."""
+    """Why a request is refused.
+
+    Attributes:
+        status: The status code.
+        detail: The detail of the problem.
+    """
 
     status: int
     detail: str
@@ -81,27 +86,27 @@ class RequestGuard:
         await answer(scope, receive, send)
 
     def _wrong_host(self, scope: Scope, headers: Headers) -> Refusal | None:
-        named = headers.getlist("host")
-        match = _host(named[0]) if len(named) == 1 else None
-        if match is None and (named or not self.settings.tokens):
+        hosts = headers.getlist("host")
+        match = _host(hosts[0]) if len(hosts) == 1 else None
+        if match is None and (hosts or not self.settings.tokens):
             return Refusal(400, "The request must have one Host header, with a name or an address")
         if match is None or self.settings.tokens or route_path(scope) in PROBES:
             return None
         host = match[1].strip("[]").rstrip(".").lower()
-        if self._is_ours(host):
+        if self._is_allowed(host):
             return None
         cure = f"name it with --public-url http://{host} or --allow-host {host}, or set a token"
         return Refusal(421, f"This server is not known as {host!r}. Whoever runs it can {cure}.")
 
-    def _is_ours(self, host: str) -> bool:
-        """Whether a Host header without a token may name it."""
+    def _is_allowed(self, host: str) -> bool:
+        """Whether requests without a token may have this host in their Host header."""
         settings = self.settings
         public = urlsplit(settings.public_url or "").hostname
         if host in {*LOOPBACK, settings.host.lower(), public, *settings.allow_host}:
             return True
         if settings.host in LOOPBACK:
             return False
-        # Nobody can register a bare address, a name without a dot, or one of a local network.
+        # An attacker cannot register an IP address, a name without a dot, or a local name.
         return _is_address(host) or "." not in host or host.endswith((".local", ".internal"))
 
     def _wrong_site(self, scope: Scope, headers: Headers) -> Refusal | None:
@@ -116,11 +121,11 @@ class RequestGuard:
         return None
 
     def _is_foreign(self, headers: Headers) -> bool:
-        """Whether a browser sent it for a page of another site."""
+        """Whether a browser sent the request for a page of another site."""
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "")
         if origin is not None and _netloc(origin) in self._own_netlocs(headers, origin):
             return False
-        if site == "same-origin":  # a proxy between has changed the Host header
+        if site == "same-origin":  # a proxy has changed the Host header
             return False
         return origin is not None or site in ("cross-site", "same-site")
 
@@ -132,9 +137,9 @@ class RequestGuard:
         return own - {""}
 
 
-def _host(named: str) -> re.Match[str] | None:
-    """The name or address and the port of a Host header, if these can be."""
-    match = _HOST.fullmatch(named)
+def _host(header: str) -> re.Match[str] | None:
+    """Match the name or IP address and the port of a Host header; None: it is not valid."""
+    match = _HOST.fullmatch(header)
     if match is None or len(match[1]) > 253 or int(match[2] or 0) >= 2**16:
         return None
     if match[1].startswith("[") and not _is_address(match[1].strip("[]")):
@@ -143,7 +148,7 @@ def _host(named: str) -> re.Match[str] | None:
 
 
 def _damaged(scope: Scope) -> Refusal | None:
-    """A path or query that holds what no text may hold."""
+    """Refuse a path or query with a NUL character."""
     query = scope["query_string"].decode("latin-1")
     pairs = parse_qsl(query, keep_blank_values=True, errors="replace")
     if any("\0" in text for text in (scope["path"], *(each for pair in pairs for each in pair))):
@@ -188,7 +193,7 @@ def _wrong_form(scope: Scope, headers: Headers) -> Refusal | None:
 
 
 def _netloc(address: str) -> str:
-    """Host and port of an address, the port left out where it is the usual one."""
+    """Return the host and port of a URL, without a default port."""
     try:
         split = urlsplit(address.lower())
         port = split.port

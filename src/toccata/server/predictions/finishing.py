@@ -51,7 +51,7 @@ class Finishing:
         self._storage, self._local, self._deliver = storage, local, deliver
         self.storing = 0
 
-    async def keep(
+    async def store(
         self, prediction: Prediction, job: Job | None, files: Sequence[Path], metrics: Any
     ) -> StoredOutputs:
         """Store the outputs of a prediction, and deliver the first to the client's URL.

@@ -170,7 +170,7 @@ class Journal:
             reason = str(error)
         except Exception as error:
             log.exception("%s failed", prediction_id)
-            reason = f"internal error: {type(error).__name__}; the log of the server says more"
+            reason = f"internal error: {type(error).__name__}; the log of the server has details"
         await with_retries(lambda: self.end(prediction_id, FAILED, error=reason))
         return None
 
@@ -242,7 +242,7 @@ class Journal:
 
     async def _record_lost(self, live: OpenPrediction, quarantine: bool) -> None:
         if live.attempts >= MAX_ATTEMPTS:
-            reason = f"the worker died {live.attempts} times while making this"
+            reason = f"the worker died {live.attempts} times while it ran this prediction"
             error, attempts = str(GenerationError(reason)), live.attempts
             await self.end(live.prediction.id, FAILED, error=error, attempts=attempts)
             return
@@ -270,11 +270,11 @@ class Journal:
             await self._publish_late(now)
             return
         files = [self.folder(message.id) / name for name in message["files"]]
-        kept = await self._finishing.keep(now, live.job, files, message["metrics"])
-        await with_retries(lambda: self.end(message.id, SUCCEEDED, kept.data, **kept.values))
+        outputs = await self._finishing.store(now, live.job, files, message["metrics"])
+        await with_retries(lambda: self.end(message.id, SUCCEEDED, outputs.data, **outputs.values))
         now = await with_retries(lambda: self._store.get(message.id))
-        if now is None or now.output != kept.names[0]:  # it was canceled meanwhile
-            await self._finishing.drop(kept)
+        if now is None or now.output != outputs.names[0]:  # it was canceled meanwhile
+            await self._finishing.drop(outputs)
 
     @property
     def storing(self) -> int:

@@ -29,7 +29,7 @@ class Metrics:
             "toccata_queue_seconds", "From creation to start.", buckets=SECONDS, registry=registry
         )
         self._now = Gauge(
-            "toccata_predictions_now", "Predictions that wait or are made.", ["state"],
+            "toccata_predictions_now", "Predictions that wait or run.", ["state"],
             registry=registry,
         )  # fmt: skip
 

@@ -45,7 +45,7 @@ async def output_data(prediction: Prediction, storage: AsyncBlobStorage) -> Outp
     try:
         return await storage.run(read)
     except FileNotFoundError:
-        log.error("the output of %s is gone", prediction.id)
+        log.error("the output of %s does not exist any more", prediction.id)
         return None
 
 

@@ -255,9 +255,9 @@ class Repository:
     def disown(self, prediction_id: str) -> None:
         """Remove a prediction that was not started, if it exists."""
         row = PREDICTIONS.c
-        gone = PREDICTIONS.delete().where(row.id == prediction_id, row.status == STARTING)
+        statement = PREDICTIONS.delete().where(row.id == prediction_id, row.status == STARTING)
         with self._writing() as connection:
-            connection.execute(gone)
+            connection.execute(statement)
 
     def add_logs(self, prediction_id: str, text: str) -> bool:
         """Add text to the logs of an open prediction; return False if it is not open."""
@@ -372,10 +372,10 @@ class Repository:
 
     def remove_file(self, file_id: str) -> bool:
         """Remove the row of an upload; return False if there is none."""
-        gone = FILES.delete().where(FILES.c.id == _text(file_id))
+        statement = FILES.delete().where(FILES.c.id == _text(file_id))
         with self._writing() as connection:
             connection.execute(OWN.delete().where(OWN.c.name == UPLOAD_PREFIX + _text(file_id)))
-            return bool(connection.execute(gone).rowcount)
+            return bool(connection.execute(statement).rowcount)
 
     def expired_files(self, now: float) -> list[str]:
         """List the ids of expired uploads that no open prediction uses."""

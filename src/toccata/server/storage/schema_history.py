@@ -1,6 +1,6 @@
 """Bring a database to the newest schema with Alembic, from whatever revision it has.
 
-A database made before toccata used Alembic has tables and no `alembic_version`: its columns tell
+A database from before toccata used Alembic has tables and no `alembic_version`: its columns show
 its revision. All migrations of a start are one transaction, on SQLite as on PostgreSQL, so a server
 that is killed meanwhile leaves the database as it was.
 """

@@ -261,4 +261,4 @@ def _memory_of(job: Job) -> int:
 
 def _internal(error: Exception) -> str:
     """Return the public message of an unexpected error; its details are only in the log."""
-    return f"internal error: {type(error).__name__}; the log of the server says more"
+    return f"internal error: {type(error).__name__}; the log of the server has details"
