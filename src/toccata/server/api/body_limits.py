@@ -26,7 +26,7 @@ from toccata.server.strict_json import JSONResponse
 MAX_BODY_BYTES = 101 * 2**20
 MEMORY_BYTES = 256 * 2**20
 DISK_BYTES = 2 * 2**30
-# Smaller bodies are not counted, so that small requests pass when the budget is used up. One of each
+# Smaller bodies are not counted: small requests pass when the budget is used up. One of each
 # connection is 160 MB.
 FREE_BYTES = 16 * 2**10
 RETRY_S = "5"
