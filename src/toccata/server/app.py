@@ -172,17 +172,7 @@ def _lifespan(settings: ServerSettings, work: Work | None):  # type: ignore[no-u
 async def running(
     app: FastAPI, settings: ServerSettings, work: Work | None, identity: str
 ) -> AsyncIterator[None]:
-    """Start everything behind the routes, and stop it after the block.
-
-    Args:
-        app: The app, which gets the state.
-        settings: The settings of the server.
-        work: The main function of the worker process; None: the real one.
-        identity: The id of the data folder.
-
-    Raises:
-        ToccataError: Another server uses the database, or something cannot be used.
-    """
+    """Start everything behind the routes, and stop it after the block. Raises ToccataError."""
     blocking = Repository(settings.database_url)
     try:
         claim = blocking.claim(identity)
