@@ -227,9 +227,8 @@ async def running(
         await webhooks.drain()
         await uploads.end()
         await _release(store)
-        state.close()
-        store.close()
-        storage.close()
+        for component in (state, store, storage):
+            component.close()
 
 
 def _upload_quota(settings: ServerSettings, store: Repository) -> UploadQuota:
