@@ -6,6 +6,7 @@ import ast
 import asyncio
 import base64
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ from pathlib import Path
 import pytest
 
 import toccata.server
-from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served
+from tests.server.conftest import SEED_VERSION, TIMEOUT_S, Serve, Served, serving
 from toccata.server.api.dependencies import LONG_BODY_BYTES
+from toccata.server.config import ServerSettings
 
 SOURCES = sorted(Path(toccata.server.__file__).parent.rglob("*.py"))
 
@@ -97,3 +99,15 @@ def test_files_go_in_and_out_while_the_default_executor_is_blocked(serve: Serve)
         assert served.client.get(output).status_code == 200
         assert served.client.delete(file).status_code == 204
         assert served.client.get("/readyz").status_code == 200
+
+
+def test_a_stopped_server_leaves_no_thread(tmp_path: Path) -> None:
+    shared = "fsspecIO"  # of fsspec, for all storages of a process
+    before = {thread for thread in threading.enumerate() if thread.name != shared}
+    settings = ServerSettings(data_dir=tmp_path / "data", drain_s=0.0, page=False)
+    with serving(settings, None) as served:
+        assert served.client.get("/v1/predictions").status_code == 200
+    ends = time.monotonic() + TIMEOUT_S
+    while left := {thread for thread in threading.enumerate() if thread.name != shared} - before:
+        assert time.monotonic() < ends, left
+        time.sleep(0.02)

@@ -53,7 +53,10 @@ class Health:
 
     async def watch(self) -> None:
         """Check all of them periodically, until cancelled."""
-        await asyncio.gather(self._watch_database(), self._watch_storage(), self._watch_disk())
+        try:
+            await asyncio.gather(self._watch_database(), self._watch_storage(), self._watch_disk())
+        finally:
+            self._disk.close()
 
     async def _watch_database(self) -> None:
         while True:
