@@ -125,7 +125,7 @@ def test_info_reads_stdin_and_uris(fake: FakeToccata, run: Run, feed: Feed) -> N
 
 
 def test_audio_by_address_is_read_for_every_row(fake: FakeToccata, run: Run) -> None:
-    """The parts of one address differ, and no download of another row is held in memory."""
+    """There are more rows than slots, and two parts of one address."""
     rows = ["prompt,melody,start,duration"]
     for number in range(10):
         write(Path(f"{number}.wav"), tone(2.0))

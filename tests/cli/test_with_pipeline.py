@@ -306,3 +306,23 @@ def test_an_empty_part_of_encode_decode_loses_no_other_row(run: Run) -> None:
     assert result.code == 2
     assert "error: r.csv line 3: " in result.err
     assert result.out.split() == ["r-1.wav", "r-3.wav"]
+
+
+def test_a_stop_codes_no_further_row(
+    run: Run, monkeypatch: pytest.MonkeyPatch, listens: None
+) -> None:
+    write(Path("in.wav"), tone(1.0))
+    rows = ["encode-decode,in.wav"] * 3
+    Path("r.csv").write_text("\n".join(["model,melody", *rows]))
+    coded, whole = list[object](), Pipeline.encode_decode
+
+    def counted(self: Pipeline, *arguments: Any) -> Any:
+        coded.append(arguments)
+        return whole(self, *arguments)
+
+    monkeypatch.setattr(Pipeline, "encode_decode", counted)
+    interrupted_once(monkeypatch)
+    result = run("generate", "--prompts", "r.csv")
+    assert result.code == 130
+    assert result.out.split() == ["r-1.wav"]
+    assert len(coded) == 1

@@ -159,7 +159,7 @@ def _generate(
 ) -> Iterator[Clip | ToccataError]:
     """Yield the clips of one batch; there is no progress bar while the caller writes one."""
     if task_inputs[0][0].model == ENCODE_DECODE:
-        yield from _coded(model, task_inputs)
+        yield from _coded(model, task_inputs, stop)
         return
     began_s, bars = time.monotonic(), list[Advance]()
 
@@ -198,9 +198,13 @@ def _named(error: ToccataError, inputs: Inputs) -> ToccataError:
     return inputs.renamed(error) if isinstance(error, InputError) else error
 
 
-def _coded(model: Toccata, task_inputs: Sequence[TaskInput]) -> Iterator[Clip | ToccataError]:
+def _coded(
+    model: Toccata, task_inputs: Sequence[TaskInput], stop: Stop
+) -> Iterator[Clip | ToccataError]:
     for inputs, part, _ in task_inputs:
-        if part is not None:
+        if stop.is_set:
+            yield CancelledError("stopped before it was coded")
+        elif part is not None:
             with working("encoding and decoding"):
                 result = _encode_decode(model, part, inputs.request.normalization)
             yield result
@@ -209,7 +213,7 @@ def _coded(model: Toccata, task_inputs: Sequence[TaskInput]) -> Iterator[Clip | 
 def _encode_decode(model: Toccata, part: Waveform, normalization: str) -> Clip | ToccataError:
     try:
         return model.encode_decode(part, normalization=normalization)
-    except InputError as error:
+    except (AudioError, InputError) as error:
         return error
 
 

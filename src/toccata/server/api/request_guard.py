@@ -96,7 +96,7 @@ class RequestGuard:
         if self._is_allowed(host):
             return None
         cure = f"name it with --public-url http://{host} or --allow-host {host}, or set a token"
-        return Refusal(421, f"This server is not known as {host!r}. Whoever runs it can {cure}.")
+        return Refusal(421, f"This server is not known as {host!r}. Its operator can {cure}.")
 
     def _is_allowed(self, host: str) -> bool:
         """Whether requests without a token may have this host in their Host header."""

@@ -68,7 +68,7 @@ class KeptFiles:
                 raise
 
     def drop(self, file_id: str) -> None:
-        """Remove what nobody was told of, as soon as what keeps it answers."""
+        """Remove an upload that was refused, as soon as database and storage answer."""
         self._dropping.start(with_retries(lambda: self.remove(file_id)))
 
     async def remove(self, file_id: str) -> None:

@@ -61,7 +61,7 @@ def signature_headers(
 
 @dataclass(frozen=True)
 class Hook:
-    """Who is told of a prediction, and which of start, output, logs and completed.
+    """The receiver of a prediction's events, and which of start, output, logs and completed.
 
     headers: what every message carries besides its own. owner: of the prediction.
     """
@@ -265,7 +265,7 @@ def _json(body: Mapping[str, object]) -> bytes:
 
 
 def _message_id(prediction_id: str, event: str, body: bytes) -> str:
-    """The end has the same one when it is told again after a restart: who heard it, knows it."""
+    """The id of a message; that of the end stays the same when a restart sends it again."""
     if event != "completed":
         return f"msg_{secrets.token_hex(16)}"
     return f"msg_{hashlib.sha256(prediction_id.encode() + body).hexdigest()[:32]}"

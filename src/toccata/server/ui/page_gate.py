@@ -53,7 +53,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 COOKIE = "access-token-unsecure-"
 # A login takes as long whether it is right or wrong.
 LOGIN_S = 0.3
-# Gradio would believe them, whoever sent them; `Origin` would make it allow foreign sites.
+# Gradio would believe them from any sender; `Origin` would make it allow foreign sites.
 UNTRUSTED = {
     b"x-forwarded-host", b"x-forwarded-proto", b"x-gradio-server", b"forwarded", b"origin",
 }  # fmt: skip
